@@ -1,0 +1,1 @@
+"""The backends that come with multirec: one sub-package each, none importing another."""

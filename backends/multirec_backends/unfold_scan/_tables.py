@@ -1,0 +1,82 @@
+"""A block of samples as matrices.
+
+With L samples u of the feedforward part and the p outputs c before them, a block of outputs is
+
+    y = H u + P c           H[l, i] = h[l-i], h the impulse response; P[l] the response to each past output
+
+and its own last p outputs are the next c. So over blocks c' = M c + e, where M is the last p rows of P and
+e those of H u: the same recurrence again, with vectors for samples and L times fewer of them. It gets the same
+treatment: G blocks make a group, whose carries are
+
+    c[j] = Σ_{i<j} M^(j-1-i) e[i] + M^j c[0]         j = 0 … G
+
+Every table is computed in float64 from the rounded coefficients, and rounded once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Tables", "block_length", "build_tables"]
+
+_LONGEST_BLOCK = 64
+_GROUP = 16
+
+
+class Tables(NamedTuple):
+    """The matrices of S filters, transposed to multiply rows from the right."""
+
+    response: Tensor
+    """H, (S, L, L)."""
+    decay: Tensor
+    """P, (S, p, L)."""
+    mix: Tensor
+    """M^(j-1-i), (S, G·p, (G+1)·p)."""
+    reach: Tensor
+    """M^j, (S, p, (G+1)·p)."""
+
+
+def block_length(order: int, samples: int) -> int:
+    """Return L, at least the order, such that the tables of a filter are smaller than its `samples` outputs."""
+    length = 1
+    while length < order or (length < _LONGEST_BLOCK and 8 * length * length <= samples):
+        length *= 2
+    return length
+
+
+def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype) -> Tables:
+    """Return the tables of `feedback` (S, p) for blocks of `length`: H and P in `dtype`, the carries' in `wide`."""
+    # mps has no float64
+    exact = feedback.to("cpu" if feedback.device.type == "mps" else feedback.device)
+    exact = exact.to(torch.complex128 if dtype.is_complex else torch.float64)
+    sets, p = exact.shape
+    rows = exact.new_zeros(sets, p + length, p + 1)  # p past outputs, the block; their responses to c and to u[0]
+    rows[:, :p, :p] = torch.eye(p, dtype=exact.dtype)
+    rows[:, p, p] = 1
+    newest_last = exact.flip(1)[:, None]
+    for t in range(p, p + length):
+        rows[:, t : t + 1] += newest_last @ rows[:, t - p : t]
+    decay, impulse = rows[:, p:, :p], rows[:, p:, p]
+    response = _toeplitz(impulse[:, :, None, None], 0)
+    powers = [torch.eye(p, dtype=exact.dtype, device=exact.device).expand(sets, p, p)]
+    for _ in range(_GROUP):
+        powers.append(decay[:, -p:] @ powers[-1])
+    reach = torch.stack(powers, 1)
+    mix = _toeplitz(reach, 1)
+    tables = (response, decay, mix, reach.reshape(sets, -1, p))
+    if reverse:
+        tables = tuple(table.flip(1, 2) for table in tables)
+    response, decay, mix, reach = (table.mT.contiguous() for table in tables)
+    device = feedback.device
+    return Tables(response.to(device, dtype), decay.to(device, dtype), mix.to(device, wide), reach.to(device, wide))
+
+
+def _toeplitz(steps: Tensor, delay: int) -> Tensor:
+    """Lay (S, n, r, r) out as the block matrix whose entry (l, i) is steps[l - i - delay], zero above."""
+    sets, n, r, _ = steps.shape
+    ago = torch.arange(n, device=steps.device)[:, None] - torch.arange(n - delay, device=steps.device) - delay
+    blocks = steps[:, ago.clamp(min=0)] * (ago >= 0)[:, :, None, None]
+    return blocks.transpose(2, 3).reshape(sets, n * r, (n - delay) * r)

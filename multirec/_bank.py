@@ -1,0 +1,238 @@
+"""`RecurrenceBank`: coefficients, layout and backend chosen once, applied to any number of signals."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from . import _select
+from ._arrays import family_of
+from ._design import feedback_of, feedforward_of, from_scipy, sections
+from ._function import recurrence
+from ._problem import Layout, as_layout
+from ._state import State
+from .errors import ArgumentError, ShapeError
+
+Array: TypeAlias = Any
+
+
+class RecurrenceBank:
+    """A bank of C recurrences of one order, with static or per-example coefficients.
+
+    Imports no array library and copies nothing: it holds the coefficients as given (a torch Parameter
+    stays one) and reads them at each call.
+
+    Parameters
+    ----------
+    feedback, feedforward, layout, reverse, backend
+        As in `multirec.recurrence`. Coefficients that vary along time go to `recurrence`.
+
+    Attributes
+    ----------
+    feedforward, feedback, layout, reverse, backend
+        As given; `backend` stays the name asked for, ``"auto"`` included.
+    order
+        The number p of past outputs.
+    channels
+        The number C of filters.
+
+    Raises
+    ------
+    UnknownBackendError, BackendMissingError, BackendBrokenError
+        At construction, when the backend cannot be used here.
+
+    Example
+    -------
+    >>> import numpy as np, multirec as mr
+    >>> bank = mr.RecurrenceBank(feedback=np.array([[0.5], [-0.5]]))
+    >>> y, state = bank(np.ones((1, 1, 3)))
+    >>> y
+    array([[[1.  , 1.5 , 1.75],
+            [1.  , 0.5 , 0.75]]])
+    >>> y_t, state = bank.step(np.ones((1, 1)), state)
+    >>> y_t
+    array([[1.875, 0.625]])
+    """
+
+    def __init__(
+        self,
+        *,
+        feedback: Array | None = None,
+        feedforward: Array | None = None,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+    ) -> None:
+        if feedback is None and feedforward is None:
+            raise ArgumentError(
+                "feedforward and feedback are both None, so there is nothing to compute. "
+                "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
+            )
+        for name, taps in (("feedforward", feedforward), ("feedback", feedback)):
+            if taps is None:
+                continue
+            family_of(taps, name)
+            if taps.ndim < 2:
+                hint = f" Pass {name}[None] for one filter." if taps.ndim == 1 else ""
+                raise ShapeError(
+                    f"{name} has shape {tuple(taps.shape)}; a bank's coefficients are (channels, taps) or "
+                    f"(batch…, channels, taps).{hint}"
+                )
+        _select.check_name(backend)
+        self.feedforward = feedforward
+        self.feedback = feedback
+        self.layout: Layout = as_layout(layout)
+        self.reverse = reverse
+        self.backend = backend
+
+    @classmethod
+    def from_ba(
+        cls, b: Any, a: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+    ) -> RecurrenceBank:
+        """Return a bank from SciPy's transfer functions.
+
+        Parameters
+        ----------
+        b, a
+            Numerators and denominators, (C, n) each, or (n,) for one filter that serves all channels: arrays or lists,
+            integers welcome. Divided by a[..., 0]; torch tensors keep their gradient.
+
+        Raises
+        ------
+        ArgumentError
+            Some a[..., 0] is 0.
+
+        Example
+        -------
+        >>> import numpy as np, multirec as mr
+        >>> bank = mr.RecurrenceBank.from_ba([1, 0, -1], [2, -1, 0.5])
+        >>> bank.feedforward, bank.feedback
+        (array([[ 0.5,  0. , -0.5]]), array([[ 0.5 , -0.25]]))
+        """
+        b, a = from_scipy(b, "b"), from_scipy(a, "a")
+        return cls(
+            feedforward=feedforward_of(b, a), feedback=feedback_of(a), layout=layout, reverse=reverse, backend=backend
+        )
+
+    @classmethod
+    def from_sos(
+        cls, sos: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+    ) -> RecurrenceCascade:
+        """Return a cascade from SciPy's second-order sections.
+
+        Parameters
+        ----------
+        sos
+            (C, S, 6), or (S, 6) for one cascade that serves all channels; rows are (b0, b1, b2, a0, a1, a2).
+
+        Example
+        -------
+        >>> import multirec as mr
+        >>> cascade = mr.RecurrenceBank.from_sos([[1, 0, 0, 1, -0.5, 0], [1, 1, 0, 1, 0, 0]])
+        >>> len(cascade.sections)
+        2
+        """
+        return RecurrenceCascade(
+            [cls.from_ba(b, a, layout=layout, reverse=reverse, backend=backend) for b, a in sections(sos)]
+        )
+
+    @property
+    def order(self) -> int:
+        return 0 if self.feedback is None else int(self.feedback.shape[-1])
+
+    @property
+    def channels(self) -> int:
+        sizes = [int(taps.shape[-2]) for taps in (self.feedforward, self.feedback) if taps is not None]
+        return next((size for size in sizes if size != 1), 1)
+
+    def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
+        """Filter a block; see `multirec.recurrence`."""
+        self._check_kind(x)
+        return recurrence(
+            x,
+            feedforward=self.feedforward,
+            feedback=self.feedback,
+            state=state,
+            layout=self.layout,
+            reverse=self.reverse,
+            backend=self.backend,
+        )
+
+    def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
+        """Filter one sample: x and y are (batch…, channels), without the time axis."""
+        y, state = self(_with_time(x, self.layout), state)
+        return _without_time(y, self.layout), state
+
+    def _check_kind(self, x: Array) -> None:
+        ndim = getattr(x, "ndim", None)
+        for name, taps in (("feedforward", self.feedforward), ("feedback", self.feedback)):
+            if taps is not None and ndim is not None and taps.ndim == ndim + 1 and taps.ndim > 2:
+                raise ShapeError(
+                    f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank holds static or "
+                    "per-example coefficients. Call multirec.recurrence with it."
+                )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(channels={self.channels}, order={self.order}, layout={self.layout!r}, "
+            f"reverse={self.reverse}, backend={self.backend!r})"
+        )
+
+
+class RecurrenceCascade:
+    """Second-order sections run in turn: what `RecurrenceBank.from_sos` returns.
+
+    Its state is a tuple of one `State` a section. It is never multiplied out to one polynomial, whose
+    roots float32 could not hold.
+
+    Attributes
+    ----------
+    sections
+        The banks, in the order they run.
+    """
+
+    def __init__(self, banks: list[RecurrenceBank]) -> None:
+        self.sections = tuple(banks)
+
+    @property
+    def order(self) -> int:
+        return sum(bank.order for bank in self.sections)
+
+    @property
+    def channels(self) -> int:
+        return next((bank.channels for bank in self.sections if bank.channels != 1), 1)
+
+    def __call__(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
+        """Filter a block; x and y as in `multirec.recurrence`."""
+        after = []
+        for bank, before in zip(self.sections, self._states(state), strict=True):
+            x, own = bank(x, before)
+            after.append(own)
+        return x, tuple(after)
+
+    def step(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
+        """Filter one sample: x and y are (batch…, channels), without the time axis."""
+        layout = self.sections[0].layout
+        y, state = self(_with_time(x, layout), state)
+        return _without_time(y, layout), state
+
+    def _states(self, state: tuple[State, ...] | None) -> tuple[State | None, ...]:
+        if state is None:
+            return (None,) * len(self.sections)
+        if not isinstance(state, tuple) or len(state) != len(self.sections):
+            got = f"{len(state)} parts" if isinstance(state, tuple) else type(state).__name__
+            raise ArgumentError(f"the state of this cascade is a tuple of {len(self.sections)} States, got {got}.")
+        return state
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(sections={len(self.sections)}, channels={self.channels}, order={self.order})"
+
+
+def _with_time(x: Array, layout: Layout) -> Array:
+    family_of(x)
+    if x.ndim < 1:
+        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
+    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
+
+
+def _without_time(y: Array, layout: Layout) -> Array:
+    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()

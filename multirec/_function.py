@@ -1,0 +1,201 @@
+"""`recurrence`, the one operation, for every array library."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import _select
+from ._arrays import family_of, hand_over, spec_of
+from ._canonical import operands_in, signal_out, tails
+from ._problem import Call, Layout, Spec, as_layout, plan_call
+from ._state import State
+from .errors import ArgumentError
+
+Array: TypeAlias = Any
+
+
+def recurrence(
+    x: Array,
+    *,
+    feedforward: Array | None = None,
+    feedback: Array | None = None,
+    state: State | tuple[Array | None, Array | None] | None = None,
+    layout: Layout = "BCT",
+    reverse: bool = False,
+    backend: str = "auto",
+) -> tuple[Array, State]:
+    """Compute y[t] = Σ_j feedforward[j] · x[t−j] + Σ_k feedback[k−1] · y[t−k] for every example and channel.
+
+    Parameters
+    ----------
+    x
+        Array of NumPy, torch, JAX or CuPy in `layout`, with C channels, or 1 that serves all C.
+    feedforward, feedback
+        Coefficients: (C, taps) for all examples, (batch…, C, taps) for each, or time-varying with the axes of y, each
+        full or 1, and taps last. C may be 1. `feedforward` None means 1; `feedback` None means none (FIR). In SciPy's
+        convention feedforward = b / a[0] and feedback = −a[1:] / a[0].
+    state
+        What the previous call returned; None, whole or in part, means zeros.
+    layout
+        ``"BCT"`` (batch…, channels, time), ``"BTC"`` or ``"TBC"``, of x and y.
+    reverse
+        Run time backwards: y[t] depends on later samples, and the state's samples follow the block.
+    backend
+        A name of `multirec.backends()`, or ``"auto"``, which `multirec.explain` explains.
+
+    Returns
+    -------
+    y
+        In x's library, device and precision, contiguous in `layout`; complex if x or a coefficient is.
+    state
+        `State` of the last inputs and outputs; they own their memory.
+
+    Raises
+    ------
+    MultirecError
+        Shapes, dtypes, devices or libraries that do not fit together, or a backend that cannot compute this; each
+        error is also the built-in it refines (ValueError, TypeError, ImportError, NotImplementedError).
+
+    Example
+    -------
+    >>> import numpy as np, multirec as mr
+    >>> y, state = mr.recurrence(np.ones((1, 1, 4)), feedback=np.array([[0.5]]))
+    >>> y
+    array([[[1.   , 1.5  , 1.75 , 1.875]]])
+    >>> state.outputs
+    array([[[1.875]]])
+    """
+    family = family_of(x)
+    inputs, outputs = split_state(state)
+    if family == "torch":
+        return _torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    arrays = (x, feedforward, feedback, inputs, outputs)
+    call = call_of(arrays, layout, reverse)
+    plan = _select.plan_for(call.problem, backend)
+    if family == "jax" and plan.info.family != "jax":
+        return _through_numpy(arrays, call, plan.info.name)
+    coefficients = coefficients_in(call, feedforward, feedback)
+    operands = operands_in(call, x, *coefficients, inputs, outputs)
+    y = plan.forward(operands)
+    return signal_out(y, layout, call.batch_shape), state_out(call, *tails(call.problem, operands, y))
+
+
+def split_state(state: Any) -> tuple[Array | None, Array | None]:
+    """Return a state's two parts, or raise."""
+    if state is None:
+        return None, None
+    if not isinstance(state, tuple) or len(state) != 2:
+        raise ArgumentError(
+            f"state is a multirec.State(inputs, outputs) or None, got {type(state).__name__}. "
+            "Pass what the previous call returned, or State(inputs=…, outputs=…)."
+        )
+    return state
+
+
+def specs_of(arrays: tuple[Array | None, ...]) -> tuple[Spec | None, ...]:
+    """Return the metadata of (x, feedforward, feedback, inputs, outputs)."""
+    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
+    return tuple(None if array is None else spec_of(array, name) for array, name in zip(arrays, names, strict=True))
+
+
+def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool) -> Call:
+    """Validate a call; remembered by its metadata."""
+    if not isinstance(reverse, bool):
+        raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
+    x, *others = specs_of(arrays)
+    return plan_call(x, *others, as_layout(layout), reverse)
+
+
+def coefficients_in(call: Call, *coefficients: Array | None) -> list[Array | None]:
+    """Return NumPy coefficients in x's library; others as they are."""
+    family = call.problem.family
+    if family in ("numpy", "torch"):
+        return list(coefficients)
+    return [
+        array if array is None or family_of(array) == family else importlib.import_module(family).numpy.asarray(array)
+        if family == "jax"
+        else sys.modules[family].asarray(array)
+        for array in coefficients
+    ]
+
+
+def state_out(call: Call, inputs: Array, outputs: Array) -> State:
+    """Return a canonical state in the caller's axes."""
+    layout = call.problem.layout
+    return State(signal_out(inputs, layout, call.batch_shape), signal_out(outputs, layout, call.batch_shape))
+
+
+def _torch_recurrence(*arguments: Any) -> tuple[Array, State]:
+    """Replaced by the torch doors themselves at the first call: multirec imports no torch of its own accord."""
+    global _torch_recurrence
+    from ._torch import recurrence as _torch_recurrence  # type: ignore[assignment]
+
+    return _torch_recurrence(*arguments)
+
+
+def _through_numpy(arrays: tuple[Array | None, ...], call: Call, backend: str) -> tuple[Array, State]:
+    """Compute on the host memory of JAX arrays with a backend of another library."""
+    x, feedforward, feedback, inputs, outputs = (
+        None if array is None else hand_over(array, family_of(array), "numpy") for array in arrays
+    )
+    y, state = recurrence(
+        x,
+        feedforward=feedforward,
+        feedback=feedback,
+        state=State(inputs, outputs),
+        layout=call.problem.layout,
+        reverse=call.problem.reverse,
+        backend=backend,
+    )
+    asarray = sys.modules["jax"].numpy.asarray
+    return asarray(y), State(asarray(np.asarray(state.inputs)), asarray(np.asarray(state.outputs)))
+
+
+def explain(
+    x: Array,
+    *,
+    feedforward: Array | None = None,
+    feedback: Array | None = None,
+    state: State | None = None,
+    layout: Layout = "BCT",
+    reverse: bool = False,
+) -> _select.Explanation:
+    """Say which backend ``"auto"`` picks for this call, why each other one declined, and what is copied.
+
+    Takes the arguments of `recurrence`; computes nothing.
+
+    Example
+    -------
+    >>> import numpy as np, multirec as mr
+    >>> mr.explain(np.ones((1, 4)), feedback=np.array([[0.5]])).candidates["reference"].ok
+    True
+    """
+    arrays = (x, feedforward, feedback, *split_state(state))
+    call = call_of(arrays, layout, reverse)
+    coefficients = coefficients_in(call, feedforward, feedback)
+    notes = []
+    if not isinstance(x, np.ndarray) or call.problem.family == "numpy":
+        notes = _copies(call, x, *coefficients)
+    return _select.explain_problem(call.problem, tuple(notes))
+
+
+def _copies(call: Call, x: Array, *coefficients: Array | None) -> list[str]:
+    notes = []
+    if family_of(x) == "torch" and (x.is_conj() or x.is_neg()):
+        notes.append("x has its conjugate or negative bit set: it is copied once")
+    if len(call.batch_shape) > 1 and family_of(x) in ("numpy", "torch") and not _collapses(x, call):
+        notes.append(f"the batch axes {call.batch_shape} of x do not collapse into one: x is copied once")
+    return notes
+
+
+def _collapses(x: Array, call: Call) -> bool:
+    strides = x.stride() if callable(getattr(x, "stride", None)) else x.strides
+    offset = 1 if call.problem.layout == "TBC" else 0
+    axes = [
+        (size, strides[axis + offset]) for axis, size in enumerate(call.batch_shape) if size != 1
+    ]
+    return all(outer == inner * size for (_, outer), (size, inner) in zip(axes, axes[1:], strict=False))

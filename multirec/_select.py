@@ -1,0 +1,131 @@
+"""Which backend computes a problem: the automatic choice, the explicit one, and the explanation of both.
+
+The policy: of the backends that are installed, can be handed the arrays and support the problem, the first in
+this order, by the device of x. A plugin outside of the list is used only by name.
+
+* JAX arrays: jax, then as below.
+* cpu: numba, unfold_scan, torch_loop, reference.
+* cuda: cupy, unfold_scan, torch_loop, jax.
+* other devices: unfold_scan, torch_loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from ._arrays import unreachable
+from ._plan import Plan
+from ._problem import Problem, join_shape
+from ._registry import registry
+from .backend import BackendInfo, Support
+from .errors import UnsupportedError
+
+_POLICY = {
+    "cpu": ("numba", "unfold_scan", "torch_loop", "reference"),
+    "cuda": ("cupy", "unfold_scan", "torch_loop", "jax"),
+}
+_ELSEWHERE = ("unfold_scan", "torch_loop")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which backend ``"auto"`` picks for a problem, and why each other one is not picked.
+
+    Attributes
+    ----------
+    chosen
+        The name, or None if no backend computes the problem.
+    candidates
+        Every registered name with its `Support`: reasons for refusal, or its place in the order.
+    notes
+        What is copied at the hand-over, if anything.
+    """
+
+    problem: Problem
+    chosen: str | None
+    candidates: dict[str, Support]
+    notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        lines = [f"problem: {self.problem.describe()}", f"auto picks: {self.chosen or 'nothing'}"]
+        width = max(map(len, self.candidates), default=0)
+        for name, support in self.candidates.items():
+            lines.append(f"  {name:<{width}}  {'yes' if support.ok else 'no '}  {support.reason}")
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def order_for(problem: Problem) -> tuple[str, ...]:
+    """Return the names that ``"auto"`` considers for a problem, best first."""
+    order = _POLICY.get(problem.device_type, _ELSEWHERE)
+    if problem.family == "jax":
+        return ("jax", *(name for name in order if name != "jax"))
+    return order
+
+
+def judge(info: BackendInfo, problem: Problem) -> Support:
+    """Say whether an installed backend computes a problem with the caller's arrays."""
+    reason = unreachable(problem, info.family)
+    return Support(False, reason) if reason else info.supports(problem)
+
+
+@lru_cache(maxsize=1024)
+def plan_for(problem: Problem, backend: str) -> Plan:
+    """Return the plan of an explicit or automatic choice; or raise, saying who could compute the problem."""
+    info = _pick(problem) if backend == "auto" else _named(problem, backend)
+    return Plan(problem, info, registry.kernel(info))
+
+
+def forget_plans() -> None:
+    """Forget all choices, since the set of backends has changed."""
+    plan_for.cache_clear()
+
+
+def check_name(backend: str) -> None:
+    """Raise unless `backend` is "auto" or names an installed backend."""
+    if backend != "auto":
+        registry.info(backend)
+
+
+def _named(problem: Problem, name: str) -> BackendInfo:
+    info = registry.info(name)
+    support = judge(info, problem)
+    if support.ok:
+        return info
+    x = join_shape((problem.batch,), problem.x_channels, problem.length, problem.layout)
+    able = [other for other, found, _ in registry.installed() if found is not None and judge(found, problem).ok]
+    raise UnsupportedError(
+        f"backend {name!r} does not support {support.reason} for x of shape {x}, {problem.dtype}. "
+        f"Backends that do: {', '.join(able) or 'none'}."
+    )
+
+
+def _pick(problem: Problem) -> BackendInfo:
+    explanation, infos = _considered(problem)
+    if explanation.chosen is None:
+        raise UnsupportedError(f"no installed backend computes this problem.\n{explanation}")
+    return infos[explanation.chosen]
+
+
+def explain_problem(problem: Problem, notes: tuple[str, ...] = ()) -> Explanation:
+    """Say which backend ``"auto"`` picks for a problem, and why each other one is not picked."""
+    return _considered(problem, notes)[0]
+
+
+def _considered(problem: Problem, notes: tuple[str, ...] = ()) -> tuple[Explanation, dict[str, BackendInfo]]:
+    order = order_for(problem)
+    infos: dict[str, BackendInfo] = {}
+    candidates: dict[str, Support] = {}
+    for name, info, why in registry.installed():
+        if info is None:
+            candidates[name] = Support(False, why)
+            continue
+        support = judge(info, problem)
+        if support.ok and name not in order:
+            support = Support(True, "by name only: not in the automatic order")
+        elif support.ok:
+            infos[name] = info
+            support = Support(True, f"place {order.index(name) + 1} in the order for {problem.device_type}")
+        candidates[name] = support
+    chosen = next((name for name in order if name in infos), None)
+    return Explanation(problem, chosen, candidates, notes), infos

@@ -1,0 +1,34 @@
+"""What a recurrence remembers between calls."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class State(NamedTuple):
+    """The last inputs and the last outputs of a block, ascending in time, in the block's layout.
+
+    Attributes
+    ----------
+    inputs
+        The last q = (feedforward taps - 1) inputs: x's shape and dtype with a time axis of q. None is zeros.
+    outputs
+        The last p = (feedback taps) outputs: y's shape and dtype with a time axis of p. None is zeros.
+
+    Example
+    -------
+    >>> import numpy as np, multirec as mr
+    >>> x, a = np.ones((1, 4)), np.array([[0.5]])
+    >>> whole, _ = mr.recurrence(x, feedback=a, backend="reference")
+    >>> first, state = mr.recurrence(x[:, :3], feedback=a, backend="reference")
+    >>> rest, _ = mr.recurrence(x[:, 3:], feedback=a, state=state, backend="reference")
+    >>> bool(np.all(np.concatenate([first, rest], axis=-1) == whole))
+    True
+    """
+
+    inputs: Any = None
+    outputs: Any = None
+
+    def detach(self) -> State:
+        """Return the state cut from the autograd graph, for truncated backpropagation through time."""
+        return State(*(part.detach() if hasattr(part, "detach") else part for part in self))

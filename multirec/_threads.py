@@ -1,0 +1,52 @@
+"""How many threads kernels may use: the affinity mask, capped by OMP_NUM_THREADS, or what the user set."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import ArgumentError
+
+_chosen: int | None = None
+
+
+def _default() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(count, int(first)) if first.isdigit() and int(first) > 0 else count
+
+
+def num_threads() -> int:
+    """Return the number of threads that CPU kernels may use.
+
+    Example
+    -------
+    >>> num_threads() >= 1
+    True
+    """
+    global _chosen
+    if _chosen is None:
+        _chosen = _default()
+    return _chosen
+
+
+def set_num_threads(count: int) -> None:
+    """Set the number of threads that CPU kernels may use, for this process. Results do not depend on it.
+
+    Parameters
+    ----------
+    count
+        At least 1.
+
+    Example
+    -------
+    >>> before = num_threads()
+    >>> set_num_threads(1)
+    >>> num_threads()
+    1
+    >>> set_num_threads(before)
+    """
+    global _chosen
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ArgumentError(f"set_num_threads needs a whole number of at least 1, got {count!r}.")
+    _chosen = count

@@ -1,0 +1,106 @@
+"""Gradients for array libraries that have no autograd: the adjoint of a recurrence as a function."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+from . import _select
+from ._arrays import family_of, spec_of
+from ._canonical import operands_in, signal_in, signal_out, split_tail_gradient, taps_gradient_out
+from ._function import call_of, coefficients_in, recurrence, split_state
+from ._plan import cast_to
+from ._problem import Layout
+from ._state import State
+from .backend import Needs
+from .errors import FamilyError, ShapeError
+
+__all__ = ["RecurrenceGradients", "vjp"]
+
+Array: TypeAlias = Any
+
+
+class RecurrenceGradients(NamedTuple):
+    """Gradients with the shapes and dtypes of what was passed; None where nothing was."""
+
+    x: Array
+    feedforward: Array | None
+    feedback: Array | None
+    state: State
+
+
+def vjp(
+    grad_y: Array,
+    x: Array,
+    *,
+    feedforward: Array | None = None,
+    feedback: Array | None = None,
+    state: State | None = None,
+    grad_state: State | None = None,
+    y: Array | None = None,
+    layout: Layout = "BCT",
+    reverse: bool = False,
+    backend: str = "auto",
+) -> RecurrenceGradients:
+    """Return the vector-Jacobian product of `multirec.recurrence`: the gradients for a given gradient of y.
+
+    Parameters
+    ----------
+    grad_y
+        Gradient of y: y's shape and dtype.
+    x, feedforward, feedback, state, layout, reverse, backend
+        As they were passed to `recurrence`.
+    grad_state
+        Gradient of the returned state; None, whole or in part, means zeros.
+    y
+        What `recurrence` returned; computed again if None.
+
+    Returns
+    -------
+    RecurrenceGradients
+        (x, feedforward, feedback, state). Complex gradients follow torch's convention, the conjugate of JAX's.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from multirec.adjoint import vjp
+    >>> found = vjp(np.ones((1, 3)), np.ones((1, 3)), feedback=np.array([[0.5]]), backend="reference")
+    >>> found.x, found.feedback
+    (array([[1.75, 1.5 , 1.  ]]), array([[2.5]]))
+    """
+    family = family_of(x)
+    if family not in ("numpy", "cupy"):
+        raise FamilyError(f"vjp is for NumPy and CuPy arrays, got {family}, which differentiates multirec.recurrence itself.")
+    inputs, outputs = split_state(state)
+    call = call_of((x, feedforward, feedback, inputs, outputs), layout, reverse)
+    problem, batch = call.problem, call.problem.batch
+    if tuple(grad_y.shape) != call.y_shape:
+        raise ShapeError(f"grad_y has shape {tuple(grad_y.shape)}, expected y's, {call.y_shape}.")
+    plan = _select.plan_for(problem, backend)
+    if y is None:
+        choices = {"layout": layout, "reverse": reverse, "backend": backend}
+        y, _ = recurrence(x, feedforward=feedforward, feedback=feedback, state=state, **choices)
+    operands = operands_in(call, x, *coefficients_in(call, feedforward, feedback), inputs, outputs)
+    grad_inputs, grad_outputs = (
+        None if part is None else signal_in(part, problem.layout, batch) for part in split_state(grad_state)
+    )
+    past_x, block_x = split_tail_gradient(grad_inputs, problem.length, reverse)
+    past_y, grad_last = split_tail_gradient(grad_outputs, problem.length, reverse)
+    needs = Needs(True, feedforward is not None, feedback is not None, inputs is not None, outputs is not None)
+    found = plan.vjp(operands, *(signal_in(g, problem.layout, batch) for g in (y, grad_y)), grad_last, needs)
+    for whole, part in ((found.x, block_x), (found.inputs, past_x), (found.outputs, past_y)):
+        if whole is not None and part is not None and part.shape[-1]:
+            place = whole[..., : part.shape[-1]] if reverse else whole[..., -part.shape[-1] :]
+            place += part
+    return RecurrenceGradients(
+        signal_out(found.x, problem.layout, call.batch_shape),
+        *(
+            None if own is None else cast_to(taps_gradient_out(grad, call, own.shape, x.ndim), spec_of(own, "taps").dtype)
+            for own, grad in ((feedforward, found.feedforward), (feedback, found.feedback))
+        ),
+        State(
+            *(
+                None if own is None else cast_to(signal_out(grad, problem.layout, call.batch_shape), spec_of(own, "state").dtype)
+                for own, grad in ((inputs, found.inputs), (outputs, found.outputs))
+            )
+        ),
+    )

@@ -1,0 +1,212 @@
+"""What a backend author imports: the problem, the operands, and the description of a backend.
+
+A backend is a frozen `BackendInfo` (standard library and this module only) that names a *kernel*, an object
+imported when the backend is first bound. The kernel sees every problem in one canonical form, whatever
+the caller's layout and number of batch axes:
+
+==============  ===================================  =================================================
+operand         shape                                meaning
+==============  ===================================  =================================================
+``x``           (B, Cx, T), Cx is 1 or C             inputs; Cx = 1 < C is an input shared by all channels
+``feedforward`` (B|1, C|1, T|1, q+1) or None         taps of x[t], x[t-1], …; None means 1
+``feedback``    (B|1, C|1, T|1, p) or None           taps of y[t-1], y[t-2], …; None is FIR
+``inputs``      (B, Cx, q) or None                   the q inputs before the block; None means zeros
+``outputs``     (B, C, p) or None                    the p outputs before the block; None means zeros
+``y``           (B, C, T)                            outputs
+==============  ===================================  =================================================
+
+They are views with any strides (a stride may be 0, and negative where the library has such); an axis of length 1
+in the coefficients is broadcast. Coefficients arrive in the precision the kernel computes in.
+With ``problem.reverse`` time runs backwards: y[t] depends on y[t+1], …, and the state's samples,
+still ascending in time, follow the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps
+from ._threads import num_threads
+
+__all__ = [
+    "COMPLEX_DTYPES",
+    "HALF_DTYPES",
+    "REAL_DTYPES",
+    "Allocate",
+    "Array",
+    "BackendInfo",
+    "Family",
+    "ForwardKernel",
+    "FusedKernel",
+    "Gradients",
+    "Kind",
+    "Layout",
+    "Needs",
+    "Operands",
+    "Problem",
+    "Support",
+    "Taps",
+    "num_threads",
+]
+
+Array: TypeAlias = Any
+"""An array of the backend's own family."""
+
+
+class Operands(NamedTuple):
+    """The canonical arrays of one problem, in the backend's own array family."""
+
+    x: Array
+    feedforward: Array | None
+    feedback: Array | None
+    inputs: Array | None
+    outputs: Array | None
+
+
+class Needs(NamedTuple):
+    """Which gradients are wanted, operand by operand."""
+
+    x: bool
+    feedforward: bool
+    feedback: bool
+    inputs: bool
+    outputs: bool
+
+
+class Gradients(NamedTuple):
+    """Gradients with the canonical shapes of the operands; None where not wanted."""
+
+    x: Array | None
+    feedforward: Array | None
+    feedback: Array | None
+    inputs: Array | None
+    outputs: Array | None
+
+
+class Allocate(Protocol):
+    """Gives a fresh, uninitialised canonical array (B, channels, T) in the caller's own memory.
+
+    It is contiguous in the problem's layout and on 64-byte boundaries where it is large. In place
+    kernels must take `y` (channels = C, dtype = problem.y_dtype) and the gradient of x (channels =
+    problem.x_channels, dtype = problem.dtype) from here; kernels that return new arrays ignore it.
+    """
+
+    def __call__(self, channels: int, dtype: str) -> Array: ...
+
+
+@runtime_checkable
+class ForwardKernel(Protocol):
+    """The least that a backend gives. Its gradient then comes from `multirec.adjoint`."""
+
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array:
+        """Return y (B, C, T) of dtype `problem.y_dtype`."""
+
+
+@runtime_checkable
+class FusedKernel(ForwardKernel, Protocol):
+    """A kernel with its own first derivative."""
+
+    def vjp(
+        self,
+        problem: Problem,
+        operands: Operands,
+        y: Array,
+        grad_y: Array,
+        grad_last: Array | None,
+        needs: Needs,
+        allocate: Allocate,
+    ) -> Gradients:
+        """Return the adjoint applied to `grad_y` (torch's convention: conjugated coefficients).
+
+        `grad_y` (B, C, T) has any strides, 0 included, and is not to be written to. `grad_last`
+        (B, C, min(p, T)), or None, is a further gradient of the last outputs to be computed, ascending
+        in memory: it belongs to y[..., T-n:], with reverse to y[..., :n]. Gradients are summed over
+        broadcast axes; where an operand is real its gradient is the real part. Coefficient and state
+        gradients may be in any precision at least the kernel's own.
+        """
+
+
+class Support(NamedTuple):
+    """Whether a backend computes a problem, and if not, why not."""
+
+    ok: bool
+    reason: str
+
+
+_YES = Support(True, "")
+
+
+def _accept(problem: Problem) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendInfo:
+    """The description of a backend: what it is, what it needs, what it computes.
+
+    Parameters
+    ----------
+    name, summary
+        The name users choose it by, and one line for `multirec backends`.
+    kernel
+        ``"module:attribute"`` of the kernel object, imported when the backend is first bound.
+    family
+        The array library whose arrays the kernel takes. Host arrays of the other families reach a "numpy" kernel
+        without a copy, and so on (see the user guide on array families).
+    requires
+        Importable top-level modules that must be installed.
+    install
+        What to pass to ``pip install`` when one of them is missing.
+    devices, dtypes, kinds
+        Device types, data types of x, and kinds of coefficients that it computes.
+    min_order, max_order
+        The orders p that it computes; `max_order` None is any.
+    promise
+        What it promises about repeated calls, for `multirec backends`.
+    decline
+        Called with a problem that fits all of the above; a reason to refuse it, or None.
+
+    Example
+    -------
+    >>> info = BackendInfo(name="mine", summary="a loop", kernel="mine._kernel:kernel", family="numpy")
+    >>> info.devices
+    ('cpu',)
+    """
+
+    name: str
+    summary: str
+    kernel: str
+    family: Family
+    requires: tuple[str, ...] = ()
+    install: str | None = None
+    devices: tuple[str, ...] = ("cpu",)
+    dtypes: tuple[str, ...] = REAL_DTYPES + COMPLEX_DTYPES
+    kinds: tuple[Kind, ...] = ("static", "per_example", "time_varying")
+    min_order: int = 0
+    max_order: int | None = None
+    promise: Literal["bitwise", "library"] = "library"
+    decline: Callable[[Problem], str | None] = _accept
+
+    def supports(self, problem: Problem) -> Support:
+        """Say whether this backend computes `problem`; a refusal always has its reason."""
+        reason = self._mismatch(problem) or self.decline(problem)
+        return Support(False, reason) if reason else _YES
+
+    def _mismatch(self, problem: Problem) -> str | None:
+        device = problem.device_type
+        if device not in self.devices:
+            return f"device {device!r} (it supports {', '.join(self.devices)})"
+        if problem.dtype not in self.dtypes:
+            return f"dtype {problem.dtype} (it supports {', '.join(self.dtypes)})"
+        if problem.y_dtype not in self.dtypes:
+            return f"coefficients that make y {problem.y_dtype} (it supports {', '.join(self.dtypes)})"
+        for name, taps in (("feedforward", problem.feedforward), ("feedback", problem.feedback)):
+            if taps is not None and taps.kind not in self.kinds:
+                return f"{taps.kind.replace('_', '-')} {name} (it supports {', '.join(self.kinds)})"
+        low, high = self.min_order, self.max_order
+        if problem.order < low or (high is not None and problem.order > high):
+            span = f"{low}..{high}" if high is not None else f"{low} and more"
+            return f"order {problem.order} (it supports {span})"
+        return None

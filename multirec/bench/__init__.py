@@ -1,0 +1,1 @@
+"""The benchmark harness: correctness first, then interleaved timing, one disposable process a contestant."""

@@ -1,0 +1,83 @@
+"""Who takes part: every registered backend, and the peers. A new peer is one class and one line here."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from ..._registry import registry
+from .backends import from_info
+from .base import Contestant, Loaded, Outputs
+from .forum import OneByOne, VersionA, VersionB
+from .jax_scans import JaxAssociativeScan, JaxScan
+from .memcpy import GpuMemcpy, Memcpy, copied_bytes
+from .scipy_loop import ScipyLoop
+from .torch_based import Philtorch, Torchaudio, Torchlpc
+
+__all__ = [
+    "Contestant",
+    "GpuMemcpy",
+    "Loaded",
+    "Memcpy",
+    "Outputs",
+    "Unavailable",
+    "copied_bytes",
+    "named",
+    "ready",
+    "registered",
+]
+
+PEERS: tuple[Contestant, ...] = (
+    ScipyLoop(),
+    Torchaudio(),
+    Philtorch(),
+    Torchlpc(),
+    JaxScan(),
+    JaxAssociativeScan(),
+    VersionA(),
+    VersionB(),
+    OneByOne(),
+)
+
+
+class Unavailable(Contestant):
+    """A name that is registered and cannot run here; it has a row, and says why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+
+    def missing(self) -> str | None:
+        return self.reason
+
+    prepare = outputs = None  # type: ignore[assignment]
+
+
+def registered() -> dict[str, Contestant]:
+    """Return every contestant by name, backends first. Imports no array library."""
+    found: dict[str, Contestant] = {}
+    for name, info, reason in registry.installed():
+        found[name] = Unavailable(name, reason) if info is None else from_info(info)
+    return found | {peer.name: peer for peer in PEERS if peer.name not in found}
+
+
+def ready() -> tuple[list[Contestant], dict[str, str]]:
+    """Return the contestants that are installed here, and why each other one is not."""
+    reasons = {name: contestant.missing() for name, contestant in registered().items()}
+    absent = {name: reason for name, reason in reasons.items() if reason is not None}
+    return [contestant for name, contestant in registered().items() if name not in absent], absent
+
+
+def named(names: tuple[str, ...]) -> list[Contestant]:
+    """Return the contestants of these names, each once.
+
+    Raises
+    ------
+    ValueError
+        A name is unknown; the message suggests a close one and lists all.
+    """
+    found = registered()
+    for name in names:
+        if name not in found:
+            close = get_close_matches(name, found, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"no contestant named {name!r}.{hint} Known: {', '.join(found)}.")
+    return [found[name] for name in dict.fromkeys(names)]

@@ -1,0 +1,11 @@
+"""Learnable recurrences as PyTorch modules: `(y, state)` out, and nothing remembered between calls."""
+
+from __future__ import annotations
+
+from ._bandpass_bank import BandpassBank
+from ._chain import Chain
+from ._filter_bank import FilterBank
+from ._recurrence_layer import RecurrenceLayer
+from ._unit import RecurrentUnit, detach_state
+
+__all__ = ["BandpassBank", "Chain", "FilterBank", "RecurrenceLayer", "RecurrentUnit", "detach_state"]

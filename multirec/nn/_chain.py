@@ -1,0 +1,94 @@
+"""Recurrent units and plain modules in turn, with the list of their states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ArgumentError
+from ._unit import RecurrentUnit
+
+__all__ = ["Chain"]
+
+
+class Chain(RecurrentUnit):
+    """Run modules one after the other, as `nn.Sequential` does, and carry the state of each.
+
+    A *unit* is an instance of `RecurrentUnit` (`FilterBank`, `BandpassBank`, `RecurrenceLayer`, `Chain`, your own)
+    and is called as ``x, state = module(x, state)``. Everything else is a *plain module* (nn.Linear, nn.ReLU, …),
+    called as ``x = module(x)``, and its state is None. torch's own nn.GRU and a compiled unit are not units: wrap the
+    one in a `RecurrentUnit` (its docstring does), and compile the whole chain rather than its parts.
+
+    States go in and come out as a list, one entry a module. None, for the list or an entry, is a fresh start.
+    `multirec.nn.detach_state` cuts the list for truncated backpropagation.
+
+    Raises
+    ------
+    ArgumentError
+        The list of states has another length, a plain module is given a state, or it returns a tuple.
+
+    Example
+    -------
+    >>> from multirec import nn as mnn
+    >>> chain = Chain(mnn.RecurrenceLayer(3, 8), nn.ReLU(), mnn.RecurrenceLayer(8, 5))
+    >>> outs, states = chain(torch.randn(10, 2, 3))
+    >>> outs.shape, [type(state).__name__ for state in states]
+    (torch.Size([10, 2, 5]), ['State', 'NoneType', 'State'])
+    >>> outs, states = chain(torch.randn(10, 2, 3), mnn.detach_state(states))
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        for index, module in enumerate(modules):
+            if not isinstance(module, nn.Module):
+                raise ArgumentError(
+                    f"Chain takes torch modules, got {type(module).__name__} as number {index}. Unpack a list with *."
+                )
+            self.add_module(str(index), module)
+
+    def init_state(self, x: torch.Tensor) -> list[Any]:
+        """Return a None for each module: each unit makes its own state of the block that reaches it."""
+        return [None] * len(self)
+
+    def compute(self, x: torch.Tensor, state: Sequence[Any]) -> tuple[torch.Tensor, list[Any]]:
+        """Run the modules on the block `x` from their states, and return the states after it."""
+        if not isinstance(state, (list, tuple)) or hasattr(state, "_fields") or len(state) != len(self):
+            got = f"{len(state)}" if isinstance(state, (list, tuple)) else "not a list"
+            raise ArgumentError(
+                f"Chain of {len(self)} modules takes a list of {len(self)} states (None for plain modules), got "
+                f"{type(state).__name__} ({got}). Pass the list that the previous call returned."
+            )
+        after: list[Any] = []
+        for index, (module, before) in enumerate(zip(self, state, strict=True)):
+            if isinstance(module, RecurrentUnit):
+                x, before = module(x, before)
+            else:
+                x = self._plain(index, module, x, before)
+            after.append(before)
+        return x, after
+
+    @staticmethod
+    def _plain(index: int, module: nn.Module, x: torch.Tensor, state: Any) -> torch.Tensor:
+        name = f"module {index} of the chain, {type(module).__name__},"
+        if state is not None:
+            raise ArgumentError(f"{name} is not a RecurrentUnit, so its state is None, got {type(state).__name__}.")
+        y = module(x)
+        if isinstance(y, tuple):
+            raise ArgumentError(
+                f"{name} returned a tuple, but is not a RecurrentUnit, so the chain cannot know its state. "
+                f"Wrap it in a subclass of multirec.nn.RecurrentUnit."
+            )
+        return y
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        # children() would leave out the second use of a shared module
+        return (module for module in self._modules.values() if module is not None)
+
+    def __getitem__(self, index: int) -> nn.Module:
+        return list(self)[index]

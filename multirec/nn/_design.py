@@ -1,0 +1,70 @@
+"""A filter design in SciPy's convention, checked: what a learnable bank may start from."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ArgumentError, ShapeError
+
+__all__ = ["require_held", "require_stable", "taps_of"]
+
+Design = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def taps_of(b: npt.ArrayLike, a: npt.ArrayLike) -> tuple[Design, Design]:
+    """Return (feedforward [C, q+1], feedback [C, p]) in float64 of SciPy's b and a, each with C or 1 rows."""
+    numerator, denominator = _rows("b", b), _rows("a", a)
+    if len(numerator) != len(denominator) and 1 not in (len(numerator), len(denominator)):
+        raise ShapeError(
+            f"b has shape {numerator.shape} and a has shape {denominator.shape}: one row a filter, so their numbers "
+            f"of rows are equal, or one of them is 1."
+        )
+    first = denominator[:, :1]
+    if not first.all():
+        raise ArgumentError(f"a[:, 0] divides the filter and is 0 in {_filters(first[:, 0] != 0)}.")
+    channels = max(len(numerator), len(denominator))
+    feedforward = np.broadcast_to(numerator / first, (channels, numerator.shape[1]))
+    feedback = np.broadcast_to(-denominator[:, 1:] / first, (channels, denominator.shape[1] - 1))
+    return feedforward.copy(), feedback.copy()
+
+
+def require_stable(feedback: Design, stable: Mask) -> None:
+    """Raise unless every filter of feedback taps [C, p] is marked stable."""
+    if stable.all():
+        return
+    radius = max(np.abs(np.roots(np.r_[1.0, -taps])).max() for taps in feedback[~stable])
+    raise ArgumentError(
+        f"the design is unstable in {_filters(stable)}: poles reach radius {radius:.7g}, and FilterBank holds "
+        f"only poles inside the unit circle. Mend the design, or use multirec.RecurrenceBank, which takes any filter."
+    )
+
+
+def require_held(held: Mask, dtype: str) -> None:
+    """Raise unless every filter is marked as stable after rounding."""
+    if not held.all():
+        raise ArgumentError(
+            f"the design is stable, but not when rounded to {dtype.removeprefix('torch.')}, in {_filters(held)}: its "
+            f"poles are too near each other and the unit circle for one polynomial. Use dtype=torch.float64, or split "
+            f"it into second-order sections, one FilterBank each."
+        )
+
+
+def _rows(name: str, design: npt.ArrayLike) -> Design:
+    given = np.asarray(design)
+    if given.dtype.kind not in "fiu":
+        raise ArgumentError(f"{name} of a FilterBank is real, got dtype {given.dtype}.")
+    rows = given.astype(np.float64)
+    if rows.ndim != 2 or not rows.size:
+        hint = f" For one filter pass {name}[None]." if rows.ndim == 1 else ""
+        raise ShapeError(f"{name} is [filters, taps], got shape {rows.shape}.{hint}")
+    if not np.isfinite(rows).all():
+        raise ArgumentError(f"{name} is not finite in {_filters(np.isfinite(rows).all(-1))}.")
+    return rows
+
+
+def _filters(good: Mask) -> str:
+    bad = np.flatnonzero(~good)
+    named = ", ".join(str(index) for index in bad[:5])
+    return f"filter {named}" if len(bad) == 1 else f"filters {named}{', …' if len(bad) > 5 else ''}"

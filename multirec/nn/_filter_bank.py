@@ -1,0 +1,162 @@
+"""A bank of learnable filters of any order, stable whatever its weights are."""
+
+from __future__ import annotations
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from .. import State
+from ..errors import ShapeError
+from . import _stable
+from ._design import require_held, require_stable, taps_of
+from ._filter_unit import FilterUnit
+
+__all__ = ["FilterBank", "SignalBank"]
+
+
+class SignalBank(FilterUnit):
+    """A bank that takes signals: without a channel axis, with one shared channel, or with its own channels."""
+
+    def init_state(self, x: torch.Tensor) -> State:
+        """Return the zero state for a signal like `x`."""
+        return self._zeros(self._signal(x))
+
+    def compute(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """Filter the block `x` from `state`."""
+        return self._filter(self._signal(x), state)
+
+    def _signal(self, x: torch.Tensor) -> torch.Tensor:
+        axis = -2 if self.layout == "BCT" else -1
+        if x.ndim < 2:
+            raise ShapeError(
+                f"{type(self).__name__} takes x without a channel axis (2-D) or in layout {self.layout!r} "
+                f"(3-D and more), got shape {tuple(x.shape)}. For one signal pass x[None]."
+            )
+        if x.ndim == 2:
+            return x.unsqueeze(axis)
+        if x.shape[axis] not in (1, self.channels):
+            raise ShapeError(
+                f"{type(self).__name__} of {self.channels} channels takes 1 or {self.channels} input channels in "
+                f"layout {self.layout!r}, got x of shape {tuple(x.shape)} with {x.shape[axis]}."
+            )
+        return x
+
+
+class FilterBank(SignalBank):
+    """`channels` learnable filters of one order: y[t] = Σ feedforward[j]·x[t-j] + Σ feedback[k]·y[t-k].
+
+    The feedforward taps are weights as they are. The feedback is the Levinson step-up of reflection coefficients
+    tanh(`reflection_weight`): every value of the weights is a stable filter, also after rounding to their
+    precision, and gradients stay finite up to the unit circle.
+
+    Parameters
+    ----------
+    channels
+        Number of filters C.
+    order
+        Number p of past outputs; 0 is FIR.
+    input_order
+        Number q of past inputs; `order` if None.
+    layout
+        Of x and y: ``"BCT"``, ``"BTC"`` or ``"TBC"``.
+    reverse
+        Run backwards in time.
+    backend
+        Name of a multirec backend; ``"auto"`` picks by the problem.
+    device, dtype
+        Of the weights. Coefficients are built in float64 and rounded once.
+
+    Shapes
+    ------
+    x: the signal without its channel axis ([B, T]; [T, B] in ``"TBC"``), or with 1 or C channels ([B, 1|C, T] and
+    any number of batch axes). Returns y [B, C, T] in the layout, with x's dtype, and the `multirec.State`.
+
+    Raises
+    ------
+    ShapeError
+        x has another number of channels.
+
+    Example
+    -------
+    >>> bank = FilterBank(128)
+    >>> y, state = bank(torch.randn(4, 100))
+    >>> y.shape
+    torch.Size([4, 128, 100])
+    >>> y, state = bank(torch.randn(4, 100), state)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        order: int = 2,
+        *,
+        input_order: int | None = None,
+        layout: str = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(channels, order, order if input_order is None else input_order, layout, reverse, backend)
+        self.feedforward = nn.Parameter(torch.empty(channels, self.input_order + 1, device=device, dtype=dtype))
+        self.reflection_weight = nn.Parameter(torch.empty(channels, order, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw filters of short memory, each scaled so that white noise keeps its power."""
+        with torch.no_grad():
+            self.reflection_weight.normal_().div_(torch.arange(1, self.order + 1, device=self.reflection_weight.device))
+            self.feedforward.zero_()
+            self.feedforward[:, :1] = _stable.noise_gain(_stable.reflection(self.reflection_weight)).reciprocal()
+
+    def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (feedforward (C, q+1), feedback (C, p)), differentiable."""
+        dtype = _stable.coefficient_dtype(self.reflection_weight)
+        return self.feedforward.to(dtype), _stable.feedback(_stable.reflection(self.reflection_weight)).to(dtype)
+
+    @classmethod
+    def from_ba(
+        cls,
+        b: npt.ArrayLike,
+        a: npt.ArrayLike,
+        *,
+        layout: str = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> FilterBank:
+        """Return a bank that starts from SciPy's designs: b [C, q+1] and a [C, p+1], each with C or 1 rows.
+
+        Raises
+        ------
+        ShapeError
+            b or a is not two-dimensional, is empty, or their numbers of rows differ.
+        ArgumentError
+            a[:, 0] is 0, a value is not finite, a filter is unstable, or it would be after rounding to `dtype`.
+
+        Example
+        -------
+        >>> bank = FilterBank.from_ba([[1.0, 0.0], [0.5, 0.5]], [[1.0, -0.9], [2.0, 0.8]], dtype=torch.float64)
+        >>> bank.coefficients()[1].tolist()
+        [[0.9], [-0.4]]
+        """
+        feedforward, feedback = taps_of(b, a)
+        k = _stable.reflection_of(torch.from_numpy(feedback))
+        require_stable(feedback, (k.abs() < 1).all(-1).numpy())
+        channels, taps = feedforward.shape
+        bank = cls(
+            channels, k.shape[-1], input_order=taps - 1, layout=layout, reverse=reverse, backend=backend,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        with torch.no_grad():
+            bank.feedforward.copy_(torch.from_numpy(feedforward))
+            bank.reflection_weight.copy_(torch.atanh(k))
+            held = _stable.stable_weight(bank.reflection_weight) == _stable.wide(bank.reflection_weight)
+        require_held(held.all(-1).cpu().numpy(), str(bank.reflection_weight.dtype))
+        return bank
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, order={self.order}" + self._options(input_order=self.order, layout="BCT")
+

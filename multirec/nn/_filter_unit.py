@@ -1,0 +1,87 @@
+"""What the banks and layers share: coefficients read at each call, one recurrence, and SciPy's view of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .. import State, recurrence
+from .._problem import Layout, as_layout, join_shape, split_shape
+from .._registry import registry
+from ..errors import ArgumentError
+from ._unit import RecurrentUnit
+
+__all__ = ["FilterUnit", "at_least"]
+
+
+def at_least(least: int, **sizes: int) -> None:
+    """Raise unless each named size is a whole number of at least `least`."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < least:
+            raise ArgumentError(f"{name} is a whole number of at least {least}, got {size!r}.")
+
+
+class FilterUnit(RecurrentUnit):
+    """A recurrent unit of `channels` filters whose coefficients a subclass derives from its weights."""
+
+    def __init__(self, channels: int, order: int, input_order: int, layout: str, reverse: bool, backend: str) -> None:
+        super().__init__()
+        at_least(1, channels=channels)
+        at_least(0, order=order, input_order=input_order)
+        if not isinstance(reverse, bool):
+            raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
+        if backend != "auto":
+            registry.info(backend)
+        self.channels = channels
+        self.order = order
+        self.input_order = input_order
+        self.layout: Layout = as_layout(layout)
+        self.reverse = reverse
+        self.backend = backend
+
+    def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (feedforward (C, q+1), feedback (C, p)), differentiable, as `multirec.recurrence` takes them.
+
+        They have the weights' dtype, float32 for half types. A loop over small blocks with frozen weights
+        is faster with ``multirec.RecurrenceBank(feedforward=…, feedback=…)`` made of them once.
+        """
+        raise NotImplementedError
+
+    def ba(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return SciPy's (b (C, q+1), a (C, p+1)), a[:, 0] = 1, as NumPy float64 arrays without gradient.
+
+        Each row is a filter for `scipy.signal.lfilter`.
+        """
+        feedforward, feedback = (part.detach().cpu().double().numpy() for part in self.coefficients())
+        return feedforward, np.concatenate([np.ones((self.channels, 1)), -feedback], axis=-1)
+
+    def _filter(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        feedforward, feedback = self.coefficients()
+        y, after = recurrence(
+            x,
+            feedforward=feedforward,
+            feedback=feedback,
+            state=state,
+            layout=self.layout,
+            reverse=self.reverse,
+            backend=self.backend,
+        )
+        return y, after
+
+    def _zeros(self, x: torch.Tensor) -> State:
+        """Return the zero state for a signal x that goes into `_filter`."""
+        batch, channels, _ = split_shape(tuple(x.shape), self.layout)
+        return State(
+            inputs=x.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
+            outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout)),
+        )
+
+    def _options(self, **usual: Any) -> str:
+        """Return the options that differ from the usual ones, for `extra_repr`."""
+        usual = {"reverse": False, "backend": "auto", **usual}
+        return "".join(
+            f", {name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value
+        )

@@ -1,0 +1,127 @@
+"""A recurrent layer without connections between its hidden units: a projection, then one recurrence a unit."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .. import State
+from ..errors import ArgumentError, ShapeError
+from . import _stable
+from ._filter_unit import FilterUnit, at_least
+
+__all__ = ["RecurrenceLayer"]
+
+
+class RecurrenceLayer(FilterUnit):
+    """A linear projection to `hidden_dim` units, each followed by its own stable recurrence.
+
+    h[t] = gain · (W x[t] + bias) + Σ feedback[k]·h[t-k], unit by unit. As in `FilterBank`, the feedback is stable for
+    every value of `reflection_weight`; gain = √Π(1 - reflection²) keeps the power of white noise, so that long
+    memory does not mean large outputs.
+
+    Parameters
+    ----------
+    inputs_dim, hidden_dim
+        Numbers of features of x and of the outputs.
+    order
+        Number p of past outputs that each unit sees.
+    bias
+        Whether the projection has one.
+    layout
+        ``"TBC"`` (sequence first) or ``"BTC"``: the projection needs the features last.
+    reverse
+        Run backwards in time.
+    backend
+        Name of a multirec backend; ``"auto"`` picks by the problem.
+    device, dtype
+        Of the weights.
+
+    Shapes
+    ------
+    x (T, B, inputs_dim) gives outs (T, B, hidden_dim) and the `multirec.State`.
+
+    Raises
+    ------
+    ShapeError
+        The last axis of x is not `inputs_dim`.
+
+    Example
+    -------
+    >>> layer = RecurrenceLayer(3, 8)
+    >>> outs, state = layer(torch.randn(20, 2, 3))
+    >>> outs.shape
+    torch.Size([20, 2, 8])
+    >>> outs, state = layer(torch.randn(20, 2, 3), state.detach())
+    """
+
+    def __init__(
+        self,
+        inputs_dim: int,
+        hidden_dim: int,
+        order: int = 2,
+        *,
+        bias: bool = True,
+        layout: str = "TBC",
+        reverse: bool = False,
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        at_least(1, inputs_dim=inputs_dim, hidden_dim=hidden_dim)
+        if layout == "BCT":
+            raise ArgumentError(
+                "RecurrenceLayer takes layout 'TBC' or 'BTC', got 'BCT': its projection works on the last axis. "
+                "For channels before time use Conv1d(inputs_dim, hidden_dim, 1) and a FilterBank in a Chain."
+            )
+        super().__init__(hidden_dim, order, 0, layout, reverse, backend)
+        self.projection = nn.Linear(inputs_dim, hidden_dim, bias=bias, device=device, dtype=dtype)
+        self.reflection_weight = nn.Parameter(torch.empty(hidden_dim, order, device=device, dtype=dtype))
+        self._reset_recurrence()
+
+    @property
+    def inputs_dim(self) -> int:
+        """Number of features of x."""
+        return self.projection.in_features
+
+    @property
+    def hidden_dim(self) -> int:
+        """Number of units, and of features of the outputs."""
+        return self.channels
+
+    def reset_parameters(self) -> None:
+        """Draw the projection as nn.Linear does, and units that remember from one to some hundred samples."""
+        self.projection.reset_parameters()
+        self._reset_recurrence()
+
+    def _reset_recurrence(self) -> None:
+        with torch.no_grad():
+            self.reflection_weight.normal_(std=0.1)
+            self.reflection_weight[:, :1].uniform_(-3.0, 0.0)
+
+    def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (feedforward (C, 1), which is the gain, feedback (C, p)), differentiable."""
+        dtype = _stable.coefficient_dtype(self.reflection_weight)
+        k = _stable.reflection(self.reflection_weight)
+        return _stable.noise_gain(k).reciprocal().to(dtype), _stable.feedback(k).to(dtype)
+
+    def init_state(self, x: torch.Tensor) -> State:
+        """Return the zero state for a block like `x`."""
+        # an empty block, because autocast decides the projection's dtype
+        time = 0 if self.layout == "TBC" else -2
+        return self._zeros(self._project(x.narrow(time, 0, 0)))
+
+    def compute(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """Project the block `x` and run the recurrence from `state`."""
+        return self._filter(self._project(x), state)
+
+    def _project(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim < 2 or x.shape[-1] != self.inputs_dim:
+            raise ShapeError(
+                f"RecurrenceLayer({self.inputs_dim}, {self.hidden_dim}) takes x in layout {self.layout!r} with "
+                f"{self.inputs_dim} features on the last axis, got shape {tuple(x.shape)}."
+            )
+        return self.projection(x)
+
+    def extra_repr(self) -> str:
+        return f"{self.inputs_dim}, {self.hidden_dim}, order={self.order}" + self._options(layout="TBC")

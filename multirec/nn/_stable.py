@@ -1,0 +1,114 @@
+"""Every weight is a stable filter: reflection coefficients, the Levinson step-up, and its inverse.
+
+A denominator A(z) = 1 + Σ a[i] z^-i has its poles inside the unit circle exactly where its reflection
+coefficients are within (-1, 1) (Schur–Cohn); here they are tanh(weight). Rounding a[i] to the weights' precision
+moves poles, so the weights are also kept where the *rounded* filter is stable. Feedback is -a.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+__all__ = [
+    "coefficient_dtype",
+    "feedback",
+    "limited",
+    "noise_gain",
+    "reflection",
+    "reflection_of",
+    "rounded",
+    "stable_weight",
+    "wide",
+]
+
+_CONTRACTIONS = 8
+
+
+def wide(tensor: torch.Tensor) -> torch.Tensor:
+    """Return `tensor` in the precision that coefficients are built in: float64 where the device has it."""
+    return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
+
+
+def coefficient_dtype(weight: torch.Tensor) -> torch.dtype:
+    """Return the dtype of coefficients made from `weight`: its own, and float32 for half types."""
+    return torch.promote_types(weight.dtype, torch.float32)
+
+
+def rounded(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Round to `dtype`, and go on in the wide precision."""
+    return wide(tensor.to(dtype))
+
+
+def limited(weight: torch.Tensor, bound: float) -> torch.Tensor:
+    """Scale weights beyond ±bound back onto it.
+
+    The scale is a constant to autograd: within the bound the gradient is exact, and beyond it never
+    vanishes, so that training can come back.
+    """
+    return weight * (bound / weight.detach().abs().clamp_min(bound))
+
+
+def stable_weight(weight: torch.Tensor) -> torch.Tensor:
+    """Return the weights (…, p) in wide, scaled down, if need be, until the rounded filter is stable.
+
+    Up to order 2 a bound on each one suffices: for 1 - |k| ≥ 2·eps the rounded a = [k1·(1+k2), k2] obeys
+    |a1| < 1 + a2. From order 3 on the rounded filter is tried.
+    """
+    dtype = coefficient_dtype(weight)
+    bound = 0.5 * math.log(1.0 / torch.finfo(dtype).eps)
+    inside = limited(wide(weight), bound)
+    return inside if weight.shape[-1] <= 2 else inside * _stable_scale(inside.detach(), dtype, bound)
+
+
+def reflection(weight: torch.Tensor) -> torch.Tensor:
+    """Return the reflection coefficients (…, p) of weights (…, p), rounded to their precision, in wide."""
+    return rounded(torch.tanh(stable_weight(weight)), coefficient_dtype(weight))
+
+
+def noise_gain(k: torch.Tensor) -> torch.Tensor:
+    """Return (…, 1), by how much the all-pole filter of reflection coefficients k scales white noise.
+
+    The power of a linear predictor's error is Π(1 - k²) of its signal's.
+    """
+    return torch.exp(-0.5 * torch.log1p(-k * k).sum(-1, keepdim=True))
+
+
+def feedback(k: torch.Tensor) -> torch.Tensor:
+    """Return the feedback (…, p) of reflection coefficients (…, p): the Levinson step-up recursion."""
+    order = k.shape[-1]
+    if order < 2:
+        return -k
+    k1, k2 = k[..., :1], k[..., 1:2]
+    a = torch.cat([k1 * (1 + k2), k2], -1)
+    for m in range(2, order):
+        last = k[..., m : m + 1]
+        a = torch.cat([a + last * a.flip(-1), last], -1)
+    return -a
+
+
+def reflection_of(taps: torch.Tensor) -> torch.Tensor:
+    """Return the reflection coefficients of feedback taps (…, p): the step-down recursion.
+
+    The filter is stable where all of them are within (-1, 1); elsewhere they may be inf or NaN.
+    """
+    a, found = -taps, []
+    for _ in range(taps.shape[-1]):
+        last, rest = a[..., -1:], a[..., :-1]
+        found.append(last)
+        a = (rest - last * rest.flip(-1)) / (1 - last * last)
+    return torch.cat(found[::-1], -1) if found else taps
+
+
+def _stable_scale(weight: torch.Tensor, dtype: torch.dtype, bound: float) -> torch.Tensor:
+    """Return (…, 1), the largest tried scale of `weight` whose feedback stays stable rounded to `dtype`."""
+    # rounding errs by at most eps/2·Σ|a| ≤ eps/2·Π(1+|k|), and |A| ≥ Π(1-|k|) on the circle: stable wherever
+    # Σ|weight| < ½·log(2/eps), by Rouché; three quarters of it leave room for the recursion's own rounding
+    sure = (0.75 * bound / weight.abs().sum(-1, keepdim=True)).clamp_max(1.0)
+    steps = torch.linspace(0.0, 1.0, _CONTRACTIONS, dtype=weight.dtype, device=weight.device)
+    scales = torch.lerp(sure, torch.ones_like(sure), steps)
+    tried = feedback(rounded(torch.tanh(scales.unsqueeze(-1) * weight.unsqueeze(-2)), dtype))
+    margin = 1.0 - torch.finfo(dtype).eps
+    stable = (reflection_of(rounded(tried, dtype)).abs() < margin).all(-1)
+    return torch.where(stable, scales, sure).amax(-1, keepdim=True)

@@ -1,0 +1,78 @@
+"""The recurrent-unit contract: a module that takes a block and a state, and returns a block and a state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ArgumentError
+
+__all__ = ["RecurrentUnit", "detach_state"]
+
+
+class RecurrentUnit(nn.Module):
+    """Base class of modules called as ``outs, state = unit(x, state)``.
+
+    A subclass gives `init_state` and `compute`. It keeps no state between calls: the caller passes the state that
+    the previous call returned, so a sequence in blocks equals the whole sequence. Blocks are sequence first,
+    (T, B, features), unless the subclass says otherwise. `multirec.nn.Chain` recognises units by this class.
+
+    Example
+    -------
+    >>> class GRU(RecurrentUnit):
+    ...     def __init__(self, inputs_dim, hidden_dim):
+    ...         super().__init__()
+    ...         self.gru = nn.GRU(inputs_dim, hidden_dim)
+    ...     def init_state(self, x):
+    ...         return x.new_zeros(1, x.shape[1], self.gru.hidden_size)
+    ...     def compute(self, x, state):
+    ...         return self.gru(x, state)
+    >>> outs, state = GRU(3, 5)(torch.zeros(7, 2, 3))
+    >>> outs.shape, state.shape
+    (torch.Size([7, 2, 5]), torch.Size([1, 2, 5]))
+    """
+
+    def init_state(self, x: torch.Tensor) -> Any:
+        """Return the state that stands before a first block `x`; only its shape, dtype and device matter."""
+        raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without a method init_state(x)")
+
+    def compute(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """Return the outputs of the block `x` and the state after it."""
+        raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without a method compute(x, state)")
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Return (outs, state); a `state` of None is the one of `init_state(x)`."""
+        return self.compute(x, self.init_state(x) if state is None else state)
+
+
+def detach_state(state: Any) -> Any:
+    """Return `state` cut from the autograd graph: a `State`, a tensor, None, or lists, tuples and dicts of them.
+
+    Between the blocks of truncated backpropagation through time.
+
+    Raises
+    ------
+    ArgumentError
+        The state holds something that has no method `detach`.
+
+    Example
+    -------
+    >>> weight = torch.ones(2, requires_grad=True)
+    >>> [part if part is None else part.requires_grad for part in detach_state([weight * 2, None])]
+    [False, None]
+    """
+    if state is None or isinstance(state, (bool, int, float)):
+        return state
+    if hasattr(state, "detach"):
+        return state.detach()
+    if isinstance(state, dict):
+        return {key: detach_state(part) for key, part in state.items()}
+    if isinstance(state, (list, tuple)):
+        parts = [detach_state(part) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+    raise ArgumentError(
+        f"a state holds tensors, None, and lists, tuples and dicts of them, got {type(state).__name__}, "
+        f"which has no detach()."
+    )
