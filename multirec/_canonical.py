@@ -32,6 +32,20 @@ def zeros(like: Array, shape: tuple[int, ...]) -> Array:
     return namespace(like).zeros(shape, dtype=like.dtype)
 
 
+def concatenate(parts: tuple[Array, ...]) -> Array:
+    """Join arrays along their last axis."""
+    library = namespace(parts[0])
+    join = library.cat if library.__name__ == "torch" else library.concatenate
+    return join(parts, -1)
+
+
+def contiguous(array: Array) -> Array:
+    """Return an owned copy in C order."""
+    if hasattr(array, "clone"):
+        return array.clone(memory_format=namespace(array).contiguous_format)
+    return array.copy()
+
+
 def to_channels_time(array: Array, layout: Layout) -> Array:
     """View a signal as (batch…, channels, time)."""
     if layout == "BCT":
@@ -124,15 +138,15 @@ def operands_in(
     )
 
 
-def tail(signal: Array, past: Array | None, count: int, reverse: bool) -> Array:
-    """Return an owned copy of the last `count` samples of past and block, in running order's end."""
+def tail(signal: Array, past: Array | None, count: int, layout: Layout, reverse: bool) -> Array:
+    """Return an owned copy, contiguous in `layout`, of the last `count` samples of past and block in running order."""
     length = signal.shape[-1]
     if count <= length:
         part = signal[..., :count] if reverse else signal[..., length - count :]
-        return part.clone() if hasattr(part, "clone") else part.copy()
-    past = zeros(signal, (*signal.shape[:-1], count)) if past is None else past
-    parts = (signal, past[..., : count - length]) if reverse else (past[..., length:], signal)
-    return namespace(signal).concatenate(parts, -1)
+    else:
+        past = zeros(signal, (*signal.shape[:-1], count)) if past is None else past
+        part = concatenate((signal, past[..., : count - length]) if reverse else (past[..., length:], signal))
+    return to_channels_time(contiguous(from_channels_time(part, layout)), layout)
 
 
 def split_tail_gradient(gradient: Array | None, length: int, reverse: bool) -> tuple[Array | None, Array | None]:
@@ -148,6 +162,6 @@ def split_tail_gradient(gradient: Array | None, length: int, reverse: bool) -> t
 def tails(problem: Problem, operands: Operands, y: Array) -> tuple[Array, Array]:
     """Return the canonical state after the block: the last q inputs and the last p outputs."""
     return (
-        tail(operands.x, operands.inputs, problem.input_order, problem.reverse),
-        tail(y, operands.outputs, problem.order, problem.reverse),
+        tail(operands.x, operands.inputs, problem.input_order, problem.layout, problem.reverse),
+        tail(y, operands.outputs, problem.order, problem.layout, problem.reverse),
     )

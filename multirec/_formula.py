@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ._canonical import namespace, zeros
+from ._canonical import concatenate, namespace, zeros
 from .backend import Gradients, Needs, Operands
 
 Array: TypeAlias = Any
@@ -85,7 +85,7 @@ def _extended(signal: Array, past: Array | None, count: int, reverse: bool) -> A
     if not count:
         return signal
     past = zeros(signal, (*signal.shape[:-1], count)) if past is None else past
-    return namespace(signal).concatenate((signal, past) if reverse else (past, signal), -1)
+    return concatenate((signal, past) if reverse else (past, signal))
 
 
 def _lagged(extended: Array, lag: int, count: int, length: int, reverse: bool) -> Array:
@@ -100,7 +100,7 @@ def _spread(part: Array, lag: int, count: int, reverse: bool) -> Array:
         return part
     before, after = (lag, count - lag) if reverse else (count - lag, lag)
     lead = part.shape[:-1]
-    return namespace(part).concatenate((zeros(part, (*lead, before)), part, zeros(part, (*lead, after))), -1)
+    return concatenate((zeros(part, (*lead, before)), part, zeros(part, (*lead, after))))
 
 
 def _split(extended: Array, count: int, reverse: bool) -> tuple[Array, Array]:
@@ -121,7 +121,7 @@ def _advanced(taps: Array, reverse: bool) -> Array:
         column, shift = taps[..., k - 1], min(k, length)
         gap = zeros(column, (*column.shape[:-1], shift))
         kept = column[..., : length - shift] if reverse else column[..., shift:]
-        columns.append(namespace(column).concatenate((gap, kept) if reverse else (kept, gap), -1))
+        columns.append(concatenate((gap, kept) if reverse else (kept, gap)))
     return _stack(columns, taps)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, cast
 
 from . import _formula
 from ._arrays import Bridge, as_layout_contiguous
-from ._canonical import namespace
+from ._canonical import namespace, split_tail_gradient
 from ._problem import HALF_DTYPES, Problem, Spec, Taps, canonical_problem
 from .backend import Allocate, BackendInfo, ForwardKernel, FusedKernel, Gradients, Needs, Operands
 
@@ -31,9 +31,29 @@ class Plan:
         return as_layout_contiguous(bridge.take(y, problem.y_dtype), problem.layout, problem.family)
 
     def vjp(
+        self,
+        operands: Operands,
+        y: Array,
+        grad_y: Array,
+        grad_inputs: Array | None,
+        grad_outputs: Array | None,
+        needs: Needs,
+    ) -> Gradients:
+        """Return the gradients of canonical operands, given those of y and of the two tails (or None)."""
+        problem = self.problem
+        past_x, block_x = split_tail_gradient(grad_inputs, problem.length, problem.reverse)
+        past_y, block_y = split_tail_gradient(grad_outputs, problem.length, problem.reverse)
+        found = self._vjp(operands, y, grad_y, block_y, needs)
+        for whole, part in ((found.x, block_x), (found.inputs, past_x), (found.outputs, past_y)):
+            if whole is not None and part is not None:
+                count = part.shape[-1]
+                place = whole[..., :count] if problem.reverse else whole[..., whole.shape[-1] - count :]
+                place += part
+        return found
+
+    def _vjp(
         self, operands: Operands, y: Array, grad_y: Array, grad_last: Array | None, needs: Needs
     ) -> Gradients:
-        """Return the gradients of canonical operands; see `FusedKernel.vjp`."""
         problem, bridge = self.problem, self._bridge
         given = self._give(operands)
         arrays = (bridge.give(y), bridge.give(grad_y), bridge.give(grad_last))
@@ -42,8 +62,11 @@ class Plan:
         else:
             found = derived_vjp(self._kernel, problem, given, *arrays, needs, bridge.allocate)
         half = problem.dtype == "bfloat16"
+        grad_x = None
+        if found.x is not None:
+            grad_x = as_layout_contiguous(bridge.take(found.x, problem.dtype), problem.layout, problem.family)
         return Gradients(
-            bridge.take(found.x, problem.dtype),
+            grad_x,
             bridge.take(found.feedforward, ""),
             bridge.take(found.feedback, ""),
             bridge.take(found.inputs, problem.dtype if half and _is_bits(found.inputs) else ""),

@@ -344,9 +344,9 @@ def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
 
 def _common_channels(x: Spec, x_channels: int, views: dict[str, _View], layout: Layout) -> int:
     found = {"x": x_channels} | {name: view.channels for name, view in views.items()}
-    sizes = {size for size in found.values() if size != 1}
-    if len(sizes) <= 1:
-        return sizes.pop() if sizes else 1
+    common = next((size for size in found.values() if size != 1), 1)
+    if all(size in (1, common) for size in found.values()):
+        return common
     shapes = ", ".join(f"{name} of shape {view.spec.shape} has {view.channels}" for name, view in views.items())
     hint = ""
     if len(x.shape) == 2:

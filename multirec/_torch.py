@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 
 from . import _formula
 from ._arrays import hand_over, spec_of
-from ._canonical import operands_in, signal_out, split_tail_gradient, tails, to_channels_time
+from ._canonical import operands_in, signal_out, split_tail_gradient, tail, tails, to_channels_time
 from ._function import call_of, specs_of, state_out
 from ._plan import Plan
 from ._problem import HALF_DTYPES, Call, Layout, Spec, as_layout, build_call, canonical_problem, join_shape, plan_problem
@@ -34,7 +34,7 @@ _CHOICES = "str layout, bool reverse, str backend"
 _library = torch.library.Library("multirec", "DEF")
 _library.define(f"forward({_OPERANDS}, {_CHOICES}) -> (Tensor, Tensor, Tensor)")
 _library.define(
-    f"adjoint({_OPERANDS}, Tensor y, Tensor grad_y, Tensor? grad_last, bool[] needs, {_CHOICES})"
+    f"adjoint({_OPERANDS}, Tensor y, Tensor grad_y, Tensor? grad_inputs, Tensor? grad_outputs, bool[] needs, {_CHOICES})"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 _library.define(f"recurrence({_OPERANDS}, {_CHOICES}) -> (Tensor, Tensor, Tensor)")
@@ -93,18 +93,21 @@ def _raw_adjoint(
     outputs: _Optional,
     y: Tensor,
     grad_y: Tensor,
-    grad_last: _Optional,
+    grad_inputs: _Optional,
+    grad_outputs: _Optional,
     needs: list[bool],
     layout: str,
     reverse: bool,
     backend: str,
 ) -> tuple[Tensor, ...]:
     operands = Operands(x, b, a, inputs, outputs)
-    found = _plan(x, b, a, layout, reverse, backend).vjp(operands, y, grad_y, grad_last, Needs(*needs))
-    return tuple(
-        x.new_empty(0) if grad is None or part is None else grad.to(part.dtype)
-        for grad, part in zip(found, operands, strict=True)
+    found = _plan(x, b, a, layout, reverse, backend).vjp(operands, y, grad_y, grad_inputs, grad_outputs, Needs(*needs))
+    # outputs of an operator share no memory, and look as its fake says
+    small = (
+        x.new_empty(0) if grad is None or part is None else grad.to(part.dtype, copy=True).contiguous()
+        for grad, part in zip(found[1:], operands[1:], strict=True)
     )
+    return (x.new_empty(0) if found.x is None else found.x, *small)
 
 
 def _raw_recurrence(
@@ -130,8 +133,8 @@ def _fake_forward(
     batch, channels, dtype = problem.batch, problem.channels, getattr(torch, problem.y_dtype)
     return (
         _fake_signal(x, (batch, channels, problem.length), problem.layout, dtype),
-        x.new_empty((batch, problem.x_channels, problem.input_order)),
-        x.new_empty((batch, channels, problem.order), dtype=dtype),
+        _fake_signal(x, (batch, problem.x_channels, problem.input_order), problem.layout, x.dtype),
+        _fake_signal(x, (batch, channels, problem.order), problem.layout, dtype),
     )
 
 
@@ -143,14 +146,15 @@ def _fake_adjoint(
     outputs: _Optional,
     y: Tensor,
     grad_y: Tensor,
-    grad_last: _Optional,
+    grad_inputs: _Optional,
+    grad_outputs: _Optional,
     needs: list[bool],
     layout: str,
     reverse: bool,
     backend: str,
 ) -> tuple[Tensor, ...]:
     others = (
-        part.new_empty(part.shape) if part is not None and need else x.new_empty(0)
+        torch.empty(part.shape, dtype=part.dtype, device=part.device) if part is not None and need else x.new_empty(0)
         for part, need in zip((b, a, inputs, outputs), needs[1:], strict=True)
     )
     grad_x = _fake_signal(x, tuple(x.shape), as_layout(layout), x.dtype) if needs[0] else x.new_empty(0)
@@ -269,7 +273,7 @@ class _Recurrence(torch.autograd.Function):
         q = 0 if operands.feedforward is None else operands.feedforward.shape[-1] - 1
         p = 0 if operands.feedback is None else operands.feedback.shape[-1]
         x_moves = torch.zeros_like(operands.x) if moves.x is None else moves.x
-        kept = _tail(x_moves, moves.inputs, q, reverse), _tail(tangent, moves.outputs, p, reverse)
+        kept = tail(x_moves, moves.inputs, q, layout, reverse), tail(tangent, moves.outputs, p, layout, reverse)
         return narrow(tangent), narrow(kept[0]), narrow(kept[1])
 
     @staticmethod
@@ -316,14 +320,6 @@ def _precision(x: Tensor) -> Any:
         return Operands(*cast) if isinstance(parts, Operands) else cast
 
     return wide, lambda part: part.to(x.dtype)
-
-
-def _tail(signal: Tensor, past: _Optional, count: int, reverse: bool) -> Tensor:
-    past = signal.new_zeros((*signal.shape[:-1], count)) if past is None else past
-    if reverse:
-        return torch.cat((signal, past), -1)[..., :count].clone()
-    whole = torch.cat((past, signal), -1)
-    return whole[..., whole.shape[-1] - count :].clone()
 
 
 def _adjoint_formula(
@@ -378,15 +374,5 @@ def _adjoint_fused(
     backend: str,
 ) -> tuple[_Optional, ...]:
     """Return the gradients by the backend's own adjoint, in one pass."""
-    length = y.shape[-1]
-    past_x, block_x = split_tail_gradient(grad_inputs, length, reverse)
-    past_y, grad_last = split_tail_gradient(grad_outputs, length, reverse)
-    found = torch.ops.multirec.adjoint(*operands, y, grad_y, grad_last, wanted, layout, reverse, backend)
-    grads = [grad if need else None for grad, need in zip(found, wanted, strict=True)]
-    for index, part in ((0, block_x), (3, past_x), (4, past_y)):
-        whole = grads[index]
-        if whole is not None and part is not None:
-            count = part.shape[-1]
-            place = whole[..., :count] if reverse else whole[..., whole.shape[-1] - count :]
-            place += part
-    return tuple(grads)
+    found = torch.ops.multirec.adjoint(*operands, y, grad_y, grad_inputs, grad_outputs, wanted, layout, reverse, backend)
+    return tuple(grad if need else None for grad, need in zip(found, wanted, strict=True))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from . import _select
 from ._arrays import family_of, spec_of
-from ._canonical import operands_in, signal_in, signal_out, split_tail_gradient, taps_gradient_out
+from ._canonical import operands_in, signal_in, signal_out, taps_gradient_out
 from ._function import call_of, coefficients_in, recurrence, split_state
 from ._plan import cast_to
 from ._problem import Layout
@@ -83,14 +83,9 @@ def vjp(
     grad_inputs, grad_outputs = (
         None if part is None else signal_in(part, problem.layout, batch) for part in split_state(grad_state)
     )
-    past_x, block_x = split_tail_gradient(grad_inputs, problem.length, reverse)
-    past_y, grad_last = split_tail_gradient(grad_outputs, problem.length, reverse)
     needs = Needs(True, feedforward is not None, feedback is not None, inputs is not None, outputs is not None)
-    found = plan.vjp(operands, *(signal_in(g, problem.layout, batch) for g in (y, grad_y)), grad_last, needs)
-    for whole, part in ((found.x, block_x), (found.inputs, past_x), (found.outputs, past_y)):
-        if whole is not None and part is not None and part.shape[-1]:
-            place = whole[..., : part.shape[-1]] if reverse else whole[..., -part.shape[-1] :]
-            place += part
+    signals = (signal_in(array, problem.layout, batch) for array in (y, grad_y))
+    found = plan.vjp(operands, *signals, grad_inputs, grad_outputs, needs)
     return RecurrenceGradients(
         signal_out(found.x, problem.layout, call.batch_shape),
         *(

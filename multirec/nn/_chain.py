@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import ArgumentError
+from multirec.errors import ArgumentError
+
 from ._unit import RecurrentUnit
 
 __all__ = ["Chain"]

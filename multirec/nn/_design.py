@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ArgumentError, ShapeError
+from multirec._design import feedback_of, feedforward_of, from_scipy
+from multirec.errors import ArgumentError, ShapeError
 
 __all__ = ["require_held", "require_stable", "taps_of"]
 
@@ -21,13 +22,11 @@ def taps_of(b: npt.ArrayLike, a: npt.ArrayLike) -> tuple[Design, Design]:
             f"b has shape {numerator.shape} and a has shape {denominator.shape}: one row a filter, so their numbers "
             f"of rows are equal, or one of them is 1."
         )
-    first = denominator[:, :1]
-    if not first.all():
-        raise ArgumentError(f"a[:, 0] divides the filter and is 0 in {_filters(first[:, 0] != 0)}.")
-    channels = max(len(numerator), len(denominator))
-    feedforward = np.broadcast_to(numerator / first, (channels, numerator.shape[1]))
-    feedback = np.broadcast_to(-denominator[:, 1:] / first, (channels, denominator.shape[1] - 1))
-    return feedforward.copy(), feedback.copy()
+    feedforward = feedforward_of(numerator, denominator)
+    feedback = feedback_of(denominator)
+    if feedback is None:
+        feedback = denominator[:, 1:]
+    return feedforward, np.broadcast_to(feedback, (len(feedforward), feedback.shape[1])).copy()
 
 
 def require_stable(feedback: Design, stable: Mask) -> None:
@@ -51,17 +50,13 @@ def require_held(held: Mask, dtype: str) -> None:
         )
 
 
-def _rows(name: str, design: npt.ArrayLike) -> Design:
-    given = np.asarray(design)
-    if given.dtype.kind not in "fiu":
-        raise ArgumentError(f"{name} of a FilterBank is real, got dtype {given.dtype}.")
-    rows = given.astype(np.float64)
-    if rows.ndim != 2 or not rows.size:
-        hint = f" For one filter pass {name}[None]." if rows.ndim == 1 else ""
-        raise ShapeError(f"{name} is [filters, taps], got shape {rows.shape}.{hint}")
-    if not np.isfinite(rows).all():
-        raise ArgumentError(f"{name} is not finite in {_filters(np.isfinite(rows).all(-1))}.")
-    return rows
+def _rows(name: str, given: npt.ArrayLike) -> Design:
+    design = np.asarray(from_scipy(given, name))
+    if design.ndim != 2 or np.iscomplexobj(design):
+        raise ShapeError(f"{name} of a FilterBank is real and [filters, taps], got {design.dtype} {design.shape}.")
+    if not np.isfinite(design).all():
+        raise ArgumentError(f"{name} is not finite in {_filters(np.isfinite(design).all(-1))}.")
+    return design.astype(np.float64)
 
 
 def _filters(good: Mask) -> str:

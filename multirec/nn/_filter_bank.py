@@ -6,8 +6,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from .. import State
-from ..errors import ShapeError
+from multirec import State
+from multirec.errors import ShapeError
+
 from . import _stable
 from ._design import require_held, require_stable, taps_of
 from ._filter_unit import FilterUnit
@@ -129,10 +130,12 @@ class FilterBank(SignalBank):
     ) -> FilterBank:
         """Return a bank that starts from SciPy's designs: b [C, q+1] and a [C, p+1], each with C or 1 rows.
 
+        One-dimensional b or a are one row. The inverse of `ba`: a step-down recursion in float64, then atanh.
+
         Raises
         ------
         ShapeError
-            b or a is not two-dimensional, is empty, or their numbers of rows differ.
+            b or a has more than two axes, is empty or complex, or their numbers of rows differ.
         ArgumentError
             a[:, 0] is 0, a value is not finite, a filter is unstable, or it would be after rounding to `dtype`.
 

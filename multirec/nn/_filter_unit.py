@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .. import State, recurrence
-from .._problem import Layout, as_layout, join_shape, split_shape
-from .._registry import registry
-from ..errors import ArgumentError
+from multirec import State, recurrence
+from multirec._problem import Layout, as_layout, join_shape, split_shape
+from multirec._select import check_name
+from multirec.errors import ArgumentError
+
 from ._unit import RecurrentUnit
 
 __all__ = ["FilterUnit", "at_least"]
@@ -33,8 +34,7 @@ class FilterUnit(RecurrentUnit):
         at_least(0, order=order, input_order=input_order)
         if not isinstance(reverse, bool):
             raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
-        if backend != "auto":
-            registry.info(backend)
+        check_name(backend)
         self.channels = channels
         self.order = order
         self.input_order = input_order

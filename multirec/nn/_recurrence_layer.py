@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .. import State
-from ..errors import ArgumentError, ShapeError
+from multirec import State
+from multirec.errors import ArgumentError, ShapeError
+
 from . import _stable
 from ._filter_unit import FilterUnit, at_least
 
@@ -107,21 +108,21 @@ class RecurrenceLayer(FilterUnit):
 
     def init_state(self, x: torch.Tensor) -> State:
         """Return the zero state for a block like `x`."""
+        self._check(x)
         # an empty block, because autocast decides the projection's dtype
-        time = 0 if self.layout == "TBC" else -2
-        return self._zeros(self._project(x.narrow(time, 0, 0)))
+        return self._zeros(self.projection(x[:0] if self.layout == "TBC" else x[..., :0, :]))
 
     def compute(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """Project the block `x` and run the recurrence from `state`."""
-        return self._filter(self._project(x), state)
+        self._check(x)
+        return self._filter(self.projection(x), state)
 
-    def _project(self, x: torch.Tensor) -> torch.Tensor:
+    def _check(self, x: torch.Tensor) -> None:
         if x.ndim < 2 or x.shape[-1] != self.inputs_dim:
             raise ShapeError(
                 f"RecurrenceLayer({self.inputs_dim}, {self.hidden_dim}) takes x in layout {self.layout!r} with "
                 f"{self.inputs_dim} features on the last axis, got shape {tuple(x.shape)}."
             )
-        return self.projection(x)
 
     def extra_repr(self) -> str:
         return f"{self.inputs_dim}, {self.hidden_dim}, order={self.order}" + self._options(layout="TBC")

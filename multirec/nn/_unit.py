@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import ArgumentError
+from multirec.errors import ArgumentError
 
 __all__ = ["RecurrentUnit", "detach_state"]
 

@@ -20,10 +20,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Tables", "block_length", "build_tables"]
+__all__ = ["Tables", "block_length", "build_tables", "group_length"]
 
 _LONGEST_BLOCK = 64
-_GROUP = 16
+_LONGEST_GROUP = 16
 
 
 class Tables(NamedTuple):
@@ -47,6 +47,11 @@ def block_length(order: int, samples: int) -> int:
     return length
 
 
+def group_length(order: int) -> int:
+    """Return G, such that the matrices of carries stay about as large as those of samples."""
+    return max(2, min(_LONGEST_GROUP, _LONGEST_BLOCK // order))
+
+
 def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype) -> Tables:
     """Return the tables of `feedback` (S, p) for blocks of `length`: H and P in `dtype`, the carries' in `wide`."""
     # mps has no float64
@@ -62,7 +67,7 @@ def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtyp
     decay, impulse = rows[:, p:, :p], rows[:, p:, p]
     response = _toeplitz(impulse[:, :, None, None], 0)
     powers = [torch.eye(p, dtype=exact.dtype, device=exact.device).expand(sets, p, p)]
-    for _ in range(_GROUP):
+    for _ in range(group_length(p)):
         powers.append(decay[:, -p:] @ powers[-1])
     reach = torch.stack(powers, 1)
     mix = _toeplitz(reach, 1)
@@ -78,5 +83,5 @@ def _toeplitz(steps: Tensor, delay: int) -> Tensor:
     """Lay (S, n, r, r) out as the block matrix whose entry (l, i) is steps[l - i - delay], zero above."""
     sets, n, r, _ = steps.shape
     ago = torch.arange(n, device=steps.device)[:, None] - torch.arange(n - delay, device=steps.device) - delay
-    blocks = steps[:, ago.clamp(min=0)] * (ago >= 0)[:, :, None, None]
+    blocks = torch.where((ago >= 0)[:, :, None, None], steps[:, ago.clamp(min=0)], 0)
     return blocks.transpose(2, 3).reshape(sets, n * r, (n - delay) * r)

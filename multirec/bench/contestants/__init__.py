@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Any
 
 from ..._registry import registry
+from .._case import Mode, Signals
 from .backends import from_info
 from .base import Contestant, Loaded, Outputs
 from .forum import OneByOne, VersionA, VersionB
@@ -48,7 +51,11 @@ class Unavailable(Contestant):
     def missing(self) -> str | None:
         return self.reason
 
-    prepare = outputs = None  # type: ignore[assignment]
+    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+        raise NotImplementedError(self.reason)
+
+    def outputs(self, result: Any) -> Outputs:
+        raise NotImplementedError(self.reason)
 
 
 def registered() -> dict[str, Contestant]:

@@ -81,18 +81,21 @@ class JaxBackend(_Backend, JaxContestant):
 
 
 class NumpyBackend(_Backend):
-    """A backend on NumPy arrays, where there is no torch."""
-
-    def declines(self, case: Case, mode: Mode) -> str | None:
-        if mode != "forward":
-            return "gradients are measured through torch, which is not installed"
-        return super().declines(case, mode)
+    """A backend on NumPy arrays, where there is no torch; its gradient is `multirec.adjoint.vjp`."""
 
     def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
         from multirec import recurrence
+        from multirec.adjoint import vjp
 
-        x, b, a, _ = signals
-        return lambda: recurrence(x, feedforward=b, feedback=-a[:, 1:], backend=self.name)[0]
+        x, b, a, grad_y = signals
+        how = {"feedforward": b, "feedback": -a[:, 1:], "backend": self.name}
+
+        def both() -> Any:
+            y, _ = recurrence(x, **how)
+            gradients = vjp(grad_y, x, y=y, **how)
+            return y, gradients.x, gradients.feedforward, gradients.feedback
+
+        return both if mode != "forward" else lambda: recurrence(x, **how)[:1]
 
     def outputs(self, result: Any) -> Outputs:
-        return {"y": result}
+        return dict(zip(("y", "x", "feedforward", "feedback"), result, strict=False))

@@ -1,0 +1,365 @@
+"""Between memory of any strides and tiles: loads, stores, transposes in registers, sums over lanes.
+
+A tile row holds one sample of every lane. In memory a lane starts at its own offset (a table of byte offsets,
+then one word that says whether the lanes are neighbours), and time has one stride. Three ways lead across:
+time is contiguous (square transposes in registers), lanes are contiguous (plain vectors), or neither (one by one).
+Lanes and samples outside the problem are zero in the tile and never touched in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+from ._emit import DOUBLE, FLOAT, I1, I16, I32, I64, PTR, Format, Function, Int, Num, Ptr, Tile
+
+HALF = ir.HalfType()
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How one data type lies in memory."""
+
+    name: str
+    raw: Any
+    bytes: int
+    parts: int
+
+    def decode(self, f: Function, value: Any) -> Any:
+        """Turn raw numbers, one or a vector, into numbers to compute with."""
+        if self.name == "float16":
+            return f.b.fpext(f.b.bitcast(value, _like(value, HALF)), _like(value, FLOAT))
+        if self.name == "bfloat16":
+            wide = f.b.zext(value, _like(value, I32))
+            return f.b.bitcast(f.b.shl(wide, _all(wide.type, 16)), _like(value, FLOAT))
+        return value
+
+    def encode(self, f: Function, value: Any) -> Any:
+        """Round to raw numbers, to nearest and ties to even."""
+        b = f.b
+        if self.name == "float16":
+            return b.bitcast(b.fptrunc(value, _like(value, HALF)), _like(value, I16))
+        if self.name == "bfloat16":
+            bits = b.bitcast(value, _like(value, I32))
+            odd = b.and_(b.lshr(bits, _all(bits.type, 16)), _all(bits.type, 1))
+            rounded = b.lshr(b.add(bits, b.add(odd, _all(bits.type, 0x7FFF))), _all(bits.type, 16))
+            bits = b.select(b.fcmp_unordered("uno", value, value), _all(bits.type, 0x7FC0), rounded)
+            return b.trunc(bits, _like(value, I16))
+        return value
+
+
+STORAGES = {
+    storage.name: storage
+    for storage in (
+        Storage("float16", I16, 2, 1),
+        Storage("bfloat16", I16, 2, 1),
+        Storage("float32", FLOAT, 4, 1),
+        Storage("float64", DOUBLE, 8, 1),
+        Storage("complex64", FLOAT, 8, 2),
+        Storage("complex128", DOUBLE, 16, 2),
+    )
+}
+
+
+class Tiles:
+    """The tile functions of one module, generated when first asked for."""
+
+    def __init__(self, module: ir.Module, fmt: Format) -> None:
+        self.module, self.fmt = module, fmt
+        self._made: dict[tuple[str, str], Function] = {}
+
+    def load(self, storage: Storage) -> Function:
+        """(tile, source, time stride, offsets, lanes, steps): fill `steps` rows, zeros elsewhere."""
+        return self._get("load", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_load)
+
+    def store(self, storage: Storage) -> Function:
+        """(tile, target, time stride, offsets, lanes, steps): write `steps` rows."""
+        return self._get("store", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_store)
+
+    def load_shared(self, storage: Storage) -> Function:
+        """(row of numbers, source, time stride, steps): one signal that serves every lane."""
+        return self._get("shared", storage, [PTR, PTR, I64, I64], _emit_load_shared)
+
+    def offsets(self, storage: Storage) -> Function:
+        """(table, first row, lanes, channels, batch stride, channel stride): where each lane starts."""
+        return self._get("offsets", storage, [PTR, I64, I64, I64, I64, I64], _emit_offsets)
+
+    def _get(self, what: str, storage: Storage, arguments: Sequence[Any], emit: Callable[..., None]) -> Function:
+        key = (what, storage.name)
+        if key not in self._made:
+            function = Function(self.module, f"{what}_{storage.name}", arguments)
+            emit(function, self.fmt, storage, *function.arguments)
+            function.finish()
+            self._made[key] = function
+        return self._made[key]
+
+
+def transpose(f: Function, vectors: Sequence[Any]) -> list[Any]:
+    """Transpose a square of vectors: swap blocks of 1, 2, 4, … elements between pairs of vectors."""
+    rows, width = list(vectors), len(vectors)
+    size = 1
+    while size < width:
+        low = [width + i - size if i & size else i for i in range(width)]
+        high = [width + i if i & size else i + size for i in range(width)]
+        for i in range(width):
+            if not i & size:
+                a, b = rows[i], rows[i + size]
+                rows[i], rows[i + size] = shuffle(f, a, b, low), shuffle(f, a, b, high)
+        size *= 2
+    return rows
+
+
+def sums_over_lanes(f: Function, vectors: Sequence[Any]) -> Any:
+    """Return one vector whose element i is the sum of the elements of vectors[i]: half a transpose, added."""
+    rows, size = list(vectors), 1
+    width = len(rows)
+    while len(rows) > 1:
+        low = [width + i - size if i & size else i for i in range(width)]
+        high = [width + i if i & size else i + size for i in range(width)]
+        pairs = zip(rows[0::2], rows[1::2], strict=True)
+        rows = [f.b.fadd(shuffle(f, a, b, low), shuffle(f, a, b, high)) for a, b in pairs]
+        size *= 2
+    return rows[0]
+
+
+def shuffle(f: Function, a: Any, b: Any, order: Sequence[int]) -> Any:
+    return f.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(order)), list(order)))
+
+
+def interleaved(width: int) -> tuple[list[int], list[int]]:
+    """Orders that turn (re, im) vectors into two vectors of pairs."""
+    order = [i // 2 + (i % 2) * width for i in range(2 * width)]
+    return order[:width], order[width:]
+
+
+def _like(value: Any, kind: Any) -> Any:
+    return ir.VectorType(kind, value.type.count) if isinstance(value.type, ir.VectorType) else kind
+
+
+def _all(kind: Any, number: int) -> Any:
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
+def _below(f: Function, width: int, count: Int) -> Any:
+    """Mask of the elements whose index is below `count`."""
+    kind = ir.VectorType(I32, width)
+    one = f.b.insert_element(ir.Constant(kind, ir.Undefined), f.b.trunc(count.v, I32), ir.Constant(I32, 0))
+    limit = shuffle(f, one, ir.Constant(kind, ir.Undefined), [0] * width)
+    return f.b.icmp_signed("<", ir.Constant(kind, list(range(width))), limit)
+
+
+class _Access:
+    """Vectors of `width` consecutive items of one storage, whole or the first few."""
+
+    def __init__(self, f: Function, fmt: Format, storage: Storage) -> None:
+        self.f, self.fmt, self.storage = f, fmt, storage
+        self.raw = ir.VectorType(storage.raw, fmt.width)
+        self.step = storage.bytes // storage.parts * fmt.width
+        self.suffix = f"v{fmt.width}{'i16' if storage.raw == I16 else 'f64' if storage.raw == DOUBLE else 'f32'}"
+
+    def read(self, source: Ptr, count: Int | None = None) -> list[Any]:
+        """Return the parts of `width` items at `source`; with `count`, zeros from there on."""
+        f, width = self.f, self.fmt.width
+        parts = [self._read(source + k * self.step, count, k) for k in range(self.storage.parts)]
+        if self.storage.parts == 2:
+            parts = [shuffle(f, *parts, range(k, 2 * width, 2)) for k in range(2)]
+        parts = [self.storage.decode(f, part) for part in parts]
+        return parts + [ir.Constant(self.fmt.vector, None)] * (self.fmt.parts - len(parts))
+
+    def write(self, target: Ptr, parts: Sequence[Any], count: Int | None = None) -> None:
+        parts = [self.storage.encode(self.f, part) for part in parts[: self.storage.parts]]
+        if self.storage.parts == 2:
+            parts = [shuffle(self.f, *parts, order) for order in interleaved(self.fmt.width)]
+        for k, part in enumerate(parts):
+            self._write(target + k * self.step, part, count, k)
+
+    def _mask(self, count: Int, k: int) -> Any:
+        return _below(self.f, self.fmt.width, count * self.storage.parts - k * self.fmt.width)
+
+    def _read(self, source: Ptr, count: Int | None, k: int) -> Any:
+        if count is None:
+            return source.load(self.raw)
+        nothing = ir.Constant(self.raw, None)
+        return self.f.intrinsic(
+            f"llvm.masked.load.{self.suffix}.p0",
+            self.raw,
+            [self.f.b.bitcast(source.v, self.raw.as_pointer()), ir.Constant(I32, 1), self._mask(count, k), nothing],
+        )
+
+    def _write(self, target: Ptr, part: Any, count: Int | None, k: int) -> None:
+        if count is None:
+            target.store(part)
+            return
+        self.f.intrinsic_void(
+            f"llvm.masked.store.{self.suffix}.p0",
+            [part, self.f.b.bitcast(target.v, self.raw.as_pointer()), ir.Constant(I32, 1), self._mask(count, k)],
+        )
+
+
+def _routes(
+    f: Function,
+    fmt: Format,
+    storage: Storage,
+    stride: Int,
+    offsets: Ptr,
+    steps: Int,
+    by_time: Callable[[], None],
+    by_lane: Callable[[], None],
+    one_by_one: Callable[[], None],
+) -> None:
+    # a backward run of samples is loaded whole or not at all, so it needs full squares
+    backward = stride.equals(-storage.bytes) & (steps & (fmt.width - 1)).equals(0)
+    with f.choice(stride.equals(storage.bytes) | backward) as (time, otherwise):
+        with time:
+            by_time()
+        with otherwise:
+            neighbours = (offsets + 8 * fmt.lanes).int()
+            with f.choice(neighbours.differs(0)) as (lane, rest):
+                with lane:
+                    by_lane()
+                with rest:
+                    one_by_one()
+
+
+def _squares(
+    f: Function,
+    fmt: Format,
+    storage: Storage,
+    stride: Int,
+    lanes: Int,
+    steps: Int,
+    square: Callable[[Int, Int, Int, Int, Int, bool], None],
+) -> None:
+    """Visit a tile in squares: `square(first lane, first sample, first row, row step in bytes, samples, whole)`."""
+    backward = stride < 0
+    row_step = f.select(backward, -fmt.row_bytes, fmt.row_bytes)
+    with f.loop(0, fmt.lanes, fmt.width) as lane, f.loop(0, steps, fmt.width) as time:
+        end = time + (fmt.width - 1)
+        sample, row = (f.select(backward, end, time),) * 2
+        whole = (lane + fmt.width <= lanes) & (time + fmt.width <= steps)
+        with f.choice(whole) as (yes, no):
+            with yes:
+                square(lane, sample, row, row_step, f.int(fmt.width), True)
+            with no:
+                square(lane, sample, row, row_step, f.minimum(steps - time, fmt.width), False)
+
+
+def _emit_load(
+    f: Function, fmt: Format, storage: Storage, tile: Ptr, source: Ptr, stride: Int, offsets: Ptr, lanes: Int, steps: Int
+) -> None:
+    access = _Access(f, fmt, storage)
+    rows = Tile(f, fmt, tile)
+
+    def square(lane: Int, sample: Int, row: Int, row_step: Int, count: Int, whole: bool) -> None:
+        start = source + sample * stride
+        columns = []
+        for i in range(fmt.width):
+            limit = None if whole else f.select(lane + i < lanes, count, 0)
+            columns.append(access.read(start + (offsets + (lane + i) * 8).int(), limit))
+        target = rows.row(row) + lane * (fmt.parts * fmt.real_bytes)
+        for part in range(fmt.parts):
+            for i, vector in enumerate(transpose(f, [column[part] for column in columns])):
+                (target + row_step * i + part * fmt.vector_bytes).store(vector)
+
+    def by_lane() -> None:
+        start = source + offsets.int()
+        with f.loop(0, steps) as time, f.loop(0, fmt.lanes, fmt.width) as lane:
+            here = start + time * stride + lane * storage.bytes
+            target = rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
+            with f.choice(lane + fmt.width <= lanes) as (full, part):
+                for branch, limit in ((full, None), (part, lanes - lane)):
+                    with branch:
+                        for k, vector in enumerate(access.read(here, limit)):
+                            (target + k * fmt.vector_bytes).store(vector)
+
+    def one_by_one() -> None:
+        f.zero(tile, steps * fmt.row_bytes)
+        with f.loop(0, lanes) as lane:
+            start = source + (offsets + lane * 8).int()
+            target = tile + _lane_bytes(f, fmt, lane)
+            with f.loop(0, steps) as time:
+                for part in range(storage.parts):
+                    raw = (start + time * stride + part * (storage.bytes // storage.parts)).load(storage.raw)
+                    (target + time * fmt.row_bytes + part * fmt.vector_bytes).store(storage.decode(f, raw))
+
+    _routes(
+        f, fmt, storage, stride, offsets, steps,
+        lambda: _squares(f, fmt, storage, stride, lanes, steps, square), by_lane, one_by_one,
+    )  # fmt: skip
+
+
+def _emit_store(
+    f: Function, fmt: Format, storage: Storage, tile: Ptr, target: Ptr, stride: Int, offsets: Ptr, lanes: Int, steps: Int
+) -> None:
+    access = _Access(f, fmt, storage)
+    rows = Tile(f, fmt, tile)
+
+    def square(lane: Int, sample: Int, row: Int, row_step: Int, count: Int, whole: bool) -> None:
+        source = rows.row(row) + lane * (fmt.parts * fmt.real_bytes)
+        parts = [
+            transpose(f, [(source + row_step * i + part * fmt.vector_bytes).load(fmt.vector) for i in range(fmt.width)])
+            for part in range(storage.parts)
+        ]
+        start = target + sample * stride
+        for i in range(fmt.width):
+            limit = None if whole else f.select(lane + i < lanes, count, 0)
+            access.write(start + (offsets + (lane + i) * 8).int(), [part[i] for part in parts], limit)
+
+    def by_lane() -> None:
+        start = target + offsets.int()
+        with f.loop(0, steps) as time, f.loop(0, fmt.lanes, fmt.width) as lane:
+            here = start + time * stride + lane * storage.bytes
+            source = rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
+            vectors = [(source + k * fmt.vector_bytes).load(fmt.vector) for k in range(storage.parts)]
+            with f.choice(lane + fmt.width <= lanes) as (full, part):
+                for branch, limit in ((full, None), (part, lanes - lane)):
+                    with branch:
+                        access.write(here, vectors, limit)
+
+    def one_by_one() -> None:
+        with f.loop(0, lanes) as lane:
+            start = target + (offsets + lane * 8).int()
+            source = tile + _lane_bytes(f, fmt, lane)
+            with f.loop(0, steps) as time:
+                for part in range(storage.parts):
+                    number = (source + time * fmt.row_bytes + part * fmt.vector_bytes).load(fmt.real)
+                    (start + time * stride + part * (storage.bytes // storage.parts)).store(storage.encode(f, number))
+
+    _routes(
+        f, fmt, storage, stride, offsets, steps,
+        lambda: _squares(f, fmt, storage, stride, lanes, steps, square), by_lane, one_by_one,
+    )  # fmt: skip
+
+
+def _emit_load_shared(f: Function, fmt: Format, storage: Storage, row: Ptr, source: Ptr, stride: Int, steps: Int) -> None:
+    size = storage.bytes // storage.parts
+    with f.loop(0, steps) as time:
+        for part in range(fmt.parts):
+            value = ir.Constant(fmt.real, 0)
+            if part < storage.parts:
+                value = storage.decode(f, (source + time * stride + part * size).load(storage.raw))
+            (row + time * (fmt.parts * fmt.real_bytes) + part * fmt.real_bytes).store(value)
+
+
+def _emit_offsets(
+    f: Function, fmt: Format, storage: Storage, table: Ptr, first: Int, lanes: Int, channels: Int, batch_stride: Int, channel_stride: Int
+) -> None:
+    neighbours = f.variable(I1)
+    neighbours.store(ir.Constant(I1, 1))
+    with f.loop(0, fmt.lanes) as lane:
+        row = first + f.minimum(lane, lanes - 1)
+        example = row // channels
+        offset = example * batch_stride + (row - example * channels) * channel_stride
+        (table + lane * 8).store(offset.v)
+        near = (offset - table.int()).equals(lane * storage.bytes) | (lane >= lanes)
+        neighbours.store(f.b.and_(neighbours.load(I1), near.v))
+    (table + 8 * fmt.lanes).store(f.b.zext(neighbours.load(I1), I64))
+
+
+def _lane_bytes(f: Function, fmt: Format, lane: Int) -> Int:
+    """Where a lane's first part lies within a row."""
+    group = lane // fmt.width
+    return group * (fmt.parts * fmt.vector_bytes) + (lane - group * fmt.width) * fmt.real_bytes

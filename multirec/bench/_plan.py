@@ -1,0 +1,103 @@
+"""Arithmetic of a run: what a whole call will take, how the budget is shared, who runs in which round."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from math import ceil, log
+
+LEAST, MOST = 3, 200
+_LONG_ENOUGH = 0.05
+_SHORTEST = 32
+
+
+def probe_lengths(length: int) -> list[int]:
+    """Return the lengths of short runs, doubling up to an eighth of the whole; empty if the whole is short.
+
+    Example
+    -------
+    >>> probe_lengths(16000)
+    [62, 125, 250, 500, 1000, 2000]
+    >>> probe_lengths(500)
+    []
+    """
+    return [length >> shift for shift in range(8, 2, -1) if length >> shift >= _SHORTEST and length >= 1024]
+
+
+def is_telling(seconds: float) -> bool:
+    """Say whether a short run was long enough to extrapolate from."""
+    return seconds >= _LONG_ENOUGH
+
+
+def predict(first: tuple[int, float], second: tuple[int, float], length: int) -> float:
+    """Extrapolate two short runs (length, seconds) to `length`: a straight line, or a power where growth is faster.
+
+    Example
+    -------
+    >>> predict((100, 1.0), (200, 1.5), 1000)
+    5.5
+    >>> predict((100, 1.0), (200, 4.0), 1000)
+    100.0
+    """
+    (short, quick), (longer, slow) = first, second
+    growth = log(max(slow, 1e-9) / max(quick, 1e-9)) / log(longer / short)
+    if growth > 1:
+        return slow * (length / longer) ** growth
+    slope = max(slow - quick, 0.0) / (longer - short)
+    return max(slow, quick) + slope * (length - longer)
+
+
+def calls_per_sample(cost: float, least: float = 0.005) -> int:
+    """Return how many calls make one sample last at least `least` seconds.
+
+    Example
+    -------
+    >>> calls_per_sample(0.001)
+    5
+    """
+    return max(1, min(ceil(least / max(cost, 1e-7)), 10_000))
+
+
+def share(costs: Sequence[float], budget: float) -> list[int]:
+    """Return how many samples each gets: equal time for all, at least three each if at all possible.
+
+    `costs` are seconds a sample. Where even one each goes beyond the budget, one each.
+
+    Example
+    -------
+    >>> share([0.1, 1.0], 10.0)
+    [50, 5]
+    """
+    for least in (LEAST, 2, 1):
+        if sum(costs) * least <= budget:
+            break
+    low, high = 0.0, budget
+    for _ in range(50):
+        middle = (low + high) / 2
+        counts = [_clamp(middle / cost, least) for cost in costs]
+        low, high = (middle, high) if sum(map(float.__mul__, costs, map(float, counts))) <= budget else (low, middle)
+    return [_clamp(low / cost + 1e-6, least) for cost in costs]
+
+
+def _clamp(count: float, least: int) -> int:
+    return max(least, min(int(count), MOST))
+
+
+def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
+    """Yield who runs in each round, in a fresh seeded random order.
+
+    There are as many rounds as the largest count; who has fewer turns takes part in rounds spread evenly.
+
+    Example
+    -------
+    >>> [sorted(turns) for turns in rounds([4, 2], seed=0)]
+    [[0], [0, 1], [0], [0, 1]]
+    """
+    generator = random.Random(seed)
+    total = max(counts, default=0)
+    for turn in range(total):
+        present = [
+            who for who, count in enumerate(counts) if (turn + 1) * count // total > turn * count // total
+        ]
+        generator.shuffle(present)
+        yield present
