@@ -78,7 +78,9 @@ def spec_of(array: Array, name: str) -> Spec:
 def _check_dense(tensor: Array, name: str) -> None:
     torch = sys.modules["torch"]
     if tensor.layout is not torch.strided:
-        raise DtypeError(f"{name} is a tensor of layout {tensor.layout}; a recurrence needs a dense one. Pass {name}.to_dense().")
+        raise DtypeError(
+            f"{name} is a tensor of layout {tensor.layout}; a recurrence needs a dense one. Pass {name}.to_dense()."
+        )
 
 
 def _jax_device(array: Array, name: str) -> str:
@@ -91,7 +93,9 @@ def _jax_device(array: Array, name: str) -> str:
     if len(devices) != 1:
         raise FamilyError(f"{name} is sharded over {len(devices)} devices; gather it on one first.")
     (device,) = devices
-    return "cpu" if device.platform == "cpu" else f"{'cuda' if device.platform == 'gpu' else device.platform}:{device.id}"
+    return (
+        "cpu" if device.platform == "cpu" else f"{'cuda' if device.platform == 'gpu' else device.platform}:{device.id}"
+    )
 
 
 def unreachable(problem: Problem, family: Family) -> str | None:
@@ -192,7 +196,9 @@ def _to_numpy(array: Array, source: Family) -> Array:
         array = np.asarray(array)
     if array.dtype.name == "bfloat16":
         array = array.view(np.uint16)
-    return array if array.flags.aligned and array.dtype.isnative else np.array(array, dtype=array.dtype.newbyteorder("="))
+    return (
+        array if array.flags.aligned and array.dtype.isnative else np.array(array, dtype=array.dtype.newbyteorder("="))
+    )
 
 
 def _numpy_to_torch(array: Array, bits: bool) -> Array:

@@ -8,8 +8,9 @@ from . import _select
 from ._arrays import family_of
 from ._design import feedback_of, feedforward_of, from_scipy, sections
 from ._function import recurrence
-from ._problem import Layout, as_layout
+from ._problem import Layout
 from ._state import State
+from ._validate import as_layout
 from .errors import ArgumentError, ShapeError
 
 Array: TypeAlias = Any
@@ -167,8 +168,8 @@ class RecurrenceBank:
         for name, taps in (("feedforward", self.feedforward), ("feedback", self.feedback)):
             if taps is not None and ndim is not None and taps.ndim == ndim + 1 and taps.ndim > 2:
                 raise ShapeError(
-                    f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank holds static or "
-                    "per-example coefficients. Call multirec.recurrence with it."
+                    f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank "
+                    "holds static or per-example coefficients. Call multirec.recurrence with it."
                 )
 
     def __repr__(self) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeAlias
 
-from ._problem import Call, Layout, Problem, Taps, split_shape
+from ._problem import Layout, Problem, Taps, split_shape
+from ._validate import Call
 from .backend import Operands
 
 Array: TypeAlias = Any

@@ -48,7 +48,8 @@ def sections(sos: Any) -> Iterator[tuple[Array, Array]]:
         sos = sos[None]
     if sos.ndim != 3 or sos.shape[-1] != 6 or sos.shape[1] == 0:
         raise ShapeError(
-            f"sos has shape {tuple(sos.shape)}; it is (channels, sections, 6) or (sections, 6), each row b0, b1, b2, a0, a1, a2."
+            f"sos has shape {tuple(sos.shape)}; it is (channels, sections, 6) or (sections, 6), "
+            "each row b0, b1, b2, a0, a1, a2."
         )
     for index in range(sos.shape[1]):
         yield sos[:, index, :3], sos[:, index, 3:]
@@ -56,10 +57,12 @@ def sections(sos: Any) -> Iterator[tuple[Array, Array]]:
 
 def _check_pair(b: Array, a: Array) -> None:
     if family_of(b, "b") != family_of(a, "a"):
-        raise FamilyError(f"b is a {family_of(b, 'b')} array and a is a {family_of(a, 'a')} array. Convert one of them.")
+        raise FamilyError(
+            f"b is a {family_of(b, 'b')} array and a is a {family_of(a, 'a')} array. Convert one of them."
+        )
     zero = a[..., 0] == 0
     if bool(zero.any()):
         raise ArgumentError(
-            f"a[..., 0] is 0 in {int(zero.sum())} of {zero.size if isinstance(zero, np.ndarray) else zero.numel()} filters, "
+            f"a[..., 0] is 0 in {int(zero.sum())} filters of a with shape {tuple(a.shape)}, "
             "so the recurrence has no current output. Remove leading zeros of a (and shift b)."
         )

@@ -42,10 +42,14 @@ def gradients(run: Run, operands: Operands, y: Array, grad_y: Array, needs: Need
         grad_inputs, grad_x = _split(_like(whole, x), q, reverse)
     if needs.feedforward and b is not None:
         history = _extended(x, inputs, q, reverse)
-        grad_b = _like(_stack([_correlate(lam, _lagged(history, j, q, length, reverse), b) for j in range(q + 1)], b), b)
+        grad_b = _like(
+            _stack([_correlate(lam, _lagged(history, j, q, length, reverse), b) for j in range(q + 1)], b), b
+        )
     if needs.feedback and a is not None:
         history = _extended(y, outputs, p, reverse)
-        grad_a = _like(_stack([_correlate(lam, _lagged(history, k, p, length, reverse), a) for k in range(1, p + 1)], a), a)
+        grad_a = _like(
+            _stack([_correlate(lam, _lagged(history, k, p, length, reverse), a) for k in range(1, p + 1)], a), a
+        )
     if needs.outputs:
         # only the first p steps look back before the block
         first = lam[..., max(length - p, 0) :] if reverse else lam[..., :p]
@@ -136,7 +140,9 @@ def _tap(taps: Array, index: int, count: int, reverse: bool) -> Array:
 def _correlate(lam: Array, signal: Array, taps: Array) -> Array:
     """Return λ · conj(signal), summed over the axes along which the taps are constant."""
     if taps.shape[2] == 1:
-        total = namespace(lam).einsum("bct,bct->bc", lam, namespace(lam).broadcast_to(signal.conj(), lam.shape))[..., None]
+        total = namespace(lam).einsum("bct,bct->bc", lam, namespace(lam).broadcast_to(signal.conj(), lam.shape))[
+            ..., None
+        ]
     else:
         total = lam * signal.conj()
     for axis in (0, 1):

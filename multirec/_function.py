@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from . import _select
 from ._arrays import family_of, hand_over, spec_of
 from ._canonical import operands_in, signal_out, tails
-from ._problem import Call, Layout, Spec, as_layout, plan_call
+from ._problem import Layout, Spec
 from ._state import State
+from ._validate import Call, as_layout, plan_call
 from .errors import ArgumentError
 
 Array: TypeAlias = Any
@@ -78,8 +79,8 @@ def recurrence(
     plan = _select.plan_for(call.problem, backend)
     if family == "jax" and plan.info.family != "jax":
         return _through_numpy(arrays, call, plan.info.name)
-    coefficients = coefficients_in(call, feedforward, feedback)
-    operands = operands_in(call, x, *coefficients, inputs, outputs)
+    b, a = coefficients_in(call, feedforward, feedback)
+    operands = operands_in(call, x, b, a, inputs, outputs)
     y = plan.forward(operands)
     return signal_out(y, layout, call.batch_shape), state_out(call, *tails(call.problem, operands, y))
 
@@ -110,17 +111,17 @@ def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool) -> Cal
     return plan_call(x, *others, as_layout(layout), reverse)
 
 
-def coefficients_in(call: Call, *coefficients: Array | None) -> list[Array | None]:
+def coefficients_in(call: Call, feedforward: Array | None, feedback: Array | None) -> tuple[Array | None, Array | None]:
     """Return NumPy coefficients in x's library; others as they are."""
     family = call.problem.family
     if family in ("numpy", "torch"):
-        return list(coefficients)
-    return [
-        array if array is None or family_of(array) == family else importlib.import_module(family).numpy.asarray(array)
-        if family == "jax"
-        else sys.modules[family].asarray(array)
-        for array in coefficients
-    ]
+        return feedforward, feedback
+    library = sys.modules["jax.numpy" if family == "jax" else family]
+    b, a = (
+        array if array is None or family_of(array) == family else library.asarray(array)
+        for array in (feedforward, feedback)
+    )
+    return b, a
 
 
 def state_out(call: Call, inputs: Array, outputs: Array) -> State:
@@ -132,7 +133,7 @@ def state_out(call: Call, inputs: Array, outputs: Array) -> State:
 def _torch_recurrence(*arguments: Any) -> tuple[Array, State]:
     """Replaced by the torch doors themselves at the first call: multirec imports no torch of its own accord."""
     global _torch_recurrence
-    from ._torch import recurrence as _torch_recurrence  # type: ignore[assignment]
+    from ._torch import recurrence as _torch_recurrence
 
     return _torch_recurrence(*arguments)
 
@@ -176,14 +177,10 @@ def explain(
     """
     arrays = (x, feedforward, feedback, *split_state(state))
     call = call_of(arrays, layout, reverse)
-    coefficients = coefficients_in(call, feedforward, feedback)
-    notes = []
-    if not isinstance(x, np.ndarray) or call.problem.family == "numpy":
-        notes = _copies(call, x, *coefficients)
-    return _select.explain_problem(call.problem, tuple(notes))
+    return _select.explain_problem(call.problem, tuple(_copies(call, x)))
 
 
-def _copies(call: Call, x: Array, *coefficients: Array | None) -> list[str]:
+def _copies(call: Call, x: Array) -> list[str]:
     notes = []
     if family_of(x) == "torch" and (x.is_conj() or x.is_neg()):
         notes.append("x has its conjugate or negative bit set: it is copied once")
@@ -195,7 +192,5 @@ def _copies(call: Call, x: Array, *coefficients: Array | None) -> list[str]:
 def _collapses(x: Array, call: Call) -> bool:
     strides = x.stride() if callable(getattr(x, "stride", None)) else x.strides
     offset = 1 if call.problem.layout == "TBC" else 0
-    axes = [
-        (size, strides[axis + offset]) for axis, size in enumerate(call.batch_shape) if size != 1
-    ]
-    return all(outer == inner * size for (_, outer), (size, inner) in zip(axes, axes[1:], strict=False))
+    axes = [(size, strides[axis + offset]) for axis, size in enumerate(call.batch_shape) if size != 1]
+    return all(outer == inner * size for (_, outer), (size, inner) in pairwise(axes))

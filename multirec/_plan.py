@@ -51,9 +51,7 @@ class Plan:
                 place += part
         return found
 
-    def _vjp(
-        self, operands: Operands, y: Array, grad_y: Array, grad_last: Array | None, needs: Needs
-    ) -> Gradients:
+    def _vjp(self, operands: Operands, y: Array, grad_y: Array, grad_last: Array | None, needs: Needs) -> Gradients:
         problem, bridge = self.problem, self._bridge
         given = self._give(operands)
         arrays = (bridge.give(y), bridge.give(grad_y), bridge.give(grad_last))

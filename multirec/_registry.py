@@ -7,7 +7,7 @@ import importlib.metadata
 import sys
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.util import find_spec
@@ -84,7 +84,9 @@ class Registry:
         """Return a backend that is registered, loads, and has what it needs installed; or raise."""
         entry = self._entry(name)
         if entry.info is None:
-            raise BackendBrokenError(f"backend {name!r} is registered by {entry.distribution} but is broken: {entry.error}")
+            raise BackendBrokenError(
+                f"backend {name!r} is registered by {entry.distribution} but is broken: {entry.error}"
+            )
         missing = lacking(entry.info)
         if missing:
             raise BackendMissingError(f"backend {name!r} is registered but cannot run here: {missing}")
@@ -118,7 +120,9 @@ class Registry:
                 f"backend {info.name!r} is installed but fails to load {info.kernel}: {type(error).__name__}: {error}"
             ) from error
         if not isinstance(kernel, ForwardKernel):
-            raise BackendBrokenError(f"backend {info.name!r}: {info.kernel} has no method forward(problem, operands, allocate).")
+            raise BackendBrokenError(
+                f"backend {info.name!r}: {info.kernel} has no method forward(problem, operands, allocate)."
+            )
         return kernel
 
     def status(self, name: str) -> BackendStatus:
@@ -126,23 +130,29 @@ class Registry:
         entry = self._entry(name)
         if entry.info is None:
             return BackendStatus(
-                name=name, status="broken", reason=entry.error, fix="Uninstall or mend it.", distribution=entry.distribution
+                name=name,
+                status="broken",
+                reason=entry.error,
+                fix="Uninstall or mend it.",
+                distribution=entry.distribution,
             )
         info = entry.info
-        about = {"name": name, "summary": info.summary, "promise": info.promise, "distribution": entry.distribution}
+        about = BackendStatus(
+            name=name, status="ready", summary=info.summary, promise=info.promise, distribution=entry.distribution
+        )
         missing = _missing_module(info)
         if missing:
-            return BackendStatus(status="missing", reason=f"module {missing!r} is not installed", fix=_install(info), **about)
-        version = _version(info)
+            return replace(about, status="missing", reason=f"module {missing!r} is not installed", fix=_install(info))
+        about = replace(about, version=_version(info))
         try:
             self.kernel(info)
             devices = tuple(d for d in _devices(info.family) if d in info.devices)
         except Exception as error:
-            return BackendStatus(status="broken", reason=str(error), fix="Reinstall it, or report it.", version=version, **about)
+            return replace(about, status="broken", reason=str(error), fix="Reinstall it, or report it.")
         if not devices:
             reason = f"no device of type {', '.join(info.devices)} is usable here"
-            return BackendStatus(status="missing", reason=reason, fix="Check the device's driver.", version=version, **about)
-        return BackendStatus(status="ready", version=version, devices=devices, **about)
+            return replace(about, status="missing", reason=reason, fix="Check the device and its driver.")
+        return replace(about, devices=devices)
 
     def _entry(self, name: str) -> _Entry:
         if not isinstance(name, str):
@@ -231,7 +241,11 @@ def _devices(family: str) -> tuple[str, ...]:
         return ("cpu",)
     if family == "torch":
         torch = importlib.import_module("torch")
-        others = [name for name in ("cuda", "mps", "xpu") if getattr(torch, name, None) and getattr(torch, name).is_available()]
+        others = [
+            name
+            for name in ("cuda", "mps", "xpu")
+            if getattr(torch, name, None) and getattr(torch, name).is_available()
+        ]
         return ("cpu", *others)
     if family == "jax":
         platforms = {device.platform for device in importlib.import_module("jax").devices()}

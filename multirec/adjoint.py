@@ -69,7 +69,9 @@ def vjp(
     """
     family = family_of(x)
     if family not in ("numpy", "cupy"):
-        raise FamilyError(f"vjp is for NumPy and CuPy arrays, got {family}, which differentiates multirec.recurrence itself.")
+        raise FamilyError(
+            f"vjp is for NumPy and CuPy arrays, got {family}, which differentiates multirec.recurrence itself."
+        )
     inputs, outputs = split_state(state)
     call = call_of((x, feedforward, feedback, inputs, outputs), layout, reverse)
     problem, batch = call.problem, call.problem.batch
@@ -77,25 +79,36 @@ def vjp(
         raise ShapeError(f"grad_y has shape {tuple(grad_y.shape)}, expected y's, {call.y_shape}.")
     plan = _select.plan_for(problem, backend)
     if y is None:
-        choices = {"layout": layout, "reverse": reverse, "backend": backend}
-        y, _ = recurrence(x, feedforward=feedforward, feedback=feedback, state=state, **choices)
+        y, _ = recurrence(
+            x,
+            feedforward=feedforward,
+            feedback=feedback,
+            state=state,
+            layout=layout,
+            reverse=reverse,
+            backend=backend,
+        )
     operands = operands_in(call, x, *coefficients_in(call, feedforward, feedback), inputs, outputs)
     grad_inputs, grad_outputs = (
         None if part is None else signal_in(part, problem.layout, batch) for part in split_state(grad_state)
     )
     needs = Needs(True, feedforward is not None, feedback is not None, inputs is not None, outputs is not None)
-    signals = (signal_in(array, problem.layout, batch) for array in (y, grad_y))
-    found = plan.vjp(operands, *signals, grad_inputs, grad_outputs, needs)
+    y, grad_y = (signal_in(array, problem.layout, batch) for array in (y, grad_y))
+    found = plan.vjp(operands, y, grad_y, grad_inputs, grad_outputs, needs)
+
+    def taps_out(own: Array | None, grad: Array) -> Array | None:
+        if own is None:
+            return None
+        return cast_to(taps_gradient_out(grad, call, own.shape, x.ndim), spec_of(own, "taps").dtype)
+
+    def signal_like(own: Array | None, grad: Array) -> Array | None:
+        if own is None:
+            return None
+        return cast_to(signal_out(grad, problem.layout, call.batch_shape), spec_of(own, "signal").dtype)
+
     return RecurrenceGradients(
-        signal_out(found.x, problem.layout, call.batch_shape),
-        *(
-            None if own is None else cast_to(taps_gradient_out(grad, call, own.shape, x.ndim), spec_of(own, "taps").dtype)
-            for own, grad in ((feedforward, found.feedforward), (feedback, found.feedback))
-        ),
-        State(
-            *(
-                None if own is None else cast_to(signal_out(grad, problem.layout, call.batch_shape), spec_of(own, "state").dtype)
-                for own, grad in ((inputs, found.inputs), (outputs, found.outputs))
-            )
-        ),
+        signal_like(x, found.x),
+        taps_out(feedforward, found.feedforward),
+        taps_out(feedback, found.feedback),
+        State(signal_like(inputs, found.inputs), signal_like(outputs, found.outputs)),
     )

@@ -12,7 +12,17 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from .backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Allocate, BackendInfo, Gradients, Needs, Operands, Problem
+from .backend import (
+    COMPLEX_DTYPES,
+    HALF_DTYPES,
+    REAL_DTYPES,
+    Allocate,
+    BackendInfo,
+    Gradients,
+    Needs,
+    Operands,
+    Problem,
+)
 
 __all__ = ["info", "kernel"]
 
@@ -42,7 +52,7 @@ def narrow(array: Wide, dtype: str) -> Wide:
         return array.astype(dtype)
     bits = array.astype(np.float32).view(np.uint32)
     rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
-    return cast(Wide, np.where(np.isnan(array), np.uint16(0x7FC0), rounded))
+    return np.where(np.isnan(array), np.uint16(0x7FC0), rounded)
 
 
 class Reference:
@@ -71,9 +81,7 @@ class Reference:
         """Return y (B, C, T) in float64 or complex128."""
         return _Run(problem, operands).y
 
-    def wide_vjp(
-        self, problem: Problem, operands: Operands, grad_y: Wide, grad_last: Wide | None = None
-    ) -> Gradients:
+    def wide_vjp(self, problem: Problem, operands: Operands, grad_y: Wide, grad_last: Wide | None = None) -> Gradients:
         """Return every gradient in float64 or complex128, with the operands' shapes."""
         return _Run(problem, operands).adjoint(
             widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.y_dtype)
@@ -132,8 +140,12 @@ class _Run:
                     self._at(cast(Wide, ga), t)[..., k] += _sum_to(np.conj(y) * g, cast(Wide, ga).shape[:2])
         return Gradients(
             x=self._as(size.dtype, self._in_order(gx[..., q:])),
-            feedforward=None if gb is None or size.feedforward is None else self._as(size.feedforward.dtype, self._coefficients(gb)),
-            feedback=None if ga is None or size.feedback is None else self._as(size.feedback.dtype, self._coefficients(ga)),
+            feedforward=None
+            if gb is None or size.feedforward is None
+            else self._as(size.feedforward.dtype, self._coefficients(gb)),
+            feedback=None
+            if ga is None or size.feedback is None
+            else self._as(size.feedback.dtype, self._coefficients(ga)),
             inputs=self._as(size.dtype, self._in_order(gx[..., :q])),
             outputs=self._in_order(gy[..., :p]),
         )

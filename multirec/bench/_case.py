@@ -112,7 +112,7 @@ def noise(shape: tuple[int, ...], dtype: str, seed: int) -> FloatArray:
 
 
 def _band_pass(rng: np.random.Generator, channels: int, order: int) -> tuple[FloatArray, FloatArray]:
-    centre = 2 * np.pi * np.geomspace(0.005, 0.4, channels)
+    centre = 2 * np.pi * np.geomspace(0.01, 0.4, channels)
     alpha = np.sin(centre) / (2 * rng.uniform(1.0, 4.0, channels))
     zeros, ones = np.zeros(channels), np.ones(channels)
     b = np.stack([alpha, zeros, -alpha], axis=-1)

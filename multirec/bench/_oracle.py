@@ -7,12 +7,14 @@ gradients of what is compared are complete.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from .._problem import Spec, build_call
+from .._problem import Spec
+from .._validate import build_call
 from ..backend import Gradients, Operands
 from ..reference import kernel
 from ._case import Case, FloatArray, Mode, Signals, noise
@@ -91,6 +93,12 @@ class Oracle:
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         count, length = len(self.window.channels), self.window.length
         return (self.case.batch, 1, length), (count, self.case.order + 1), (count, self.case.order)
+
+    def compute(self, modes: Iterable[Mode]) -> None:
+        """Compute now what comparisons in these modes need."""
+        _ = self.y
+        if "forward+backward" in modes:
+            _ = self.gradients
 
     @cached_property
     def y(self) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 from time import monotonic
 from typing import Protocol
 
@@ -10,11 +11,12 @@ from ._case import Case, Mode
 from ._machine import describe_machine
 from ._memory import available_bytes
 from ._oracle import Oracle
-from ._plan import calls_per_sample, is_telling, predict, probe_lengths, rounds, share
+from ._plan import is_telling, predict, probe_lengths
 from ._remote import Worker, WorkerFailure
 from ._results import Cell, Results
+from ._rounds import Rounds, turn_seconds
+from ._session import Checked
 from ._text import bytes_text, seconds_text
-from ._worker import Checked
 from .contestants import Contestant, GpuMemcpy, Loaded, Memcpy, copied_bytes
 
 # of the budget: the longest single call, and what may be gone when the last check starts
@@ -94,7 +96,7 @@ class Run:
             if declined:
                 self._close(cell, WorkerFailure("unsupported", declined))
                 continue
-            need = contestant.memory(self.case, cell.mode)
+            need = self._need(cell)
             if free is not None and need > free:
                 reason = f"needs about {bytes_text(need)}, {bytes_text(free)} are free; nothing was allocated"
                 self._close(cell, WorkerFailure("skipped", reason))
@@ -141,8 +143,7 @@ class Run:
         if used > _CHECKS_END * self.budget and (expected or _CHEAP) > _CHEAP:
             raise WorkerFailure("skipped", "the time was used up before its turn; raise --time or name fewer with -b")
         checked: Checked = worker.ask(_PATIENCE, "check", cell.mode)
-        cell.first_call = cell.first_call or checked.seconds
-        cell.cost, cell.peak = checked.seconds, checked.peak
+        cell.cost, cell.first_call, cell.peak = checked.seconds, checked.first, checked.peak
         verdict = self.oracle.judge(cell.mode, checked.shape, checked.dtype, checked.outputs)
         cell.errors, cell.checked = verdict.errors, self.oracle.window.describe(self.case)
         fault = verdict.fault or ("" if checked.finite else "y has values that are not finite")
@@ -158,31 +159,59 @@ class Run:
         for length in probe_lengths(self.case.length):
             if not runs:
                 # the first call loads and compiles
-                cell.first_call = worker.ask(_PATIENCE, "probe", cell.mode, length)
+                worker.ask(_PATIENCE, "probe", cell.mode, length)
             runs.append((length, worker.ask(_PATIENCE, "probe", cell.mode, length)))
             if len(runs) > 1 and is_telling(runs[-1][1]):
                 break
         return predict(runs[-2], runs[-1], self.case.length) if len(runs) > 1 else None
 
     def _measure(self) -> None:
-        """Time what passed, mode by mode, in rounds."""
-        for place, mode in enumerate(self.modes):
-            cells = self._open_cells(mode)
-            if not cells:
+        """Time what passed, mode by mode, in interleaved rounds."""
+        timed = [self._open_cells(mode) for mode in self.modes]
+        if not any(timed):
+            return
+        groups = [[*group, *self._yardsticks(group)] for group in timed]
+        rounds = Rounds(self.case, self.workers, self.progress.step, self._close, self._fits_together(timed))
+        counts = rounds.plan(groups, self._left())
+        self.progress.phase("measure", sum(map(sum, counts)))
+        weights = [
+            sum(turn_seconds(cell) * count for cell, count in zip(*pair, strict=True))
+            for pair in zip(groups, counts, strict=True)
+        ]
+        for place, group in enumerate(groups):
+            ends = monotonic() + self._left() * weights[place] / sum(weights[place:])
+            rounds.go(group, counts[place], ends, _PATIENCE)
+        for cell in self._open_cells():
+            cell.close("ok")
+            self.progress.settled(cell)
+        self._keep_bandwidth([cell for group in groups for cell in group if cell not in self.results.cells])
+
+    def _yardsticks(self, cells: list[Cell]) -> list[Cell]:
+        """Return a copy of memory as a further cell, for each kind of device among `cells`."""
+        found = []
+        for kind in sorted({cell.device.split(":")[0] for cell in cells}):
+            contestant = Memcpy() if kind == "cpu" else GpuMemcpy()
+            worker = self.workers.setdefault(contestant.name, Worker(contestant, self.case))
+            cell = Cell(contestant.name, cells[0].mode, device=kind)
+            try:
+                cell.cost, _ = worker.ask(_PATIENCE, "measure_memory", cell.mode)
+            except WorkerFailure as failure:
+                self.results.notes.append(f"no fraction of memcpy on {kind}: {failure.reason}")
                 continue
-            later = sum(cell.cost for cell in self._open_cells() if cell not in cells and not cell.samples)
-            here = sum(cell.cost for cell in cells)
-            weight = 1.0 if place + 1 == len(self.modes) else max(here / (here + later), 0.5) if here + later else 1.0
-            Rounds(self, mode, cells, max(self._left() * weight, 0.0)).go()
+            found.append(cell)
+        return found
 
+    def _keep_bandwidth(self, yardsticks: list[Cell]) -> None:
+        moved = 2 * copied_bytes(self.case)
+        for kind in {cell.device for cell in yardsticks}:
+            samples = [seconds for cell in yardsticks if cell.device == kind for seconds in cell.samples]
+            if samples:
+                self.results.bandwidth[kind] = moved / median(samples)
 
-class Rounds:
-    """The interleaved rounds of one mode, with the yardsticks among the contestants."""
+    def _fits_together(self, groups: list[list[Cell]]) -> bool:
+        free = available_bytes()
+        held = max(sum(self._need(cell) for cell in group) for group in groups)
+        return free is None or held < free
 
-    def __init__(self, run: Run, mode: Mode, cells: list[Cell], budget: float) -> None:
-        self.run, self.mode, self.cells = run, mode, list(cells)
-        self.ends = monotonic() + budget
-        self.budget = budget
-        self.workers = [run.workers[cell.contestant] for cell in cells]
-        self.yardsticks: list[Cell] = []
-'''
+    def _need(self, cell: Cell) -> int:
+        return self.workers[cell.contestant].contestant.memory(self.case, cell.mode)

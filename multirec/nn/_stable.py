@@ -23,7 +23,7 @@ __all__ = [
     "wide",
 ]
 
-_CONTRACTIONS = 8
+_TRIALS = 8
 
 
 def wide(tensor: torch.Tensor) -> torch.Tensor:
@@ -47,7 +47,7 @@ def limited(weight: torch.Tensor, bound: float) -> torch.Tensor:
     The scale is a constant to autograd: within the bound the gradient is exact, and beyond it never
     vanishes, so that training can come back.
     """
-    return weight * (bound / weight.detach().abs().clamp_min(bound))
+    return weight / (weight.detach().abs() / bound).clamp_min(1.0)
 
 
 def stable_weight(weight: torch.Tensor) -> torch.Tensor:
@@ -102,13 +102,19 @@ def reflection_of(taps: torch.Tensor) -> torch.Tensor:
 
 
 def _stable_scale(weight: torch.Tensor, dtype: torch.dtype, bound: float) -> torch.Tensor:
-    """Return (…, 1), the largest tried scale of `weight` whose feedback stays stable rounded to `dtype`."""
-    # rounding errs by at most eps/2·Σ|a| ≤ eps/2·Π(1+|k|), and |A| ≥ Π(1-|k|) on the circle: stable wherever
-    # Σ|weight| < ½·log(2/eps), by Rouché; three quarters of it leave room for the recursion's own rounding
+    """Return (…, 1), the largest tried scale of `weight` whose feedback stays stable rounded to `dtype`.
+
+    It does where the rounded filter still has almost its reflection coefficients: none has moved by a
+    good part of its distance to the circle.
+    """
+    # rounding errs by at most eps/2·Σ|a| ≤ eps/2·Π(1+|k|), and |A| ≥ Π(1-|k|) on the circle: by Rouché stable
+    # where Σ|weight| < ½·log(2/eps). three quarters of it leave room for the recursion's own rounding
     sure = (0.75 * bound / weight.abs().sum(-1, keepdim=True)).clamp_max(1.0)
-    steps = torch.linspace(0.0, 1.0, _CONTRACTIONS, dtype=weight.dtype, device=weight.device)
+    steps = torch.linspace(0.0, 1.0, _TRIALS, dtype=weight.dtype, device=weight.device)
     scales = torch.lerp(sure, torch.ones_like(sure), steps)
-    tried = feedback(rounded(torch.tanh(scales.unsqueeze(-1) * weight.unsqueeze(-2)), dtype))
-    margin = 1.0 - torch.finfo(dtype).eps
-    stable = (reflection_of(rounded(tried, dtype)).abs() < margin).all(-1)
+    k = rounded(torch.tanh(scales.unsqueeze(-1) * weight.unsqueeze(-2)), dtype)
+    moved = (reflection_of(rounded(feedback(k), dtype)) - k).abs()
+    # the trial rounds too: where it is no wider than the filter it must leave more room
+    share = 0.5 if torch.finfo(dtype).eps > torch.finfo(weight.dtype).eps else 0.01
+    stable = (moved < share * (1.0 - k.abs())).all(-1)
     return torch.where(stable, scales, sure).amax(-1, keepdim=True)

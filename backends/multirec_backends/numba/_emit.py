@@ -269,11 +269,22 @@ class Tile:
     def __init__(self, f: Function, fmt: Format, base: Ptr) -> None:
         self.f, self.fmt, self.base = f, fmt, base
 
+    @property
+    def row_bytes(self) -> int:
+        return self.fmt.row_bytes
+
     def row(self, row: Any) -> Ptr:
-        return self.base + self.f.int(row) * self.fmt.row_bytes
+        return self.base + self.f.int(row) * self.row_bytes
 
     def shifted(self, rows: Any) -> Tile:
-        return Tile(self.f, self.fmt, self.row(rows))
+        return type(self)(self.f, self.fmt, self.row(rows))
+
+    def clear(self, rows: Any) -> None:
+        self.f.zero(self.base, self.f.int(rows) * self.row_bytes)
+
+    def move(self, to: Any, start: Any, rows: Any) -> None:
+        """Move `rows` rows from row `start` to row `to`; the two may overlap."""
+        self.f.copy(self.row(to), self.row(start), self.f.int(rows) * self.row_bytes)
 
     def get(self, row: Any, group: int) -> Num:
         return Num(self.f, [pointer.load(self.fmt.vector) for pointer in self._parts(row, group)])
@@ -290,11 +301,9 @@ class Tile:
 class SharedTile(Tile):
     """Rows of one number, the same for every lane."""
 
-    def row(self, row: Any) -> Ptr:
-        return self.base + self.f.int(row) * (self.fmt.parts * self.fmt.real_bytes)
-
-    def shifted(self, rows: Any) -> Tile:
-        return SharedTile(self.f, self.fmt, self.row(rows))
+    @property
+    def row_bytes(self) -> int:
+        return self.fmt.parts * self.fmt.real_bytes
 
     def get(self, row: Any, group: int) -> Num:
         start = self.row(row)

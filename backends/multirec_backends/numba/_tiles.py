@@ -269,8 +269,9 @@ def _emit_load(
         with f.loop(0, steps) as time, f.loop(0, fmt.lanes, fmt.width) as lane:
             here = start + time * stride + lane * storage.bytes
             target = rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
-            with f.choice(lane + fmt.width <= lanes) as (full, part):
-                for branch, limit in ((full, None), (part, lanes - lane)):
+            left = lanes - lane
+            with f.choice(left >= fmt.width) as (full, part):
+                for branch, limit in ((full, None), (part, left)):
                     with branch:
                         for k, vector in enumerate(access.read(here, limit)):
                             (target + k * fmt.vector_bytes).store(vector)
@@ -314,8 +315,9 @@ def _emit_store(
             here = start + time * stride + lane * storage.bytes
             source = rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
             vectors = [(source + k * fmt.vector_bytes).load(fmt.vector) for k in range(storage.parts)]
-            with f.choice(lane + fmt.width <= lanes) as (full, part):
-                for branch, limit in ((full, None), (part, lanes - lane)):
+            left = lanes - lane
+            with f.choice(left >= fmt.width) as (full, part):
+                for branch, limit in ((full, None), (part, left)):
                     with branch:
                         access.write(here, vectors, limit)
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from ..._problem import Spec, build_call
+from ..._problem import Spec
 from ..._registry import registry
 from ...backend import BackendInfo
+from ..._validate import build_call
 from ...errors import BackendBrokenError, BackendMissingError
 from .._case import Case, Mode, Signals
 from .base import Contestant, Loaded, Outputs

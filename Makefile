@@ -1,0 +1,42 @@
+# multirec: the commands of README.md and of development. Needs Python 3.11 or later and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RESULTS ?= bench/results
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test test-long lint types docs clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(INSTALLED): pyproject.toml constraints.txt tests/plugin_example/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,numba,bench,docs,dev]'
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e tests/plugin_example
+	touch $@
+
+bench: $(INSTALLED)  ## install, then run the forum's case on every backend that is ready here
+	$(BIN)/multirec bench
+
+test: $(INSTALLED) lint types  ## install, then run lint, types and the tests
+	$(BIN)/python -m pytest -q
+
+test-long: $(INSTALLED)  ## the slower checks: wheel contents, offline install, docs, the conformance suite at full size
+	$(BIN)/python -m pytest -q -m long
+
+lint: $(INSTALLED)  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## mypy, strict
+	$(BIN)/mypy
+
+docs: $(INSTALLED)  ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+clean:  ## remove the virtual environment and everything built
+	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,151 @@
+"""From a specialisation to machine code: generate, optimise for this processor, keep on disk.
+
+The file name is a hash of the specialisation, of the source of every generating module, of the compiler's version
+and of the processor, so an edit or another machine never meets old code. A cache that cannot be read or
+written, or whose files are damaged, costs the time of compiling again and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from . import _emit, _forward, _frame, _tiles, _vjp
+from ._frame import Spec
+
+KernelFunction = Any
+"""A ctypes function (arguments address, scratch address); calling it releases the GIL."""
+
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_lock = threading.RLock()
+_ready: dict[Spec, KernelFunction] = {}
+_engines: list[Any] = []
+
+
+def compiled(spec: Spec) -> KernelFunction:
+    """Return the machine code of `spec`, from memory, from disk, or made now."""
+    function = _ready.get(spec)
+    if function is not None:
+        return function
+    with _lock:
+        if spec not in _ready:
+            _ready[spec] = _load(_object_code(spec))
+        return _ready[spec]
+
+
+def cache_folder() -> Path | None:
+    """Return where compiled kernels are kept: NUMBA_CACHE_DIR, else XDG_CACHE_HOME, else ~/.cache."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return Path(chosen) / "multirec"
+    base = os.environ.get("XDG_CACHE_HOME")
+    with contextlib.suppress(RuntimeError):  # no home folder
+        return (Path(base) if base else Path.home() / ".cache") / "multirec" / "numba"
+    return None
+
+
+@cache
+def vector_bytes() -> int:
+    """Return the bytes of one vector register of this processor, or of two where they are short."""
+    return 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+
+
+@cache
+def _machine() -> Any:
+    with contextlib.suppress(RuntimeError):  # newer versions do this on import, and say so by raising
+        llvm.initialize()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True)
+
+
+@cache
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for module in (_emit, _frame, _tiles, _forward, _vjp):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    for part in (llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()):
+        digest.update(part.encode())
+    return digest.hexdigest()
+
+
+def _object_code(spec: Spec) -> bytes:
+    folder = cache_folder()
+    path = None
+    if folder is not None:
+        key = hashlib.sha256(f"{spec}{_fingerprint()}".encode()).hexdigest()
+        path = folder / f"{key[:40]}.o"
+        code = _read(path)
+        if code is not None:
+            return code
+    code = _build(spec)
+    if path is not None:
+        _write(path, code)
+    return code
+
+
+def _read(path: Path) -> bytes | None:
+    with contextlib.suppress(OSError):
+        content = path.read_bytes()
+        digest, code = content[:32], content[32:]
+        if hashlib.sha256(code).digest() == digest:
+            return code
+    return None
+
+
+def _write(path: Path, code: bytes) -> None:
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # written aside and renamed, so that no other process ever reads half a file
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(code).digest() + code)
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _build(spec: Spec) -> bytes:
+    machine = _machine()
+    module = ir.Module("multirec")
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)
+    parsed = llvm.parse_assembly(str(module))
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    # vectors and unrolling are written out by the kernels themselves
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(parsed, builder)
+    return bytes(machine.emit_object(parsed))
+
+
+def _load(code: bytes) -> KernelFunction:
+    _machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine(jit=True))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return _PROTOTYPE(engine.get_function_address("kernel"))
+
+
+def _renew_lock() -> None:
+    _lock.release()
+
+
+# a fork never happens in the middle of a compilation, so the child inherits no half-made state
+os.register_at_fork(before=_lock.acquire, after_in_parent=_renew_lock, after_in_child=_renew_lock)

@@ -1,0 +1,184 @@
+"""The forward kernel: y = Σ feedforward·x + Σ feedback·y, tile by tile.
+
+A tile of y is its own history: its last rows move in front of the next tile. Orders that are known when the
+kernel is generated keep their history in registers; others go through the tile in the first-level cache, four
+samples at a time, so that a coefficient is fetched once for four multiply-adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llvmlite import ir
+
+from ._emit import Int, Num, Slot, Tile
+from ._frame import TILE, UNROLL, Frame, Group, Spec
+
+Source = Callable[[Int, int], Num]
+"""A number for a (row, vector)."""
+
+
+def emit_forward(module: ir.Module, name: str, spec: Spec) -> None:
+    """Add the forward kernel of `spec` to `module`."""
+    frame = Frame(module, name, spec)
+    with frame.groups() as group:
+        _Forward(frame, group).run()
+
+
+class Coefficients:
+    """One set of coefficients in a tile: a row a tap, or a tile a tap where they change along time."""
+
+    def __init__(self, frame: Frame, tile: Tile, taps: int | None, varies: bool) -> None:
+        self.tile, self.varies = tile, varies
+        # known taps that never change stay in registers
+        self.kept = [] if varies or taps is None else [
+            [tile.get(tap, group) for group in range(frame.fmt.groups)] for tap in range(taps)
+        ]  # fmt: skip
+
+    def get(self, tap: Int | int, row: Int, group: int) -> Num:
+        if self.varies:
+            return self.tile.shifted(self.tile.f.int(tap) * TILE).get(row, group)
+        return self.kept[tap][group] if self.kept and isinstance(tap, int) else self.tile.get(tap, group)
+
+
+class _Forward:
+    def __init__(self, frame: Frame, group: Group) -> None:
+        self.frame, self.group, self.f, self.spec = frame, group, frame.f, frame.spec
+        self.vectors = range(frame.fmt.groups)
+        self.depth = self.f.maximum(frame.p, UNROLL) if self.spec.order is None else frame.p
+        self.x, self.y = frame.tile("x"), frame.tile("y")
+
+    def run(self) -> None:
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        x_at = group.offsets("offsets_x", "x", spec.x)
+        y_at = group.offsets("offsets_y", "y", spec.y)
+        self._start()
+        with f.loop(0, frame.length, TILE) as time:
+            steps = f.minimum(frame.length - time, TILE)
+            group.load_x(self.x.shifted(frame.q), "x", x_at, time, steps)
+            for name, count, tile in self._varying():
+                storage = spec.feedforward if name == "feedforward" else spec.feedback
+                assert storage is not None
+                offsets = group.offsets("offsets_any", name, storage)
+                with f.loop(0, count) as tap:
+                    group.load(tile.shifted(tap * TILE), name, storage, offsets, time, steps, tap=tap)
+            self._tile((steps + (UNROLL - 1)) & -UNROLL)
+            group.store(self.y.shifted(self.depth), "y", spec.y, y_at, time, steps)
+            self.x.move(0, steps, frame.q)
+            self.y.move(0, steps, self.depth)
+
+    def _start(self) -> None:
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        self.x.clear(frame.q)
+        self.y.clear(self.depth)
+        with f.when(frame.word("inputs_at").differs(0)):
+            offsets = group.offsets("offsets_any", "inputs", spec.x)
+            group.load_x(self.x, "inputs", offsets, 0, frame.q)
+        with f.when(frame.word("outputs_at").differs(0)):
+            offsets = group.offsets("offsets_any", "outputs", spec.y)
+            group.load(self.y.shifted(self.depth - frame.p), "outputs", spec.y, offsets, 0, frame.p)
+        known_b = None if spec.input_order is None else spec.input_order + 1
+        if spec.feedforward is not None and not spec.feedforward_varies:
+            group.load_taps(frame.tile("b"), "feedforward", spec.feedforward, frame.q + 1)
+        if spec.feedback is not None and not spec.feedback_varies:
+            group.load_taps(frame.tile("a"), "feedback", spec.feedback, frame.p)
+        self.b = Coefficients(frame, frame.tile("b"), known_b if spec.feedforward else None, spec.feedforward_varies)
+        self.a = Coefficients(frame, frame.tile("a"), spec.order if spec.feedback else None, spec.feedback_varies)
+
+    def _varying(self) -> list[tuple[str, Int, Tile]]:
+        frame, spec = self.frame, self.spec
+        found = []
+        if spec.feedforward_varies:
+            found.append(("feedforward", frame.q + 1, frame.tile("b")))
+        if spec.feedback_varies:
+            found.append(("feedback", frame.p, frame.tile("a")))
+        return found
+
+    def _tile(self, rows: Int) -> None:
+        """Compute `rows` rows of y from the rows of x."""
+        source = self._feedforward(rows)
+        if self.spec.order is not None:
+            self._known_feedback(rows, source)
+            return
+        out = self.y.shifted(self.depth)
+        if self.spec.feedforward is None or self.spec.input_order is not None:
+            with self.f.loop(0, rows) as row:
+                for g in self.vectors:
+                    out.put(row, g, source(row, g))
+        (self._varying_feedback if self.spec.feedback_varies else self._blocked_feedback)(rows)
+
+    def _feedforward(self, rows: Int) -> Source:
+        """Return where the feedforward part of a row comes from; long filters fill the rows of y first."""
+        frame, f, x, out = self.frame, self.f, self.x, self.y.shifted(self.depth)
+        order = self.spec.input_order
+        if self.spec.feedforward is None:
+            return lambda row, g: x.get(row, g)
+        if order is not None:
+
+            def taps(row: Int, g: int) -> Num:
+                total = self.b.get(0, row, g) * x.get(row + order, g)
+                for j in range(1, order + 1):
+                    total = total.plus(self.b.get(j, row, g), x.get(row + (order - j), g))
+                return total
+
+            return taps
+        with f.loop(0, rows, UNROLL) as row:
+            for g in self.vectors:
+                sums = []
+                for u in range(UNROLL):
+                    first = self.b.get(f.int(0), row + u, g) * x.get(row + u + frame.q, g)
+                    sums.append(Slot(f, frame.fmt, first))
+                with f.loop(1, frame.q + 1) as j:
+                    for u, total in enumerate(sums):
+                        coefficient = self.b.get(j, row + u, g)
+                        total.set(total.get().plus(coefficient, x.get(row + u + frame.q - j, g)))
+                for u, total in enumerate(sums):
+                    out.put(row + u, g, total.get())
+        return lambda row, g: out.get(row, g)
+
+    def _known_feedback(self, rows: Int, source: Source) -> None:
+        f, fmt, out, order = self.f, self.frame.fmt, self.y.shifted(self.depth), self.spec.order
+        assert order is not None
+        past = [[Slot(f, fmt, self.y.get(order - 1 - k, g)) for g in self.vectors] for k in range(order)]
+        with f.loop(0, rows, UNROLL) as row:
+            for u in range(UNROLL):
+                for g in self.vectors:
+                    total = source(row + u, g)
+                    for k in reversed(range(order)):
+                        total = total.plus(self.a.get(k, row + u, g), past[k][g].get())
+                    for k in reversed(range(1, order)):
+                        past[k][g].set(past[k - 1][g].get())
+                    if order:
+                        past[0][g].set(total)
+                    out.put(row + u, g, total)
+
+    def _varying_feedback(self, rows: Int) -> None:
+        f, frame, out = self.f, self.frame, self.y.shifted(self.depth)
+        with f.loop(0, rows) as row:
+            for g in self.vectors:
+                total = Slot(f, frame.fmt, out.get(row, g))
+                with f.loop(0, frame.p) as k:
+                    # the newest output comes last: only it is waited for
+                    tap = frame.p - 1 - k
+                    total.set(total.get().plus(self.a.get(tap, row, g), out.get(row - 1 - tap, g)))
+                out.put(row, g, total.get())
+
+    def _blocked_feedback(self, rows: Int) -> None:
+        """Four rows at once: first what earlier rows give to all four, then among themselves."""
+        f, frame, out = self.f, self.frame, self.y.shifted(self.depth)
+        with f.loop(0, rows, UNROLL) as row:
+            for g in self.vectors:
+                sums = [Slot(f, frame.fmt, out.get(row + u, g)) for u in range(UNROLL)]
+                with f.loop(UNROLL - 1, frame.p) as k:
+                    coefficient = self.a.get(k, row, g)
+                    for u, total in enumerate(sums):
+                        total.set(total.get().plus(coefficient, out.get(row + (u - 1) - k, g)))
+                near = [self.a.get(f.int(k), row, g) for k in range(UNROLL - 1)]
+                known = [out.get(row - (1 + k), g) for k in range(UNROLL - 1)]
+                for u, total in enumerate(sums):
+                    value = total.get()
+                    for k in reversed(range(UNROLL - 1)):
+                        value = value.plus(near[k], known[k])
+                    known.insert(0, value)
+                    out.put(row + u, g, value)
+

@@ -1,0 +1,1 @@
+def emit_vjp(*a): raise NotImplementedError

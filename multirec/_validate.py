@@ -1,0 +1,232 @@
+"""All validation of what users pass: metadata in, a canonical problem or an error out.
+
+Only shapes, dtypes, libraries and devices are looked at here. Nothing is computed or copied.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple, cast, get_args
+
+from ._problem import (
+    COMPLEX_DTYPES,
+    FLOATING_DTYPES,
+    HALF_DTYPES,
+    Family,
+    Kind,
+    Layout,
+    Problem,
+    Spec,
+    Taps,
+    coefficient_dtype,
+    join_shape,
+    output_dtype,
+    split_shape,
+)
+from .errors import ArgumentError, DeviceError, DtypeError, FamilyError, ShapeError
+
+_LAYOUT_AXES = {"BCT": "(batch…, channels, time)", "BTC": "(batch…, time, channels)", "TBC": "(time, batch…, channels)"}
+
+
+class Call(NamedTuple):
+    """A validated call: the canonical problem, and the user's own shapes."""
+
+    problem: Problem
+    batch_shape: tuple[int, ...]
+    y_shape: tuple[int, ...]
+
+
+def as_layout(layout: object) -> Layout:
+    """Return `layout` typed; raise unless it is one of the three."""
+    if not isinstance(layout, str) or layout not in get_args(Layout):
+        known = ", ".join(f"{name!r} {axes}" for name, axes in _LAYOUT_AXES.items())
+        raise ArgumentError(f"unknown layout {layout!r}. The layouts are {known}.")
+    return cast(Layout, layout)
+
+
+def build_call(
+    x: Spec,
+    feedforward: Spec | None,
+    feedback: Spec | None,
+    inputs: Spec | None,
+    outputs: Spec | None,
+    layout: Layout,
+    reverse: bool,
+) -> Call:
+    """Validate the arguments of a recurrence and return its canonical problem."""
+    _check_x(x, layout)
+    if feedforward is None and feedback is None:
+        raise ArgumentError(
+            "feedforward and feedback are both None, so there is nothing to compute. "
+            "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
+        )
+    _check_places(x, feedforward, feedback, inputs, outputs)
+    _check_coefficient_dtypes(x, feedforward, feedback)
+    y_dtype = output_dtype(x, feedforward, feedback)
+    batch, x_channels, length = split_shape(x.shape, layout)
+    views = {
+        name: _view_taps(name, spec, x, layout)
+        for name, spec in (("feedforward", feedforward), ("feedback", feedback))
+        if spec is not None
+    }
+    channels = _common_channels(x, x_channels, views, layout)
+    y_shape = join_shape(batch, channels, length, layout)
+    taps = {name: _canonical_taps(name, view, batch, length, layout, x, y_dtype) for name, view in views.items()}
+    problem = Problem(
+        family=x.family,
+        device=x.device,
+        dtype=x.dtype,
+        y_dtype=y_dtype,
+        layout=layout,
+        reverse=reverse,
+        batch=prod(batch),
+        channels=channels,
+        length=length,
+        x_channels=x_channels,
+        feedforward=taps.get("feedforward"),
+        feedback=taps.get("feedback"),
+    )
+    _check_state("inputs", inputs, join_shape(batch, x_channels, problem.input_order, layout), x.dtype, layout)
+    _check_state("outputs", outputs, join_shape(batch, channels, problem.order, layout), y_dtype, layout)
+    return Call(problem, batch, y_shape)
+
+
+plan_call = lru_cache(maxsize=1024)(build_call)
+"""`build_call`, remembered: the hot path looks a call up by its metadata."""
+
+
+def _check_x(x: Spec, layout: Layout) -> None:
+    if x.dtype not in FLOATING_DTYPES:
+        raise DtypeError(
+            f"x has dtype {x.dtype}; a recurrence is defined for {', '.join(FLOATING_DTYPES)}. "
+            f"Cast it first, for example {_cast_hint(x.family)}."
+        )
+    if len(x.shape) < 2:
+        hint = (
+            "Pass x[None] for one channel" if len(x.shape) == 1 else "Pass an array with a time axis and a channel axis"
+        )
+        raise ShapeError(f"x has shape {x.shape}; layout {layout!r} needs {_LAYOUT_AXES[layout]}. {hint}.")
+
+
+def _cast_hint(family: Family) -> str:
+    return "x.float()" if family == "torch" else "x.astype('float32')"
+
+
+def _check_places(x: Spec, *others: Spec | None) -> None:
+    names = ("feedforward", "feedback", "state.inputs", "state.outputs")
+    for name, other in zip(names, others, strict=True):
+        if other is None:
+            continue
+        is_coefficient = not name.startswith("state")
+        if is_coefficient and other.family == "numpy":
+            continue
+        if other.family != x.family:
+            allowed = f"{x.family} or numpy" if is_coefficient else x.family
+            raise FamilyError(
+                f"x is a {x.family} array and {name} is a {other.family} array; with such an x it must be {allowed}. "
+                f"Convert one of them."
+            )
+        if other.device != x.device:
+            raise DeviceError(f"x is on {x.device} and {name} is on {other.device}. Move one of them.")
+
+
+def _check_coefficient_dtypes(x: Spec, *coefficients: Spec | None) -> None:
+    for name, other in zip(("feedforward", "feedback"), coefficients, strict=True):
+        if other is None:
+            continue
+        if other.dtype not in FLOATING_DTYPES:
+            raise DtypeError(
+                f"{name} has dtype {other.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, "
+                "or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers."
+            )
+        if other.dtype in COMPLEX_DTYPES and x.dtype in HALF_DTYPES:
+            raise DtypeError(
+                f"x is {x.dtype} and {name} is {other.dtype}: y would be a complex half type, which does not exist. "
+                "Cast x to float32."
+            )
+
+
+class _View(NamedTuple):
+    """One coefficient set, its axes named: `batch` is None where the kind has no batch axes."""
+
+    kind: Kind
+    batch: tuple[int, ...]
+    channels: int
+    time: int
+    taps: int
+    spec: Spec
+
+
+def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
+    shape, rank = spec.shape, len(x.shape)
+    if len(shape) < 2:
+        hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
+        raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
+    if len(shape) == 2:
+        view = _View("static", (), shape[0], 1, shape[1], spec)
+    elif len(shape) == rank:
+        view = _View("per_example", shape[:-2], shape[-2], 1, shape[-1], spec)
+    elif len(shape) == rank + 1:
+        batch, channels, time = split_shape(shape[:-1], layout)
+        view = _View("time_varying", batch, channels, time, shape[-1], spec)
+    else:
+        raise ShapeError(
+            f"{name} has shape {shape}, rank {len(shape)}; with x of shape {x.shape} (layout {layout!r}) it is "
+            f"(channels, taps), rank 2{'' if rank == 2 else f', (batch…, channels, taps), rank {rank}'}, or "
+            f"time-varying with the axes of y and taps last, rank {rank + 1}."
+        )
+    if name == "feedforward" and view.taps == 0:
+        raise ShapeError(
+            f"feedforward has shape {shape}: it has no taps, so y would be zero. Pass feedforward=None for 1."
+        )
+    return view
+
+
+def _common_channels(x: Spec, x_channels: int, views: dict[str, _View], layout: Layout) -> int:
+    found = {"x": x_channels} | {name: view.channels for name, view in views.items()}
+    common = next((size for size in found.values() if size != 1), 1)
+    if all(size in (1, common) for size in found.values()):
+        return common
+    shapes = ", ".join(f"{name} of shape {view.spec.shape} has {view.channels}" for name, view in views.items())
+    hint = ""
+    if len(x.shape) == 2:
+        hint = (
+            f" A two-dimensional x is {_LAYOUT_AXES[layout].replace('batch…, ', '')}: if its first axis is a batch, "
+            f"pass {'x[:, None]' if layout == 'BCT' else 'x[..., None]'} for one shared channel."
+        )
+    raise ShapeError(
+        f"channels do not match: x of shape {x.shape} (layout {layout!r}, {_LAYOUT_AXES[layout]}) has {x_channels}, "
+        f"{shapes}. Each must be the common number of channels, or 1.{hint}"
+    )
+
+
+def _canonical_taps(
+    name: str, view: _View, batch: tuple[int, ...], length: int, layout: Layout, x: Spec, y_dtype: str
+) -> Taps:
+    full = batch if view.kind != "static" else ()
+    if any(own not in (1, size) for own, size in zip(view.batch, full, strict=True)) or view.time not in (1, length):
+        axes = (
+            "(batch…, channels, taps)" if view.kind == "per_example" else "the axes of y, each full or 1, and taps last"
+        )
+        raise ShapeError(
+            f"{name} of shape {view.spec.shape} does not fit x of shape {x.shape} "
+            f"(layout {layout!r}, {_LAYOUT_AXES[layout]}): {view.kind.replace('_', '-')} coefficients have {axes}."
+        )
+    one = all(own == 1 for own in view.batch)
+    dtype = coefficient_dtype(y_dtype, view.spec.dtype)
+    return Taps(1 if one else prod(batch), view.channels, view.time, view.taps, dtype)
+
+
+def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtype: str, layout: Layout) -> None:
+    if got is None:
+        return
+    source = "x" if part == "inputs" else "y"
+    count = "q (feedforward taps less one)" if part == "inputs" else "p (feedback taps)"
+    if got.shape != shape:
+        raise ShapeError(
+            f"state.{part} has shape {got.shape}, expected {shape}: the last {count} samples of {source} in layout "
+            f"{layout!r}, {_LAYOUT_AXES[layout]}. Pass the state that the previous call returned, or None for zeros."
+        )
+    if got.dtype != dtype:
+        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {dtype}, which is {source}'s. Cast it.")

@@ -1,0 +1,75 @@
+"""The timed part of a run: interleaved rounds, in which a copy of memory takes part as the yardstick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from ._case import Case
+from ._plan import calls_per_sample, rounds, share
+from ._remote import Worker, WorkerFailure
+from ._results import Cell
+
+# a call cheaper than this has an untimed one before it, that wakes its threads and its pages
+_WARM = 0.1
+# what a turn costs besides its calls
+_OVERHEAD = 0.003
+
+
+def turn_seconds(cell: Cell) -> float:
+    """Return what a turn of a cell takes in all."""
+    return cell.cost * (cell.calls + (cell.cost < _WARM)) + _OVERHEAD
+
+
+class Rounds:
+    """Rounds of all open cells, mode by mode.
+
+    Parameters
+    ----------
+    case
+        For its seed.
+    workers
+        By contestant.
+    step, failed
+        Told of every turn, and of a cell that failed.
+    hold
+        Whether all workers may keep their arrays between turns.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        workers: dict[str, Worker],
+        step: Callable[[str], None],
+        failed: Callable[[Cell, WorkerFailure], None],
+        hold: bool,
+    ) -> None:
+        self.case, self.workers, self.step, self.failed, self.hold = case, workers, step, failed, hold
+
+    def plan(self, groups: Sequence[Sequence[Cell]], seconds: float) -> list[list[int]]:
+        """Return how many turns each cell of each group (a mode) gets in `seconds`."""
+        cells = [cell for group in groups for cell in group]
+        for cell in cells:
+            cell.calls = calls_per_sample(cell.cost)
+        counts = iter(share([turn_seconds(cell) for cell in cells], seconds))
+        return [[next(counts) for _ in group] for group in groups]
+
+    def go(self, cells: Sequence[Cell], counts: Sequence[int], ends: float, limit: float) -> None:
+        """Run the rounds of one mode until they are done or the clock says `ends`; one turn each in any case."""
+        for number, turns in enumerate(rounds(counts, self.case.seed)):
+            for position, who in enumerate(turns):
+                cell = cells[who]
+                late = monotonic() + turn_seconds(cell) > ends
+                if cell.open and not (late and cell.samples):
+                    self._turn(cell, limit, (number, position))
+
+    def _turn(self, cell: Cell, limit: float, position: tuple[int, int]) -> None:
+        self.step(f"{cell.contestant} {cell.mode}")
+        worker = self.workers[cell.contestant]
+        try:
+            cell.samples.append(worker.ask(limit, "time", cell.mode, cell.calls, cell.cost < _WARM))
+            cell.positions.append(position)
+            if not self.hold:
+                worker.ask(limit, "release")
+        except WorkerFailure as failure:
+            self.failed(cell, failure)
