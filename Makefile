@@ -15,7 +15,7 @@ $(INSTALLED): pyproject.toml constraints.txt tests/plugin_example/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,numba,bench,docs,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,numba,jax,bench,docs,dev]'
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e tests/plugin_example
 	touch $@
 

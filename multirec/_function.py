@@ -73,7 +73,10 @@ def recurrence(
     family = family_of(x)
     inputs, outputs = split_state(state)
     if family == "torch":
-        return _torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+        # multirec imports torch only once a tensor shows that the caller has
+        from ._torch import recurrence as torch_recurrence
+
+        return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
     arrays = (x, feedforward, feedback, inputs, outputs)
     call = call_of(arrays, layout, reverse)
     plan = _select.plan_for(call.problem, backend)
@@ -128,14 +131,6 @@ def state_out(call: Call, inputs: Array, outputs: Array) -> State:
     """Return a canonical state in the caller's axes."""
     layout = call.problem.layout
     return State(signal_out(inputs, layout, call.batch_shape), signal_out(outputs, layout, call.batch_shape))
-
-
-def _torch_recurrence(*arguments: Any) -> tuple[Array, State]:
-    """Replaced by the torch doors themselves at the first call: multirec imports no torch of its own accord."""
-    global _torch_recurrence
-    from ._torch import recurrence as _torch_recurrence
-
-    return _torch_recurrence(*arguments)
 
 
 def _through_numpy(arrays: tuple[Array | None, ...], call: Call, backend: str) -> tuple[Array, State]:

@@ -22,8 +22,8 @@ from .contestants import Outputs
 
 _CHANNELS = 8
 _LONGEST = 48_000
-# sequential arithmetic in float32 is off by 4e-6 (values) and 5e-5 (coefficient gradients) on the forum's case
-_TOLERANCES = {"float32": (1e-4, 1e-3), "float64": (1e-11, 1e-9)}
+# signals, coefficient gradients; sequential float32 is off by 4e-6 and 5e-5 on the forum's case, scans by much more
+_TOLERANCES = {"float32": (1e-3, 1e-2), "float64": (1e-10, 1e-8)}
 
 
 class Window(NamedTuple):

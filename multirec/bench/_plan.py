@@ -5,31 +5,47 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from math import ceil, log
+from typing import TypeAlias
 
 LEAST, MOST = 3, 200
 _LONG_ENOUGH = 0.05
 _SHORTEST = 32
 
 
-def probe_lengths(length: int) -> list[int]:
+Short: TypeAlias = tuple[int, float]
+"""A short run: its length and its seconds."""
+
+
+def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     """Return the lengths of short runs, doubling up to an eighth of the whole; empty if the whole is short.
+
+    Only two where every length is compiled.
 
     Example
     -------
     >>> probe_lengths(16000)
     [62, 125, 250, 500, 1000, 2000]
+    >>> probe_lengths(16000, compiles=True)
+    [62, 125]
     >>> probe_lengths(500)
     []
     """
-    return [length >> shift for shift in range(8, 2, -1) if length >> shift >= _SHORTEST and length >= 1024]
+    if length < _SHORTEST << 5:
+        return []
+    lengths = [length >> shift for shift in range(8, 2, -1) if length >> shift >= _SHORTEST]
+    return lengths[:2] if compiles else lengths
 
 
-def is_telling(seconds: float) -> bool:
-    """Say whether a short run was long enough to extrapolate from."""
-    return seconds >= _LONG_ENOUGH
+def is_telling(first: Short, second: Short, length: int, limit: float) -> bool:
+    """Say whether two short runs are enough to extrapolate from.
+
+    They are if the second took long enough, unless only its growth, which noise may feign, breaks the limit.
+    """
+    straight = second[1] * length / second[0]
+    return second[1] >= _LONG_ENOUGH and (straight > limit or predict(first, second, length) <= limit)
 
 
-def predict(first: tuple[int, float], second: tuple[int, float], length: int) -> float:
+def predict(first: Short, second: Short, length: int) -> float:
     """Extrapolate two short runs (length, seconds) to `length`: a straight line, or a power where growth is faster.
 
     Example

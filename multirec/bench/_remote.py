@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
 import tempfile
-from multiprocessing import Pipe
-from typing import IO, Any
+from collections.abc import Iterable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 from ._case import Case
 from ._results import Status
+from ._worker import serve
 from .contestants import Contestant
+
+# the fork server imports torch once, before any thread or GPU is touched; JAX must not be forked
+_FORKABLE = ("torch",)
 
 
 class WorkerFailure(Exception):
@@ -23,30 +27,32 @@ class WorkerFailure(Exception):
         self.status, self.reason = status, reason
 
 
+def preload(contestants: Iterable[Contestant]) -> None:
+    """Let the workers of these contestants share the one import that takes longest."""
+    needed = {module for contestant in contestants for module in contestant.requires}
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        shared = [module for module in _FORKABLE if module in needed]
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["multirec.bench._worker", *shared])
+
+
 class Worker:
     """A disposable process for one contestant. After a death the next request starts another one."""
 
     def __init__(self, contestant: Contestant, case: Case) -> None:
         self.contestant, self.case = contestant, case
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: BaseProcess | None = None
 
     def start(self) -> None:
         """Start the process and let it import; does not wait."""
-        self._connection, theirs = Pipe()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
-        command = [sys.executable, "-m", "multirec.bench._worker", str(theirs.fileno())]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._errors,
-            stderr=self._errors,
-            pass_fds=[theirs.fileno()],
-            env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
-            # Ctrl-C is the parent's to handle
-            process_group=0,
-        )
+        methods = multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        self._folder = tempfile.TemporaryDirectory(prefix="multirec-bench-")
+        self._said = Path(self._folder.name) / "said.txt"
+        self._connection, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, str(self._said), self.contestant, self.case), daemon=True)
+        process.start()
         theirs.close()
-        self.tell("start", self.contestant, self.case)
+        self._process = process
         self.tell("load")
 
     def tell(self, method: str, *arguments: Any) -> None:
@@ -70,10 +76,9 @@ class Worker:
         return values[0]
 
     def loaded(self, limit: float) -> Any:
-        """Start if need be, and return the answer to the first two requests."""
+        """Start if need be, and return what `load` answered."""
         if self._process is None:
             self.start()
-        self.answer(limit)
         return self.answer(limit)
 
     def ask(self, limit: float, method: str, *arguments: Any) -> Any:
@@ -87,18 +92,18 @@ class Worker:
         """End the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-            self._connection.close()
-            self._errors.close()
+            self._process.join()
             self._process = None
+            self._connection.close()
+            self._folder.cleanup()
 
     def _death(self) -> WorkerFailure:
         assert self._process is not None
-        code = self._process.wait()
-        self._errors.seek(0)
-        said = self._errors.read()[-2000:].decode(errors="replace").strip().splitlines()
+        self._process.join()
+        code = self._process.exitcode or 0
+        lines = self._said.read_text(errors="replace").strip().splitlines() if self._said.exists() else []
         self.kill()
         if code == -signal.SIGKILL:
             return WorkerFailure("oom", "its process was killed, most likely for memory")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return WorkerFailure("crash", f"its process died ({how})" + (f": {said[-1]}" if said else ""))
+        return WorkerFailure("crash", f"its process died ({how})" + (f": {lines[-1]}" if lines else ""))

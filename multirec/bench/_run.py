@@ -12,7 +12,7 @@ from ._machine import describe_machine
 from ._memory import available_bytes
 from ._oracle import Oracle
 from ._plan import is_telling, predict, probe_lengths
-from ._remote import Worker, WorkerFailure
+from ._remote import Worker, WorkerFailure, preload
 from ._results import Cell, Results
 from ._rounds import Rounds, turn_seconds
 from ._session import Checked
@@ -105,6 +105,7 @@ class Run:
         """Start all processes; they import while the reference is computed."""
         needed = list(dict.fromkeys(cell.contestant for cell in self._open_cells()))
         self.progress.phase("load", len(needed) + 1)
+        preload(self.workers[name].contestant for name in needed)
         for name in needed:
             self.workers[name].start()
         if needed:
@@ -134,8 +135,8 @@ class Run:
                 self._close(cell, failure)
 
     def _check_one(self, worker: Worker, cell: Cell) -> None:
-        expected = self._predict(worker, cell)
         limit = self.budget * _LONGEST_CALL
+        expected = self._predict(worker, cell, limit)
         if expected is not None and expected > limit:
             reason = f"a call would take about {seconds_text(expected)}, the limit is {seconds_text(limit)}"
             raise WorkerFailure("too_slow", f"{reason} (predicted from two short runs; raise --time)")
@@ -153,17 +154,18 @@ class Run:
             cell.cost, cell.peak = worker.ask(_PATIENCE, "measure_memory", cell.mode)
         worker.ask(_PATIENCE, "release")
 
-    def _predict(self, worker: Worker, cell: Cell) -> float | None:
+    def _predict(self, worker: Worker, cell: Cell, limit: float) -> float | None:
         """Extrapolate the time of a whole call from short runs; None where the whole is short itself."""
+        lengths = probe_lengths(self.case.length, worker.contestant.compiles)
         runs: list[tuple[int, float]] = []
-        for length in probe_lengths(self.case.length):
+        for length in lengths:
             if not runs:
                 # the first call loads and compiles
                 worker.ask(_PATIENCE, "probe", cell.mode, length)
             runs.append((length, worker.ask(_PATIENCE, "probe", cell.mode, length)))
-            if len(runs) > 1 and is_telling(runs[-1][1]):
+            if len(runs) > 1 and is_telling(*runs[-2:], self.case.length, limit):
                 break
-        return predict(runs[-2], runs[-1], self.case.length) if len(runs) > 1 else None
+        return predict(*runs[-2:], self.case.length) if len(runs) > 1 else None
 
     def _measure(self) -> None:
         """Time what passed, mode by mode, in interleaved rounds."""

@@ -1,16 +1,40 @@
 """The process of one contestant: it waits on a pipe, does one request, answers, and waits again.
 
-Started by `_remote.Worker` as ``python -m multirec.bench._worker FD``. A request is (method, arguments); an answer
-is ("done", value), or ("failed", status, reason).
+A request is (method, arguments); an answer is ("done", value), or ("failed", status, reason).
 """
 
 from __future__ import annotations
 
-import sys
+import os
+import signal
 from multiprocessing.connection import Connection
 
+from ._case import Case
 from ._results import Status
 from ._session import Session
+from .contestants import Contestant
+
+
+def serve(connection: Connection, said: str, contestant: Contestant, case: Case) -> None:
+    """Answer requests until the other end closes; what is printed goes to the file `said`."""
+    # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    with open(said, "wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    session = Session(contestant, case)
+    while True:
+        try:
+            method, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer = getattr(session, method)(*arguments)
+        except Exception as error:
+            connection.send(("failed", *_diagnose(error)))
+        else:
+            connection.send(("done", answer))
 
 
 def _diagnose(error: Exception) -> tuple[Status, str]:
@@ -21,7 +45,7 @@ def _diagnose(error: Exception) -> tuple[Status, str]:
         return "oom", text
     if isinstance(error, NotImplementedError):
         return "unsupported", lines[0] if lines else text
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError | OSError):
         return "skipped", lines[0] if lines else text
     return "crash", text
 
@@ -29,26 +53,3 @@ def _diagnose(error: Exception) -> tuple[Status, str]:
 def _is_out_of_memory(text: str) -> bool:
     marks = ("out of memory", "can't allocate memory", "not enough memory", "RESOURCE_EXHAUSTED")
     return any(mark in text for mark in marks)
-
-
-def serve(connection: Connection) -> None:
-    """Answer requests until the other end closes."""
-    session: Session | None = None
-    while True:
-        try:
-            method, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            if method == "start":
-                session, answer = Session(*arguments), None
-            else:
-                answer = getattr(session, method)(*arguments)
-        except Exception as error:
-            connection.send(("failed", *_diagnose(error)))
-        else:
-            connection.send(("done", answer))
-
-
-if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))

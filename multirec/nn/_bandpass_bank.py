@@ -30,11 +30,12 @@ _SCALES: dict[str, tuple[Warp, Warp]] = {
 class BandpassBank(SignalBank):
     """`channels` second-order band-pass filters, each with a learnable centre frequency and bandwidth.
 
-    y[t] = b0·(x[t] - x[t-2]) + feedback[0]·y[t-1] + feedback[1]·y[t-2], half the difference of the signal and
-    Regalia and Mitra's tunable all-pass, whose reflection coefficients are k1 = -cos(2π·centre/sample_rate) and
-    k2 = tan(π/4 - π·bandwidth/sample_rate); b0 = (1 - k2)/2. So the gain is 1 at the centre, the bandwidth is where
-    it is above -3 dB, and the two do not depend on each other. Both weights are logits of the frequency as a share
-    of half the sample rate: every value is a stable filter.
+    y[t] = b0·(x[t] - x[t-2]) + feedback[0]·y[t-1] + feedback[1]·y[t-2]: half the difference of the signal
+    and Regalia and Mitra's tunable all-pass, whose reflection coefficients are
+    k1 = -cos(2π·centre/sample_rate) and k2 = tan(π/4 - π·bandwidth/sample_rate), with b0 = (1 - k2)/2.
+    So the gain is 1 at the centre, the bandwidth is where it is above -3 dB, and neither moves the other.
+    Both weights are logits of the frequency as a share of half the sample rate: every value is a stable
+    filter.
 
     Parameters
     ----------
@@ -150,9 +151,9 @@ class BandpassBank(SignalBank):
         low = half / (1 + math.exp(bound))
         if not ((hertz > low) & (hertz < half - low)).all():
             raise ArgumentError(
-                f"{name} of BandpassBank are above {low:.3g} Hz and below half the sample rate, {half:g} Hz, by as "
-                f"much (nearer, a {self.centre_weight.dtype} filter is not stable), got {hertz.min():g} to "
-                f"{hertz.max():g} Hz."
+                f"{name} of a BandpassBank are between 0 Hz and half the sample rate, {half:g} Hz, and as a "
+                f"{self.centre_weight.dtype} filter at least {low:.3g} Hz from both, got {hertz.min():g} to "
+                f"{hertz.max():g} Hz. Check the sample rate, or use dtype=torch.float64."
             )
         return torch.logit(torch.from_numpy(hertz / half))
 
@@ -161,11 +162,11 @@ class BandpassBank(SignalBank):
 
 
 def _grid(channels: int, scale: str, f_min: float, f_max: float) -> tuple[Hertz, Hertz]:
-    """Return C centres equally spaced on `scale` inside the edges, and half the distance of their neighbours."""
+    """Return C centres equally spaced on `scale` inside the edges, and half their neighbours' distance."""
     if scale not in _SCALES:
-        raise ArgumentError(f"centres is 'mel', 'log', 'linear' or an array of frequencies in Hz, got {scale!r}.")
+        raise ArgumentError(f"centres is 'mel', 'log', 'linear' or C frequencies in Hz, got {scale!r}.")
     if not 0 < f_min < f_max:
-        raise ArgumentError(f"f_min is above 0 and below f_max, got f_min={f_min!r} Hz and f_max={f_max!r} Hz.")
+        raise ArgumentError(f"f_min is above 0 and below f_max, got f_min={f_min!r}, f_max={f_max!r} Hz.")
     warp, unwarp = _SCALES[scale]
     low, high = warp(np.array([f_min, f_max]))
     edges = unwarp(np.linspace(low, high, channels + 2))
@@ -175,7 +176,10 @@ def _grid(channels: int, scale: str, f_min: float, f_max: float) -> tuple[Hertz,
 def _spacing(centres: Hertz) -> Hertz:
     """Return half the distance between the neighbours of each centre."""
     if len(centres) < 2 or not (np.diff(centres) > 0).all():
-        raise ArgumentError("centres that are not two or more ascending frequencies need bandwidths. Pass them in Hz.")
+        raise ArgumentError(
+            "bandwidths may be left out for two or more ascending centres only, whose distances they are then. "
+            "Pass bandwidths in Hz."
+        )
     return np.gradient(centres)
 
 

@@ -18,10 +18,10 @@ __all__ = ["Chain"]
 class Chain(RecurrentUnit):
     """Run modules one after the other, as `nn.Sequential` does, and carry the state of each.
 
-    A *unit* is an instance of `RecurrentUnit` (`FilterBank`, `BandpassBank`, `RecurrenceLayer`, `Chain`, your own)
-    and is called as ``x, state = module(x, state)``. Everything else is a *plain module* (nn.Linear, nn.ReLU, …),
-    called as ``x = module(x)``, and its state is None. torch's own nn.GRU and a compiled unit are not units: wrap the
-    one in a `RecurrentUnit` (its docstring does), and compile the whole chain rather than its parts.
+    A *unit* is an instance of `RecurrentUnit` (`FilterBank`, `BandpassBank`, `RecurrenceLayer`, `Chain`, your
+    own), called as ``x, state = module(x, state)``. Everything else is a *plain module* (nn.Linear, nn.ReLU,
+    …), called as ``x = module(x)``, and its state is None. torch's nn.GRU and a compiled unit are not units:
+    wrap the one in a `RecurrentUnit` (its docstring does), and compile the whole chain, not its parts.
 
     States go in and come out as a list, one entry a module. None, for the list or an entry, is a fresh start.
     `multirec.nn.detach_state` cuts the list for truncated backpropagation.
@@ -46,7 +46,8 @@ class Chain(RecurrentUnit):
         for index, module in enumerate(modules):
             if not isinstance(module, nn.Module):
                 raise ArgumentError(
-                    f"Chain takes torch modules, got {type(module).__name__} as number {index}. Unpack a list with *."
+                    f"Chain takes torch modules, got {type(module).__name__} as number {index}. "
+                    f"Unpack a list with *."
                 )
             self.add_module(str(index), module)
 
@@ -56,11 +57,11 @@ class Chain(RecurrentUnit):
 
     def compute(self, x: torch.Tensor, state: Sequence[Any]) -> tuple[torch.Tensor, list[Any]]:
         """Run the modules on the block `x` from their states, and return the states after it."""
-        if not isinstance(state, (list, tuple)) or hasattr(state, "_fields") or len(state) != len(self):
-            got = f"{len(state)}" if isinstance(state, (list, tuple)) else "not a list"
+        if type(state) not in (list, tuple) or len(state) != len(self):
+            length = f" of {len(state)}" if isinstance(state, (list, tuple)) else ""
             raise ArgumentError(
-                f"Chain of {len(self)} modules takes a list of {len(self)} states (None for plain modules), got "
-                f"{type(state).__name__} ({got}). Pass the list that the previous call returned."
+                f"Chain of {len(self)} modules takes a list of {len(self)} states (None for plain modules), "
+                f"got a {type(state).__name__}{length}. Pass the list that the previous call returned."
             )
         after: list[Any] = []
         for index, (module, before) in enumerate(zip(self, state, strict=True)):
@@ -75,8 +76,8 @@ class Chain(RecurrentUnit):
     def _plain(index: int, module: nn.Module, x: torch.Tensor, state: Any) -> torch.Tensor:
         name = f"module {index} of the chain, {type(module).__name__},"
         if state is not None:
-            raise ArgumentError(f"{name} is not a RecurrentUnit, so its state is None, got {type(state).__name__}.")
-        y = module(x)
+            raise ArgumentError(f"{name} is no RecurrentUnit: its state is None, got {type(state).__name__}.")
+        y: torch.Tensor = module(x)
         if isinstance(y, tuple):
             raise ArgumentError(
                 f"{name} returned a tuple, but is not a RecurrentUnit, so the chain cannot know its state. "

@@ -19,8 +19,8 @@ def taps_of(b: npt.ArrayLike, a: npt.ArrayLike) -> tuple[Design, Design]:
     numerator, denominator = _rows("b", b), _rows("a", a)
     if len(numerator) != len(denominator) and 1 not in (len(numerator), len(denominator)):
         raise ShapeError(
-            f"b has shape {numerator.shape} and a has shape {denominator.shape}: one row a filter, so their numbers "
-            f"of rows are equal, or one of them is 1."
+            f"b has shape {numerator.shape} and a has shape {denominator.shape}: one row a filter, so their "
+            f"numbers of rows are equal, or one of them is 1."
         )
     feedforward = feedforward_of(numerator, denominator)
     feedback = feedback_of(denominator)
@@ -35,8 +35,9 @@ def require_stable(feedback: Design, stable: Mask) -> None:
         return
     radius = max(np.abs(np.roots(np.r_[1.0, -taps])).max() for taps in feedback[~stable])
     raise ArgumentError(
-        f"the design is unstable in {_filters(stable)}: poles reach radius {radius:.7g}, and FilterBank holds "
-        f"only poles inside the unit circle. Mend the design, or use multirec.RecurrenceBank, which takes any filter."
+        f"the design is unstable in {_filters(stable)}: poles reach radius {radius:.7g}, and a FilterBank "
+        f"holds only poles inside the unit circle. Mend the design, or use multirec.RecurrenceBank.from_ba, "
+        f"which takes any filter."
     )
 
 
@@ -44,16 +45,18 @@ def require_held(held: Mask, dtype: str) -> None:
     """Raise unless every filter is marked as stable after rounding."""
     if not held.all():
         raise ArgumentError(
-            f"the design is stable, but not when rounded to {dtype.removeprefix('torch.')}, in {_filters(held)}: its "
-            f"poles are too near each other and the unit circle for one polynomial. Use dtype=torch.float64, or split "
-            f"it into second-order sections, one FilterBank each."
+            f"the design is stable, but not when rounded to {dtype}, in {_filters(held)}: poles are too near "
+            f"each other and the unit circle for one polynomial of this precision. Use dtype=torch.float64, or "
+            f"a Chain of second-order sections, one FilterBank each."
         )
 
 
 def _rows(name: str, given: npt.ArrayLike) -> Design:
     design = np.asarray(from_scipy(given, name))
     if design.ndim != 2 or np.iscomplexobj(design):
-        raise ShapeError(f"{name} of a FilterBank is real and [filters, taps], got {design.dtype} {design.shape}.")
+        raise ShapeError(
+            f"{name} of a FilterBank is real and [filters, taps], got {design.dtype} of shape {design.shape}."
+        )
     if not np.isfinite(design).all():
         raise ArgumentError(f"{name} is not finite in {_filters(np.isfinite(design).all(-1))}.")
     return design.astype(np.float64)

@@ -17,7 +17,7 @@ __all__ = ["FilterBank", "SignalBank"]
 
 
 class SignalBank(FilterUnit):
-    """A bank that takes signals: without a channel axis, with one shared channel, or with its own channels."""
+    """A bank that takes signals without a channel axis, with one shared channel, or with its own."""
 
     def init_state(self, x: torch.Tensor) -> State:
         """Return the zero state for a signal like `x`."""
@@ -38,8 +38,8 @@ class SignalBank(FilterUnit):
             return x.unsqueeze(axis)
         if x.shape[axis] not in (1, self.channels):
             raise ShapeError(
-                f"{type(self).__name__} of {self.channels} channels takes 1 or {self.channels} input channels in "
-                f"layout {self.layout!r}, got x of shape {tuple(x.shape)} with {x.shape[axis]}."
+                f"{type(self).__name__} of {self.channels} channels takes 1 or {self.channels} input channels "
+                f"in layout {self.layout!r}, got x of shape {tuple(x.shape)} with {x.shape[axis]}."
             )
         return x
 
@@ -47,9 +47,9 @@ class SignalBank(FilterUnit):
 class FilterBank(SignalBank):
     """`channels` learnable filters of one order: y[t] = Σ feedforward[j]·x[t-j] + Σ feedback[k]·y[t-k].
 
-    The feedforward taps are weights as they are. The feedback is the Levinson step-up of reflection coefficients
-    tanh(`reflection_weight`): every value of the weights is a stable filter, also after rounding to their
-    precision, and gradients stay finite up to the unit circle.
+    The feedforward taps are weights as they are. The feedback is the Levinson step-up of reflection
+    coefficients tanh(`reflection_weight`): every value of the weights is a stable filter, also after rounding
+    to their precision, and gradients stay finite up to the unit circle.
 
     Parameters
     ----------
@@ -70,8 +70,9 @@ class FilterBank(SignalBank):
 
     Shapes
     ------
-    x: the signal without its channel axis ([B, T]; [T, B] in ``"TBC"``), or with 1 or C channels ([B, 1|C, T] and
-    any number of batch axes). Returns y [B, C, T] in the layout, with x's dtype, and the `multirec.State`.
+    x: the signal without its channel axis ([B, T]; [T, B] in ``"TBC"``), or with 1 or C channels ([B, 1|C, T]
+    and any number of batch axes). Returns y [B, C, T] in the layout, with x's dtype, and the
+    `multirec.State`.
 
     Raises
     ------
@@ -99,22 +100,25 @@ class FilterBank(SignalBank):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(channels, order, order if input_order is None else input_order, layout, reverse, backend)
-        self.feedforward = nn.Parameter(torch.empty(channels, self.input_order + 1, device=device, dtype=dtype))
+        input_order = order if input_order is None else input_order
+        super().__init__(channels, order, input_order, layout, reverse, backend)
+        self.feedforward = nn.Parameter(torch.empty(channels, input_order + 1, device=device, dtype=dtype))
         self.reflection_weight = nn.Parameter(torch.empty(channels, order, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw filters of short memory, each scaled so that white noise keeps its power."""
         with torch.no_grad():
-            self.reflection_weight.normal_().div_(torch.arange(1, self.order + 1, device=self.reflection_weight.device))
+            weight = self.reflection_weight
+            weight.normal_().div_(torch.arange(1, self.order + 1, device=weight.device))
             self.feedforward.zero_()
-            self.feedforward[:, :1] = _stable.noise_gain(_stable.reflection(self.reflection_weight)).reciprocal()
+            self.feedforward[:, :1] = _stable.noise_gain(_stable.reflection(weight)).reciprocal()
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, q+1), feedback (C, p)), differentiable."""
         dtype = _stable.coefficient_dtype(self.reflection_weight)
-        return self.feedforward.to(dtype), _stable.feedback(_stable.reflection(self.reflection_weight)).to(dtype)
+        feedback = _stable.feedback(_stable.reflection(self.reflection_weight))
+        return self.feedforward.to(dtype), feedback.to(dtype)
 
     @classmethod
     def from_ba(
@@ -137,13 +141,13 @@ class FilterBank(SignalBank):
         ShapeError
             b or a has more than two axes, is empty or complex, or their numbers of rows differ.
         ArgumentError
-            a[:, 0] is 0, a value is not finite, a filter is unstable, or it would be after rounding to `dtype`.
+            a[:, 0] is 0, a value is not finite, a filter is unstable, or is so after rounding to `dtype`.
 
         Example
         -------
-        >>> bank = FilterBank.from_ba([[1.0, 0.0], [0.5, 0.5]], [[1.0, -0.9], [2.0, 0.8]], dtype=torch.float64)
-        >>> bank.coefficients()[1].tolist()
-        [[0.9], [-0.4]]
+        >>> bank = FilterBank.from_ba([[1.0, 0.0], [0.5, 0.5]], [[1.0, -0.9], [2.0, 0.8]])
+        >>> bank.ba()[1].round(6).tolist()
+        [[1.0, -0.9], [1.0, 0.4]]
         """
         feedforward, feedback = taps_of(b, a)
         k = _stable.reflection_of(torch.from_numpy(feedback))
@@ -157,7 +161,7 @@ class FilterBank(SignalBank):
             bank.feedforward.copy_(torch.from_numpy(feedforward))
             bank.reflection_weight.copy_(torch.atanh(k))
             held = _stable.stable_weight(bank.reflection_weight) == _stable.wide(bank.reflection_weight)
-        require_held(held.all(-1).cpu().numpy(), str(bank.reflection_weight.dtype))
+        require_held(held.all(-1).cpu().numpy(), str(_stable.coefficient_dtype(bank.reflection_weight)))
         return bank
 
     def extra_repr(self) -> str:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 
 from multirec import State, recurrence
-from multirec._problem import Layout, as_layout, join_shape, split_shape
+from multirec._problem import Layout, join_shape, split_shape
 from multirec._select import check_name
+from multirec._validate import as_layout
 from multirec.errors import ArgumentError
 
 from ._unit import RecurrentUnit
@@ -28,7 +29,9 @@ def at_least(least: int, **sizes: int) -> None:
 class FilterUnit(RecurrentUnit):
     """A recurrent unit of `channels` filters whose coefficients a subclass derives from its weights."""
 
-    def __init__(self, channels: int, order: int, input_order: int, layout: str, reverse: bool, backend: str) -> None:
+    def __init__(
+        self, channels: int, order: int, input_order: int, layout: str, reverse: bool, backend: str
+    ) -> None:
         super().__init__()
         at_least(1, channels=channels)
         at_least(0, order=order, input_order=input_order)
@@ -43,7 +46,7 @@ class FilterUnit(RecurrentUnit):
         self.backend = backend
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (feedforward (C, q+1), feedback (C, p)), differentiable, as `multirec.recurrence` takes them.
+        """Return (feedforward (C, q+1), feedback (C, p)), differentiable: `multirec.recurrence`'s arguments.
 
         They have the weights' dtype, float32 for half types. A loop over small blocks with frozen weights
         is faster with ``multirec.RecurrenceBank(feedforward=…, feedback=…)`` made of them once.
@@ -81,7 +84,6 @@ class FilterUnit(RecurrentUnit):
 
     def _options(self, **usual: Any) -> str:
         """Return the options that differ from the usual ones, for `extra_repr`."""
-        usual = {"reverse": False, "backend": "auto", **usual}
-        return "".join(
-            f", {name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value
-        )
+        given = {name: getattr(self, name) for name in (*usual, "reverse", "backend")}
+        usual |= {"reverse": False, "backend": "auto"}
+        return "".join(f", {name}={value!r}" for name, value in given.items() if value != usual[name])

@@ -1,4 +1,4 @@
-"""A recurrent layer without connections between its hidden units: a projection, then one recurrence a unit."""
+"""A recurrent layer whose hidden units do not see each other: a projection, then one recurrence a unit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["RecurrenceLayer"]
 class RecurrenceLayer(FilterUnit):
     """A linear projection to `hidden_dim` units, each followed by its own stable recurrence.
 
-    h[t] = gain · (W x[t] + bias) + Σ feedback[k]·h[t-k], unit by unit. As in `FilterBank`, the feedback is stable for
-    every value of `reflection_weight`; gain = √Π(1 - reflection²) keeps the power of white noise, so that long
-    memory does not mean large outputs.
+    h[t] = gain · (W x[t] + bias) + Σ feedback[k]·h[t-k], unit by unit. As in `FilterBank`, the feedback is
+    stable for every value of `reflection_weight`. gain = √Π(1 - reflection²) keeps the power of white noise,
+    so that long memory does not mean large outputs.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class RecurrenceLayer(FilterUnit):
         at_least(1, inputs_dim=inputs_dim, hidden_dim=hidden_dim)
         if layout == "BCT":
             raise ArgumentError(
-                "RecurrenceLayer takes layout 'TBC' or 'BTC', got 'BCT': its projection works on the last axis. "
+                "RecurrenceLayer takes layout 'TBC' or 'BTC', got 'BCT': its projection is of the last axis. "
                 "For channels before time use Conv1d(inputs_dim, hidden_dim, 1) and a FilterBank in a Chain."
             )
         super().__init__(hidden_dim, order, 0, layout, reverse, backend)
@@ -120,8 +120,8 @@ class RecurrenceLayer(FilterUnit):
     def _check(self, x: torch.Tensor) -> None:
         if x.ndim < 2 or x.shape[-1] != self.inputs_dim:
             raise ShapeError(
-                f"RecurrenceLayer({self.inputs_dim}, {self.hidden_dim}) takes x in layout {self.layout!r} with "
-                f"{self.inputs_dim} features on the last axis, got shape {tuple(x.shape)}."
+                f"RecurrenceLayer({self.inputs_dim}, {self.hidden_dim}) takes x in layout {self.layout!r} "
+                f"with {self.inputs_dim} features on the last axis, got shape {tuple(x.shape)}."
             )
 
     def extra_repr(self) -> str:

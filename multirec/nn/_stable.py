@@ -1,8 +1,8 @@
 """Every weight is a stable filter: reflection coefficients, the Levinson step-up, and its inverse.
 
 A denominator A(z) = 1 + Σ a[i] z^-i has its poles inside the unit circle exactly where its reflection
-coefficients are within (-1, 1) (Schur–Cohn); here they are tanh(weight). Rounding a[i] to the weights' precision
-moves poles, so the weights are also kept where the *rounded* filter is stable. Feedback is -a.
+coefficients are within (-1, 1) (Schur–Cohn); here they are tanh(weight). Rounding a[i] to the weights'
+precision moves poles, so weights are also kept where the *rounded* filter is stable. Feedback is -a.
 """
 
 from __future__ import annotations

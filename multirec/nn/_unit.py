@@ -15,9 +15,9 @@ __all__ = ["RecurrentUnit", "detach_state"]
 class RecurrentUnit(nn.Module):
     """Base class of modules called as ``outs, state = unit(x, state)``.
 
-    A subclass gives `init_state` and `compute`. It keeps no state between calls: the caller passes the state that
-    the previous call returned, so a sequence in blocks equals the whole sequence. Blocks are sequence first,
-    (T, B, features), unless the subclass says otherwise. `multirec.nn.Chain` recognises units by this class.
+    A subclass gives `init_state` and `compute`, and keeps no state between calls: the caller passes the state
+    that the previous call returned, so a sequence in blocks equals the whole. Blocks are sequence first,
+    (T, B, features), unless the subclass says otherwise. `multirec.nn.Chain` knows units by this class.
 
     Example
     -------
@@ -36,11 +36,11 @@ class RecurrentUnit(nn.Module):
 
     def init_state(self, x: torch.Tensor) -> Any:
         """Return the state that stands before a first block `x`; only its shape, dtype and device matter."""
-        raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without a method init_state(x)")
+        raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without init_state(x)")
 
     def compute(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """Return the outputs of the block `x` and the state after it."""
-        raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without a method compute(x, state)")
+        raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without compute(x, state)")
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Return (outs, state); a `state` of None is the one of `init_state(x)`."""
@@ -48,9 +48,9 @@ class RecurrentUnit(nn.Module):
 
 
 def detach_state(state: Any) -> Any:
-    """Return `state` cut from the autograd graph: a `State`, a tensor, None, or lists, tuples and dicts of them.
+    """Return `state` cut from the autograd graph, between the blocks of truncated backpropagation.
 
-    Between the blocks of truncated backpropagation through time.
+    It is a `multirec.State`, a tensor, None, a number, or a list, tuple or dict of such.
 
     Raises
     ------

@@ -80,9 +80,8 @@ def _forward(problem: Problem, operands: Operands, y: Tensor) -> None:
 def _piece(outer: int, inner: int, length: int, unit: int) -> tuple[int, int]:
     """Return how many sequences of the outer axis and how many samples make a piece; `unit` divides the latter."""
     budget = max(_SMALL, outer * inner * length // _PIECES)
-    rows = max(1, min(outer, budget // (inner * length)))
-    span = max(1, budget // (rows * inner * unit)) * unit
-    return rows, span
+    rows = min(outer, budget // (inner * length))
+    return (rows, length) if rows else (1, max(1, budget // (inner * unit)) * unit)
 
 
 def _spans(length: int, span: int, reverse: bool) -> Iterator[slice]:

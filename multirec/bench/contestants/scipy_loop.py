@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._case import Case, Mode, Signals
-from .base import Contestant, Outputs
+from .base import Contestant, Loaded, Outputs
 
 
 class ScipyLoop(Contestant):
@@ -23,9 +23,14 @@ class ScipyLoop(Contestant):
     def declines(self, case: Case, mode: Mode) -> str | None:
         return "SciPy has no gradient" if mode != "forward" else None
 
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+    def load(self) -> Loaded:
         from scipy.signal import lfilter
 
+        self.lfilter = lfilter
+        return super().load()
+
+    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+        lfilter = self.lfilter
         x, b, a, _ = signals
 
         def forward() -> Any:

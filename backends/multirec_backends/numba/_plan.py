@@ -1,0 +1,106 @@
+"""How a problem is laid onto lanes, items and threads: chosen by its shape alone, never by the number of threads."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from multirec.backend import Problem
+
+from ._compile import compiled, vector_bytes
+from ._frame import REGIONS, TILE, Spec
+
+KNOWN_ORDER = 2
+"""Up to here an order is part of the specialisation, and history lives in registers."""
+SMALL = 1 << 17
+"""Multiply-adds below which waking another thread costs more than it saves."""
+_ITEMS = 16
+"""Independent pieces that a shared input's gradient is cut into at least, where there are channels enough."""
+_KEPT_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fixed by the problem: the machine code, the walk over rows of (example, channel), the scratch memory."""
+
+    spec: Spec
+    function: Any
+    head: tuple[int, ...]
+    regions: tuple[int, ...]
+    scratch_bytes: int
+    items: int
+    helpers: bool
+    slices: int
+    padded: int
+
+
+@lru_cache(maxsize=512)
+def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: bool = False) -> Plan:
+    """Plan a problem; the same answer for the same shapes."""
+    order, input_order = problem.order, problem.input_order
+    ff, fb = problem.feedforward, problem.feedback
+    ff_varies, fb_varies = (taps is not None and taps.time > 1 for taps in (ff, fb))
+    spec = Spec(
+        vjp=vjp,
+        x=problem.dtype,
+        y=problem.y_dtype,
+        feedforward=ff.dtype if ff is not None else None,
+        feedback=fb.dtype if fb is not None and order else None,
+        input_order=input_order if input_order <= KNOWN_ORDER else None,
+        order=order if order <= KNOWN_ORDER else None,
+        shared=problem.shared,
+        feedforward_varies=ff_varies,
+        feedback_varies=fb_varies and order > 0,
+        vector_bytes=vector_bytes(),
+        grad_x=grad_x,
+        grad_taps=grad_taps,
+    )
+    lanes, total = spec.format.lanes, problem.batch * problem.channels
+    # a group of lanes stays within one example where the example's x is shared, or its channels are neighbours
+    together = problem.shared or (problem.layout != "BCT" and problem.channels >= lanes)
+    span = problem.channels if together else total
+    blocks = -(-span // lanes)
+    run = 1
+    if vjp and problem.shared and grad_x:
+        run = max(1, blocks // max(1, -(-_ITEMS // max(1, problem.batch))))
+    slices = -(-blocks // run)
+    items = (total // span if span else 0) * slices
+    sizes, at, starts = spec.scratch(order, input_order), 0, {}
+    for name, size in sizes.items():
+        starts[name] = at
+        at += -(-size // 64) * 64
+    head = (items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order)
+    multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
+    return Plan(
+        spec=spec,
+        function=compiled(spec),
+        head=head,
+        regions=tuple(starts.get(name, 0) for name in REGIONS),
+        scratch_bytes=at + 64,
+        items=items,
+        helpers=items > 1 and multiply_adds > SMALL,
+        slices=slices,
+        padded=-(-problem.length // TILE) * TILE,
+    )
+
+
+class _Local(threading.local):
+    memory = np.empty(0, np.uint8)
+
+
+_local = _Local()
+
+
+def scratch(size: int) -> tuple[np.ndarray[Any, Any], int]:
+    """Return this thread's scratch memory of at least `size` bytes, and an address in it on 64 bytes."""
+    memory = _local.memory
+    if memory.nbytes < size:
+        memory = np.empty(size, np.uint8)
+        if size <= _KEPT_BYTES:
+            _local.memory = memory
+    address = memory.__array_interface__["data"][0]
+    return memory, -(-address // 64) * 64

@@ -1,0 +1,263 @@
+"""Random stable problems, made from a seed: the arguments of a recurrence in the user's axes, in float64.
+
+Values are rounded to the data type they stand for, so that they are the same numbers in every library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import prod
+from typing import Any, Literal, NamedTuple, TypeAlias
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from ..backend import COMPLEX_DTYPES, HALF_DTYPES, Layout
+from ..reference import narrow, widen
+
+__all__ = ["Arguments", "Case", "arguments", "from_canonical", "random_feedback", "round_to", "to_canonical"]
+
+Wide: TypeAlias = npt.NDArray[Any]
+"""A float64 or complex128 array."""
+TapsKind: TypeAlias = Literal["none", "static", "per_example", "time_varying"]
+Memory: TypeAlias = Literal["contiguous", "strided", "flipped", "expanded", "read_only", "conjugated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One random problem, described by what a caller may vary; equal cases have equal values.
+
+    Attributes
+    ----------
+    dtype, feedforward_dtype, feedback_dtype
+        Of x and of the coefficients; "same" is x's.
+    feedforward, feedback
+        The kind of each set of coefficients.
+    input_order, order
+        The number of past inputs q and of past outputs p.
+    batch, channels, length
+        Batch axes, C and T.
+    shared
+        Whether x has one channel that serves all.
+    ones
+        Axes of the coefficients that have length 1: "batch" (the first batch axis), "channels", "time".
+    state
+        Which parts of a state precede the block.
+    through
+        Which results have a gradient: y, the returned state, or both.
+    memory
+        How x lies in memory.
+    radius
+        Of the largest pole.
+
+    Example
+    -------
+    >>> Case(order=3, reverse=True)
+    Case(order=3, reverse=True)
+    """
+
+    dtype: str = "float64"
+    feedforward_dtype: str = "same"
+    feedback_dtype: str = "same"
+    layout: Layout = "BCT"
+    feedforward: TapsKind = "static"
+    feedback: TapsKind = "static"
+    input_order: int = 2
+    order: int = 2
+    batch: tuple[int, ...] = (2,)
+    channels: int = 3
+    length: int = 13
+    shared: bool = False
+    ones: tuple[str, ...] = ()
+    state: Literal["none", "inputs", "outputs", "both"] = "both"
+    through: Literal["y", "state", "both"] = "both"
+    reverse: bool = False
+    memory: Memory = "contiguous"
+    radius: float = 0.9
+    seed: int = 0
+
+    def __repr__(self) -> str:
+        changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
+        return f"Case({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
+
+    @property
+    def q(self) -> int:
+        """The number of past inputs."""
+        return 0 if self.feedforward == "none" else self.input_order
+
+    @property
+    def p(self) -> int:
+        """The number of past outputs."""
+        return 0 if self.feedback == "none" else self.order
+
+    @property
+    def x_channels(self) -> int:
+        return 1 if self.shared else self.channels
+
+    @property
+    def y_channels(self) -> int:
+        """The common number of channels: C, unless everything has one."""
+        kinds = (self.feedforward, self.feedback)
+        has_all = not self.shared or ("channels" not in self.ones and kinds != ("none", "none"))
+        return self.channels if has_all else 1
+
+    @property
+    def y_dtype(self) -> str:
+        """The data type of y: x's precision, complex if anything is."""
+        dtypes = [self.dtype]
+        if self.feedforward != "none":
+            dtypes.append(self.taps_dtype("feedforward"))
+        if self.feedback != "none":
+            dtypes.append(self.taps_dtype("feedback"))
+        if not any(dtype in COMPLEX_DTYPES for dtype in dtypes):
+            return self.dtype
+        return "complex64" if self.dtype in ("float32", "complex64") else "complex128"
+
+    def taps_dtype(self, name: Literal["feedforward", "feedback"]) -> str:
+        """The data type that a set of coefficients is passed in."""
+        own: str = getattr(self, f"{name}_dtype")
+        return self.dtype if own == "same" else own
+
+    def computed_dtype(self, name: Literal["feedforward", "feedback"]) -> str:
+        """The data type that a set of coefficients is rounded to before it is used."""
+        double = self.y_dtype in ("float64", "complex128")
+        if self.taps_dtype(name) in COMPLEX_DTYPES:
+            return "complex128" if double else "complex64"
+        return "float64" if double else "float32"
+
+    def taps_shape(self, name: Literal["feedforward", "feedback"]) -> tuple[int, ...]:
+        """The canonical shape (batch…, C, T, taps) of a set of coefficients, with 1 where it does not vary."""
+        kind: TapsKind = getattr(self, name)
+        full = kind in ("per_example", "time_varying")
+        batch = self.batch if full else (1,) * len(self.batch)
+        if "batch" in self.ones and batch:
+            batch = (1, *batch[1:])
+        channels = 1 if "channels" in self.ones else self.channels
+        time = self.length if kind == "time_varying" and "time" not in self.ones else 1
+        return (*batch, channels, time, self.input_order + 1 if name == "feedforward" else self.order)
+
+
+class Arguments(NamedTuple):
+    """What is passed to `multirec.recurrence` and to its gradient, in the user's axes; None where nothing is."""
+
+    x: Wide
+    feedforward: Wide | None
+    feedback: Wide | None
+    inputs: Wide | None
+    outputs: Wide | None
+    grad_y: Wide | None
+    grad_inputs: Wide | None
+    grad_outputs: Wide | None
+
+
+def round_to(array: Wide, dtype: str) -> Wide:
+    """Round float64 or complex128 values to those that `dtype` holds."""
+    return widen(narrow(array, dtype), dtype)
+
+
+def from_canonical(array: Wide, layout: Layout, taps: bool = False) -> Wide:
+    """View (batch…, C, T), or (batch…, C, T, taps), in the axes of `layout`."""
+    end = -2 if taps else -1
+    if layout == "BCT":
+        return array
+    return np.moveaxis(array, end, end - 1) if layout == "BTC" else np.moveaxis(array, end, 0)
+
+
+def to_canonical(array: Wide, layout: Layout, taps: bool = False) -> Wide:
+    """View an array in the axes of `layout` as (batch…, C, T), or (batch…, C, T, taps)."""
+    end = -2 if taps else -1
+    if layout == "BCT":
+        return array
+    return np.moveaxis(array, end - 1, end) if layout == "BTC" else np.moveaxis(array, 0, end)
+
+
+def taps_to_user(case: Case, name: Literal["feedforward", "feedback"], array: Wide) -> Wide:
+    """Return canonical coefficients (batch…, C, T, taps) in the shape that a caller passes."""
+    kind: TapsKind = getattr(case, name)
+    if kind == "time_varying":
+        return from_canonical(array, case.layout, taps=True)
+    array = array[..., 0, :]
+    return array.reshape(array.shape[-2:]) if kind == "static" else array
+
+
+def arguments(case: Case) -> Arguments:
+    """Return the values of a case."""
+    random = np.random.default_rng([crc32(repr(case).encode()), case.seed])
+
+    def signal(channels: int, length: int, dtype: str) -> Wide:
+        return round_to(_noise(random, (*case.batch, channels, length), dtype), dtype)
+
+    def signal_out(array: Wide) -> Wide:
+        return from_canonical(array, case.layout)
+
+    x = signal(case.x_channels, case.length, case.dtype)
+    if case.memory == "expanded":
+        x = np.broadcast_to(x.mean(axis=0, keepdims=True), x.shape) if case.batch and x.size else x
+        x = round_to(x, case.dtype)
+    feedforward = feedback = None
+    if case.feedforward != "none":
+        dtype = case.taps_dtype("feedforward")
+        shape = case.taps_shape("feedforward")
+        feedforward = taps_to_user(case, "feedforward", round_to(_noise(random, shape, dtype), dtype))
+    if case.feedback != "none":
+        dtype = case.taps_dtype("feedback")
+        shape = case.taps_shape("feedback")
+        values = random_feedback(random, shape, dtype, case.radius, case.feedback == "time_varying")
+        feedback = taps_to_user(case, "feedback", round_to(values, dtype))
+    tails = (case.x_channels, case.q, case.dtype), (case.y_channels, case.p, case.y_dtype)
+    inputs, outputs = (
+        signal_out(signal(*tail)) if case.state in (part, "both") else None
+        for part, tail in zip(("inputs", "outputs"), tails, strict=True)
+    )
+    grad_y = grad_inputs = grad_outputs = None
+    if case.through != "state":
+        grad_y = signal_out(signal(case.y_channels, case.length, case.y_dtype))
+    if case.through != "y":
+        grad_inputs, grad_outputs = (signal_out(signal(*tail)) for tail in tails)
+    return Arguments(signal_out(x), feedforward, feedback, inputs, outputs, grad_y, grad_inputs, grad_outputs)
+
+
+def random_feedback(
+    random: np.random.Generator, shape: tuple[int, ...], dtype: str, radius: float, time_varying: bool = False
+) -> Wide:
+    """Return feedback coefficients (…, p) that are stable, also after rounding to half types.
+
+    Poles lie within `radius`. Coefficients that vary along time have a sum of magnitudes within `radius`, which is
+    enough for stability whatever the order of the samples.
+    """
+    *lead, order = shape
+    is_complex = dtype in COMPLEX_DTYPES
+    if dtype in HALF_DTYPES:
+        radius = min(radius, 0.8)
+    if time_varying:
+        values = _noise(random, shape, dtype)
+        return radius * values / np.maximum(np.abs(values).sum(axis=-1, keepdims=True), 1e-3)
+    poly: Wide = np.ones((*lead, 1), np.complex128)
+    pairs = order if is_complex else order // 2
+    for _ in range(pairs):
+        pole = radius * random.uniform(0.2, 1, lead) * np.exp(1j * random.uniform(-np.pi, np.pi, lead))
+        poly = _times(poly, pole)
+        if not is_complex:
+            poly = _times(poly, pole.conj())
+    if not is_complex and order % 2:
+        poly = _times(poly, radius * random.uniform(-1, 1, lead) + 0j)
+    feedback = -poly[..., 1:]
+    return feedback if is_complex else feedback.real
+
+
+def _times(poly: Wide, root: Wide) -> Wide:
+    """Multiply polynomials by (1 - root/z)."""
+    zero = np.zeros((*poly.shape[:-1], 1), poly.dtype)
+    product: Wide = np.concatenate([poly, zero], -1) - root[..., None] * np.concatenate([zero, poly], -1)
+    return product
+
+
+def _noise(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Wide:
+    values = random.standard_normal((*shape, 2))
+    return values @ np.array([1, 1j]) if dtype in COMPLEX_DTYPES else values[..., 0]
+
+
+def flat(case: Case) -> int:
+    """Return the product of a case's batch axes."""
+    return prod(case.batch)

@@ -1,0 +1,138 @@
+"""torch.compile, export and opcheck: one opaque operator, no graph break, dynamic T."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import multirec as mr
+
+BACKENDS = ["reference", "torch_loop", "unfold_scan", "numba"]
+
+
+def tensors(length: int = 9, grad: bool = True) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(length)
+    shapes = ((2, 1, length), (3, 2), (3, 2))
+    scales = (1.0, 1.0, 0.3)
+    return [
+        (scale * torch.randn(shape, dtype=torch.float64, generator=generator)).requires_grad_(grad)
+        for shape, scale in zip(shapes, scales, strict=True)
+    ]
+
+
+def scaled(backend: str) -> Any:
+    def call(x: torch.Tensor, b: torch.Tensor, a: torch.Tensor) -> tuple[torch.Tensor, mr.State]:
+        y, state = mr.recurrence(x, feedforward=b, feedback=a, backend=backend)
+        return 2 * y, state
+
+    return call
+
+
+def gradients(call: Any, length: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    inputs = tensors(length)
+    y, state = call(*inputs)
+    (y.square().sum() + state.outputs.sum() + state.inputs.sum()).backward()
+    return y.detach(), [tensor.grad for tensor in inputs]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_dynamo() -> None:
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "auto"])
+def test_fullgraph_with_dynamic_time(backend: str) -> None:
+    call = scaled(backend)
+    graphs = []
+
+    def count(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        graphs.append(graph)
+        return torch._dynamo.lookup_backend("aot_eager")(graph, inputs)
+
+    compiled = torch.compile(call, fullgraph=True, dynamic=True, backend=count)
+    for length in (7, 9, 12):
+        y, grads = gradients(compiled, length)
+        expected_y, expected = gradients(call, length)
+        torch.testing.assert_close(y, expected_y)
+        for got, want in zip(grads, expected, strict=True):
+            torch.testing.assert_close(got, want)
+    assert len(graphs) == 1
+
+
+def test_compiled_backward_is_the_fused_adjoint() -> None:
+    from functorch.compile import make_boxed_func
+    from torch._dynamo.backends.common import aot_autograd
+
+    targets: list[list[str]] = []
+
+    def collect(graph: torch.fx.GraphModule, _: Any) -> Any:
+        targets.append([str(node.target) for node in graph.graph.nodes if node.op == "call_function"])
+        return make_boxed_func(graph.forward)
+
+    compiled = torch.compile(
+        scaled("numba"), fullgraph=True, backend=aot_autograd(fw_compiler=collect, bw_compiler=collect)
+    )
+    gradients(compiled, 9)
+    forward, backward = targets
+    assert forward.count("multirec.forward.default") == 1
+    assert backward.count("multirec.adjoint.default") == 1
+    assert "multirec.forward.default" not in backward
+
+
+def test_inductor() -> None:
+    call = scaled("numba")
+    y, grads = gradients(torch.compile(call, fullgraph=True), 11)
+    expected_y, expected = gradients(call, 11)
+    torch.testing.assert_close(y, expected_y)
+    for got, want in zip(grads, expected, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_compiled_without_gradient() -> None:
+    compiled = torch.compile(scaled("numba"), fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        y, state = compiled(*tensors())
+        expected, expected_state = scaled("numba")(*tensors())
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(state.outputs, expected_state.outputs)
+
+
+def test_compiled_errors_keep_their_words() -> None:
+    compiled = torch.compile(scaled("nubma"), fullgraph=True, backend="aot_eager")
+    with pytest.raises(Exception, match="Did you mean 'numba'"):
+        compiled(*tensors())
+
+
+def test_export_with_dynamic_time() -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.feedback = torch.nn.Parameter(tensors()[2].detach())
+            self.bank = mr.RecurrenceBank(feedback=self.feedback, backend="numba")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.bank(x)[0]
+
+    model, x = Model(), torch.randn(2, 1, 9, dtype=torch.float64)
+    program = torch.export.export(model, (x,), dynamic_shapes=({2: torch.export.Dim("T", min=2, max=1000)},))
+    longer = torch.randn(2, 1, 31, dtype=torch.float64)
+    for signal in (x, longer):
+        torch.testing.assert_close(program.module()(signal), model(signal))
+
+
+@pytest.mark.parametrize("layout", ["BCT", "TBC"])
+def test_opcheck(layout: str) -> None:
+    x, b, a = tensors()
+    x = x if layout == "BCT" else x.detach().permute(2, 0, 1).contiguous().requires_grad_()
+    torch.library.opcheck(torch.ops.multirec.recurrence.default, (x, b, a, None, None, layout, False, "numba"))
+
+
+def test_opcheck_of_the_raw_operators() -> None:
+    x, b, a = (tensor.detach() for tensor in tensors())
+    b, a, y = b[None, :, None], a[None, :, None], torch.randn(2, 3, 9, dtype=torch.float64)
+    inputs, outputs = torch.randn(2, 1, 1, dtype=torch.float64), torch.randn(2, 3, 2, dtype=torch.float64)
+    operands, choices = (x, b, a, inputs, outputs), ("BTC", True, "numba")
+    torch.library.opcheck(torch.ops.multirec.forward.default, (*operands, *choices))
+    torch.library.opcheck(torch.ops.multirec.adjoint.default, (*operands, y, y, None, None, [True] * 5, *choices))
