@@ -27,15 +27,15 @@ _CUDA: tuple[Family, ...] = ("torch", "cupy", "jax")
 _ALIGNMENT = 64
 _SMALL = 4096
 
-_families: dict[type, Family] = {np.ndarray: "numpy"}
-
 
 def family_of(array: object, name: str = "x") -> Family:
     """Return the library an array belongs to, or raise."""
-    family = _families.get(type(array))
-    if family is None:
-        family = _families[type(array)] = _find_family(array, name)
-    return family
+    if type(array) is np.ndarray:
+        return "numpy"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return "torch"
+    return _find_family(array, name)
 
 
 def _find_family(array: object, name: str) -> Family:
@@ -43,7 +43,7 @@ def _find_family(array: object, name: str) -> Family:
         raise FamilyError(f"{name} is a masked array; a recurrence would ignore its mask. Pass {name}.filled(0).")
     if isinstance(array, np.ndarray):
         return "numpy"
-    for family, type_name in (("torch", "Tensor"), ("jax", "Array"), ("cupy", "ndarray")):
+    for family, type_name in (("jax", "Array"), ("cupy", "ndarray")):
         module = sys.modules.get(family)
         if module is not None and isinstance(array, getattr(module, type_name)):
             return cast(Family, family)
@@ -77,10 +77,11 @@ def spec_of(array: Array, name: str) -> Spec:
 
 def _check_dense(tensor: Array, name: str) -> None:
     torch = sys.modules["torch"]
-    if tensor.layout is not torch.strided:
-        raise DtypeError(
-            f"{name} is a tensor of layout {tensor.layout}; a recurrence needs a dense one. Pass {name}.to_dense()."
-        )
+    if tensor.layout is torch.strided and not tensor.is_nested:
+        return
+    what = "nested" if tensor.is_nested else f"of layout {tensor.layout}"
+    mend = "to_padded_tensor(0.0)" if tensor.is_nested else "to_dense()"
+    raise DtypeError(f"{name} is a tensor that is {what}; a recurrence needs a dense one. Pass {name}.{mend}.")
 
 
 def _jax_device(array: Array, name: str) -> str:

@@ -103,9 +103,8 @@ def _check_x(x: Spec, layout: Layout) -> None:
             f"Cast it first, for example {_cast_hint(x.family)}."
         )
     if len(x.shape) < 2:
-        hint = (
-            "Pass x[None] for one channel" if len(x.shape) == 1 else "Pass an array with a time axis and a channel axis"
-        )
+        one_channel = f"Pass {'x[None]' if layout == 'BCT' else 'x[:, None]'} for one channel"
+        hint = one_channel if len(x.shape) == 1 else "Pass an array with a time axis and a channel axis"
         raise ShapeError(f"x has shape {x.shape}; layout {layout!r} needs {_LAYOUT_AXES[layout]}. {hint}.")
 
 
@@ -122,7 +121,7 @@ def _check_places(x: Spec, *others: Spec | None) -> None:
         if is_coefficient and other.family == "numpy":
             continue
         if other.family != x.family:
-            allowed = f"{x.family} or numpy" if is_coefficient else x.family
+            allowed = f"{x.family} or numpy" if is_coefficient and x.family != "numpy" else x.family
             raise FamilyError(
                 f"x is a {x.family} array and {name} is a {other.family} array; with such an x it must be {allowed}. "
                 f"Convert one of them."

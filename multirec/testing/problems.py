@@ -6,7 +6,6 @@ Values are rounded to the data type they stand for, so that they are the same nu
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
@@ -21,6 +20,7 @@ __all__ = ["Arguments", "Case", "arguments", "from_canonical", "random_feedback"
 Wide: TypeAlias = npt.NDArray[Any]
 """A float64 or complex128 array."""
 TapsKind: TypeAlias = Literal["none", "static", "per_example", "time_varying"]
+TapsName: TypeAlias = Literal["feedforward", "feedback"]
 Memory: TypeAlias = Literal["contiguous", "strided", "flipped", "expanded", "read_only", "conjugated"]
 
 
@@ -114,19 +114,19 @@ class Case:
             return self.dtype
         return "complex64" if self.dtype in ("float32", "complex64") else "complex128"
 
-    def taps_dtype(self, name: Literal["feedforward", "feedback"]) -> str:
+    def taps_dtype(self, name: TapsName) -> str:
         """The data type that a set of coefficients is passed in."""
         own: str = getattr(self, f"{name}_dtype")
         return self.dtype if own == "same" else own
 
-    def computed_dtype(self, name: Literal["feedforward", "feedback"]) -> str:
+    def computed_dtype(self, name: TapsName) -> str:
         """The data type that a set of coefficients is rounded to before it is used."""
         double = self.y_dtype in ("float64", "complex128")
         if self.taps_dtype(name) in COMPLEX_DTYPES:
             return "complex128" if double else "complex64"
         return "float64" if double else "float32"
 
-    def taps_shape(self, name: Literal["feedforward", "feedback"]) -> tuple[int, ...]:
+    def taps_shape(self, name: TapsName) -> tuple[int, ...]:
         """The canonical shape (batch…, C, T, taps) of a set of coefficients, with 1 where it does not vary."""
         kind: TapsKind = getattr(self, name)
         full = kind in ("per_example", "time_varying")
@@ -172,7 +172,7 @@ def to_canonical(array: Wide, layout: Layout, taps: bool = False) -> Wide:
     return np.moveaxis(array, end - 1, end) if layout == "BTC" else np.moveaxis(array, 0, end)
 
 
-def taps_to_user(case: Case, name: Literal["feedforward", "feedback"], array: Wide) -> Wide:
+def taps_to_user(case: Case, name: TapsName, array: Wide) -> Wide:
     """Return canonical coefficients (batch…, C, T, taps) in the shape that a caller passes."""
     kind: TapsKind = getattr(case, name)
     if kind == "time_varying":
@@ -256,8 +256,3 @@ def _times(poly: Wide, root: Wide) -> Wide:
 def _noise(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Wide:
     values = random.standard_normal((*shape, 2))
     return values @ np.array([1, 1j]) if dtype in COMPLEX_DTYPES else values[..., 0]
-
-
-def flat(case: Case) -> int:
-    """Return the product of a case's batch axes."""
-    return prod(case.batch)

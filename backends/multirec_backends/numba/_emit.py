@@ -35,6 +35,9 @@ class Int:
     def __sub__(self, other: Any) -> Int:
         return self._with("sub", other)
 
+    def __rsub__(self, other: Any) -> Int:
+        return self.f.int(other) - self
+
     def __mul__(self, other: Any) -> Int:
         return self._with("mul", other)
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from ._emit import Int, Num, Slot, Tile
+from ._emit import Int, Num, Slot
 from ._frame import TILE, UNROLL, Frame, Group, Spec
+from ._taps import Coefficients, load_varying
 
 Source = Callable[[Int, int], Num]
 """A number for a (row, vector)."""
@@ -23,22 +24,6 @@ def emit_forward(module: ir.Module, name: str, spec: Spec) -> None:
     frame = Frame(module, name, spec)
     with frame.groups() as group:
         _Forward(frame, group).run()
-
-
-class Coefficients:
-    """One set of coefficients in a tile: a row a tap, or a tile a tap where they change along time."""
-
-    def __init__(self, frame: Frame, tile: Tile, taps: int | None, varies: bool) -> None:
-        self.tile, self.varies = tile, varies
-        # known taps that never change stay in registers
-        self.kept = [] if varies or taps is None else [
-            [tile.get(tap, group) for group in range(frame.fmt.groups)] for tap in range(taps)
-        ]  # fmt: skip
-
-    def get(self, tap: Int | int, row: Int, group: int) -> Num:
-        if self.varies:
-            return self.tile.shifted(self.tile.f.int(tap) * TILE).get(row, group)
-        return self.kept[tap][group] if self.kept and isinstance(tap, int) else self.tile.get(tap, group)
 
 
 class _Forward:
@@ -56,12 +41,7 @@ class _Forward:
         with f.loop(0, frame.length, TILE) as time:
             steps = f.minimum(frame.length - time, TILE)
             group.load_x(self.x.shifted(frame.q), "x", x_at, time, steps)
-            for name, count, tile in self._varying():
-                storage = spec.feedforward if name == "feedforward" else spec.feedback
-                assert storage is not None
-                offsets = group.offsets("offsets_any", name, storage)
-                with f.loop(0, count) as tap:
-                    group.load(tile.shifted(tap * TILE), name, storage, offsets, time, steps, tap=tap)
+            load_varying(frame, group, time, steps)
             self._tile((steps + (UNROLL - 1)) & -UNROLL)
             group.store(self.y.shifted(self.depth), "y", spec.y, y_at, time, steps)
             self.x.move(0, steps, frame.q)
@@ -84,15 +64,6 @@ class _Forward:
             group.load_taps(frame.tile("a"), "feedback", spec.feedback, frame.p)
         self.b = Coefficients(frame, frame.tile("b"), known_b if spec.feedforward else None, spec.feedforward_varies)
         self.a = Coefficients(frame, frame.tile("a"), spec.order if spec.feedback else None, spec.feedback_varies)
-
-    def _varying(self) -> list[tuple[str, Int, Tile]]:
-        frame, spec = self.frame, self.spec
-        found = []
-        if spec.feedforward_varies:
-            found.append(("feedforward", frame.q + 1, frame.tile("b")))
-        if spec.feedback_varies:
-            found.append(("feedback", frame.p, frame.tile("a")))
-        return found
 
     def _tile(self, rows: Int) -> None:
         """Compute `rows` rows of y from the rows of x."""

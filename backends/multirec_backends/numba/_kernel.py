@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Operands, Problem
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps
 
 from ._frame import FIELDS, REGIONS
 from ._plan import Plan, plan, scratch
@@ -35,12 +35,97 @@ class Kernel:
             _call(plan(problem), (0, 0, 0), signals)
         return y
 
+    def vjp(
+        self,
+        problem: Problem,
+        operands: Operands,
+        y: Signal,
+        grad_y: Signal,
+        grad_last: Signal | None,
+        needs: Needs,
+        allocate: Allocate,
+    ) -> Gradients:
+        flip, batch, channels = problem.reverse, problem.batch, problem.channels
+        x, feedforward, feedback, inputs, outputs = operands
+        planned = plan(problem, True, needs.x, needs.feedforward or needs.feedback)
+        spec, p, q = planned.spec, problem.order, problem.input_order
+        # one row of sums for every (example, channel); broadcast axes are summed afterwards, in a fixed order
+        to_b = _sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
+        to_a = _sums_like(problem, problem.feedback, spec.compute) if needs.feedback else None
+        to_inputs = np.zeros((batch, channels, q), spec.compute_x) if needs.inputs else None
+        to_outputs = np.zeros((batch, channels, p), spec.compute) if needs.outputs else None
+        to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
+        shared = np.empty((planned.slices, batch, planned.padded), spec.compute) if needs.x and problem.shared else None
+        if y.size:
+            last = grad_last if grad_last is not None and grad_last.size else None
+            extra = (
+                0 if last is None else last.shape[2],
+                0 if shared is None else _address(shared),
+                0 if shared is None else shared.strides[1],
+            )
+            signals = (
+                *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip),
+                *_signal(grad_y, flip), *_signal(last, flip),
+                *(_signal(to_x, flip) if shared is None else _NO_SIGNAL),
+                *_signal(to_inputs, flip), *_signal(to_outputs, flip),
+                *_taps(feedforward, flip), *_taps(feedback, flip), *_taps(to_b, flip), *_taps(to_a, flip),
+            )  # fmt: skip
+            _call(planned, extra, signals)
+            if shared is not None:
+                total = shared.sum(axis=0)[:, None, : problem.length]
+                _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
+        return Gradients(
+            to_x,
+            _summed(to_b, problem.feedforward),
+            _summed(to_a, problem.feedback),
+            to_inputs.sum(axis=1, keepdims=True) if to_inputs is not None and problem.shared else to_inputs,
+            to_outputs,
+        )
+
+
+def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
+    """Return memory for a gradient of coefficients before axes of length 1 are summed."""
+    assert taps is not None
+    batch, channels, complex_ = problem.batch, problem.channels, compute.startswith("complex")
+    if taps.time <= 1:
+        return np.zeros((batch, channels, taps.time, taps.taps), "complex128" if complex_ else "float64")
+    # as y lies in memory, tap by tap, so that a tap is written like a signal
+    length, count = problem.length, taps.taps
+    if problem.layout == "BCT":
+        return np.empty((batch, channels, count, length), compute).transpose(0, 1, 3, 2)
+    if problem.layout == "BTC":
+        return np.empty((batch, length, count, channels), compute).transpose(0, 3, 1, 2)
+    return np.empty((length, batch, count, channels), compute).transpose(1, 3, 0, 2)
+
+
+def _summed(sums: Signal | None, taps: Taps | None) -> Signal | None:
+    if sums is None or taps is None:
+        return None
+    axes = tuple(axis for axis, size in enumerate(taps.shape[:2]) if size != sums.shape[axis])
+    total = sums.sum(axis=axes, keepdims=True) if axes else sums
+    return total if taps.dtype.startswith("complex") else total.real
+
+
+def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
+    assert target is not None
+    if dtype != "bfloat16":
+        target[...] = values if dtype.startswith("complex") else values.real
+        return
+    # to nearest, ties to even
+    bits = values.view(np.uint32)
+    rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+    target[...] = np.where(np.isnan(values), 0x7FC0, rounded)
+
+
+def _address(array: Signal) -> int:
+    return int(array.__array_interface__["data"][0])
+
 
 def _signal(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time); running backwards starts at the end."""
     if array is None or not array.size:
         return _NO_SIGNAL
-    at = array.__array_interface__["data"][0]
+    at = _address(array)
     batch, channel, time = array.strides
     if array.shape[1] == 1:
         channel = 0
@@ -53,7 +138,7 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time, tap), 0 along axes that are broadcast."""
     if array is None or not array.size:
         return _NO_TAPS
-    at = array.__array_interface__["data"][0]
+    at = _address(array)
     batch, channel, time, tap = (stride if size > 1 else 0 for stride, size in zip(array.strides, array.shape, strict=True))
     if flip:
         return at + (array.shape[2] - 1) * time, batch, channel, -time, tap
@@ -62,8 +147,7 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
 
 def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...]) -> None:
     counter = np.zeros(8, np.int64)
-    counter_at = counter.__array_interface__["data"][0]
-    block = _BLOCK.pack(counter_at, *planned.head, *extra, *signals, *planned.regions)
+    block = _BLOCK.pack(_address(counter), *planned.head, *extra, *signals, *planned.regions)
     function, size = planned.function, planned.scratch_bytes
 
     def work() -> None:

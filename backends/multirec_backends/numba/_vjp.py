@@ -1,1 +1,384 @@
-def emit_vjp(*a): raise NotImplementedError
+"""The gradient kernel: the adjoint recurrence and its correlations in one backward walk over the tiles.
+
+    λ[t]  = grad_y[t] + Σ_k conj(feedback[k])·λ[t+k]          grad_x[t] = Σ_j conj(feedforward[j])·λ[t+j]
+    grad_feedforward[j] = Σ_t λ[t+j]·conj(x[t])                grad_feedback[k] = Σ_t λ[t+k]·conj(y[t])
+
+Only λ of a tile and of the few samples after it exists at any time. Sums are indexed by the time of x and y, so
+that no sample is needed from before the tile; the samples before the block are one more step at the end.
+Where coefficients change along time, λ[t] is sent to the earlier samples as soon as it is known, with the
+coefficients of time t, and the gradient of tap k is written k samples later.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from ._emit import DOUBLE, Int, Num, Ptr, Slot, Tile, zero
+from ._frame import TILE, UNROLL, Frame, Group, Spec
+from ._taps import Coefficients, load_varying
+from ._tiles import sums_over_lanes
+
+
+def emit_vjp(module: ir.Module, name: str, spec: Spec) -> None:
+    """Add the gradient kernel of `spec` to `module`."""
+    frame = Frame(module, name, spec)
+    known = spec.order is not None and spec.input_order is not None
+    varies = spec.feedforward_varies or spec.feedback_varies
+    with frame.groups() as group:
+        (_Registers if known and not varies else _Memory)(frame, group).run()
+
+
+class _Walk:
+    """The walk over tiles, last first; what happens in a tile differs."""
+
+    def __init__(self, frame: Frame, group: Group) -> None:
+        self.frame, self.group, self.f, self.spec, self.fmt = frame, group, frame.f, frame.spec, frame.fmt
+        self.vectors = range(self.fmt.groups)
+        self.p, self.q = frame.p, frame.q
+        self.history = self.f.maximum(self.p, self.q)
+        self.x, self.y, self.grad = frame.tile("x"), frame.tile("y"), frame.tile("g")
+        self.last = frame.tile("last")
+
+    def run(self) -> None:
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        self._start()
+        tables = {
+            name: group.offsets(f"offsets_{table}", name, storage)
+            for table, name, storage in (("x", "x", spec.x), ("y", "y", spec.y), ("g", "grad_y", spec.y))
+        }
+        count = (frame.length + (TILE - 1)) // TILE
+        with f.loop(0, count) as index:
+            time = (count - 1 - index) * TILE
+            steps = f.minimum(frame.length - time, TILE)
+            rows = (steps + (UNROLL - 1)) & -UNROLL
+            with f.when(steps < TILE):
+                for tile in (self.x, self.y, self.grad):
+                    tile.clear(rows)
+            group.load(self.grad, "grad_y", spec.y, tables["grad_y"], time, steps)
+            if spec.grad_taps:
+                group.load_x(self.x, "x", tables["x"], time, steps)
+                if spec.feedback is not None:
+                    group.load(self.y, "y", spec.y, tables["y"], time, steps)
+            self._add_last(time, steps)
+            self._tile(time, steps, rows)
+        self._finish()
+
+    def _start(self) -> None:
+        group, f, spec = self.group, self.f, self.spec
+        self.coefficients()
+        with f.when(self.frame.word("last_steps") > 0):
+            offsets = group.offsets("offsets_any", "grad_last", spec.y)
+            group.load(self.last, "grad_last", spec.y, offsets, 0, self.frame.word("last_steps"))
+
+    def coefficients(self) -> None:
+        frame, spec = self.frame, self.spec
+        known_b = None if spec.input_order is None else spec.input_order + 1
+        for name, storage, varies, region, count in (
+            ("feedforward", spec.feedforward, spec.feedforward_varies, "b", self.q + 1),
+            ("feedback", spec.feedback, spec.feedback_varies, "a", self.p),
+        ):
+            if storage is not None and not varies:
+                self.group.load_taps(frame.tile(region), name, storage, count)
+        self.b = Coefficients(frame, frame.tile("b"), known_b if spec.feedforward else None, spec.feedforward_varies)
+        self.a = Coefficients(frame, frame.tile("a"), spec.order if spec.feedback else None, spec.feedback_varies)
+
+    def _add_last(self, time: Int, steps: Int) -> None:
+        """Add the further gradient of the last samples to the gradient of y."""
+        f, count = self.f, self.frame.word("last_steps")
+        first = self.frame.length - count
+        with f.loop(f.maximum(first - time, 0), f.select(count > 0, steps, 0)) as row:
+            for g in self.vectors:
+                self.grad.put(row, g, self.grad.get(row, g) + self.last.get(time + row - first, g))
+
+    def load_past(self) -> None:
+        """Replace the tiles of x and y by the samples before the block."""
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        self.x.clear(self.q)
+        self.y.clear(self.p)
+        with f.when(frame.word("inputs_at").differs(0)):
+            offsets = group.offsets("offsets_any", "inputs", spec.x)
+            group.load_x(self.x, "inputs", offsets, 0, self.q)
+        with f.when(frame.word("outputs_at").differs(0)):
+            offsets = group.offsets("offsets_any", "outputs", spec.y)
+            group.load(self.y, "outputs", spec.y, offsets, 0, self.p)
+
+    def store_signal(self, tile: Tile, name: str, storage: str, start: Int | int, steps: Int) -> None:
+        """Store a gradient of a signal, if it is wanted."""
+        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
+            offsets = self.group.offsets("offsets_any", name, storage)
+            self.group.store(tile, name, storage, offsets, start, steps)
+
+    def store_grad_x(self, tile: Tile, time: Int, steps: Int) -> None:
+        """Store rows of the gradient of x, or add up their lanes where x is shared."""
+        if not self.spec.shared:
+            self.store_signal(tile, "grad_x", self.spec.x, time, steps)
+            return
+        f, fmt, group, width = self.f, self.fmt, self.group, self.fmt.width
+        row = (group.part * self.frame.word("batch") + group.block) * self.frame.word("grad_shared_row")
+        base = Ptr(f, f.b.inttoptr(self.frame.word("grad_shared").v, group.frame.arguments.v.type)) + row
+        with f.loop(0, steps, width) as first:
+            for part in range(fmt.parts):
+                vectors = []
+                for i in range(width):
+                    one = tile.get(first + i, 0).parts[part]
+                    for g in self.vectors[1:]:
+                        one = f.b.fadd(one, tile.get(first + i, g).parts[part])
+                    vectors.append(one)
+                total = sums_over_lanes(f, vectors)
+                target = base + ((time + first) * fmt.parts + part * width) * fmt.real_bytes
+                with f.choice(group.leads) as (lead, follow):
+                    with lead:
+                        target.store(total)
+                    with follow:
+                        target.store(f.b.fadd(target.load(fmt.vector), total))
+
+    def _tile(self, time: Int, steps: Int, rows: Int) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        raise NotImplementedError
+
+
+class Sums:
+    """Sums of products over time, a row a tap, in float64; filled a tile at a time in the kernel's precision."""
+
+    def __init__(self, walk: _Walk, name: str, count: Int) -> None:
+        self.f, self.fmt, self.count, self.walk, self.name = walk.f, walk.fmt, count, walk, name
+        self.base = walk.frame.region(f"sum_{name}")
+        self.row_bytes = self.fmt.lanes * self.fmt.parts * 8
+        self.f.zero(self.base, count * self.row_bytes)
+
+    def add(self, tap: Int | int, group: int, number: Num) -> None:
+        f, fmt = self.f, self.fmt
+        wide = ir.VectorType(DOUBLE, fmt.width)
+        row = self.base + f.int(tap) * self.row_bytes + group * fmt.parts * fmt.width * 8
+        for k, part in enumerate(number.parts):
+            place = row + k * fmt.width * 8
+            value = part if fmt.double else f.b.fpext(part, wide)
+            place.store(f.b.fadd(place.load(wide), value))
+
+    def write(self, name: str) -> None:
+        """Write to [row of (example, channel), tap], for every lane in use."""
+        f, fmt, group = self.f, self.fmt, self.walk.group
+        with f.when(self.walk.frame.word(f"{name}_at").differs(0)), f.loop(0, group.lanes) as lane:
+            vector = lane // fmt.width
+            source = self.base + (vector * (fmt.parts * fmt.width) + (lane - vector * fmt.width)) * 8
+            target = self.walk.frame.pointer(name) + (group.first + lane) * self.count * (fmt.parts * 8)
+            with f.loop(0, self.count) as tap:
+                for k in range(fmt.parts):
+                    value = (source + tap * self.row_bytes + k * fmt.width * 8).load(DOUBLE)
+                    (target + tap * (fmt.parts * 8) + k * 8).store(value)
+
+
+class _Registers(_Walk):
+    """Known orders, coefficients that do not change: everything but the signals is in registers."""
+
+    def _start(self) -> None:
+        super()._start()
+        order, input_order = self.spec.order, self.spec.input_order
+        assert order is not None
+        assert input_order is not None
+        self.known_p, self.known_q = order, input_order
+        self.depth = max(order, input_order)
+        self.lam = self.frame.tile("lam")
+        self.lam.clear(self.depth)
+        self.sums_b, self.sums_a = Sums(self, "b", self.q + 1), Sums(self, "a", self.p)
+        self.wants_b = self.spec.grad_taps and self.spec.feedforward is not None
+        self.wants_a = self.spec.grad_taps and order > 0
+
+    def _tile(self, time: Int, steps: Int, rows: Int) -> None:
+        for g in self.vectors:
+            self._vector(rows, g)
+        if self.spec.grad_x:
+            self.store_grad_x(self.grad, time, steps)
+
+    def _vector(self, rows: Int, g: int) -> None:
+        f, fmt, p, q = self.f, self.fmt, self.known_p, self.known_q
+        later = [Slot(f, fmt, self.lam.get(k, g)) for k in range(self.depth)]
+        sums_b = [Slot(f, fmt, zero(f, fmt)) for _ in range(q + 1 if self.wants_b else 0)]
+        sums_a = [Slot(f, fmt, zero(f, fmt)) for _ in range(p if self.wants_a else 0)]
+        with f.loop(0, rows, UNROLL) as done:
+            for u in range(UNROLL):
+                row = rows - 1 - u - done
+                lam = self.grad.get(row, g)
+                for k in reversed(range(p)):
+                    lam = lam.plus(self.a.conj(k, row, g), later[k].get())
+                window = [lam, *(slot.get() for slot in later)]
+                if self.spec.grad_x:
+                    self.grad.put(row, g, self._to_x(window, range(q + 1), g))
+                if sums_b:
+                    x = self.x.get(row, g).conj()
+                    for j, total in enumerate(sums_b):
+                        total.set(total.get().plus(window[j], x))
+                if sums_a:
+                    y = self.y.get(row, g).conj()
+                    for k, total in enumerate(sums_a):
+                        total.set(total.get().plus(window[k + 1], y))
+                for slot, value in zip(later, window, strict=False):
+                    slot.set(value)
+        for k, slot in enumerate(later):
+            self.lam.put(k, g, slot.get())
+        for sums, totals in ((self.sums_b, sums_b), (self.sums_a, sums_a)):
+            for tap, slot in enumerate(totals):
+                sums.add(tap, g, slot.get())
+
+    def _to_x(self, window: list[Num], taps: range, g: int) -> Num:
+        """Return Σ_j conj(b[j])·λ[j - first tap]."""
+        if self.spec.feedforward is None:
+            return window[0]
+        row = self.f.int(0)
+        total = self.b.conj(taps[0], row, g) * window[0]
+        for j, lam in zip(taps[1:], window[1:], strict=False):
+            total = total.plus(self.b.conj(j, row, g), lam)
+        return total
+
+    def _finish(self) -> None:
+        p, q, row = self.known_p, self.known_q, self.f.int(0)
+        self.load_past()
+        for g in self.vectors:
+            window = [self.lam.get(k, g) for k in range(self.depth)]
+            for i in range(1, max(p, q) + 1):
+                if self.wants_b and i <= q:
+                    x = self.x.get(q - i, g).conj()
+                    for j in range(i, q + 1):
+                        self.sums_b.add(j, g, window[j - i] * x)
+                if self.wants_a and i <= p:
+                    y = self.y.get(p - i, g).conj()
+                    for k in range(i, p + 1):
+                        self.sums_a.add(k - 1, g, window[k - i] * y)
+            # the samples before the block get what later ones sent them; their rows are free by now
+            for i in range(1, q + 1):
+                self.grad.put(q - i, g, self._to_x(window, range(i, q + 1), g))
+            for i in range(1, p + 1):
+                total = self.a.conj(i - 1, row, g) * window[0]
+                for k in range(i + 1, p + 1):
+                    total = total.plus(self.a.conj(k - 1, row, g), window[k - i])
+                self.y.put(p - i, g, total)
+        self.store_signal(self.grad, "grad_inputs", self.spec.compute_x, 0, self.q)
+        self.store_signal(self.y, "grad_outputs", self.spec.compute, 0, self.p)
+        self.sums_b.write("grad_feedforward")
+        self.sums_a.write("grad_feedback")
+
+
+class _Memory(_Walk):
+    """Any order, any coefficients: λ lives in a tile with room before it (what it sends) and after it (what was)."""
+
+    def _start(self) -> None:
+        super()._start()
+        lam, gx = self.frame.tile("lam"), self.frame.tile("gx")
+        lam.clear(self.history * 2 + TILE)
+        gx.clear(self.q + TILE)
+        self.all_lam, self.all_gx = lam, gx
+        self.lam, self.gx = lam.shifted(self.history), gx.shifted(self.q)
+        self.out_b, self.out_a = self.frame.tile("out_b"), self.frame.tile("out_a")
+        self.sums_b, self.sums_a = Sums(self, "b", self.q + 1), Sums(self, "a", self.p)
+        self.wants_b = self.spec.grad_taps and self.spec.feedforward is not None
+        self.wants_a = self.spec.grad_taps and self.spec.feedback is not None
+
+    def _tile(self, time: Int, steps: Int, rows: Int) -> None:
+        f, spec = self.f, self.spec
+        load_varying(self.frame, self.group, time, steps)
+        with f.loop(0, steps) as done:
+            row = steps - 1 - done
+            for g in self.vectors:
+                lam = self.lam.get(row, g) + self.grad.get(row, g)
+                self.lam.put(row, g, lam)
+                if spec.feedback is not None:
+                    self._send(self.lam, self.a, self.p, 1, row, g, lam)
+                if spec.feedforward is None:
+                    self.gx.put(row, g, lam)
+                elif spec.grad_x:
+                    self._send(self.gx, self.b, self.q + 1, 0, row, g, lam)
+        self._correlate(time, steps, rows)
+        if spec.grad_x:
+            self.store_grad_x(self.gx, time, steps)
+        self.all_lam.move(TILE, 0, self.history * 2)
+        self.all_lam.clear(TILE)
+        self.all_gx.move(TILE, 0, self.q)
+        self.all_gx.clear(TILE)
+
+    def _send(self, target: Tile, taps: Coefficients, count: Int, lag: int, row: Int, g: int, lam: Num) -> None:
+        """Add conj(taps[k])·λ to the sample k + lag before."""
+        with self.f.loop(0, count) as k:
+            place = row - lag - k
+            target.put(place, g, target.get(place, g).plus(taps.conj(k, row, g), lam))
+
+    def _correlate(self, time: Int, steps: Int, rows: Int) -> None:
+        """Take the products of λ with the signals; `time` is that of row 0, and may be before the block."""
+        spec = self.spec
+        for wanted, name, varies, signal, sums, out, count, lag in (
+            (self.wants_b, "feedforward", spec.feedforward_varies, self.x, self.sums_b, self.out_b, self.q + 1, 0),
+            (self.wants_a, "feedback", spec.feedback_varies, self.y, self.sums_a, self.out_a, self.p, 1),
+        ):
+            if wanted and varies:
+                self._write_products(f"grad_{name}", signal, out, count, lag, time, steps)
+            elif wanted:
+                self._add_products(signal, sums, count, lag, rows)
+
+    def _add_products(self, signal: Tile, sums: Sums, count: Int, lag: int, rows: Int) -> None:
+        f, fmt = self.f, self.fmt
+        with f.loop(0, count) as tap:
+            for g in self.vectors:
+                totals = [Slot(f, fmt, zero(f, fmt)) for _ in range(UNROLL)]
+                with f.loop(0, rows, UNROLL) as row:
+                    for u, total in enumerate(totals):
+                        lam = self.lam.get(row + u + tap + lag, g)
+                        total.set(total.get().plus(lam, signal.get(row + u, g).conj()))
+                one, two, three, four = (total.get() for total in totals)
+                sums.add(tap, g, (one + two) + (three + four))
+
+    def _write_products(
+        self, name: str, signal: Tile, out: Tile, count: Int, lag: int, time: Int, steps: Int
+    ) -> None:
+        frame, f, group = self.frame, self.f, self.group
+        offsets = group.offsets("offsets_any", name, self.spec.compute)
+        with f.loop(0, count) as tap:
+            late = tap + lag
+            # only products that belong to a sample of the block
+            first = f.maximum(0 - time - late, 0)
+            end = f.minimum(steps, frame.length - time - late)
+            with f.loop(first, end) as row:
+                for g in self.vectors:
+                    out.put(row, g, self.lam.get(row + late, g) * signal.get(row, g).conj())
+            with f.when(end > first):
+                start = time + late + first
+                group.store(out.shifted(first), name, self.spec.compute, offsets, start, end - first, tap=tap)
+
+    def _finish(self) -> None:
+        self.load_past()
+        # the pending rows are the gradient of the samples before the block
+        self.store_signal(self.gx.shifted(TILE - self.q), "grad_inputs", self.spec.compute_x, 0, self.q)
+        self.store_signal(self.lam.shifted(TILE - self.p), "grad_outputs", self.spec.compute, 0, self.p)
+        self._finish_products()
+        if not self.spec.feedforward_varies:
+            self.sums_b.write("grad_feedforward")
+        if not self.spec.feedback_varies:
+            self.sums_a.write("grad_feedback")
+
+    def _finish_products(self) -> None:
+        """Products with the samples before the block: rows -q.. or -p.. of a last tile."""
+        spec = self.spec
+        for wanted, name, varies, signal, sums, out, count, depth, lag in (
+            (self.wants_b, "feedforward", spec.feedforward_varies, self.x, self.sums_b, self.out_b, self.q + 1, self.q, 0),
+            (self.wants_a, "feedback", spec.feedback_varies, self.y, self.sums_a, self.out_a, self.p, self.p, 1),
+        ):
+            if not wanted:
+                continue
+            # row i of the past is time i - depth; λ of time 0 is now in row TILE
+            lam = self.lam
+            self.lam = lam.shifted(TILE - depth)
+            if varies:
+                self._write_products(f"grad_{name}", signal, out, count, lag, 0 - depth, depth)
+            else:
+                self._add_past(signal, sums, count, depth, lag)
+            self.lam = lam
+
+    def _add_past(self, signal: Tile, sums: Sums, count: Int, depth: Int, lag: int) -> None:
+        f, fmt = self.f, self.fmt
+        with f.loop(0, count) as tap:
+            for g in self.vectors:
+                total = Slot(f, fmt, zero(f, fmt))
+                with f.loop(depth - tap - lag, depth) as row:
+                    lam = self.lam.get(row + tap + lag, g)
+                    total.set(total.get().plus(lam, signal.get(row, g).conj()))
+                sums.add(tap, g, total.get())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 __all__ = ["feedforward"]
@@ -26,13 +27,15 @@ def feedforward(u: Tensor, x: Tensor, taps: Tensor | None, past: Tensor | None, 
     if taps is None:
         u.copy_(x[..., start:stop])
         return
-    u.zero_()
     for j in range(taps.shape[-1]):
         tap = taps[..., j].expand(-1, -1, length)
+        if j == 0:
+            torch.mul(tap[..., start:stop], x[..., start:stop].expand_as(u), out=u)
+            continue
         shift = j if reverse else -j
         low, high = (min(max(edge, start), stop) for edge in (-shift, length - shift))
         u[..., low - start : high - start].addcmul_(tap[..., low:high], x[..., low + shift : high + shift])
-        if past is None or not shift:
+        if past is None:
             continue
         # what lies outside the block is the state, which begins at -q, or at T when time runs backwards
         first, last, origin = (high, stop, length) if reverse else (start, low, -past.shape[-1])

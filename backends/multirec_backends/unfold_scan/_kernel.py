@@ -12,6 +12,7 @@ little memory besides y. Carries between blocks, spans and pieces are in float64
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import torch
 from torch import Tensor
@@ -41,47 +42,44 @@ class UnfoldScan:
 
 
 def _forward(problem: Problem, operands: Operands, y: Tensor) -> None:
-    taps = problem.feedback
+    p, reverse, taps = problem.order, problem.reverse, problem.feedback
+    batch_axis, filters = 0, y.shape[0] * y.shape[1] if taps is None else taps.batch * taps.channels
     if problem.channels > 1 and (taps is None or taps.batch == 1):
-        # the axis that has filters of its own goes first: its tables then serve the other axis in one product
+        # axes that share filters are inner ones: one product serves them all
         operands = Operands(*(None if part is None else part.transpose(0, 1) for part in operands))
-        y = y.transpose(0, 1)
-    x, b, a, past_x, past_y = operands
-    (outer, inner, length), p, reverse = y.shape, problem.order, problem.reverse
-    filters = taps.batch * taps.channels if taps is not None else 1
+        batch_axis, y = 1, y.transpose(0, 1)
     block = block_length(max(p, 1), y.numel() // filters)
-    rows, span = _piece(outer, inner, length, block * group_length(max(p, 1)))
+    rows, span = _piece(problem, block * group_length(max(p, 1)))
     dtype = _working_dtype(y)
     wide = dtype if y.device.type == "mps" else (torch.complex128 if dtype.is_complex else torch.float64)
-    size = min(rows, outer) * inner * (min(span, length) + block)
-    scratch = torch.empty((2, size), dtype=dtype, device=y.device)
-    for first in range(0, outer, rows):
-        mine = slice(first, first + rows)
-        x_, b_, a_, past_x_, past_y_ = (_part(operand, mine) for operand in (x, b, a, past_x, past_y))
-        y_ = y[mine]
-        carry = y.new_zeros((len(y_), inner, p), dtype=wide) if past_y_ is None else past_y_.to(wide)
-        solve = None
-        if a_ is not None and p:
-            solve = Scan(a_, reverse) if a_.shape[2] > 1 else Blocks(a_, block, reverse, dtype, wide)
+    scratch = torch.empty((2, rows * problem.channels * (span + block)), dtype=dtype, device=y.device)
+    solve: Blocks | Scan | None = None
+    for first in range(0, problem.batch, rows):
+        x, b, a, past_x, past_y = (_part(part, batch_axis, first, rows) for part in operands)
+        y_ = y.narrow(batch_axis, first, min(rows, problem.batch - first))
+        outer, inner, length = y_.shape
+        carry = y_.new_zeros((outer, inner, p), dtype=wide) if past_y is None else past_y.to(wide)
+        if a is not None and p and (solve is None or a.shape[batch_axis] > 1):
+            solve = Scan(a, reverse) if a.shape[2] > 1 else Blocks(a, block, reverse, dtype, wide)
         for where in _spans(length, span, reverse):
             n = where.stop - where.start
-            padded = n + -n % block
-            u, out = (part[: len(y_) * inner * padded].view(len(y_), inner, padded) for part in scratch)
-            inside = slice(padded - n, None) if reverse else slice(0, n)
-            u[..., : padded - n if reverse else 0].zero_()
-            u[..., padded if reverse else n :].zero_()
-            feedforward(u[..., inside], x_, b_, past_x_, where.start, reverse)
+            blocks = (outer, inner, -(-n // block), block)
+            u, out = (part[: prod(blocks)].view(blocks) for part in scratch)
+            short = blocks[2] * block - n
+            inside, beyond = (slice(short, None), slice(0, short)) if reverse else (slice(0, n), slice(n, None))
+            u.flatten(2)[..., beyond].zero_()
+            feedforward(u.flatten(2)[..., inside], x, b, past_x, where.start, reverse)
             if solve is not None:
-                blocks = (len(y_), inner, -1, block)
-                carry = solve(u.view(blocks), carry, where, out.view(blocks))
-            y_[..., where] = (u if solve is None else out)[..., inside]
+                carry = solve(u, carry, where, out)
+            y_[..., where] = (u if solve is None else out).flatten(2)[..., inside]
 
 
-def _piece(outer: int, inner: int, length: int, unit: int) -> tuple[int, int]:
-    """Return how many sequences of the outer axis and how many samples make a piece; `unit` divides the latter."""
-    budget = max(_SMALL, outer * inner * length // _PIECES)
-    rows = min(outer, budget // (inner * length))
-    return (rows, length) if rows else (1, max(1, budget // (inner * unit)) * unit)
+def _piece(problem: Problem, unit: int) -> tuple[int, int]:
+    """Return how many examples, and how many samples of them, make a piece; `unit` divides a part of the samples."""
+    example = problem.channels * problem.length
+    budget = max(_SMALL, problem.batch * example // _PIECES)
+    rows = min(problem.batch, budget // example)
+    return (rows, problem.length) if rows else (1, max(1, budget // (problem.channels * unit)) * unit)
 
 
 def _spans(length: int, span: int, reverse: bool) -> Iterator[slice]:
@@ -91,8 +89,10 @@ def _spans(length: int, span: int, reverse: bool) -> Iterator[slice]:
         yield slice(length - done - size, length - done) if reverse else slice(done, done + size)
 
 
-def _part(operand: Tensor | None, rows: slice) -> Tensor | None:
-    return operand if operand is None or operand.shape[0] == 1 else operand[rows]
+def _part(operand: Tensor | None, axis: int, first: int, rows: int) -> Tensor | None:
+    if operand is None or operand.shape[axis] == 1:
+        return operand
+    return operand.narrow(axis, first, min(rows, operand.shape[axis] - first))
 
 
 def _working_dtype(y: Tensor) -> torch.dtype:

@@ -5,7 +5,8 @@ Two steps in a row are one step of the same kind, with the product of their coef
     y[t+1] = (a[t+1] a[t]) y[t-1] + (a[t+1] u[t] + u[t+1])
 
 So the second samples of all pairs are a recurrence of half the length, and the first ones follow from them.
-It takes log₂ T levels, about 3 T multiply-adds in all, no division and no logarithm.
+It takes log₂ T levels, about 3 T multiply-adds in all, no division and no logarithm. The products are in
+float64: those of float32 numbers just below 1 would all be rounded in one direction.
 """
 
 from __future__ import annotations
@@ -42,24 +43,30 @@ class Scan:
 
 
 def scan(a: Tensor, u: Tensor, carry: Tensor, out: Tensor, reverse: bool) -> None:
-    """Write y (..., n) of `a` and `u` (..., n) to `out`; `carry` (..., 1) is the output before the first sample."""
+    """Write y (..., n) of `a` and `u` (..., n) to `out`; `carry` (..., 1) is the output before the first sample.
+
+    All but the last rounding is in the precision of `carry`.
+    """
     half = u.shape[-1] // 2
-    # an odd sample is the last one in the order of time
-    odd, pairs = (slice(0, -2 * half), slice(-2 * half, None)) if reverse else (slice(2 * half, None), slice(0, 2 * half))
-    if half == 0:
-        torch.addcmul(u, a, carry, out=out)
-        return
-    first, second = (1, 0) if reverse else (0, 1)
-    a_first, u_first, y_first = (x[..., pairs][..., first::2] for x in (a, u, out))
-    a_second, u_second = (x[..., pairs][..., second::2] for x in (a, u))
-    ends = torch.empty_like(u_second, memory_format=torch.contiguous_format)
-    scan(a_second * a_first, torch.addcmul(u_second, a_second, u_first), carry, ends, reverse)
-    out[..., pairs][..., second::2] = ends
+    # a sample without a partner is the last one in the order of time
+    odd, pairs = slice(2 * half, None), slice(0, 2 * half)
     if reverse:
-        torch.addcmul(u_first[..., :-1], a_first[..., :-1], ends[..., 1:], out=y_first[..., :-1])
-        torch.addcmul(u_first[..., -1:], a_first[..., -1:], carry, out=y_first[..., -1:])
-        torch.addcmul(u[..., odd], a[..., odd], ends[..., :1], out=out[..., odd])
-    else:
-        torch.addcmul(u_first[..., 1:], a_first[..., 1:], ends[..., :-1], out=y_first[..., 1:])
-        torch.addcmul(u_first[..., :1], a_first[..., :1], carry, out=y_first[..., :1])
-        torch.addcmul(u[..., odd], a[..., odd], ends[..., -1:], out=out[..., odd])
+        odd, pairs = slice(0, -2 * half or None), slice(-2 * half, None)
+    before_odd = carry
+    if half:
+        (a1, a2), (u1, u2), (y1, y2) = (_halves(part[..., pairs], reverse) for part in (a, u, out))
+        ends = torch.empty(u2.shape, dtype=carry.dtype, device=u.device)
+        wide_a2 = a2.to(carry.dtype)
+        scan(wide_a2 * a1, torch.addcmul(u2.to(carry.dtype), wide_a2, u1), carry, ends, reverse)
+        y2.copy_(ends)
+        rest, edge = (slice(0, -1), slice(-1, None)) if reverse else (slice(1, None), slice(0, 1))
+        torch.addcmul(u1[..., rest], a1[..., rest], y2[..., 1:] if reverse else y2[..., :-1], out=y1[..., rest])
+        torch.addcmul(u1[..., edge], a1[..., edge], carry, out=y1[..., edge])
+        before_odd = ends[..., :1] if reverse else ends[..., -1:]
+    torch.addcmul(u[..., odd], a[..., odd], before_odd, out=out[..., odd])
+
+
+def _halves(part: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+    """Return the first and the second samples of all pairs, in the order of time."""
+    even, odd = part[..., 0::2], part[..., 1::2]
+    return (odd, even) if reverse else (even, odd)

@@ -25,6 +25,13 @@ class JaxContestant(Contestant):
 
         loaded = super().load()
         jax.config.update("jax_enable_x64", True)
+
+        def both(grad_y: Any, *leaves: Any) -> Any:
+            y, pull = jax.vjp(self.filter, *leaves)
+            return (y, *pull(grad_y))
+
+        # one function each for the whole session: a new one would be compiled again
+        self.forward, self.both = jax.jit(self.filter), jax.jit(both)
         return loaded._replace(device="cuda" if jax.default_backend() == "gpu" else "cpu")
 
     @abstractmethod
@@ -36,16 +43,9 @@ class JaxContestant(Contestant):
 
         leaves = [jax.numpy.asarray(array) for array in signals[:3]]
         if mode == "forward":
-            forward = jax.jit(self.filter)
-            return lambda: jax.block_until_ready((forward(*leaves),))
+            return lambda: jax.block_until_ready((self.forward(*leaves),))
         grad_y = jax.numpy.asarray(signals.grad_y)
-
-        @jax.jit
-        def both(grad_y: Any, *leaves: Any) -> Any:
-            y, pull = jax.vjp(self.filter, *leaves)
-            return (y, *pull(grad_y))
-
-        return lambda: jax.block_until_ready(both(grad_y, *leaves))
+        return lambda: jax.block_until_ready(self.both(grad_y, *leaves))
 
     def outputs(self, result: Any) -> Outputs:
         found = dict(zip(("y", "x", "feedforward", "feedback"), map(np.asarray, result), strict=False))

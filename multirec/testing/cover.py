@@ -1,0 +1,169 @@
+"""Sets of cases: every pair of choices, the full product, and the edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations, product
+from typing import Any
+
+from .problems import Case
+
+__all__ = ["edge_cases", "memory_cases", "pair_cases", "pairwise", "product_cases"]
+
+LAYOUTS = ("BCT", "BTC", "TBC")
+KINDS = ("none", "static", "per_example", "time_varying")
+BOTH_KINDS = tuple(pair for pair in product(KINDS, KINDS) if pair != ("none", "none"))
+DTYPES = (
+    ("float64", "same", "same"),
+    ("float64", "float32", "complex128"),
+    ("complex128", "same", "same"),
+    ("complex128", "float64", "same"),
+    ("float32", "same", "same"),
+    ("float32", "float64", "float64"),
+    ("float32", "complex64", "same"),
+    ("complex64", "same", "same"),
+    ("complex64", "same", "float32"),
+    ("float16", "float32", "float32"),
+    ("float16", "same", "same"),
+    ("bfloat16", "float32", "float32"),
+    ("bfloat16", "same", "same"),
+)
+"""Data types of x, feedforward and feedback."""
+SIZES = (
+    {"input_order": 2, "order": 2, "channels": 3, "length": 13},
+    {"input_order": 0, "order": 1, "channels": 9, "length": 13},
+    {"input_order": 1, "order": 3, "channels": 5, "length": 70},
+)
+"""Orders, with numbers of channels and samples that no vector or block divides."""
+
+
+def pairwise(factors: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return few combinations in which every two values of different factors meet.
+
+    Example
+    -------
+    >>> rows = pairwise({"a": [0, 1], "b": [0, 1], "c": [0, 1]})
+    >>> len(rows) < 8 and {(row["a"], row["c"]) for row in rows} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    True
+    """
+    names = sorted(factors, key=lambda name: -len(factors[name]))
+    open_pairs = {
+        (one, i, other, j): None
+        for one, other in combinations(names, 2)
+        for i in range(len(factors[one]))
+        for j in range(len(factors[other]))
+    }
+    rows = []
+    while open_pairs:
+        one, i, other, j = next(iter(open_pairs))
+        row = {one: i, other: j}
+        for name in names:
+            if name not in row:
+                row[name] = _most_useful(name, len(factors[name]), row, names, open_pairs, len(rows))
+        for pair in combinations(names, 2):
+            open_pairs.pop((pair[0], row[pair[0]], pair[1], row[pair[1]]), None)
+        rows.append({name: factors[name][row[name]] for name in factors})
+    return rows
+
+
+def _most_useful(
+    name: str, count: int, row: dict[str, int], names: list[str], open_pairs: Mapping[tuple[str, int, str, int], None], turn: int
+) -> int:
+    """Return the value that meets most values of `row` for the first time; ties go round in turn."""
+
+    def gain(value: int) -> int:
+        total = 0
+        for other, index in row.items():
+            first = names.index(name) < names.index(other)
+            key = (name, value, other, index) if first else (other, index, name, value)
+            total += key in open_pairs
+        return total
+
+    return max(((value + turn) % count for value in range(count)), key=gain)
+
+
+def _case(row: Mapping[str, Any]) -> Case:
+    """Return a case of a row in which several fields may go by one name."""
+    choices = {**row}
+    for name, parts in (
+        ("dtypes", ("dtype", "feedforward_dtype", "feedback_dtype")),
+        ("kinds", ("feedforward", "feedback")),
+    ):
+        if name in choices:
+            choices |= zip(parts, choices.pop(name), strict=True)
+    return Case(**choices.pop("sizes", {}), **choices)
+
+
+@lru_cache(maxsize=1)
+def pair_cases() -> tuple[Case, ...]:
+    """Return cases in which every two of these choices meet: data types, layout, kinds, sizes, state, …"""
+    rows = pairwise(
+        {
+            "dtypes": DTYPES,
+            "kinds": BOTH_KINDS,
+            "layout": LAYOUTS,
+            "shared": (False, True),
+            "state": ("none", "both", "inputs", "outputs"),
+            "reverse": (False, True),
+            "sizes": SIZES,
+            "batch": ((2,), (), (2, 3)),
+            "ones": ((), ("batch",), ("channels",), ("time",)),
+            "through": ("both", "y", "state"),
+        }
+    )
+    return tuple(map(_case, rows))
+
+
+@lru_cache(maxsize=1)
+def product_cases() -> tuple[Case, ...]:
+    """Return the full product of layout, kinds, shared input, state and direction in float64."""
+    names = ("layout", "kinds", "shared", "state", "reverse")
+    choices = product(LAYOUTS, BOTH_KINDS, (False, True), ("none", "both"), (False, True))
+    return tuple(_case(dict(zip(names, row, strict=True))) for row in choices)
+
+
+@lru_cache(maxsize=16)
+def edge_cases(dtype: str) -> tuple[Case, ...]:
+    """Return cases of the smallest and oddest sizes."""
+    sizes: tuple[dict[str, Any], ...] = (
+        {"length": 0},
+        {"length": 0, "state": "none", "feedback": "time_varying", "feedforward": "time_varying"},
+        {"batch": (0,)},
+        {"batch": (2, 0), "feedback": "per_example", "feedforward": "per_example"},
+        {"batch": (0,), "shared": True, "state": "none"},
+        {"length": 1},
+        {"length": 1, "feedback": "time_varying"},
+        {"length": 2, "input_order": 4},
+        {"length": 2, "order": 4},
+        {"length": 3, "order": 5, "input_order": 5, "state": "none"},
+        {"length": 2, "order": 4, "feedback": "per_example", "shared": True},
+        {"feedback": "none", "length": 2, "input_order": 3},
+        {"order": 0, "input_order": 1},
+        {"feedforward": "none", "order": 1, "length": 1},
+        {"input_order": 0},
+        {"channels": 1},
+        {"channels": 1, "shared": True, "batch": ()},
+        {"shared": True, "ones": ("channels",)},
+        {"batch": (), "feedback": "time_varying"},
+        {"batch": (2, 1, 3), "feedback": "per_example", "ones": ("batch",)},
+        {"order": 9, "input_order": 9, "length": 20, "radius": 0.7},
+    )
+    turns = ((layout, reverse) for layout in LAYOUTS for reverse in (False, True))
+    placed = list(turns)
+    return tuple(
+        Case(dtype=dtype, layout=layout, reverse=reverse, **size)
+        for index, size in enumerate(sizes)
+        for layout, reverse in (placed[index % 6], placed[(index + 3) % 6])
+    )
+
+
+@lru_cache(maxsize=16)
+def memory_cases(dtype: str) -> tuple[Case, ...]:
+    """Return cases whose x lies in memory in every way that a library has."""
+    memories: tuple[Any, ...] = ("strided", "flipped", "expanded", "read_only", "conjugated")
+    return tuple(
+        Case(dtype=dtype, memory=memory, layout=layout, shared=shared, reverse=shared, batch=(3,) if shared else (2, 2))
+        for memory in memories
+        for layout, shared in product(LAYOUTS, (False, True))
+    )

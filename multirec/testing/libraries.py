@@ -1,0 +1,235 @@
+"""Runs a case with the arrays of one library: values, returned state, and gradients by that library's own door."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .. import adjoint
+from .._function import recurrence
+from .._state import State
+from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
+from .problems import Arguments, Case, Wide, arguments
+
+__all__ = ["Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries"]
+
+Array: TypeAlias = Any
+
+_OPERANDS = ("x", "feedforward", "feedback", "inputs", "outputs")
+_NAMES = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
+
+
+@dataclass
+class Run:
+    """What a call gave: float64 values by name as in `Expected`, and whatever else is wrong with it."""
+
+    values: dict[str, Wide]
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+class Library(ABC):
+    """An array library on one device."""
+
+    name: str
+    device: str
+    dtypes: tuple[str, ...]
+
+    @abstractmethod
+    def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
+        """Return values as an array of `dtype` that lies in memory as asked, where the library has such."""
+
+    @abstractmethod
+    def get(self, array: Array) -> Wide:
+        """Return an array's values in float64 or complex128."""
+
+    @abstractmethod
+    def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
+        """Return y, the returned state, and the gradients of the operands that are there."""
+
+    @abstractmethod
+    def dtype_of(self, array: Array) -> str:
+        """Return the name of an array's data type."""
+
+    @abstractmethod
+    def is_contiguous(self, array: Array) -> bool:
+        """Say whether an array is contiguous in C order."""
+
+    def operands(self, case: Case, given: Arguments) -> list[Array]:
+        """Return what is passed to `recurrence`: x, feedforward, feedback, state.inputs, state.outputs."""
+        batch_axis = 1 if case.layout == "TBC" else 0
+        dtypes = (
+            case.dtype,
+            case.taps_dtype("feedforward"),
+            case.taps_dtype("feedback"),
+            case.dtype,
+            case.y_dtype,
+        )
+        memories = (case.memory, *["strided" if case.memory == "strided" else "contiguous"] * 4)
+        axis = batch_axis if case.batch else -1
+        return [
+            None if values is None else self.put(values, dtype, memory, axis)
+            for values, dtype, memory in zip(given[:5], dtypes, memories, strict=True)
+        ]
+
+    def call(self, case: Case, backend: str, operands: list[Array]) -> tuple[Array, State]:
+        """Call `recurrence` as a case says."""
+        x, feedforward, feedback, inputs, outputs = operands
+        return recurrence(
+            x,
+            feedforward=feedforward,
+            feedback=feedback,
+            state=State(inputs, outputs),
+            layout=case.layout,
+            reverse=case.reverse,
+            backend=backend,
+        )
+
+    def run(self, case: Case, backend: str, gradients: bool = True) -> Run:
+        """Compute a case with a backend."""
+        given = arguments(case)
+        operands = self.operands(case, given)
+        if gradients:
+            y, state, grads = self.gradients(case, backend, operands, given)
+        else:
+            (y, state), grads = self.call(case, backend, operands), [None] * 5
+        results = {"y": y, "state.inputs": state[0], "state.outputs": state[1]}
+        dtypes = {"y": case.y_dtype, "state.inputs": case.dtype, "state.outputs": case.y_dtype}
+        for name, operand, grad in zip(_NAMES, operands, grads, strict=True):
+            if operand is not None and grad is not None:
+                results[f"gradient of {name}"] = grad
+                dtypes[f"gradient of {name}"] = self.dtype_of(operand)
+        run = Run({name: self.get(array) for name, array in results.items()})
+        for name, array in results.items():
+            if self.dtype_of(array) != dtypes[name]:
+                run.faults[name] = f"{name} has dtype {self.dtype_of(array)}, expected {dtypes[name]}"
+        if not self.is_contiguous(y):
+            run.faults["contiguous"] = f"y is not contiguous in layout {case.layout}"
+        for name, operand, values in zip(_NAMES, operands, given, strict=False):
+            if operand is not None and not np.array_equal(self.get(operand), values):
+                run.faults["inputs"] = f"{name} was written to"
+        return run
+
+
+class NumpyLibrary(Library):
+    """NumPy on the host; gradients through `multirec.adjoint.vjp`."""
+
+    name = "numpy"
+    device = "cpu"
+
+    def __init__(self) -> None:
+        half = HALF_DTYPES if find_spec("ml_dtypes") else ("float16",)
+        self.dtypes = (*half, *REAL_DTYPES, *COMPLEX_DTYPES)
+
+    def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
+        kind: Any = importlib.import_module("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
+        array: Array = np.ascontiguousarray(values).astype(kind)
+        if memory == "strided":
+            wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+            wide[..., ::2] = array
+            return wide[..., ::2]
+        if memory == "flipped":
+            return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
+        if memory == "expanded" and axis >= 0 and array.size:
+            return np.broadcast_to(array.take([0], axis), array.shape)
+        if memory == "read_only":
+            array.flags.writeable = False
+        return array
+
+    def get(self, array: Array) -> Wide:
+        wide: Wide = array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
+        return wide
+
+    def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
+        y, state = self.call(case, backend, operands)
+        x, feedforward, feedback, inputs, outputs = operands
+        grad_y = np.broadcast_to(np.zeros((), y.dtype), y.shape)
+        parts = [
+            None if values is None else self.put(values, dtype)
+            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
+        ]
+        found = adjoint.vjp(
+            grad_y if parts[0] is None else parts[0],
+            x,
+            feedforward=feedforward,
+            feedback=feedback,
+            state=State(inputs, outputs),
+            grad_state=State(*parts[1:]),
+            y=y,
+            layout=case.layout,
+            reverse=case.reverse,
+            backend=backend,
+        )
+        return y, state, (found.x, found.feedforward, found.feedback, *found.state)
+
+    def dtype_of(self, array: Array) -> str:
+        return str(array.dtype.name)
+
+    def is_contiguous(self, array: Array) -> bool:
+        return bool(array.flags.c_contiguous)
+
+
+class TorchLibrary(Library):
+    """Torch on one device; gradients through autograd."""
+
+    dtypes = (*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES)
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.name = f"torch {device}"
+        self.device = device
+        self._torch: Any = importlib.import_module("torch")
+
+    def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
+        kind = getattr(self._torch, dtype)
+        tensor = self._torch.from_numpy(np.array(values, order="C")).to(self.device, kind)
+        if memory == "strided":
+            wide = tensor.new_zeros((*tensor.shape[:-1], 2 * tensor.shape[-1]))
+            wide[..., ::2] = tensor
+            return wide[..., ::2]
+        if memory == "expanded" and axis >= 0 and tensor.numel():
+            return tensor.narrow(axis, 0, 1).expand(tensor.shape)
+        if memory == "conjugated" and kind.is_complex:
+            return tensor.conj().resolve_conj().conj()
+        return tensor
+
+    def get(self, array: Array) -> Wide:
+        kind = self._torch.complex128 if array.is_complex() else self._torch.float64
+        wide: Wide = array.detach().to("cpu", kind).resolve_conj().numpy()
+        return wide
+
+    def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
+        leaves = [None if operand is None else operand.detach().requires_grad_() for operand in operands]
+        y, state = self.call(case, backend, leaves)
+        pairs = [
+            (result, self.put(values, self.dtype_of(result)))
+            for result, values in zip((y, *state), given[5:], strict=True)
+            if values is not None and result.requires_grad
+        ]
+        wanted = [leaf for leaf in leaves if leaf is not None]
+        outs, cotangents = zip(*pairs, strict=True)
+        found = iter(self._torch.autograd.grad(outs, wanted, cotangents, allow_unused=True))
+        grads = [None if leaf is None else _or_zeros(next(found), leaf) for leaf in leaves]
+        return y, state, grads
+
+    def dtype_of(self, array: Array) -> str:
+        return str(array.dtype).removeprefix("torch.")
+
+    def is_contiguous(self, array: Array) -> bool:
+        return bool(array.is_contiguous())
+
+
+def _or_zeros(gradient: Array | None, like: Array) -> Array:
+    return like.detach() * 0 if gradient is None else gradient
+
+
+def libraries(devices: tuple[str, ...]) -> list[Library]:
+    """Return the libraries installed here that reach a backend on these devices, in float64 too."""
+    found: list[Library] = [NumpyLibrary()] if "cpu" in devices else []
+    if find_spec("torch"):
+        # mps has no float64 to compare in
+        found += [TorchLibrary(device) for device in devices if device in ("cpu", "cuda", "xpu")]
+    return found

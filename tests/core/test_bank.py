@@ -1,0 +1,121 @@
+"""RecurrenceBank: SciPy's conventions, cascades, steps, attributes, pickles."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+
+import multirec as mr
+
+RNG = np.random.default_rng(0)
+
+
+def designs(count: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [signal.butter(2, 0.1 + 0.2 * index) for index in range(count)]
+    return np.stack([b for b, _ in pairs]), np.stack([a for _, a in pairs])
+
+
+def test_from_ba_equals_scipy() -> None:
+    b, a = designs()
+    x = RNG.standard_normal((2, 1, 50))
+    y, _ = mr.RecurrenceBank.from_ba(3 * b, 3 * a)(x)
+    expected = np.stack([signal.lfilter(b[c], a[c], x[:, 0]) for c in range(3)], axis=1)
+    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-13)
+
+
+def test_from_ba_takes_integers_and_lists() -> None:
+    bank = mr.RecurrenceBank.from_ba([2, 0, 4], [2, -1])
+    np.testing.assert_array_equal(bank.feedforward, [[1.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(bank.feedback, [[0.5]])
+
+
+def test_from_ba_without_recursion_is_fir() -> None:
+    bank = mr.RecurrenceBank.from_ba([1, 1], [2])
+    assert bank.feedback is None
+    y, state = bank(np.ones((1, 3)))
+    np.testing.assert_array_equal(y, [[0.5, 1.0, 1.0]])
+    assert state.outputs.shape == (1, 0)
+
+
+def test_from_sos_equals_scipy_and_continues() -> None:
+    sos = np.stack([signal.butter(4, 0.1 + 0.2 * index, output="sos") for index in range(3)])
+    x = RNG.standard_normal((2, 1, 40))
+    cascade = mr.RecurrenceBank.from_sos(sos)
+    y, _ = cascade(x)
+    expected = np.stack([signal.sosfilt(sos[c], x[:, 0]) for c in range(3)], axis=1)
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+    head, state = cascade(x[..., :17])
+    tail, state = cascade(x[..., 17:], state)
+    np.testing.assert_array_equal(np.concatenate([head, tail], axis=-1), y)
+    assert len(state) == 2
+    assert (cascade.order, cascade.channels) == (4, 3)
+
+
+def test_from_sos_keeps_gradients() -> None:
+    sos = torch.tensor(signal.butter(4, 0.2, output="sos")[None], requires_grad=True)
+    mr.RecurrenceBank.from_sos(sos)(torch.randn(1, 1, 20, dtype=torch.float64))[0].sum().backward()
+    assert sos.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_step_equals_block(layout: str, reverse: bool) -> None:
+    b, a = designs()
+    bank = mr.RecurrenceBank.from_ba(b, a, layout=layout, reverse=reverse)
+    axis = {"BCT": 2, "BTC": 1, "TBC": 0}[layout]
+    shape = {"BCT": (2, 1, 6), "BTC": (2, 6, 1), "TBC": (6, 2, 1)}[layout]
+    x = RNG.standard_normal(shape)
+    y, last = bank(x)
+    state = None
+    times = reversed(range(6)) if reverse else range(6)
+    for t in times:
+        y_t, state = bank.step(np.take(x, t, axis=axis), state)
+        np.testing.assert_array_equal(y_t, np.take(y, t, axis=axis))
+    np.testing.assert_array_equal(state.outputs, last.outputs)
+    np.testing.assert_array_equal(state.inputs, last.inputs)
+
+
+def test_attributes() -> None:
+    b, a = designs()
+    bank = mr.RecurrenceBank.from_ba(b, a, layout="TBC", reverse=True, backend="reference")
+    assert (bank.order, bank.channels, bank.layout, bank.reverse, bank.backend) == (2, 3, "TBC", True, "reference")
+    assert "backend='reference'" in repr(bank)
+
+
+def test_parameters_are_kept_and_trained() -> None:
+    parameter = torch.nn.Parameter(torch.full((2, 1), 0.5))
+    bank = mr.RecurrenceBank(feedback=parameter)
+    assert bank.feedback is parameter
+    bank(torch.ones(1, 1, 4))[0].sum().backward()
+    assert parameter.grad.shape == (2, 1)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_pickle_and_deepcopy_keep_the_name_asked_for(backend: str) -> None:
+    b, a = designs()
+    bank = mr.RecurrenceBank.from_ba(b, a, backend=backend)
+    x = RNG.standard_normal((1, 1, 9))
+    expected, _ = bank(x)
+    for other in (pickle.loads(pickle.dumps(bank)), copy.deepcopy(bank)):
+        assert other.backend == backend
+        np.testing.assert_array_equal(other(x)[0], expected)
+
+
+def test_detach_cuts_the_graph() -> None:
+    parameter = torch.nn.Parameter(torch.full((1, 1), 0.5))
+    bank = mr.RecurrenceBank(feedback=parameter)
+    _, state = bank(torch.ones(1, 1, 4))
+    assert state.outputs.requires_grad
+    assert not state.detach().outputs.requires_grad
+    assert mr.State().detach() == mr.State(None, None)
+
+
+def test_a_kept_state_does_not_keep_y_alive() -> None:
+    y, state = mr.recurrence(np.ones((1, 1, 1000)), feedback=np.array([[0.5]]))
+    assert not np.shares_memory(y, state.outputs)
+    assert state.outputs.base is None or state.outputs.base.size <= 1

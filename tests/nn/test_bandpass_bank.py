@@ -1,0 +1,162 @@
+"""`nn.BandpassBank`: two weights a filter, gain 1 at the centre, -3 dB at the edges of the band."""
+
+import copy
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+
+from multirec import nn as mnn
+from multirec.errors import ArgumentError, ShapeError
+
+RATE = 16000
+
+
+def gains(bank, hertz):
+    return np.array(
+        [
+            np.abs(scipy.signal.freqz(b, a, np.atleast_1d(f), fs=bank.sample_rate)[1])
+            for b, a, f in zip(*bank.ba(), hertz, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("centres", ["mel", "log", "linear"])
+def test_gain_is_one_at_the_centre_and_least_elsewhere(centres, dtype):
+    bank = mnn.BandpassBank(9, RATE, centres=centres, dtype=dtype)
+    loose = 3e-5 if dtype == torch.float32 else 1e-9
+    hertz = bank.centres.tolist()
+    np.testing.assert_allclose(gains(bank, hertz), 1.0, atol=loose)
+    grid = np.linspace(0, RATE / 2, 4000)
+    for b, a in zip(*bank.ba(), strict=True):
+        assert np.abs(scipy.signal.freqz(b, a, grid, fs=RATE)[1]).max() <= 1 + 1e-9
+
+
+def test_bandwidth_is_between_the_half_power_points():
+    bank = mnn.BandpassBank(3, RATE, centres=[300.0, 1000.0, 4000.0], bandwidths=[20.0, 300.0, 1000.0])
+    grid = np.linspace(1, RATE / 2 - 1, 160_000)
+    for (b, a), width in zip(zip(*bank.ba(), strict=True), [20.0, 300.0, 1000.0], strict=True):
+        passed = grid[np.abs(scipy.signal.freqz(b, a, grid, fs=RATE)[1]) ** 2 >= 0.5]
+        assert passed[-1] - passed[0] == pytest.approx(width, rel=0.01)
+
+
+def test_is_the_forum_authors_band_pass():
+    bank = mnn.BandpassBank(5, RATE, dtype=torch.float64)
+    feedforward, _ = bank.coefficients()
+    assert sum(weight.numel() for weight in bank.parameters()) == 10
+    assert (feedforward[:, 1] == 0).all()
+    assert (feedforward[:, 2] == -feedforward[:, 0]).all()
+    x = torch.randn(2, 100, dtype=torch.float64)
+    y, state = bank(x)
+    expected = [scipy.signal.lfilter(b, a, x.numpy()) for b, a in zip(*bank.ba(), strict=True)]
+    np.testing.assert_allclose(y.detach(), np.stack(expected, 1), atol=1e-12)
+    again, _ = bank(x, state)
+    assert again.shape == (2, 5, 100)
+
+
+def test_grids():
+    for centres, warp in (("linear", lambda f: f), ("log", np.log), ("mel", lambda f: np.log(1 + f / 700))):
+        bank = mnn.BandpassBank(6, RATE, centres=centres, f_min=100.0, f_max=7000.0, dtype=torch.float64)
+        edges = [100.0, *bank.centres.tolist(), 7000.0]
+        steps = np.diff(warp(np.array(edges)))
+        np.testing.assert_allclose(steps, steps[0])
+        np.testing.assert_allclose(bank.bandwidths.detach(), (np.array(edges[2:]) - edges[:-2]) / 2)
+    assert mnn.BandpassBank(1, RATE).centres.shape == (1,)
+    given = mnn.BandpassBank(3, RATE, centres=[100.0, 200.0, 400.0], dtype=torch.float64)
+    np.testing.assert_allclose(given.bandwidths.detach(), [100.0, 150.0, 200.0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", [1.0, 10.0, 100.0, 1e30])
+def test_every_weight_is_stable_and_has_finite_gradients(dtype, spread):
+    torch.manual_seed(0)
+    bank = mnn.BandpassBank(300, RATE, dtype=dtype)
+    for weight in bank.parameters():
+        torch.nn.init.normal_(weight, std=spread)
+    feedforward, feedback = bank.coefficients()
+    for a1, a2 in feedback.tolist():
+        assert abs(a2) < 1
+        assert abs(Fraction(a1)) < 1 - Fraction(a2)
+    (feedforward.square().sum() + feedback.square().sum()).backward()
+    for weight in bank.parameters():
+        assert torch.isfinite(weight.grad).all()
+    assert ((bank.centres > 0) & (bank.centres < RATE / 2)).all()
+    assert ((bank.bandwidths > 0) & (bank.bandwidths < RATE / 2)).all()
+
+
+def test_a_narrow_band_in_float32():
+    bank = mnn.BandpassBank(1, RATE, centres=[1000.0], bandwidths=0.05)
+    _, a = bank.ba()
+    assert 1 > np.abs(np.roots(a[0])).max() > 0.99999
+    np.testing.assert_allclose(gains(bank, bank.centres.tolist()), 1.0, atol=1e-2)
+    bank(torch.randn(2, 300))[0].square().sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in bank.parameters())
+
+
+def test_learns_where_a_tone_is():
+    time = torch.arange(800) / RATE
+    x = torch.sin(2 * torch.pi * 1200 * time)[None]
+    bank = mnn.BandpassBank(1, RATE, centres=[900.0], bandwidths=400.0)
+    step = torch.optim.Adam([bank.centre_weight], lr=0.05)
+    for _ in range(60):
+        y, _ = bank(x)
+        step.zero_grad()
+        (-y.square().mean()).backward()
+        step.step()
+    assert bank.centres.item() == pytest.approx(1200, rel=0.03)
+
+
+def test_gradients_of_the_weights():
+    bank = mnn.BandpassBank(3, RATE, dtype=torch.float64)
+    x = torch.randn(2, 12, dtype=torch.float64)
+
+    def filtered(centre, bandwidth):
+        weights = {"centre_weight": centre, "bandwidth_weight": bandwidth}
+        return torch.func.functional_call(bank, weights, (x,))[0]
+
+    weights = [weight.detach().requires_grad_() for weight in (bank.centre_weight, bank.bandwidth_weight)]
+    assert torch.autograd.gradcheck(filtered, weights)
+
+
+def test_copies_precision_and_repr():
+    bank = mnn.BandpassBank(4, RATE, layout="BTC")
+    x = torch.randn(2, 30)
+    for twin in (copy.deepcopy(bank), pickle.loads(pickle.dumps(bank))):
+        torch.testing.assert_close(twin(x)[0], bank(x)[0], rtol=0, atol=0)
+    assert repr(bank) == "BandpassBank(4, sample_rate=16000, layout='BTC')"
+    before = bank.centres.detach()
+    assert bank.double().coefficients()[0].dtype == torch.float64
+    torch.testing.assert_close(bank.centres.detach(), before.double())
+    compiled = torch.compile(bank, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x.double())[0], bank(x.double())[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"centres": "bark"}, ArgumentError, "'mel', 'log', 'linear'"),
+        ({"f_min": 0.0}, ArgumentError, "f_min is above 0"),
+        ({"f_min": 9000.0}, ArgumentError, "below f_max"),
+        ({"f_max": 20000.0}, ArgumentError, "half the sample rate, 8000 Hz"),
+        ({"centres": [1.0, 2.0, 8000.0]}, ArgumentError, "centres of a BandpassBank"),
+        ({"centres": [100.0, 200.0]}, ShapeError, r"3 frequencies in Hz, one a channel, got shape \(2,\)"),
+        ({"centres": [300.0, 200.0, 100.0]}, ArgumentError, "Pass bandwidths"),
+        ({"bandwidths": [1.0, 2.0]}, ShapeError, "bandwidths are 3"),
+        ({"bandwidths": -5.0}, ArgumentError, "bandwidths of a BandpassBank"),
+        ({"bandwidths": float("nan")}, ArgumentError, "bandwidths of a BandpassBank"),
+    ],
+)
+def test_bad_frequencies(options, error, says):
+    with pytest.raises(error, match=says):
+        mnn.BandpassBank(3, RATE, **options)
+
+
+def test_bad_sample_rate_and_channels():
+    with pytest.raises(ArgumentError, match="sample_rate is above 0"):
+        mnn.BandpassBank(3, 0)
+    with pytest.raises(ShapeError, match="takes 1 or 3 input channels"):
+        mnn.BandpassBank(3, RATE)(torch.randn(2, 2, 10))
