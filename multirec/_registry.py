@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Literal
@@ -159,6 +157,9 @@ class Registry:
             raise ArgumentError(f"backend is a name such as 'auto' or 'numba', got {name!r}.")
         found = self._found()
         if name not in found:
+            # imported here as importlib.metadata below: they would be most of the time that `import multirec` takes
+            from difflib import get_close_matches
+
             close = get_close_matches(name, [*found, "auto"], n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UnknownBackendError(f"no backend named {name!r}.{hint} Registered: {', '.join(sorted(found))}.")
@@ -184,6 +185,8 @@ def _discover() -> dict[str, _Entry]:
 
 
 def _by_name() -> dict[str, set[tuple[str, str]]]:
+    import importlib.metadata
+
     points: dict[str, set[tuple[str, str]]] = {}
     for point in importlib.metadata.entry_points(group=GROUP):
         owner = point.dist.name if point.dist is not None else "an unknown distribution"
@@ -192,6 +195,8 @@ def _by_name() -> dict[str, set[tuple[str, str]]]:
 
 
 def _load(name: str, value: str, owner: str) -> _Entry:
+    import importlib.metadata
+
     try:
         info = importlib.metadata.EntryPoint(name, value, GROUP).load()
     except Exception as error:
@@ -228,6 +233,8 @@ def lacking(info: BackendInfo) -> str:
 
 
 def _version(info: BackendInfo) -> str:
+    import importlib.metadata
+
     module = info.requires[0] if info.requires else "numpy"
     owners = importlib.metadata.packages_distributions().get(module, [module])
     try:

@@ -9,7 +9,9 @@ from typing import TypeAlias
 
 LEAST, MOST = 3, 200
 _LONG_ENOUGH = 0.05
-_SHORTEST = 32
+_SHORTEST = 16
+FIRST_LENGTH = 8
+"""The length of a first, untimed call."""
 
 
 Short: TypeAlias = tuple[int, float]
@@ -24,16 +26,16 @@ def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     Example
     -------
     >>> probe_lengths(16000)
-    [62, 125, 250, 500, 1000, 2000]
+    [31, 62, 125, 250, 500, 1000, 2000]
     >>> probe_lengths(16000, compiles=True)
-    [62, 125]
+    [250, 500]
     >>> probe_lengths(500)
     []
     """
-    if length < _SHORTEST << 5:
+    if length < _SHORTEST << 6:
         return []
-    lengths = [length >> shift for shift in range(8, 2, -1) if length >> shift >= _SHORTEST]
-    return lengths[:2] if compiles else lengths
+    lengths = [length >> shift for shift in range(9, 2, -1) if length >> shift >= _SHORTEST]
+    return [length >> 6, length >> 5] if compiles else lengths
 
 
 def is_telling(first: Short, second: Short, length: int, limit: float) -> bool:
@@ -48,6 +50,8 @@ def is_telling(first: Short, second: Short, length: int, limit: float) -> bool:
 def predict(first: Short, second: Short, length: int) -> float:
     """Extrapolate two short runs (length, seconds) to `length`: a straight line, or a power where growth is faster.
 
+    Growth is believed only of a run that is long enough to stand out of the noise.
+
     Example
     -------
     >>> predict((100, 1.0), (200, 1.5), 1000)
@@ -57,9 +61,9 @@ def predict(first: Short, second: Short, length: int) -> float:
     """
     (short, quick), (longer, slow) = first, second
     growth = log(max(slow, 1e-9) / max(quick, 1e-9)) / log(longer / short)
-    if growth > 1:
+    if growth > 1 and slow >= _LONG_ENOUGH:
         return slow * (length / longer) ** growth
-    slope = max(slow - quick, 0.0) / (longer - short)
+    slope = min(max(slow - quick, 0.0) / (longer - short), slow / longer)
     return max(slow, quick) + slope * (length - longer)
 
 

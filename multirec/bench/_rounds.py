@@ -12,6 +12,8 @@ from ._results import Cell
 
 # a call cheaper than this has an untimed one before it, that wakes its threads and its pages
 _WARM = 0.1
+# a call cheaper than this is timed once even where the time is up
+_ANYWAY = 0.2
 # what a turn costs besides its calls
 _OVERHEAD = 0.003
 
@@ -55,12 +57,15 @@ class Rounds:
         return [[next(counts) for _ in group] for group in groups]
 
     def go(self, cells: Sequence[Cell], counts: Sequence[int], ends: float, limit: float) -> None:
-        """Run the rounds of one mode until they are done or the clock says `ends`; one turn each in any case."""
+        """Run the rounds of one mode until they are done or the clock says `ends`.
+
+        What is cheap has one turn in any case.
+        """
         for number, turns in enumerate(rounds(counts, self.case.seed)):
             for position, who in enumerate(turns):
                 cell = cells[who]
                 late = monotonic() + turn_seconds(cell) > ends
-                if cell.open and not (late and cell.samples):
+                if cell.open and not (late and (cell.samples or cell.cost > _ANYWAY)):
                     self._turn(cell, limit, (number, position))
 
     def _turn(self, cell: Cell, limit: float, position: tuple[int, int]) -> None:

@@ -11,7 +11,7 @@ from ._case import Case, Mode
 from ._machine import describe_machine
 from ._memory import available_bytes
 from ._oracle import Oracle
-from ._plan import is_telling, predict, probe_lengths
+from ._plan import FIRST_LENGTH, is_telling, predict, probe_lengths
 from ._remote import Worker, WorkerFailure, preload
 from ._results import Cell, Results
 from ._rounds import Rounds, turn_seconds
@@ -19,12 +19,13 @@ from ._session import Checked
 from ._text import bytes_text, seconds_text
 from .contestants import Contestant, GpuMemcpy, Loaded, Memcpy, copied_bytes
 
-# of the budget: the longest single call, and what may be gone when the last check starts
+# the longest single call, of the budget
 _LONGEST_CALL = 1 / 10
-_CHECKS_END = 0.7
-_CHEAP = 0.2
+# seconds: below the first a cell is never left out for time, below the second it is called twice before the rounds
+_CHEAP, _WARM_AGAIN = 0.2, 1.0
 # a first compilation into an empty cache may take this long
 _PATIENCE = 180.0
+_NO_TIME = "no time was left for it; raise --time, or name fewer contestants with -b"
 
 
 class Progress(Protocol):
@@ -59,6 +60,7 @@ class Run:
         try:
             self._screen()
             self._load()
+            self._predict()
             self._check()
             self._measure()
         except KeyboardInterrupt:
@@ -123,26 +125,54 @@ class Run:
             for cell in cells:
                 cell.version, cell.device = loaded
 
-    def _check(self) -> None:
-        """Compare every cell with the reference before any is timed."""
-        cells = sorted(self._open_cells(), key=lambda cell: list(self.workers).index(cell.contestant))
-        self.progress.phase("check", len(cells))
+    def _predict(self) -> None:
+        """Predict every cell's cost from short runs, and settle those that would take too long."""
+        cells = self._by_contestant()
+        limit = self.budget * _LONGEST_CALL
+        self.progress.phase("predict", len(cells))
         for cell in cells:
             self.progress.step(f"{cell.contestant} {cell.mode}")
             try:
+                cell.cost = self._extrapolate(self.workers[cell.contestant], cell.mode, limit)
+            except WorkerFailure as failure:
+                self._close(cell, failure)
+                continue
+            if cell.cost > limit:
+                cost, most = seconds_text(cell.cost), seconds_text(limit)
+                reason = f"predicted from two short runs: {cost} a call, the limit is {most}; raise --time"
+                self._close(cell, WorkerFailure("too_slow", reason))
+
+    def _extrapolate(self, worker: Worker, mode: Mode, limit: float) -> float:
+        """Return the seconds that a whole call will take; 0 where it is too short to ask."""
+        compiles = worker.contestant.compiles
+        lengths = probe_lengths(self.case.length, compiles)
+        if lengths and not compiles:
+            # the first call loads and compiles
+            worker.ask(_PATIENCE, "probe", mode, FIRST_LENGTH)
+        runs: list[tuple[int, float]] = []
+        for length in lengths:
+            runs.append((length, worker.ask(_PATIENCE, "probe", mode, length)))
+            if len(runs) > 1 and is_telling(*runs[-2:], self.case.length, limit):
+                break
+        return predict(*runs[-2:], self.case.length) if len(runs) > 1 else 0.0
+
+    def _check(self) -> None:
+        """Compare every cell with the reference before any is timed, the cheapest first."""
+        cells = sorted(self._by_contestant(), key=lambda cell: cell.cost)
+        self.progress.phase("check", len(cells))
+        reserved = 0.0
+        for cell in cells:
+            self.progress.step(f"{cell.contestant} {cell.mode}")
+            try:
+                # a check and one timed call have to fit
+                if cell.cost > _CHEAP and 2 * cell.cost + reserved > self._left():
+                    raise WorkerFailure("skipped", _NO_TIME)
                 self._check_one(self.workers[cell.contestant], cell)
             except WorkerFailure as failure:
                 self._close(cell, failure)
+            reserved += cell.cost if cell.open else 0.0
 
     def _check_one(self, worker: Worker, cell: Cell) -> None:
-        limit = self.budget * _LONGEST_CALL
-        expected = self._predict(worker, cell, limit)
-        if expected is not None and expected > limit:
-            reason = f"a call would take about {seconds_text(expected)}, the limit is {seconds_text(limit)}"
-            raise WorkerFailure("too_slow", f"{reason} (predicted from two short runs; raise --time)")
-        used = self.budget - self._left() + (expected or 0.0)
-        if used > _CHECKS_END * self.budget and (expected or _CHEAP) > _CHEAP:
-            raise WorkerFailure("skipped", "the time was used up before its turn; raise --time or name fewer with -b")
         checked: Checked = worker.ask(_PATIENCE, "check", cell.mode)
         cell.cost, cell.first_call, cell.peak = checked.seconds, checked.first, checked.peak
         verdict = self.oracle.judge(cell.mode, checked.shape, checked.dtype, checked.outputs)
@@ -150,22 +180,13 @@ class Run:
         fault = verdict.fault or ("" if checked.finite else "y has values that are not finite")
         if fault:
             raise WorkerFailure("failed_check", fault)
-        if checked.seconds < limit / 4:
+        if checked.seconds < _WARM_AGAIN:
             cell.cost, cell.peak = worker.ask(_PATIENCE, "measure_memory", cell.mode)
         worker.ask(_PATIENCE, "release")
 
-    def _predict(self, worker: Worker, cell: Cell, limit: float) -> float | None:
-        """Extrapolate the time of a whole call from short runs; None where the whole is short itself."""
-        lengths = probe_lengths(self.case.length, worker.contestant.compiles)
-        runs: list[tuple[int, float]] = []
-        for length in lengths:
-            if not runs:
-                # the first call loads and compiles
-                worker.ask(_PATIENCE, "probe", cell.mode, length)
-            runs.append((length, worker.ask(_PATIENCE, "probe", cell.mode, length)))
-            if len(runs) > 1 and is_telling(*runs[-2:], self.case.length, limit):
-                break
-        return predict(*runs[-2:], self.case.length) if len(runs) > 1 else None
+    def _by_contestant(self) -> list[Cell]:
+        order = list(self.workers)
+        return sorted(self._open_cells(), key=lambda cell: order.index(cell.contestant))
 
     def _measure(self) -> None:
         """Time what passed, mode by mode, in interleaved rounds."""
@@ -184,7 +205,7 @@ class Run:
             ends = monotonic() + self._left() * weights[place] / sum(weights[place:])
             rounds.go(group, counts[place], ends, _PATIENCE)
         for cell in self._open_cells():
-            cell.close("ok")
+            cell.close("ok" if cell.samples else "too_slow", _late(cell) if not cell.samples else "")
             self.progress.settled(cell)
         self._keep_bandwidth([cell for group in groups for cell in group if cell not in self.results.cells])
 
@@ -217,3 +238,7 @@ class Run:
 
     def _need(self, cell: Cell) -> int:
         return self.workers[cell.contestant].contestant.memory(self.case, cell.mode)
+
+
+def _late(cell: Cell) -> str:
+    return f"its check took {seconds_text(cell.cost)} a call, and no time was left to time it; raise --time"

@@ -6,7 +6,10 @@ from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendIn
 def _decline(problem: Problem) -> str | None:
     feedback = problem.feedback
     if feedback is not None and feedback.time > 1 and problem.order > 1:
-        return f"time-varying feedback of order {problem.order} (it supports time-varying order 1, and static and per-example coefficients of any order)"
+        return (
+            f"time-varying feedback of order {problem.order} (it supports time-varying order 1, "
+            "and static and per-example coefficients of any order)"
+        )
     return None
 
 

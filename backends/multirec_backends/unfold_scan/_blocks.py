@@ -46,7 +46,8 @@ class Blocks:
         sets, group = self.tables.mix.shape[0], group_length(p)
         short = -blocks % group
         ends = pad(ends, (0, 0, short, 0) if self.reverse else (0, 0, 0, short))
-        mixed = (ends.view(sets, -1, group * p) @ self.tables.mix).view(sets, -1, (blocks + short) // group, group + 1, p)
+        mixed = ends.view(sets, -1, group * p) @ self.tables.mix
+        mixed = mixed.view(sets, -1, (blocks + short) // group, group + 1, p)
         leaving, entering = (0, slice(1, None)) if self.reverse else (group, slice(0, group))
         jump = self.tables.reach[..., :p] if self.reverse else self.tables.reach[..., -p:]
         state, states = carry.reshape(sets, -1, p), []

@@ -5,14 +5,17 @@
                                                     `_scan`, by halving, where it changes over time (order 1)
     what is not finite                              `_repair`
 
-The work goes piece by piece (some sequences, a span of time) through two scratch buffers, so that it needs
-little memory besides y. Carries between blocks, spans and pieces are in float64, where the device has it.
+The work goes piece by piece (some examples, a span of time) through two scratch buffers, so that it needs little
+memory besides y. Carries between blocks, spans and pieces are in float64, where the device has it. Operands are
+(outer, inner, …): the examples and channels that share a filter lie along the inner axis, and one product
+serves them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -30,48 +33,72 @@ _PIECES = 16
 _SMALL = 1 << 20
 
 
+class Solver(Protocol):
+    """A recurrence over blocks."""
+
+    def __call__(self, u: Tensor, carry: Tensor, span: slice, out: Tensor) -> Tensor:
+        """Write the outputs of `u` (outer, inner, N, L), which is `span` of the signal, to `out`.
+
+        `carry` (outer, inner, p) holds the outputs before it; the one for the next span is returned.
+        """
+
+
 class UnfoldScan:
     """A forward-only kernel: `multirec.adjoint` derives its gradient."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Tensor:
         """Return y (B, C, T)."""
         y: Tensor = allocate(problem.channels, problem.y_dtype)
-        if y.numel():
-            _forward(problem, operands, y)
+        if not y.numel():
+            return y
+        taps, p = problem.feedback, max(problem.order, 1)
+        own_filters = taps is not None and taps.batch > 1
+        batch_axis = 0 if own_filters or problem.channels == 1 else 1
+        parts = (*operands, y)
+        if batch_axis:
+            parts = tuple(None if part is None else part.transpose(0, 1) for part in parts)
+        block = block_length(p, y.numel() // (taps.batch * taps.channels) if taps else 1)
+        rows, span = _piece(problem, block * group_length(p))
+        dtype, wide = _dtypes(y)
+        u_and_out = torch.empty((2, rows * problem.channels * (span + block)), dtype=dtype, device=y.device)
+        solve: Solver | None = None
+        for first in range(0, problem.batch, rows):
+            *piece, signal = (_part(part, batch_axis, first, rows) for part in parts)
+            feedback = piece[2]
+            if problem.order and (solve is None or own_filters):
+                varies = feedback.shape[2] > 1
+                solve = Scan(feedback, problem.reverse) if varies else Blocks(feedback, block, problem.reverse, dtype, wide)
+            _run(Operands(*piece), signal, solve, problem.reverse, u_and_out, (span, block), wide)
         return y
 
 
-def _forward(problem: Problem, operands: Operands, y: Tensor) -> None:
-    p, reverse, taps = problem.order, problem.reverse, problem.feedback
-    batch_axis, filters = 0, y.shape[0] * y.shape[1] if taps is None else taps.batch * taps.channels
-    if problem.channels > 1 and (taps is None or taps.batch == 1):
-        # axes that share filters are inner ones: one product serves them all
-        operands = Operands(*(None if part is None else part.transpose(0, 1) for part in operands))
-        batch_axis, y = 1, y.transpose(0, 1)
-    block = block_length(max(p, 1), y.numel() // filters)
-    rows, span = _piece(problem, block * group_length(max(p, 1)))
-    dtype = _working_dtype(y)
-    wide = dtype if y.device.type == "mps" else (torch.complex128 if dtype.is_complex else torch.float64)
-    scratch = torch.empty((2, rows * problem.channels * (span + block)), dtype=dtype, device=y.device)
-    solve: Blocks | Scan | None = None
-    for first in range(0, problem.batch, rows):
-        x, b, a, past_x, past_y = (_part(part, batch_axis, first, rows) for part in operands)
-        y_ = y.narrow(batch_axis, first, min(rows, problem.batch - first))
-        outer, inner, length = y_.shape
-        carry = y_.new_zeros((outer, inner, p), dtype=wide) if past_y is None else past_y.to(wide)
-        if a is not None and p and (solve is None or a.shape[batch_axis] > 1):
-            solve = Scan(a, reverse) if a.shape[2] > 1 else Blocks(a, block, reverse, dtype, wide)
-        for where in _spans(length, span, reverse):
-            n = where.stop - where.start
-            blocks = (outer, inner, -(-n // block), block)
-            u, out = (part[: prod(blocks)].view(blocks) for part in scratch)
-            short = blocks[2] * block - n
-            inside, beyond = (slice(short, None), slice(0, short)) if reverse else (slice(0, n), slice(n, None))
-            u.flatten(2)[..., beyond].zero_()
-            feedforward(u.flatten(2)[..., inside], x, b, past_x, where.start, reverse)
-            if solve is not None:
-                carry = solve(u, carry, where, out)
-            y_[..., where] = (u if solve is None else out).flatten(2)[..., inside]
+def _run(
+    operands: Operands,
+    y: Tensor,
+    solve: Solver | None,
+    reverse: bool,
+    u_and_out: Tensor,
+    sizes: tuple[int, int],
+    wide: torch.dtype,
+) -> None:
+    """Compute one piece `y` (outer, inner, T), span by span."""
+    (outer, inner, length), (span, block) = y.shape, sizes
+    p = 0 if operands.feedback is None else operands.feedback.shape[-1]
+    past = operands.outputs
+    carry = y.new_zeros((outer, inner, p), dtype=wide) if past is None else past.to(wide)
+    for where in _spans(length, span, reverse):
+        n = where.stop - where.start
+        blocks = (outer, inner, -(-n // block), block)
+        u, out = (part[: prod(blocks)].view(blocks) for part in u_and_out)
+        short = blocks[2] * block - n
+        inside, beyond = (slice(short, None), slice(0, short)) if reverse else (slice(0, n), slice(n, None))
+        u.flatten(2)[..., beyond].zero_()
+        feedforward(u.flatten(2)[..., inside], operands.x, operands.feedforward, operands.inputs, where.start, reverse)
+        if solve is None:
+            out = u
+        else:
+            carry = solve(u, carry, where, out)
+        y[..., where] = out.flatten(2)[..., inside]
 
 
 def _piece(problem: Problem, unit: int) -> tuple[int, int]:
@@ -95,12 +122,14 @@ def _part(operand: Tensor | None, axis: int, first: int, rows: int) -> Tensor | 
     return operand.narrow(axis, first, min(rows, operand.shape[axis] - first))
 
 
-def _working_dtype(y: Tensor) -> torch.dtype:
-    """Return what y is computed in: float32 for half types, double where float32 products would be rounded."""
+def _dtypes(y: Tensor) -> tuple[torch.dtype, torch.dtype]:
+    """Return what y is computed in, and what carries are: float64, where the device has it."""
     dtype = torch.float32 if y.dtype in (torch.float16, torch.bfloat16) else y.dtype
-    if torch.get_float32_matmul_precision() == "highest" or y.device.type == "mps":
-        return dtype
-    return {torch.float32: torch.float64, torch.complex64: torch.complex128}.get(dtype, dtype)
+    if y.device.type == "mps":
+        return dtype, dtype
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    # a lower global setting would silently round the factors of float32 products
+    return dtype if torch.get_float32_matmul_precision() == "highest" else wide, wide
 
 
 kernel = UnfoldScan()

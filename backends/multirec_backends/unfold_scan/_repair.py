@@ -35,7 +35,8 @@ def repair(
     """
     blocks, p = y.shape[2], before.shape[-1]
     good = y.sum(-1).isfinite()
-    wrong = outer, inner = (~good.all(-1)).nonzero(as_tuple=True)
+    outer, inner = (~good.all(-1)).nonzero(as_tuple=True)
+    wrong = outer, inner
     in_order = good[outer, inner].flip(-1) if reverse else good[outer, inner]
     done = in_order.cumprod(-1).sum(-1)  # leading blocks that are fine
     limit = 1e300 if y.dtype in (torch.float64, torch.complex128) else 1e30

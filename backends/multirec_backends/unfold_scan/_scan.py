@@ -36,10 +36,9 @@ class Scan:
         if short:
             a = pad(a, (short, 0) if self.reverse else (0, short))
         scan(a, u.flatten(2), carry, out.flatten(2), self.reverse)
-        blocks = a.unflatten(-1, u.shape[2:])
-        taps = blocks.expand(*u.shape[:2], *blocks.shape[2:])[..., None]
+        taps = a.reshape(*a.shape[:2], *u.shape[2:], 1).expand(*u.shape, 1)
         repair(u, out, carry, lambda *block: taps[block], self.reverse)
-        return out[..., 0, :1] if self.reverse else out[..., -1, -1:]
+        return (out[..., 0, :1] if self.reverse else out[..., -1, -1:]).to(carry.dtype, copy=True)
 
 
 def scan(a: Tensor, u: Tensor, carry: Tensor, out: Tensor, reverse: bool) -> None:

@@ -59,7 +59,7 @@ def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtyp
     exact = exact.to(torch.complex128 if dtype.is_complex else torch.float64)
     sets, p = exact.shape
     rows = exact.new_zeros(sets, p + length, p + 1)  # p past outputs, the block; their responses to c and to u[0]
-    rows[:, :p, :p] = torch.eye(p, dtype=exact.dtype)
+    rows[:, :p, :p] = torch.eye(p)
     rows[:, p, p] = 1
     newest_last = exact.flip(1)[:, None]
     for t in range(p, p + length):
@@ -71,12 +71,14 @@ def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtyp
         powers.append(decay[:, -p:] @ powers[-1])
     reach = torch.stack(powers, 1)
     mix = _toeplitz(reach, 1)
-    tables = (response, decay, mix, reach.reshape(sets, -1, p))
-    if reverse:
-        tables = tuple(table.flip(1, 2) for table in tables)
-    response, decay, mix, reach = (table.mT.contiguous() for table in tables)
-    device = feedback.device
-    return Tables(response.to(device, dtype), decay.to(device, dtype), mix.to(device, wide), reach.to(device, wide))
+
+    def finished(table: Tensor, dtype: torch.dtype) -> Tensor:
+        in_memory = table.flip(1, 2) if reverse else table
+        return in_memory.mT.contiguous().to(feedback.device, dtype)
+
+    return Tables(
+        finished(response, dtype), finished(decay, dtype), finished(mix, wide), finished(reach.reshape(sets, -1, p), wide)
+    )
 
 
 def _toeplitz(steps: Tensor, delay: int) -> Tensor:
