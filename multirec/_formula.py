@@ -139,13 +139,14 @@ def _tap(taps: Array, index: int, count: int, reverse: bool) -> Array:
 
 def _correlate(lam: Array, signal: Array, taps: Array) -> Array:
     """Return λ · conj(signal), summed over the axes along which the taps are constant."""
-    if taps.shape[2] == 1:
+    if taps.shape[2] == 1 and lam.dtype == signal.dtype:
+        # no array of y's size for the products
         total = namespace(lam).einsum("bct,bct->bc", lam, namespace(lam).broadcast_to(signal.conj(), lam.shape))[
             ..., None
         ]
     else:
         total = lam * signal.conj()
-    for axis in (0, 1):
+    for axis in (0, 1, 2):
         if taps.shape[axis] == 1 and total.shape[axis] != 1:
             total = total.sum(axis, keepdims=True)
     return total

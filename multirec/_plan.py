@@ -76,8 +76,8 @@ class Plan:
         x, feedforward, feedback, inputs, outputs = operands
         return Operands(
             bridge.give(x),
-            _rounded(bridge.give(feedforward), problem.feedforward),
-            _rounded(bridge.give(feedback), problem.feedback),
+            bridge.give(_rounded(feedforward, problem.feedforward)),
+            bridge.give(_rounded(feedback, problem.feedback)),
             bridge.give(inputs),
             bridge.give(outputs),
         )

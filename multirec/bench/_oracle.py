@@ -83,9 +83,7 @@ class Oracle:
 
         channels, length = self.window
         x, b, a, _ = case.signals("forward")
-        self._operands = Operands(
-            x[..., :length], b[None, channels, None], -a[None, channels, None, 1:], None, None
-        )
+        self._operands = Operands(x[..., :length], b[None, channels, None], -a[None, channels, None, 1:], None, None)
         spec = (Spec(shape, case.dtype, "numpy", "cpu") for shape in self._shapes())
         x_spec, b_spec, a_spec = spec
         self._problem = build_call(x_spec, b_spec, a_spec, None, None, "BCT", False).problem

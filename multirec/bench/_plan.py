@@ -10,6 +10,7 @@ from typing import TypeAlias
 LEAST, MOST = 3, 200
 _LONG_ENOUGH = 0.05
 _SHORTEST = 16
+_STEEPEST = 3.0
 FIRST_LENGTH = 8
 """The length of a first, untimed call."""
 
@@ -62,7 +63,7 @@ def predict(first: Short, second: Short, length: int) -> float:
     (short, quick), (longer, slow) = first, second
     growth = log(max(slow, 1e-9) / max(quick, 1e-9)) / log(longer / short)
     if growth > 1 and slow >= _LONG_ENOUGH:
-        return slow * (length / longer) ** growth
+        return slow * (length / longer) ** min(growth, _STEEPEST)
     slope = min(max(slow - quick, 0.0) / (longer - short), slow / longer)
     return max(slow, quick) + slope * (length - longer)
 
@@ -116,8 +117,6 @@ def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
     generator = random.Random(seed)
     total = max(counts, default=0)
     for turn in range(total):
-        present = [
-            who for who, count in enumerate(counts) if (turn + 1) * count // total > turn * count // total
-        ]
+        present = [who for who, count in enumerate(counts) if (turn + 1) * count // total > turn * count // total]
         generator.shuffle(present)
         yield present

@@ -9,9 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from ._case import Case, Mode
 
-Status: TypeAlias = Literal[
-    "ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"
-]
+Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
 SCHEMA = "multirec.bench/1"
 
 

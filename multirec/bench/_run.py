@@ -190,8 +190,8 @@ class Run:
 
     def _measure(self) -> None:
         """Time what passed, mode by mode, in interleaved rounds."""
-        timed = [self._open_cells(mode) for mode in self.modes]
-        if not any(timed):
+        timed = [cells for mode in self.modes if (cells := self._open_cells(mode))]
+        if not timed:
             return
         groups = [[*group, *self._yardsticks(group)] for group in timed]
         rounds = Rounds(self.case, self.workers, self.progress.step, self._close, self._fits_together(timed))

@@ -46,7 +46,11 @@ class Session:
         run = self.contestant.prepare(self.case.shorter(length).signals(mode), mode)
         if self.contestant.compiles:
             self._call(mode, run)
-        return self._call(mode, run)[0]
+        seconds = [self._call(mode, run)[0]]
+        # a short run is repeated, for something else may have had the processor
+        while len(seconds) < 3 and sum(seconds) < 0.1:
+            seconds.append(_timed(run)[0])
+        return min(seconds)
 
     def check(self, mode: Mode) -> Checked:
         """Call once on the whole case and return what is compared."""

@@ -119,11 +119,11 @@ class BandpassBank(SignalBank):
         dtype = _stable.coefficient_dtype(self.centre_weight)
         k1 = -torch.cos(math.pi * self._share(self.centre_weight, self._centre_bound))
         k2 = torch.tan(math.pi / 4 * (1 - 2 * self._share(self.bandwidth_weight, self._bandwidth_bound)))
-        k = _stable.rounded(torch.stack([k1, k2], -1), dtype)
+        k = _stable.rounded(torch.stack([k1, k2]), dtype)
         # from the rounded k2, so that the gain at the centre is 1 for narrow bands too
-        gain = (1 - k[:, 1]) / 2
-        feedforward = torch.stack([gain, torch.zeros_like(gain), -gain], -1)
-        return feedforward.to(dtype), _stable.feedback(k).to(dtype)
+        gain = (1 - k[1]) / 2
+        feedforward = torch.stack([gain, torch.zeros_like(gain), -gain])
+        return feedforward.to(dtype).T, _stable.feedback(k).to(dtype).T
 
     # how near to 0 and to half the sample rate the rounded filter is still sure to be stable: 1 - |k| ≥ 2·eps
 

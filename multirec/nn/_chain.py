@@ -46,8 +46,7 @@ class Chain(RecurrentUnit):
         for index, module in enumerate(modules):
             if not isinstance(module, nn.Module):
                 raise ArgumentError(
-                    f"Chain takes torch modules, got {type(module).__name__} as number {index}. "
-                    f"Unpack a list with *."
+                    f"Chain takes torch modules, got {type(module).__name__} as number {index}. Unpack a list with *."
                 )
             self.add_module(str(index), module)
 

@@ -112,13 +112,13 @@ class FilterBank(SignalBank):
             weight = self.reflection_weight
             weight.normal_().div_(torch.arange(1, self.order + 1, device=weight.device))
             self.feedforward.zero_()
-            self.feedforward[:, :1] = _stable.noise_gain(_stable.reflection(weight)).reciprocal()
+            self.feedforward[:, :1] = 1 / _stable.noise_gain(_stable.reflection(weight)).T
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, q+1), feedback (C, p)), differentiable."""
         dtype = _stable.coefficient_dtype(self.reflection_weight)
         feedback = _stable.feedback(_stable.reflection(self.reflection_weight))
-        return self.feedforward.to(dtype), feedback.to(dtype)
+        return self.feedforward.to(dtype), feedback.to(dtype).T
 
     @classmethod
     def from_ba(
@@ -150,20 +150,25 @@ class FilterBank(SignalBank):
         [[1.0, -0.9], [1.0, 0.4]]
         """
         feedforward, feedback = taps_of(b, a)
-        k = _stable.reflection_of(torch.from_numpy(feedback))
-        require_stable(feedback, (k.abs() < 1).all(-1).numpy())
-        channels, taps = feedforward.shape
+        k = _stable.reflection_of(torch.from_numpy(feedback).T)
+        require_stable(feedback, (k.abs() < 1).all(0).numpy())
         bank = cls(
-            channels, k.shape[-1], input_order=taps - 1, layout=layout, reverse=reverse, backend=backend,
-            device=device, dtype=dtype,
-        )  # fmt: skip
+            len(feedback),
+            feedback.shape[1],
+            input_order=feedforward.shape[1] - 1,
+            layout=layout,
+            reverse=reverse,
+            backend=backend,
+            device=device,
+            dtype=dtype,
+        )
+        weight = bank.reflection_weight
         with torch.no_grad():
             bank.feedforward.copy_(torch.from_numpy(feedforward))
-            bank.reflection_weight.copy_(torch.atanh(k))
-            held = _stable.stable_weight(bank.reflection_weight) == _stable.wide(bank.reflection_weight)
-        require_held(held.all(-1).cpu().numpy(), str(_stable.coefficient_dtype(bank.reflection_weight)))
+            weight.copy_(torch.atanh(k).T)
+            held = (_stable.stable_weight(weight) == _stable.wide(weight.T)).all(0)
+        require_held(held.cpu().numpy(), str(_stable.coefficient_dtype(weight)))
         return bank
 
     def extra_repr(self) -> str:
         return f"{self.channels}, order={self.order}" + self._options(input_order=self.order, layout="BCT")
-

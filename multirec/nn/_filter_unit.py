@@ -29,9 +29,7 @@ def at_least(least: int, **sizes: int) -> None:
 class FilterUnit(RecurrentUnit):
     """A recurrent unit of `channels` filters whose coefficients a subclass derives from its weights."""
 
-    def __init__(
-        self, channels: int, order: int, input_order: int, layout: str, reverse: bool, backend: str
-    ) -> None:
+    def __init__(self, channels: int, order: int, input_order: int, layout: str, reverse: bool, backend: str) -> None:
         super().__init__()
         at_least(1, channels=channels)
         at_least(0, order=order, input_order=input_order)

@@ -104,7 +104,7 @@ class RecurrenceLayer(FilterUnit):
         """Return (feedforward (C, 1), which is the gain, feedback (C, p)), differentiable."""
         dtype = _stable.coefficient_dtype(self.reflection_weight)
         k = _stable.reflection(self.reflection_weight)
-        return _stable.noise_gain(k).reciprocal().to(dtype), _stable.feedback(k).to(dtype)
+        return (1 / _stable.noise_gain(k)).to(dtype).T, _stable.feedback(k).to(dtype).T
 
     def init_state(self, x: torch.Tensor) -> State:
         """Return the zero state for a block like `x`."""

@@ -3,6 +3,7 @@
 A denominator A(z) = 1 + Σ a[i] z^-i has its poles inside the unit circle exactly where its reflection
 coefficients are within (-1, 1) (Schur–Cohn); here they are tanh(weight). Rounding a[i] to the weights'
 precision moves poles, so weights are also kept where the *rounded* filter is stable. Feedback is -a.
+Inside this module taps come first, so that each is one contiguous row.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = [
     "wide",
 ]
 
-_TRIALS = 8
+_TRIALS = 4
 
 
 def wide(tensor: torch.Tensor) -> torch.Tensor:
@@ -51,70 +52,68 @@ def limited(weight: torch.Tensor, bound: float) -> torch.Tensor:
 
 
 def stable_weight(weight: torch.Tensor) -> torch.Tensor:
-    """Return the weights (…, p) in wide, scaled down, if need be, until the rounded filter is stable.
+    """Return the weights (C, p) as (p, C) in wide, scaled down, if need be, until the rounded filter is stable.
 
     Up to order 2 a bound on each one suffices: for 1 - |k| ≥ 2·eps the rounded a = [k1·(1+k2), k2] obeys
     |a1| < 1 + a2. From order 3 on the rounded filter is tried.
     """
     dtype = coefficient_dtype(weight)
     bound = 0.5 * math.log(1.0 / torch.finfo(dtype).eps)
-    inside = limited(wide(weight), bound)
-    return inside if weight.shape[-1] <= 2 else inside * _stable_scale(inside.detach(), dtype, bound)
+    inside = limited(wide(weight.T), bound)
+    return inside if len(inside) <= 2 else inside * _stable_scale(inside.detach(), dtype, bound)
 
 
 def reflection(weight: torch.Tensor) -> torch.Tensor:
-    """Return the reflection coefficients (…, p) of weights (…, p), rounded to their precision, in wide."""
+    """Return the reflection coefficients (p, C) of weights (C, p), rounded to their precision, in wide."""
     return rounded(torch.tanh(stable_weight(weight)), coefficient_dtype(weight))
 
 
 def noise_gain(k: torch.Tensor) -> torch.Tensor:
-    """Return (…, 1), by how much the all-pole filter of reflection coefficients k scales white noise.
+    """Return (1, C), by how much the all-pole filters of reflection coefficients (p, C) scale white noise.
 
     The power of a linear predictor's error is Π(1 - k²) of its signal's.
     """
-    return torch.exp(-0.5 * torch.log1p(-k * k).sum(-1, keepdim=True))
+    return torch.exp(-0.5 * torch.log1p(-k * k).sum(0, keepdim=True))
 
 
 def feedback(k: torch.Tensor) -> torch.Tensor:
-    """Return the feedback (…, p) of reflection coefficients (…, p): the Levinson step-up recursion."""
-    order = k.shape[-1]
-    if order < 2:
+    """Return the feedback (p, …) of reflection coefficients (p, …): the Levinson step-up recursion."""
+    if len(k) < 2:
         return -k
-    k1, k2 = k[..., :1], k[..., 1:2]
-    a = torch.cat([k1 * (1 + k2), k2], -1)
-    for m in range(2, order):
-        last = k[..., m : m + 1]
-        a = torch.cat([a + last * a.flip(-1), last], -1)
+    a = torch.cat([k[:1] * (1 + k[1:2]), k[1:2]])
+    for m in range(2, len(k)):
+        last = k[m : m + 1]
+        a = torch.cat([a + last * a.flip(0), last])
     return -a
 
 
 def reflection_of(taps: torch.Tensor) -> torch.Tensor:
-    """Return the reflection coefficients of feedback taps (…, p): the step-down recursion.
+    """Return the reflection coefficients of feedback taps (p, …): the step-down recursion.
 
     The filter is stable where all of them are within (-1, 1); elsewhere they may be inf or NaN.
     """
     a, found = -taps, []
-    for _ in range(taps.shape[-1]):
-        last, rest = a[..., -1:], a[..., :-1]
+    for _ in range(len(taps)):
+        last, rest = a[-1:], a[:-1]
         found.append(last)
-        a = (rest - last * rest.flip(-1)) / (1 - last * last)
-    return torch.cat(found[::-1], -1) if found else taps
+        a = (rest - last * rest.flip(0)) / (1 - last * last)
+    return torch.cat(found[::-1]) if found else taps
 
 
 def _stable_scale(weight: torch.Tensor, dtype: torch.dtype, bound: float) -> torch.Tensor:
-    """Return (…, 1), the largest tried scale of `weight` whose feedback stays stable rounded to `dtype`.
+    """Return (1, C), the largest tried scale of weights (p, C) whose feedback is stable rounded to `dtype`.
 
-    It does where the rounded filter still has almost its reflection coefficients: none has moved by a
-    good part of its distance to the circle.
+    It is where the rounded filter still has almost its reflection coefficients: none has moved by a good
+    part of its distance to the circle.
     """
     # rounding errs by at most eps/2·Σ|a| ≤ eps/2·Π(1+|k|), and |A| ≥ Π(1-|k|) on the circle: by Rouché stable
     # where Σ|weight| < ½·log(2/eps). three quarters of it leave room for the recursion's own rounding
-    sure = (0.75 * bound / weight.abs().sum(-1, keepdim=True)).clamp_max(1.0)
+    sure = (0.75 * bound / weight.abs().sum(0)).clamp_max(1.0)
     steps = torch.linspace(0.0, 1.0, _TRIALS, dtype=weight.dtype, device=weight.device)
-    scales = torch.lerp(sure, torch.ones_like(sure), steps)
-    k = rounded(torch.tanh(scales.unsqueeze(-1) * weight.unsqueeze(-2)), dtype)
+    scales = torch.lerp(sure, torch.ones_like(sure), steps.unsqueeze(-1))
+    k = rounded(torch.tanh(scales * weight.unsqueeze(1)), dtype)
     moved = (reflection_of(rounded(feedback(k), dtype)) - k).abs()
     # the trial rounds too: where it is no wider than the filter it must leave more room
     share = 0.5 if torch.finfo(dtype).eps > torch.finfo(weight.dtype).eps else 0.01
-    stable = (moved < share * (1.0 - k.abs())).all(-1)
-    return torch.where(stable, scales, sure).amax(-1, keepdim=True)
+    stable = (moved < share * (1.0 - k.abs())).all(0)
+    return torch.where(stable, scales, sure).amax(0, keepdim=True)

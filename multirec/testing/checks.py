@@ -298,7 +298,13 @@ def _check_spoilt(subject: Subject, case: Case, given: Arguments, limit: float, 
     for index in np.ndindex(want.shape[:2]):
         left = np.flatnonzero(~(np.abs(want[index]) <= limit))
         stop = int(left[0]) if left.size else case.length
-        _note(tally, case, mismatch(f"y[{index}] before it leaves the range", got[index][:stop], want[index][:stop], bound[index][:stop]))
+        _note(
+            tally,
+            case,
+            mismatch(
+                f"y[{index}] before it leaves the range", got[index][:stop], want[index][:stop], bound[index][:stop]
+            ),
+        )
         finite = np.isfinite(got[index][stop:])
         first_lost = int(np.argmin(finite)) if not finite.all() else finite.size
         if finite[first_lost:].any():

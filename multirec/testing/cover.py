@@ -68,7 +68,12 @@ def pairwise(factors: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _most_useful(
-    name: str, count: int, row: dict[str, int], names: list[str], open_pairs: Mapping[tuple[str, int, str, int], None], turn: int
+    name: str,
+    count: int,
+    row: dict[str, int],
+    names: list[str],
+    open_pairs: Mapping[tuple[str, int, str, int], None],
+    turn: int,
 ) -> int:
     """Return the value that meets most values of `row` for the first time; ties go round in turn."""
 

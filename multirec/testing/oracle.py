@@ -70,17 +70,17 @@ def expected(case: Case) -> Expected:
     (1, 4)
     """
     given = canonical_arguments(case, arguments(case))
-    values, grad_y = _run(given, case)
+    values, terms, grad_y = _run(given, case)
     unit = ROUNDOFF["float64" if case.y_dtype in ("float64", "complex128") else "float32"]
     steps = SLACK * (case.p + case.q + 2)
     kept = ROUNDOFF[case.y_dtype] / unit / steps * np.abs(values.y[..., case.p :])
     bounds = error_bounds(values, given.feedforward, given.feedback, grad_y, kept)
-    named, errors = user_results(case, values), user_results(case, bounds)
+    named, errors, parts = (user_results(case, results) for results in (values, bounds, terms))
     limits = {}
-    for name, value in named.items():
+    for name, part in parts.items():
         stored = _stored_dtype(case, name)
         # rounded where it is stored, and again where the gradient of a state is added to it
-        limits[name] = steps * unit * errors[name] + 2 * ROUNDOFF[stored] * np.abs(value) + 2 * LEAST[stored]
+        limits[name] = steps * unit * errors[name] + 2 * ROUNDOFF[stored] * np.abs(part) + 2 * LEAST[stored]
     limits["state.inputs"] = np.zeros(named["state.inputs"].shape)  # a copy
     return Expected(named, limits)
 
@@ -93,8 +93,8 @@ def _stored_dtype(case: Case, name: str) -> str:
     return case.y_dtype
 
 
-def _run(given: Canonical, case: Case) -> tuple[Results, Wide]:
-    """Return the results of the reference and the whole gradient of y, which its last outputs are part of."""
+def _run(given: Canonical, case: Case) -> tuple[Results, Results, Wide]:
+    """Return the results of the reference, the magnitudes that they are added from, and the whole gradient of y."""
     p, q = case.p, case.q
     operands = Operands(given.x, given.feedforward, given.feedback, given.inputs, given.outputs)
     problem = _plain_problem(given)
@@ -104,10 +104,13 @@ def _run(given: Canonical, case: Case) -> tuple[Results, Wide]:
     grad_y = given.grad_y + tail_y[..., p:]
     found = kernel.wide_vjp(problem, operands, grad_y)
     grad_x = np.concatenate([found.inputs, found.x], -1)
-    grad_x[..., grad_x.shape[-1] - q :] += given.grad_inputs
+    tail_x = np.zeros_like(grad_x)
+    tail_x[..., grad_x.shape[-1] - q :] = given.grad_inputs
     x = np.concatenate([given.inputs, given.x], -1)
-    grad_past = found.outputs + tail_y[..., :p]
-    return Results(x, y, grad_x, grad_past, np.asarray(found.feedforward), np.asarray(found.feedback)), grad_y
+    past, taps = tail_y[..., :p], (np.asarray(found.feedforward), np.asarray(found.feedback))
+    results = Results(x, y, grad_x + tail_x, found.outputs + past, *taps)
+    terms = Results(x, y, np.abs(grad_x) + np.abs(tail_x), np.abs(found.outputs) + np.abs(past), *taps)
+    return results, terms, grad_y
 
 
 def _plain_problem(given: Canonical) -> Problem:

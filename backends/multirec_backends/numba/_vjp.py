@@ -11,12 +11,14 @@ coefficients of time t, and the gradient of tap k is written k samples later.
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 
 from ._emit import DOUBLE, Int, Num, Ptr, Slot, Tile, zero
 from ._frame import TILE, UNROLL, Frame, Group, Spec
 from ._taps import Coefficients, load_varying
-from ._tiles import sums_over_lanes
+from ._tiles import interleaved, shuffle, sums_over_lanes
 
 
 def emit_vjp(module: ir.Module, name: str, spec: Spec) -> None:
@@ -117,20 +119,26 @@ class _Walk:
         row = (group.part * self.frame.word("batch") + group.block) * self.frame.word("grad_shared_row")
         base = Ptr(f, f.b.inttoptr(self.frame.word("grad_shared").v, group.frame.arguments.v.type)) + row
         with f.loop(0, steps, width) as first:
-            for part in range(fmt.parts):
-                vectors = []
-                for i in range(width):
-                    one = tile.get(first + i, 0).parts[part]
-                    for g in self.vectors[1:]:
-                        one = f.b.fadd(one, tile.get(first + i, g).parts[part])
-                    vectors.append(one)
-                total = sums_over_lanes(f, vectors)
-                target = base + ((time + first) * fmt.parts + part * width) * fmt.real_bytes
+            totals = [self._sum_lanes(tile, first, part) for part in range(fmt.parts)]
+            if fmt.parts == 2:
+                totals = [shuffle(f, *totals, order) for order in interleaved(width)]
+            for k, total in enumerate(totals):
+                target = base + ((time + first) * fmt.parts + k * width) * fmt.real_bytes
                 with f.choice(group.leads) as (lead, follow):
                     with lead:
                         target.store(total)
                     with follow:
                         target.store(f.b.fadd(target.load(fmt.vector), total))
+
+    def _sum_lanes(self, tile: Tile, first: Int, part: int) -> Any:
+        """Return the sums over lanes of a vector's length of rows, one an element."""
+        vectors = []
+        for i in range(self.fmt.width):
+            one = tile.get(first + i, 0).parts[part]
+            for g in self.vectors[1:]:
+                one = self.f.b.fadd(one, tile.get(first + i, g).parts[part])
+            vectors.append(one)
+        return sums_over_lanes(self.f, vectors)
 
     def _tile(self, time: Int, steps: Int, rows: Int) -> None:
         raise NotImplementedError

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -54,22 +54,26 @@ class UnfoldScan:
         taps, p = problem.feedback, max(problem.order, 1)
         own_filters = taps is not None and taps.batch > 1
         batch_axis = 0 if own_filters or problem.channels == 1 else 1
-        parts = (*operands, y)
+        signal = y
         if batch_axis:
-            parts = tuple(None if part is None else part.transpose(0, 1) for part in parts)
+            operands = Operands(*(None if part is None else part.transpose(0, 1) for part in operands))
+            signal = y.transpose(0, 1)
         block = block_length(p, y.numel() // (taps.batch * taps.channels) if taps else 1)
         rows, span = _piece(problem, block * group_length(p))
         dtype, wide = _dtypes(y)
         u_and_out = torch.empty((2, rows * problem.channels * (span + block)), dtype=dtype, device=y.device)
         solve: Solver | None = None
         for first in range(0, problem.batch, rows):
-            *piece, signal = (_part(part, batch_axis, first, rows) for part in parts)
-            feedback = piece[2]
+            piece = Operands(*(None if part is None else _cut(part, batch_axis, first, rows) for part in operands))
             if problem.order and (solve is None or own_filters):
-                varies = feedback.shape[2] > 1
-                solve = Scan(feedback, problem.reverse) if varies else Blocks(feedback, block, problem.reverse, dtype, wide)
-            _run(Operands(*piece), signal, solve, problem.reverse, u_and_out, (span, block), wide)
+                solve = _solver(piece.feedback, block, problem.reverse, dtype, wide)
+            _run(piece, _cut(signal, batch_axis, first, rows), solve, problem.reverse, u_and_out, (span, block), wide)
         return y
+
+
+def _solver(feedback: Any, block: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype) -> Solver:
+    varies = feedback.shape[2] > 1
+    return Scan(feedback, reverse) if varies else Blocks(feedback, block, reverse, dtype, wide)
 
 
 def _run(
@@ -116,10 +120,8 @@ def _spans(length: int, span: int, reverse: bool) -> Iterator[slice]:
         yield slice(length - done - size, length - done) if reverse else slice(done, done + size)
 
 
-def _part(operand: Tensor | None, axis: int, first: int, rows: int) -> Tensor | None:
-    if operand is None or operand.shape[axis] == 1:
-        return operand
-    return operand.narrow(axis, first, min(rows, operand.shape[axis] - first))
+def _cut(part: Tensor, axis: int, first: int, rows: int) -> Tensor:
+    return part if part.shape[axis] == 1 else part.narrow(axis, first, min(rows, part.shape[axis] - first))
 
 
 def _dtypes(y: Tensor) -> tuple[torch.dtype, torch.dtype]:

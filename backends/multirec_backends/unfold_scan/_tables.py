@@ -70,15 +70,14 @@ def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtyp
     for _ in range(group_length(p)):
         powers.append(decay[:, -p:] @ powers[-1])
     reach = torch.stack(powers, 1)
-    mix = _toeplitz(reach, 1)
+    mix, reach = _toeplitz(reach, 1), reach.reshape(sets, -1, p)
 
     def finished(table: Tensor, dtype: torch.dtype) -> Tensor:
         in_memory = table.flip(1, 2) if reverse else table
         return in_memory.mT.contiguous().to(feedback.device, dtype)
 
-    return Tables(
-        finished(response, dtype), finished(decay, dtype), finished(mix, wide), finished(reach.reshape(sets, -1, p), wide)
-    )
+    response, decay = finished(response, dtype), finished(decay, dtype)
+    return Tables(response, decay, finished(mix, wide), finished(reach, wide))
 
 
 def _toeplitz(steps: Tensor, delay: int) -> Tensor:

@@ -1,0 +1,57 @@
+"""Sphinx configuration: furo, MyST, and a reference that is generated from docstrings."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+import multirec
+
+project = "multirec"
+author = "The multirec developers"
+project_copyright = author
+version = release = multirec.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown"}
+nitpicky = False
+
+html_theme = "furo"
+html_title = f"multirec {release}"
+
+default_role = "py:obj"
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+napoleon_google_docstring = False
+napoleon_custom_sections = ["Shapes"]
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+
+
+class CommandHelp(SphinxDirective):
+    """Show what ``multirec COMMAND --help`` prints, read from the command itself."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        command: Any = import_module("multirec.cli").cli
+        context = click.Context(command, info_name="multirec", max_content_width=80, terminal_width=80)
+        if self.arguments:
+            name = self.arguments[0]
+            command = command.get_command(context, name)
+            context = click.Context(command, info_name=name, parent=context, max_content_width=80, terminal_width=80)
+        text = command.get_help(context)
+        return [nodes.literal_block(text, text, language="text")]
+
+
+def setup(app: Any) -> None:
+    """Add the directive for the command line's help."""
+    app.add_directive("command-help", CommandHelp)

@@ -1,0 +1,54 @@
+"""``multirec check``."""
+
+from __future__ import annotations
+
+import click
+
+from .._registry import registry
+from ..bench._results import Exit
+from ..errors import BackendBrokenError, BackendMissingError, UnknownBackendError
+
+
+@click.command(
+    "check",
+    epilog="Exit codes: 0 all is right, 2 wrong usage, 4 something is wrong, 5 nothing could be checked.",
+)
+@click.argument("names", nargs=-1, metavar="[BACKEND]...")
+@click.option("-v", "--verbose", is_flag=True, help="List the checks that passed, too.")
+def command(names: tuple[str, ...], verbose: bool) -> int:
+    """Check backends on this machine: values and gradients against the float64 reference, layouts, states, edges.
+
+    Without a name: every backend that can run here. A backend of another package is checked just the same.
+
+    \b
+    Examples:
+      multirec check
+      multirec check numba torch_loop
+    """
+    wrong, checked = False, 0
+    for name in names or [name for name, info, _ in registry.installed() if info is not None]:
+        try:
+            registry.kernel(registry.info(name))
+        except UnknownBackendError as error:
+            raise click.UsageError(str(error)) from None
+        except (BackendMissingError, BackendBrokenError) as error:
+            click.echo(f"{name}: not checked: {error}")
+            continue
+        checked += 1
+        wrong |= not _check(name, verbose)
+    if not checked:
+        return int(Exit.NOTHING_RAN)
+    return int(Exit.WRONG if wrong else Exit.FINE)
+
+
+def _check(name: str, verbose: bool) -> bool:
+    from ..testing import check_backend
+
+    results = check_backend(name)
+    failures = [result for result in results if not result.ok]
+    for result in results if verbose else failures:
+        click.echo(
+            f"{name}: {'ok   ' if result.ok else 'WRONG'} {result.name}{': ' if result.detail else ''}{result.detail}"
+        )
+    click.echo(f"{name}: {len(results) - len(failures)} of {len(results)} checks passed")
+    return not failures

@@ -1,0 +1,77 @@
+"""``multirec explain``."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import click
+
+from .._problem import Family, Layout, Spec, join_shape
+from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
+from ..bench._results import Exit
+from ..errors import MultirecError
+from ._options import COUNT
+
+_FAMILIES: tuple[Family, ...] = get_args(Family)
+_LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+_LIKE = {"static": (), "per-example": ("batch",), "time-varying": ("batch", "time")}
+
+
+@click.command("explain", epilog="Exit codes: 0 a backend was found, 2 wrong usage, 5 none computes this.")
+@click.option("-B", "--batch", type=COUNT, default=32, show_default=True, help="Signals in a batch.")
+@click.option("-C", "--channels", type=COUNT, default=128, show_default=True, help="Filters.")
+@click.option("-T", "--length", type=COUNT, default=16000, show_default=True, help="Samples of a signal.")
+@click.option("--order", type=COUNT, default=2, show_default=True, help="Order of the filters.")
+@click.option(
+    "--dtype", type=click.Choice([*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES]), default="float32", show_default=True
+)
+@click.option("--layout", type=click.Choice(_LAYOUTS), default="BCT", show_default=True, help="Axes of x and y.")
+@click.option("--coefficients", type=click.Choice(list(_LIKE)), default="static", show_default=True)
+@click.option("--dense", is_flag=True, help="x has a channel for each filter; else all share one.")
+@click.option("--reverse", is_flag=True, help="Time runs backwards.")
+@click.option("--family", type=click.Choice(_FAMILIES), default="torch", show_default=True, help="Whose array x is.")
+@click.option("--device", default="cpu", show_default=True, help="Where x is: cpu, cuda:0, …")
+def command(
+    batch: int,
+    channels: int,
+    length: int,
+    order: int,
+    dtype: str,
+    layout: Layout,
+    coefficients: str,
+    dense: bool,
+    reverse: bool,
+    family: Family,
+    device: str,
+) -> int:
+    """Say which backend 'auto' picks for a problem, and why not each other one. Computes nothing.
+
+    \b
+    Examples:
+      multirec explain
+      multirec explain --coefficients time-varying --order 1
+      multirec explain --family jax --layout TBC -B 1 -T 1000000
+    """
+    from .._select import explain_problem
+    from .._validate import build_call
+
+    kind = _LIKE[coefficients]
+    examples, steps = batch if "batch" in kind else 1, length if "time" in kind else 1
+
+    def taps(count: int) -> Spec:
+        if not kind:
+            shape: tuple[int, ...] = (channels, count)
+        elif "time" in kind:
+            shape = (*join_shape((examples,), channels, steps, layout), count)
+        else:
+            shape = (examples, channels, count)
+        return Spec(shape, dtype, family, device)
+
+    x = Spec(join_shape((batch,), channels if dense else 1, length, layout), dtype, family, device)
+    try:
+        call = build_call(x, taps(order + 1), taps(order), None, None, layout, reverse)
+    except MultirecError as error:
+        raise click.UsageError(str(error)) from None
+    explanation = explain_problem(call.problem)
+    click.echo(str(explanation))
+    return int(Exit.FINE if explanation.chosen is not None else Exit.NOTHING_RAN)

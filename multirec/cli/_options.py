@@ -1,0 +1,26 @@
+"""Option types that commands share."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType):
+    """Seconds, written 90, 90s, 2m or 1h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?", str(value).strip())
+        seconds = float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
+        if seconds <= 0:
+            self.fail(f"{value!r} is not a duration. Write 90, 90s, 2m or 1h.", param, ctx)
+        return seconds
+
+
+COUNT = click.IntRange(min=1)

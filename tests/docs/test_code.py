@@ -1,0 +1,68 @@
+"""The code of README and docs runs: a page is one namespace, its blocks run in order."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import multirec
+import multirec.nn
+import multirec.testing
+
+from pages import PAGES, Block, blocks, name_of
+
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+OPTIONAL = ("torch", "scipy", "jax", "numba")
+
+
+def python_blocks(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language in ("python", "pycon")]
+
+
+def modules() -> list[ModuleType]:
+    found = [multirec]
+    for package in (multirec, multirec.nn, multirec.testing):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if not module.ispkg:
+                found.append(importlib.import_module(module.name))
+    return [module for module in found if not module.__name__.endswith("__main__")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name_of)
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = python_blocks(page)
+    for library in OPTIONAL:
+        if any(re.search(rf"^(>>> )?(import|from) {library}\b", block.text, re.MULTILINE) for block in code):
+            pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__page__"}
+    for block in code:
+        if block.language == "pycon":
+            run_session(block, namespace, page)
+        else:
+            # blank lines first, so that a traceback shows the line of the page
+            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
+
+
+def run_session(block: Block, namespace: dict[str, Any], page: Path) -> None:
+    session = doctest.DocTestParser().get_doctest(block.text, {}, name_of(page), str(page), block.line - 1)
+    session.globs = namespace
+    report: list[str] = []
+    result = doctest.DocTestRunner(optionflags=FLAGS).run(session, out=report.append, clear_globs=False)
+    assert not result.failed, "".join(report)
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+def test_docstrings(module: ModuleType) -> None:
+    report: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+        runner.run(test, out=report.append)
+    assert not runner.summarize(verbose=False).failed, "".join(report)
