@@ -19,16 +19,16 @@ def average(x: torch.Tensor, keep: float) -> torch.Tensor:
     return torch.stack(averages)
 
 
-def main(length: int = 1000, block: int = 50, rounds: int = 8) -> tuple[float, float]:
+def main(length: int = 600, block: int = 50, rounds: int = 8) -> tuple[float, float]:
     """Train, and return the mean loss of the first and of the last round."""
     x = torch.randn(length, 4, 2)
     target = torch.cat([average(x, 0.95)[..., :1] * 5, average(x.abs(), 0.8)[..., 1:] * 2], -1)
     model = nn.Chain(
         torch.nn.Linear(2, 16),
         torch.nn.ReLU(),
-        nn.RecurrenceLayer(16, 32, order=2),
+        nn.RecurrenceLayer(16, 16, order=2),
         torch.nn.Tanh(),
-        nn.RecurrenceLayer(32, 16, order=1),
+        nn.RecurrenceLayer(16, 16, order=1),
         torch.nn.Linear(16, 2),
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -1,6 +1,6 @@
 """Find the pitches in a sound by training a bank of band-pass filters, two weights a filter.
 
-The sound is noise through three resonances. The bank starts on a mel grid, and a gain a filter mixes
+The sound is noise through three resonances. The bank starts on a mel grid, and one gain per filter mixes
 its outputs; centres, bandwidths and gains are trained until the mix is the sound.
 """
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._threads import num_threads
+from multirec._threads import num_threads
+
 from ._memory import available_bytes
 
 

@@ -7,16 +7,17 @@ gradients of what is compared are complete.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from .._problem import Spec
-from .._validate import build_call
-from ..backend import Gradients, Operands
-from ..reference import kernel
+from multirec._problem import Spec
+from multirec._validate import build_call
+from multirec.backend import Operands
+from multirec.reference import kernel
+
 from ._case import Case, FloatArray, Mode, Signals, noise
 from .contestants import Outputs
 
@@ -58,7 +59,7 @@ def masked(case: Case, signals: Signals) -> Signals:
 def windowed(case: Case, outputs: Outputs) -> Outputs:
     """Return what is compared of a contestant's outputs."""
     channels, length = window_of(case)
-    cut = {
+    cut: dict[str, Callable[[FloatArray], FloatArray]] = {
         "y": lambda y: y[:, channels, :length],
         "x": lambda x: x[:, :, :length],
         "feedforward": lambda b: b[channels],
@@ -104,11 +105,15 @@ class Oracle:
         return kernel.wide_forward(self._problem, self._operands)
 
     @cached_property
-    def gradients(self) -> Gradients:
+    def gradients(self) -> Outputs:
         """The gradients of the window in float64."""
         channels, length = self.window
         grad_y = noise(self.case.y_shape, self.case.dtype, self.case.seed + 2)
-        return kernel.wide_vjp(self._problem, self._operands, grad_y[:, channels, :length])
+        wide = kernel.wide_vjp(self._problem, self._operands, grad_y[:, channels, :length])
+        assert wide.x is not None
+        assert wide.feedforward is not None
+        assert wide.feedback is not None
+        return {"x": wide.x, "feedforward": wide.feedforward[0, :, 0], "feedback": wide.feedback[0, :, 0]}
 
     def judge(self, mode: Mode, shape: tuple[int, ...], dtype: str, outputs: Outputs) -> Verdict:
         """Compare what a contestant gave with the reference."""
@@ -118,16 +123,14 @@ class Oracle:
         values, slopes = _TOLERANCES[self.case.dtype]
         wanted = {"y": self.y}
         if mode != "forward":
-            gradients = self.gradients
-            wanted |= {"x": gradients.x, "feedforward": gradients.feedforward[0, :, 0]}
-            wanted |= {"feedback": gradients.feedback[0, :, 0]}
+            wanted |= self.gradients
         errors: dict[str, float] = {}
         faults = []
-        for name, want in wanted.items():
-            if name not in outputs or outputs[name].shape != want.shape:
-                got = outputs[name].shape if name in outputs else "nothing"
-                return Verdict(errors, f"gradient of {name} is {got}, expected {want.shape}")
-            errors[name] = _relative(outputs[name], want, rows=name in ("y", "x"))
+        for name, right in wanted.items():
+            if name not in outputs or outputs[name].shape != right.shape:
+                got = outputs[name].shape if name in outputs else "missing"
+                return Verdict(errors, f"gradient of {name} is {got}, expected {right.shape}")
+            errors[name] = _relative(outputs[name], right, rows=name in ("y", "x"))
             limit = values if name in ("y", "x") else slopes
             if not errors[name] <= limit:
                 label = "values of y" if name == "y" else f"gradient of {name}"

@@ -39,31 +39,33 @@ def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     return [length >> 6, length >> 5] if compiles else lengths
 
 
-def is_telling(first: Short, second: Short, length: int, limit: float) -> bool:
-    """Say whether two short runs are enough to extrapolate from.
+def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
+    """Say whether the last two short runs are enough to extrapolate from.
 
-    They are if the second took long enough, unless only its growth, which noise may feign, breaks the limit.
+    They are if the last took long enough, unless only its growth, which noise may feign, breaks the limit.
     """
-    straight = second[1] * length / second[0]
-    return second[1] >= _LONG_ENOUGH and (straight > limit or predict(first, second, length) <= limit)
+    if len(runs) < 2 or runs[-1][1] < _LONG_ENOUGH:
+        return False
+    straight = runs[-1][1] * length / runs[-1][0]
+    return straight > limit or predict(runs, length) <= limit
 
 
-def predict(first: Short, second: Short, length: int) -> float:
-    """Extrapolate two short runs (length, seconds) to `length`: a straight line, or a power where growth is faster.
+def predict(runs: Sequence[Short], length: int) -> float:
+    """Extrapolate the last two short runs to `length`: a straight line, or a power where growth is faster.
 
     Growth is believed only of a run that is long enough to stand out of the noise.
 
     Example
     -------
-    >>> predict((100, 1.0), (200, 1.5), 1000)
+    >>> predict([(100, 1.0), (200, 1.5)], 1000)
     5.5
-    >>> predict((100, 1.0), (200, 4.0), 1000)
+    >>> predict([(100, 1.0), (200, 4.0)], 1000)
     100.0
     """
-    (short, quick), (longer, slow) = first, second
+    (short, quick), (longer, slow) = runs[-2:]
     growth = log(max(slow, 1e-9) / max(quick, 1e-9)) / log(longer / short)
     if growth > 1 and slow >= _LONG_ENOUGH:
-        return slow * (length / longer) ** min(growth, _STEEPEST)
+        return slow * float((length / longer) ** min(growth, _STEEPEST))
     slope = min(max(slow - quick, 0.0) / (longer - short), slow / longer)
     return max(slow, quick) + slope * (length - longer)
 
@@ -86,8 +88,8 @@ def share(costs: Sequence[float], budget: float) -> list[int]:
 
     Example
     -------
-    >>> share([0.1, 1.0], 10.0)
-    [50, 5]
+    >>> share([0.25, 1.0], 10.0)
+    [20, 5]
     """
     for least in (LEAST, 2, 1):
         if sum(costs) * least <= budget:
@@ -112,11 +114,11 @@ def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
     Example
     -------
     >>> [sorted(turns) for turns in rounds([4, 2], seed=0)]
-    [[0], [0, 1], [0], [0, 1]]
+    [[0, 1], [0], [0, 1], [0]]
     """
     generator = random.Random(seed)
     total = max(counts, default=0)
     for turn in range(total):
-        present = [who for who, count in enumerate(counts) if (turn + 1) * count // total > turn * count // total]
+        present = [who for who, count in enumerate(counts) if -(-(turn + 1) * count // total) > -(-turn * count // total)]
         generator.shuffle(present)
         yield present

@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import tempfile
 from collections.abc import Iterable
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from .contestants import Contestant
 _FORKABLE = ("torch",)
 
 
-class WorkerFailure(Exception):
+class WorkerError(Exception):
     """A request was not answered with a value; `status` and `reason` go into the cell's row."""
 
     def __init__(self, status: Status, reason: str) -> None:
@@ -30,9 +31,16 @@ class WorkerFailure(Exception):
 def preload(contestants: Iterable[Contestant]) -> None:
     """Let the workers of these contestants share the one import that takes longest."""
     needed = {module for contestant in contestants for module in contestant.requires}
-    if "forkserver" in multiprocessing.get_all_start_methods():
+    context = _context()
+    if isinstance(context, ForkServerContext):
         shared = [module for module in _FORKABLE if module in needed]
-        multiprocessing.get_context("forkserver").set_forkserver_preload(["multirec.bench._worker", *shared])
+        context.set_forkserver_preload(["multirec.bench._worker", *shared])
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
 
 
 class Worker:
@@ -44,8 +52,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process and let it import; does not wait."""
-        methods = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        context = _context()
         self._folder = tempfile.TemporaryDirectory(prefix="multirec-bench-")
         self._said = Path(self._folder.name) / "said.txt"
         self._connection, theirs = context.Pipe()
@@ -63,16 +70,16 @@ class Worker:
             raise self._death() from None
 
     def answer(self, limit: float) -> Any:
-        """Return the answer to the oldest request; raise `WorkerFailure` if there is none within `limit` seconds."""
+        """Return the answer to the oldest request; raise `WorkerError` if there is none within `limit` seconds."""
         try:
             if not self._connection.poll(limit):
                 self.kill()
-                raise WorkerFailure("timeout", f"no answer after {limit:.0f} s; its process was ended")
+                raise WorkerError("timeout", f"no answer after {limit:.0f} s; its process was ended")
             outcome, *values = self._connection.recv()
         except (EOFError, OSError):
             raise self._death() from None
         if outcome == "failed":
-            raise WorkerFailure(*values)
+            raise WorkerError(*values)
         return values[0]
 
     def loaded(self, limit: float) -> Any:
@@ -97,13 +104,13 @@ class Worker:
             self._connection.close()
             self._folder.cleanup()
 
-    def _death(self) -> WorkerFailure:
+    def _death(self) -> WorkerError:
         assert self._process is not None
         self._process.join()
         code = self._process.exitcode or 0
         lines = self._said.read_text(errors="replace").strip().splitlines() if self._said.exists() else []
         self.kill()
         if code == -signal.SIGKILL:
-            return WorkerFailure("oom", "its process was killed, most likely for memory")
+            return WorkerError("oom", "its process was killed, most likely for memory")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return WorkerFailure("crash", f"its process died ({how})" + (f": {lines[-1]}" if lines else ""))
+        return WorkerError("crash", f"its process died ({how})" + (f": {lines[-1]}" if lines else ""))

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeAlias
 from ._case import Case, Mode
 
 Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
+BASELINES = ("scipy", "torch_loop")
+"""What ratios refer to: the first forward on a CPU, the second otherwise."""
 SCHEMA = "multirec.bench/1"
 
 
@@ -84,7 +86,7 @@ class Results:
         """Return what ratios of a mode refer to: scipy forward on a CPU, else torch_loop."""
         rows = {cell.contestant: cell for cell in self.cells if cell.mode == mode and cell.samples}
         on_gpu = any(cell.device != "cpu" for cell in rows.values())
-        order = ("scipy", "torch_loop") if mode == "forward" and not on_gpu else ("torch_loop",)
+        order = BASELINES if mode == "forward" and not on_gpu else BASELINES[1:]
         return next((rows[name] for name in order if name in rows), None)
 
     def ratio(self, cell: Cell) -> float | None:

@@ -7,13 +7,15 @@ from time import monotonic
 
 from ._case import Case
 from ._plan import calls_per_sample, rounds, share
-from ._remote import Worker, WorkerFailure
+from ._remote import Worker, WorkerError
 from ._results import Cell
 
 # a call cheaper than this has an untimed one before it, that wakes its threads and its pages
 _WARM = 0.1
 # a call cheaper than this is timed once even where the time is up
 _ANYWAY = 0.2
+# seconds for making the arrays, and for a process that had to be started again
+_PATIENCE = 60.0
 # what a turn costs besides its calls
 _OVERHEAD = 0.003
 
@@ -43,7 +45,7 @@ class Rounds:
         case: Case,
         workers: dict[str, Worker],
         step: Callable[[str], None],
-        failed: Callable[[Cell, WorkerFailure], None],
+        failed: Callable[[Cell, WorkerError], None],
         hold: bool,
     ) -> None:
         self.case, self.workers, self.step, self.failed, self.hold = case, workers, step, failed, hold
@@ -56,25 +58,26 @@ class Rounds:
         counts = iter(share([turn_seconds(cell) for cell in cells], seconds))
         return [[next(counts) for _ in group] for group in groups]
 
-    def go(self, cells: Sequence[Cell], counts: Sequence[int], ends: float, limit: float) -> None:
+    def go(self, cells: Sequence[Cell], counts: Sequence[int], ends: float, at_last: float) -> None:
         """Run the rounds of one mode until they are done or the clock says `ends`.
 
-        What is cheap has one turn in any case.
+        A first turn may still end by `at_last`, and what is cheap has one in any case.
         """
         for number, turns in enumerate(rounds(counts, self.case.seed)):
             for position, who in enumerate(turns):
                 cell = cells[who]
-                late = monotonic() + turn_seconds(cell) > ends
-                if cell.open and not (late and (cell.samples or cell.cost > _ANYWAY)):
-                    self._turn(cell, limit, (number, position))
+                until = ends if cell.samples else at_last
+                in_time = monotonic() + turn_seconds(cell) < until
+                if cell.open and (in_time or (not cell.samples and cell.cost < _ANYWAY)):
+                    self._turn(cell, (number, position))
 
-    def _turn(self, cell: Cell, limit: float, position: tuple[int, int]) -> None:
+    def _turn(self, cell: Cell, position: tuple[int, int]) -> None:
         self.step(f"{cell.contestant} {cell.mode}")
-        worker = self.workers[cell.contestant]
+        worker, limit = self.workers[cell.contestant], _PATIENCE + 20 * turn_seconds(cell)
         try:
             cell.samples.append(worker.ask(limit, "time", cell.mode, cell.calls, cell.cost < _WARM))
             cell.positions.append(position)
             if not self.hold:
                 worker.ask(limit, "release")
-        except WorkerFailure as failure:
+        except WorkerError as failure:
             self.failed(cell, failure)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from time import monotonic
 from typing import Protocol
@@ -12,8 +13,8 @@ from ._machine import describe_machine
 from ._memory import available_bytes
 from ._oracle import Oracle
 from ._plan import FIRST_LENGTH, is_telling, predict, probe_lengths
-from ._remote import Worker, WorkerFailure, preload
-from ._results import Cell, Results
+from ._remote import Worker, WorkerError, preload
+from ._results import BASELINES, Cell, Results
 from ._rounds import Rounds, turn_seconds
 from ._session import Checked
 from ._text import bytes_text, seconds_text
@@ -21,8 +22,10 @@ from .contestants import Contestant, GpuMemcpy, Loaded, Memcpy, copied_bytes
 
 # the longest single call, of the budget
 _LONGEST_CALL = 1 / 10
-# seconds: below the first a cell is never left out for time, below the second it is called twice before the rounds
-_CHEAP, _WARM_AGAIN = 0.2, 1.0
+# what is left of it for the rounds
+_FOR_ROUNDS = 0.3
+# seconds: a call up to this is checked at once, and called again for its memory
+_SHORT = 1.0
 # a first compilation into an empty cache may take this long
 _PATIENCE = 180.0
 _NO_TIME = "no time was left for it; raise --time, or name fewer contestants with -b"
@@ -60,7 +63,6 @@ class Run:
         try:
             self._screen()
             self._load()
-            self._predict()
             self._check()
             self._measure()
         except KeyboardInterrupt:
@@ -81,7 +83,7 @@ class Run:
     def _open_cells(self, mode: Mode | None = None) -> list[Cell]:
         return [cell for cell in self.results.cells if cell.open and mode in (None, cell.mode)]
 
-    def _close(self, cell: Cell, failure: WorkerFailure) -> None:
+    def _close(self, cell: Cell, failure: WorkerError) -> None:
         cell.close(failure.status, failure.reason)
         self.progress.settled(cell)
 
@@ -92,16 +94,16 @@ class Run:
             contestant = self.workers[cell.contestant].contestant
             missing = contestant.missing()
             if missing:
-                self._close(cell, WorkerFailure("skipped", missing))
+                self._close(cell, WorkerError("skipped", missing))
                 continue
             declined = contestant.declines(self.case, cell.mode)
             if declined:
-                self._close(cell, WorkerFailure("unsupported", declined))
+                self._close(cell, WorkerError("unsupported", declined))
                 continue
             need = self._need(cell)
             if free is not None and need > free:
                 reason = f"needs about {bytes_text(need)}, {bytes_text(free)} are free; nothing was allocated"
-                self._close(cell, WorkerFailure("skipped", reason))
+                self._close(cell, WorkerError("skipped", reason))
 
     def _load(self) -> None:
         """Start all processes; they import while the reference is computed."""
@@ -118,59 +120,69 @@ class Run:
             cells = [cell for cell in self._open_cells() if cell.contestant == name]
             try:
                 loaded: Loaded = self.workers[name].loaded(_PATIENCE)
-            except WorkerFailure as failure:
+            except WorkerError as failure:
                 for cell in cells:
                     self._close(cell, failure)
                 continue
             for cell in cells:
                 cell.version, cell.device = loaded
 
-    def _predict(self) -> None:
-        """Predict every cell's cost from short runs, and settle those that would take too long."""
-        cells = self._by_contestant()
-        limit = self.budget * _LONGEST_CALL
-        self.progress.phase("predict", len(cells))
+    def _check(self) -> None:
+        """Compare every cell with the reference before any is timed; what takes long comes last."""
+        cells = self._in_order()
+        self.progress.phase("check", len(cells))
+        later = []
         for cell in cells:
             self.progress.step(f"{cell.contestant} {cell.mode}")
-            try:
-                cell.cost = self._extrapolate(self.workers[cell.contestant], cell.mode, limit)
-            except WorkerFailure as failure:
-                self._close(cell, failure)
-                continue
-            if cell.cost > limit:
-                cost, most = seconds_text(cell.cost), seconds_text(limit)
-                reason = f"predicted from two short runs: {cost} a call, the limit is {most}; raise --time"
-                self._close(cell, WorkerFailure("too_slow", reason))
+            with self._settling(cell):
+                if self._left() < _FOR_ROUNDS * self.budget and cell.contestant not in BASELINES:
+                    raise WorkerError("skipped", _NO_TIME)
+                self._predict(self.workers[cell.contestant], cell)
+                if cell.cost > _SHORT:
+                    later.append(cell)
+                else:
+                    self._check_one(self.workers[cell.contestant], cell)
+        for cell in sorted(later, key=lambda cell: cell.cost):
+            self.progress.step(f"{cell.contestant} {cell.mode}")
+            reserved = sum(other.cost for other in cells if other.open and other.checked)
+            with self._settling(cell):
+                # a check and one timed call have to fit
+                if 2 * cell.cost + reserved > self._left():
+                    raise WorkerError("skipped", _NO_TIME)
+                self._check_one(self.workers[cell.contestant], cell)
 
-    def _extrapolate(self, worker: Worker, mode: Mode, limit: float) -> float:
-        """Return the seconds that a whole call will take; 0 where it is too short to ask."""
+    @contextmanager
+    def _settling(self, cell: Cell) -> Iterator[None]:
+        try:
+            yield
+        except WorkerError as failure:
+            self._close(cell, failure)
+
+    def _predict(self, worker: Worker, cell: Cell) -> None:
+        """Predict the cost of a whole call from short runs, if it is too long to just try."""
+        limit = self.budget * _LONGEST_CALL
         compiles = worker.contestant.compiles
         lengths = probe_lengths(self.case.length, compiles)
         if lengths and not compiles:
             # the first call loads and compiles
-            worker.ask(_PATIENCE, "probe", mode, FIRST_LENGTH)
+            worker.ask(_PATIENCE, "probe", cell.mode, FIRST_LENGTH)
         runs: list[tuple[int, float]] = []
         for length in lengths:
-            runs.append((length, worker.ask(_PATIENCE, "probe", mode, length)))
-            if len(runs) > 1 and is_telling(*runs[-2:], self.case.length, limit):
+            began = monotonic()
+            runs.append((length, worker.ask(_PATIENCE, "probe", cell.mode, length)))
+            took = monotonic() - began
+            if compiles and took > limit:
+                reason = f"compiling a short run took {seconds_text(took)}, the limit is {seconds_text(limit)}"
+                raise WorkerError("too_slow", f"{reason}; raise --time")
+            if is_telling(runs, self.case.length, limit):
                 break
-        return predict(*runs[-2:], self.case.length) if len(runs) > 1 else 0.0
-
-    def _check(self) -> None:
-        """Compare every cell with the reference before any is timed, the cheapest first."""
-        cells = sorted(self._by_contestant(), key=lambda cell: cell.cost)
-        self.progress.phase("check", len(cells))
-        reserved = 0.0
-        for cell in cells:
-            self.progress.step(f"{cell.contestant} {cell.mode}")
-            try:
-                # a check and one timed call have to fit
-                if cell.cost > _CHEAP and 2 * cell.cost + reserved > self._left():
-                    raise WorkerFailure("skipped", _NO_TIME)
-                self._check_one(self.workers[cell.contestant], cell)
-            except WorkerFailure as failure:
-                self._close(cell, failure)
-            reserved += cell.cost if cell.open else 0.0
+        if len(runs) < 2:
+            return
+        cell.cost = predict(runs, self.case.length)
+        if cell.cost > limit:
+            cost, most = seconds_text(cell.cost), seconds_text(limit)
+            reason = f"predicted from two short runs: {cost} a call, the limit is {most}; raise --time"
+            raise WorkerError("too_slow", reason)
 
     def _check_one(self, worker: Worker, cell: Cell) -> None:
         checked: Checked = worker.ask(_PATIENCE, "check", cell.mode)
@@ -179,13 +191,14 @@ class Run:
         cell.errors, cell.checked = verdict.errors, self.oracle.window.describe(self.case)
         fault = verdict.fault or ("" if checked.finite else "y has values that are not finite")
         if fault:
-            raise WorkerFailure("failed_check", fault)
-        if checked.seconds < _WARM_AGAIN:
+            raise WorkerError("failed_check", fault)
+        if checked.seconds < _SHORT:
             cell.cost, cell.peak = worker.ask(_PATIENCE, "measure_memory", cell.mode)
         worker.ask(_PATIENCE, "release")
 
-    def _by_contestant(self) -> list[Cell]:
-        order = list(self.workers)
+    def _in_order(self) -> list[Cell]:
+        """Return the open cells by contestant, the baselines first."""
+        order = sorted(self.workers, key=lambda name: name not in BASELINES)
         return sorted(self._open_cells(), key=lambda cell: order.index(cell.contestant))
 
     def _measure(self) -> None:
@@ -203,7 +216,7 @@ class Run:
         ]
         for place, group in enumerate(groups):
             ends = monotonic() + self._left() * weights[place] / sum(weights[place:])
-            rounds.go(group, counts[place], ends, _PATIENCE)
+            rounds.go(group, counts[place], ends, self.began + self.budget)
         for cell in self._open_cells():
             cell.close("ok" if cell.samples else "too_slow", _late(cell) if not cell.samples else "")
             self.progress.settled(cell)
@@ -218,7 +231,7 @@ class Run:
             cell = Cell(contestant.name, cells[0].mode, device=kind)
             try:
                 cell.cost, _ = worker.ask(_PATIENCE, "measure_memory", cell.mode)
-            except WorkerFailure as failure:
+            except WorkerError as failure:
                 self.results.notes.append(f"no fraction of memcpy on {kind}: {failure.reason}")
                 continue
             found.append(cell)

@@ -59,7 +59,7 @@ def cli() -> None:
     multirec backends                    what is installed, and what is lacking
     multirec explain -C 128 -T 16000     which backend 'auto' picks, and why
     multirec check numba                 are its values and gradients right on this machine?
-    """
+    """  # noqa: D301
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..bench._results import Exit
+from multirec.bench._results import Exit
 
 _STYLES = {"ready": "green", "missing": "yellow", "broken": "red"}
 
@@ -26,8 +26,8 @@ def command(as_json: bool) -> int:
     Examples:
       multirec backends
       multirec backends --json
-    """
-    from .._registry import backends
+    """  # noqa: D301
+    from multirec._registry import backends
 
     found = backends()
     if as_json:

@@ -10,11 +10,12 @@ from typing import Any, get_args
 
 import click
 
-from ..bench._case import DTYPES, MODES, Case, Mode
-from ..bench._report import report
-from ..bench._results import Results
-from ..bench._run import Run
-from ..bench.contestants import Contestant, named, ready
+from multirec.bench._case import DTYPES, MODES, Case, Mode
+from multirec.bench._report import report
+from multirec.bench._results import Results
+from multirec.bench._run import Run
+from multirec.bench.contestants import Contestant, named, ready
+
 from ._options import COUNT, Duration
 
 _STYLES = {"title": "bold", "head": "dim", "best": "green", "note": "", "ok": ""}
@@ -45,9 +46,7 @@ _BAD = {"failed_check", "crash", "oom", "timeout"}
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also save the JSON document to this file.")
 @click.option("--force", is_flag=True, help="Let --output replace an existing file.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     names: tuple[str, ...],
     mode: str,
     seconds: float,
@@ -68,7 +67,7 @@ def command(
       multirec bench -b numba -b torch_loop --mode forward
       multirec bench -B 8 -C 64 -T 48000 --order 4 --time 30s
       multirec bench --json -o results.json
-    """
+    """  # noqa: D301
     from ._progress import Reporter
 
     if output is not None:

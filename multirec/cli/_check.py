@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .._registry import registry
-from ..bench._results import Exit
-from ..errors import BackendBrokenError, BackendMissingError, UnknownBackendError
+from multirec._registry import registry
+from multirec.bench._results import Exit
+from multirec.errors import BackendBrokenError, BackendMissingError, UnknownBackendError
 
 
 @click.command(
@@ -24,7 +24,7 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
     Examples:
       multirec check
       multirec check numba torch_loop
-    """
+    """  # noqa: D301
     wrong, checked = False, 0
     for name in names or [name for name, info, _ in registry.installed() if info is not None]:
         try:
@@ -42,7 +42,7 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
 
 
 def _check(name: str, verbose: bool) -> bool:
-    from ..testing import check_backend
+    from multirec.testing import check_backend
 
     results = check_backend(name)
     failures = [result for result in results if not result.ok]

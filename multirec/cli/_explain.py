@@ -6,10 +6,11 @@ from typing import get_args
 
 import click
 
-from .._problem import Family, Layout, Spec, join_shape
-from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
-from ..bench._results import Exit
-from ..errors import MultirecError
+from multirec._problem import Family, Layout, Spec, join_shape
+from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
+from multirec.bench._results import Exit
+from multirec.errors import MultirecError
+
 from ._options import COUNT
 
 _FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -51,9 +52,9 @@ def command(
       multirec explain
       multirec explain --coefficients time-varying --order 1
       multirec explain --family jax --layout TBC -B 1 -T 1000000
-    """
-    from .._select import explain_problem
-    from .._validate import build_call
+    """  # noqa: D301
+    from multirec._select import explain_problem
+    from multirec._validate import build_call
 
     kind = _LIKE[coefficients]
     examples, steps = batch if "batch" in kind else 1, length if "time" in kind else 1

@@ -10,7 +10,7 @@ import click
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds, written 90, 90s, 2m or 1h."""
 
     name = "duration"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..bench._results import Cell
+from multirec.bench._results import Cell
 
 
 class Reporter:

@@ -94,12 +94,14 @@ class BandpassBank(SignalBank):
         self.bandwidth_weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
         if isinstance(centres, str):
             top = 0.45 * self.sample_rate if f_max is None else f_max
-            hertz, widths = _grid(channels, centres, f_min, top)
+            hertz, spacing = _grid(channels, centres, f_min, top)
         else:
             hertz = _frequencies("centres", centres, channels)
-            widths = _spacing(hertz) if bandwidths is None else hertz
+            spacing = None
         if bandwidths is not None:
             widths = _frequencies("bandwidths", bandwidths, channels)
+        else:
+            widths = _spacing(hertz) if spacing is None else spacing
         with torch.no_grad():
             self.centre_weight.copy_(self._logit("centres", hertz, self._centre_bound))
             self.bandwidth_weight.copy_(self._logit("bandwidths", widths, self._bandwidth_bound))
@@ -107,12 +109,12 @@ class BandpassBank(SignalBank):
     @property
     def centres(self) -> torch.Tensor:
         """The current centre frequencies (C,) in Hz, differentiable."""
-        return self._share(self.centre_weight, self._centre_bound) * (self.sample_rate / 2)
+        return self._hertz(self.centre_weight, self._centre_bound)
 
     @property
     def bandwidths(self) -> torch.Tensor:
         """The current -3 dB bandwidths (C,) in Hz, differentiable."""
-        return self._share(self.bandwidth_weight, self._bandwidth_bound) * (self.sample_rate / 2)
+        return self._hertz(self.bandwidth_weight, self._bandwidth_bound)
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, 3), feedback (C, 2)), differentiable."""
@@ -140,6 +142,9 @@ class BandpassBank(SignalBank):
     @property
     def _eps(self) -> float:
         return torch.finfo(_stable.coefficient_dtype(self.centre_weight)).eps
+
+    def _hertz(self, weight: torch.Tensor, bound: float) -> torch.Tensor:
+        return (self._share(weight, bound) * (self.sample_rate / 2)).to(_stable.coefficient_dtype(weight))
 
     @staticmethod
     def _share(weight: torch.Tensor, bound: float) -> torch.Tensor:

@@ -11,7 +11,7 @@ from multirec.errors import ShapeError
 
 from . import _stable
 from ._design import require_held, require_stable, taps_of
-from ._filter_unit import FilterUnit
+from ._filter_unit import FilterUnit, require_tensor
 
 __all__ = ["FilterBank", "SignalBank"]
 
@@ -28,6 +28,7 @@ class SignalBank(FilterUnit):
         return self._filter(self._signal(x), state)
 
     def _signal(self, x: torch.Tensor) -> torch.Tensor:
+        require_tensor(self, x)
         axis = -2 if self.layout == "BCT" else -1
         if x.ndim < 2:
             raise ShapeError(
@@ -66,7 +67,9 @@ class FilterBank(SignalBank):
     backend
         Name of a multirec backend; ``"auto"`` picks by the problem.
     device, dtype
-        Of the weights. Coefficients are built in float64 and rounded once.
+        Of the weights. Coefficients are built in float64 and rounded once, to `dtype` (half types: float32).
+        For x of lower precision the recurrence rounds them again, which poles very near the circle may not
+        survive.
 
     Shapes
     ------
@@ -78,6 +81,8 @@ class FilterBank(SignalBank):
     ------
     ShapeError
         x has another number of channels.
+    FamilyError
+        x is not a torch tensor.
 
     Example
     -------

@@ -12,11 +12,11 @@ from multirec import State, recurrence
 from multirec._problem import Layout, join_shape, split_shape
 from multirec._select import check_name
 from multirec._validate import as_layout
-from multirec.errors import ArgumentError
+from multirec.errors import ArgumentError, FamilyError
 
 from ._unit import RecurrentUnit
 
-__all__ = ["FilterUnit", "at_least"]
+__all__ = ["FilterUnit", "at_least", "require_tensor"]
 
 
 def at_least(least: int, **sizes: int) -> None:
@@ -24,6 +24,15 @@ def at_least(least: int, **sizes: int) -> None:
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < least:
             raise ArgumentError(f"{name} is a whole number of at least {least}, got {size!r}.")
+
+
+def require_tensor(unit: RecurrentUnit, x: object) -> None:
+    """Raise unless x is a torch tensor."""
+    if not isinstance(x, torch.Tensor):
+        raise FamilyError(
+            f"{type(unit).__name__} takes a torch tensor, got {type(x).__module__}.{type(x).__qualname__}. Convert "
+            f"it with torch.as_tensor, or use multirec.RecurrenceBank, which takes arrays of other libraries."
+        )
 
 
 class FilterUnit(RecurrentUnit):

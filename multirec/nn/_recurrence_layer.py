@@ -9,7 +9,7 @@ from multirec import State
 from multirec.errors import ArgumentError, ShapeError
 
 from . import _stable
-from ._filter_unit import FilterUnit, at_least
+from ._filter_unit import FilterUnit, at_least, require_tensor
 
 __all__ = ["RecurrenceLayer"]
 
@@ -46,6 +46,8 @@ class RecurrenceLayer(FilterUnit):
     ------
     ShapeError
         The last axis of x is not `inputs_dim`.
+    FamilyError
+        x is not a torch tensor.
 
     Example
     -------
@@ -118,6 +120,7 @@ class RecurrenceLayer(FilterUnit):
         return self._filter(self.projection(x), state)
 
     def _check(self, x: torch.Tensor) -> None:
+        require_tensor(self, x)
         if x.ndim < 2 or x.shape[-1] != self.inputs_dim:
             raise ShapeError(
                 f"RecurrenceLayer({self.inputs_dim}, {self.hidden_dim}) takes x in layout {self.layout!r} "

@@ -83,7 +83,7 @@ def feedback(k: torch.Tensor) -> torch.Tensor:
     a = torch.cat([k[:1] * (1 + k[1:2]), k[1:2]])
     for m in range(2, len(k)):
         last = k[m : m + 1]
-        a = torch.cat([a + last * a.flip(0), last])
+        a = torch.cat([torch.addcmul(a, last, a.flip(0)), last])
     return -a
 
 
@@ -96,7 +96,7 @@ def reflection_of(taps: torch.Tensor) -> torch.Tensor:
     for _ in range(len(taps)):
         last, rest = a[-1:], a[:-1]
         found.append(last)
-        a = (rest - last * rest.flip(0)) / (1 - last * last)
+        a = torch.addcmul(rest, last, rest.flip(0), value=-1) / (1 - last * last)
     return torch.cat(found[::-1]) if found else taps
 
 

@@ -22,8 +22,9 @@ Wide: TypeAlias = npt.NDArray[Any]
 
 ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 ROUNDOFF |= {"complex64": 2.0**-24, "complex128": 2.0**-53}
-LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "float64": 2.0**-1074}
-LEAST |= {"complex64": 2.0**-149, "complex128": 2.0**-1074}
+# kernels may flush to zero what is below the least normal number that they compute in
+LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
+LEAST |= {"complex64": 2.0**-126, "complex128": 2.0**-1022}
 
 
 class Results(NamedTuple):

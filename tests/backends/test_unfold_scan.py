@@ -10,7 +10,7 @@ import pytest
 import torch
 from canonical import KernelTests, assert_agrees, make, oracle, run, signal
 from multirec_backends.torch_loop._kernel import kernel as loop
-from multirec_backends.unfold_scan import _kernel, _tables
+from multirec_backends.unfold_scan import _plan, _tables
 from multirec_backends.unfold_scan._kernel import kernel
 
 FEEDBACK = {
@@ -38,7 +38,7 @@ def second_order(radius, angle):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", FEEDBACK)
 def test_any_number_of_pieces_groups_and_blocks(kind, reverse, small, monkeypatch):
-    monkeypatch.setattr(_kernel, "_SMALL", small)
+    monkeypatch.setattr(_plan, "_SMALL", small)
     generator = torch.Generator().manual_seed(6)
     x, b = signal(generator, (3, 1, 1100), "float64"), signal(generator, (1, 3, 1, 4), "float64")
     a = 0.4 * signal(generator, FEEDBACK[kind], "float64").clamp(-2, 2)
@@ -105,7 +105,7 @@ def assert_lawful(problem, operands):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_unstable_filters(dtype, reverse, monkeypatch):
-    monkeypatch.setattr(_kernel, "_SMALL", 10000)
+    monkeypatch.setattr(_plan, "_SMALL", 10000)
     radius = np.array([0.9, 1.001, 1.01, 1.1, 1.5, 4.0, 1e3, 1e12])
     a = second_order(radius, 1.0).to(getattr(torch, dtype))
     generator = torch.Generator().manual_seed(8)
@@ -136,7 +136,7 @@ def test_gates_that_overflow_and_close(reverse):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("kind", FEEDBACK)
 def test_what_is_not_finite_stays_in_its_sequence_and_its_future(kind, value, reverse, monkeypatch):
-    monkeypatch.setattr(_kernel, "_SMALL", 4000)
+    monkeypatch.setattr(_plan, "_SMALL", 4000)
     generator = torch.Generator().manual_seed(10)
     x = signal(generator, (3, 3, 1100), "float32")
     a = 0.2 * signal(generator, FEEDBACK[kind], "float32")

@@ -11,7 +11,7 @@ import torch
 
 import multirec as mr
 from multirec import nn as mnn
-from multirec.errors import ArgumentError, ShapeError, UnknownBackendError
+from multirec.errors import ArgumentError, FamilyError, ShapeError, UnknownBackendError
 
 BIQUAD = scipy.signal.butter(2, 0.2)
 BANDPASS = scipy.signal.butter(2, [0.1, 0.2], "bandpass")
@@ -286,3 +286,5 @@ def test_bad_arguments():
         mnn.FilterBank(4)(torch.randn(2, 3, 10))
     with pytest.raises(ShapeError, match=r"pass x\[None\]"):
         mnn.FilterBank(4)(torch.randn(10))
+    with pytest.raises(FamilyError, match=r"takes a torch tensor, got numpy.ndarray"):
+        mnn.FilterBank(4)(np.zeros((2, 10)))

@@ -8,7 +8,7 @@ import torch
 
 import multirec as mr
 from multirec import nn as mnn
-from multirec.errors import ArgumentError, ShapeError
+from multirec.errors import ArgumentError, FamilyError, ShapeError
 
 
 def by_hand(layer, x):
@@ -117,6 +117,8 @@ def test_bad_arguments():
         layer(torch.randn(7, 2, 4))
     with pytest.raises(ShapeError, match="features on the last axis"):
         layer(torch.randn(3))
+    with pytest.raises(FamilyError, match=r"takes a torch tensor, got builtins.list"):
+        layer([1.0])
     with pytest.raises(ArgumentError, match="Conv1d"):
         mnn.RecurrenceLayer(3, 5, layout="BCT")
     with pytest.raises(ArgumentError, match="hidden_dim"):

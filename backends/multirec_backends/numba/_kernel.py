@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -72,13 +72,13 @@ class Kernel:
             )  # fmt: skip
             _call(planned, extra, signals)
             if shared is not None:
-                total = shared.sum(axis=0)[:, None, : problem.length]
+                total = _summed(shared[..., : problem.length], (0,))[0][:, None]
                 _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
         return Gradients(
             to_x,
-            _summed(to_b, problem.feedforward),
-            _summed(to_a, problem.feedback),
-            to_inputs.sum(axis=1, keepdims=True) if to_inputs is not None and problem.shared else to_inputs,
+            None if to_b is None else _fit(to_b, problem.feedforward),
+            None if to_a is None else _fit(to_a, problem.feedback),
+            _summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
             to_outputs,
         )
 
@@ -98,12 +98,17 @@ def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
     return np.empty((length, batch, count, channels), compute).transpose(1, 3, 0, 2)
 
 
-def _summed(sums: Signal | None, taps: Taps | None) -> Signal | None:
-    if sums is None or taps is None:
-        return None
+def _fit(sums: Signal, taps: Taps | None) -> Signal:
+    """Sum over the axes that the coefficients are broadcast along."""
+    assert taps is not None
     axes = tuple(axis for axis, size in enumerate(taps.shape[:2]) if size != sums.shape[axis])
-    total = sums.sum(axis=axes, keepdims=True) if axes else sums
+    total = _summed(sums, axes) if axes else sums
     return total if taps.dtype.startswith("complex") else total.real
+
+
+def _summed(array: Signal, axes: tuple[int, ...]) -> Signal:
+    with np.errstate(all="ignore"):
+        return cast(Signal, array.sum(axis=axes, keepdims=True))
 
 
 def _assign(target: Signal | None, values: Signal, dtype: str) -> None:

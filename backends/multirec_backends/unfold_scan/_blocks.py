@@ -6,20 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ._plan import Plan
 from ._repair import repair
-from ._tables import Tables, build_tables, group_length
+from ._tables import build_tables, group_length
 
 __all__ = ["Blocks"]
 
 
 class Blocks:
-    """The recurrence of `feedback` (outer|1, inner|1, 1, p) over blocks of `length` samples."""
+    """The recurrence of `feedback` (outer|1, inner|1, 1, p) over blocks of samples."""
 
-    def __init__(
-        self, feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype
-    ) -> None:
-        self.feedback, self.order, self.reverse, self.wide = feedback, feedback.shape[-1], reverse, wide
-        self.tables: Tables = build_tables(feedback.reshape(-1, self.order), length, reverse, dtype, wide)
+    def __init__(self, feedback: Tensor, plan: Plan) -> None:
+        self.feedback, self.order, self.plan, self.reverse = feedback, feedback.shape[-1], plan, plan.reverse
+        self.tables = build_tables(
+            feedback.reshape(-1, self.order), plan.block, plan.reverse, plan.dtype, plan.wide
+        )
 
     def __call__(self, u: Tensor, carry: Tensor, span: slice, out: Tensor) -> Tensor:
         """Write the outputs of `u` (outer, inner, N, L), whatever its `span`, to `out`.
@@ -30,12 +31,12 @@ class Blocks:
         rows, y = u.view(sets, -1, length), out.view(sets, -1, length)
         torch.bmm(rows, self.tables.response, out=y)
         ends = out[..., : self.order] if self.reverse else out[..., -self.order :]
-        carries, last = self._carries(ends.to(self.wide), carry)
+        carries, last = self._carries(ends.to(self.plan.wide), carry)
         y.baddbmm_(carries.reshape(sets, -1, self.order).to(y.dtype), self.tables.decay)
         taps = self.feedback.expand(*carry.shape[:2], 1, self.order)
         wrong = repair(u, out, carry, lambda outer, inner, block: taps[outer, inner], self.reverse)
         newest = out[..., 0, : self.order] if self.reverse else out[..., -1, -self.order :]
-        last[wrong] = newest[wrong].to(self.wide)
+        last[wrong] = newest[wrong].to(self.plan.wide)
         return last
 
     def _carries(self, ends: Tensor, carry: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +44,7 @@ class Blocks:
         outer, inner, blocks, p = ends.shape
         # a block that went wrong is noticed later; here it must not reach the blocks before it, as 0 · nan
         ends = torch.where(ends.isfinite(), ends, 0)
-        sets, group = self.tables.mix.shape[0], group_length(p)
+        sets, group = self.tables.mix.shape[0], group_length(p, self.plan.block)
         short = -blocks % group
         ends = pad(ends, (0, 0, short, 0) if self.reverse else (0, 0, 0, short))
         mixed = ends.view(sets, -1, group * p) @ self.tables.mix

@@ -47,12 +47,14 @@ def block_length(order: int, samples: int) -> int:
     return length
 
 
-def group_length(order: int) -> int:
+def group_length(order: int, block: int) -> int:
     """Return G, such that the matrices of carries stay about as large as those of samples."""
-    return max(2, min(_LONGEST_GROUP, _LONGEST_BLOCK // order))
+    return max(2, min(_LONGEST_GROUP, block // order))
 
 
-def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype) -> Tables:
+def build_tables(
+    feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype
+) -> Tables:
     """Return the tables of `feedback` (S, p) for blocks of `length`: H and P in `dtype`, the carries' in `wide`."""
     # mps has no float64
     exact = feedback.to("cpu" if feedback.device.type == "mps" else feedback.device)
@@ -67,7 +69,7 @@ def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtyp
     decay, impulse = rows[:, p:, :p], rows[:, p:, p]
     response = _toeplitz(impulse[:, :, None, None], 0)
     powers = [torch.eye(p, dtype=exact.dtype, device=exact.device).expand(sets, p, p)]
-    for _ in range(group_length(p)):
+    for _ in range(group_length(p, length)):
         powers.append(decay[:, -p:] @ powers[-1])
     reach = torch.stack(powers, 1)
     mix, reach = _toeplitz(reach, 1), reach.reshape(sets, -1, p)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
-from ..._registry import registry
-from .._case import Mode, Signals
+from multirec._registry import registry
+from multirec.bench._case import Mode, Signals
+
 from .backends import from_info
 from .base import Contestant, Loaded, Outputs
 from .forum import OneByOne, VersionA, VersionB

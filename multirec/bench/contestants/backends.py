@@ -6,12 +6,13 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from ..._problem import Spec
-from ..._registry import registry
-from ...backend import BackendInfo
-from ..._validate import build_call
-from ...errors import BackendBrokenError, BackendMissingError
-from .._case import Case, Mode, Signals
+from multirec._problem import Spec
+from multirec._registry import registry
+from multirec._validate import build_call
+from multirec.backend import BackendInfo
+from multirec.bench._case import Case, Mode, Signals
+from multirec.errors import BackendBrokenError, BackendMissingError
+
 from .base import Contestant, Loaded, Outputs
 from .jax_scans import JaxContestant
 from .torch_based import TorchContestant
@@ -89,7 +90,7 @@ class NumpyBackend(_Backend):
         from multirec.adjoint import vjp
 
         x, b, a, grad_y = signals
-        how = {"feedforward": b, "feedback": -a[:, 1:], "backend": self.name}
+        how: dict[str, Any] = {"feedforward": b, "feedback": -a[:, 1:], "backend": self.name}
 
         def both() -> Any:
             y, _ = recurrence(x, **how)

@@ -8,8 +8,8 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from .._case import Case, FloatArray, Mode, Signals
-from .._memory import reset_host_peak, host_growth
+from multirec.bench._case import Case, FloatArray, Mode, Signals
+from multirec.bench._memory import host_growth, reset_host_peak
 
 Outputs = dict[str, FloatArray]
 """Arrays by name: y, and with backward x, feedforward and feedback for their gradients."""

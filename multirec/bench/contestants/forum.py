@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._case import Case, Mode
+from multirec.bench._case import Case, Mode
+
 from .torch_based import TorchContestant
 
 

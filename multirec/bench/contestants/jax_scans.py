@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._case import Case, Mode, Signals
+from multirec.bench._case import Case, Mode, Signals
+
 from .base import Contestant, Loaded, Outputs
 
 
@@ -24,7 +25,9 @@ class JaxContestant(Contestant):
         import jax
 
         loaded = super().load()
-        jax.config.update("jax_enable_x64", True)
+        # as a variable, because jax.config is untyped
+        configure: Callable[[str, bool], None] = jax.config.update
+        configure("jax_enable_x64", True)
 
         def both(grad_y: Any, *leaves: Any) -> Any:
             y, pull = jax.vjp(self.filter, *leaves)
@@ -42,10 +45,11 @@ class JaxContestant(Contestant):
         import jax
 
         leaves = [jax.numpy.asarray(array) for array in signals[:3]]
+        wait: Callable[[Any], Any] = jax.block_until_ready
         if mode == "forward":
-            return lambda: jax.block_until_ready((self.forward(*leaves),))
+            return lambda: wait((self.forward(*leaves),))
         grad_y = jax.numpy.asarray(signals.grad_y)
-        return lambda: jax.block_until_ready(self.both(grad_y, *leaves))
+        return lambda: wait(self.both(grad_y, *leaves))
 
     def outputs(self, result: Any) -> Outputs:
         found = dict(zip(("y", "x", "feedforward", "feedback"), map(np.asarray, result), strict=False))

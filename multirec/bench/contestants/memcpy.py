@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..._threads import num_threads
-from .._case import Case, Mode, Signals
+from multirec._threads import num_threads
+from multirec.bench._case import Case, Mode, Signals
+
 from .base import Contestant, Outputs
 from .torch_based import TorchContestant
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._case import Case, Mode, Signals
+from multirec.bench._case import Case, Mode, Signals
+
 from .base import Contestant, Loaded, Outputs
 
 

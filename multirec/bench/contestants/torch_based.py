@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._case import Case, Mode, Signals
+from multirec.bench._case import Case, Mode, Signals
+
 from .base import Contestant, Loaded, Outputs
 
 
@@ -18,7 +19,7 @@ class TorchContestant(Contestant):
     `scipy_convention` says whether its leaves are b and a (C, p+1), or feedforward and feedback.
     """
 
-    requires = ("torch",)
+    requires: tuple[str, ...] = ("torch",)
     distribution = "torch"
     devices: tuple[str, ...] = ("cpu", "cuda")
     scipy_convention = True

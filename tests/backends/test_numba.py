@@ -1,0 +1,285 @@
+"""The numba backend against the reference, on canonical operands: strides, sizes, threads, forks, cache folders."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from multirec import _threads
+from multirec.backend import Needs, Operands, Problem, Taps
+from multirec.reference import kernel as reference
+from multirec.reference import widen
+from multirec_backends.numba._kernel import kernel
+
+TOLERANCE = {
+    "float32": 2e-5, "float64": 1e-12, "complex64": 2e-5, "complex128": 1e-12, "float16": 2e-3, "bfloat16": 1.6e-2,
+}  # fmt: skip
+AXES = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}
+
+
+class Case:
+    """One problem with random operands, laid out as `layout` says."""
+
+    def __init__(
+        self, batch=2, channels=5, length=70, *, shared=False, q=2, p=2, dtype="float32", layout="BCT", reverse=False,
+        state=True, kinds=("static", "static"), complex_taps=False, one_filter=False, seed=0,
+    ):  # fmt: skip
+        self.random = np.random.default_rng(seed)
+        wide = dtype in ("float64", "complex128")
+        real = "float64" if wide else "float32"
+        y_dtype, self.taps_dtype = dtype, real
+        if complex_taps:
+            y_dtype = self.taps_dtype = "complex128" if wide else "complex64"
+        shapes = {"static": (1, 1), "per_example": (batch, 1), "time_varying": (batch, length)}
+
+        def taps(kind, count, scale):
+            if count is None:
+                return None, None
+            examples, time = shapes[kind]
+            shape = (examples, 1 if one_filter else channels, time, count)
+            return (self.noise(shape, self.taps_dtype) * scale).astype(self.taps_dtype), Taps(*shape, self.taps_dtype)
+
+        b, b_taps = taps(kinds[0], None if q is None else q + 1, 1.0)
+        a, a_taps = taps(kinds[1], p, 0.2 / max(p or 1, 1))
+        x_channels = 1 if shared else channels
+        self.problem = Problem(
+            family="numpy", device="cpu", dtype=dtype, y_dtype=y_dtype, layout=layout, reverse=reverse, batch=batch,
+            channels=channels, length=length, x_channels=x_channels, feedforward=b_taps, feedback=a_taps,
+        )  # fmt: skip
+        x = self.signal(x_channels, length, dtype)
+        inputs = self.signal(x_channels, q or 0, dtype) if state else None
+        outputs = self.signal(channels, p or 0, y_dtype) if state else None
+        self.operands = Operands(x, b, a, inputs, outputs)
+        self.grad_y = self.signal(channels, length, y_dtype)
+        self.grad_last = self.signal(channels, min(p or 0, length), y_dtype)
+
+    def noise(self, shape, dtype):
+        values = self.random.standard_normal(shape)
+        if dtype.startswith("complex"):
+            values = values + 1j * self.random.standard_normal(shape)
+        if dtype == "bfloat16":
+            return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+        return values.astype(dtype)
+
+    def signal(self, channels, length, dtype):
+        values = self.noise((self.problem.batch, channels, length), dtype)
+        axes = AXES[self.problem.layout]
+        return np.ascontiguousarray(values.transpose(axes)).transpose(np.argsort(axes))
+
+    def allocate(self, channels, dtype):
+        poison = self.noise((self.problem.batch, channels, self.problem.length), dtype)
+        poison.fill(0x7FC0 if dtype == "bfloat16" else np.nan)
+        axes = AXES[self.problem.layout]
+        return np.ascontiguousarray(poison.transpose(axes)).transpose(np.argsort(axes))
+
+    def forward(self):
+        return kernel.forward(self.problem, self.operands, self.allocate)
+
+    def vjp(self, y, grad_y=None, needs=None):
+        grad_y = self.grad_y if grad_y is None else grad_y
+        needs = needs or Needs(*(operand is not None for operand in self.operands))
+        return kernel.vjp(self.problem, self.operands, y, grad_y, self.grad_last, needs, self.allocate)
+
+    def check(self, gradients=True):
+        problem = self.problem
+        y = self.forward()
+        close(y, reference.wide_forward(problem, self.operands), problem.y_dtype)
+        if not gradients:
+            return
+        got, want = self.vjp(y), reference.wide_vjp(problem, self.operands, self.grad_y, self.grad_last)
+        for name, operand, mine, theirs in zip(got._fields, self.operands, got, want, strict=True):
+            if operand is None:
+                assert mine is None
+            else:
+                close(mine, theirs, problem.dtype if name == "x" else problem.y_dtype, 10, name)
+
+
+def close(got, want, dtype, factor=1, name="y"):
+    assert got.shape == want.shape, name
+    if got.dtype == np.uint16:
+        got = widen(got, "bfloat16")
+    if got.size:
+        error = np.abs(got - want).max() / max(np.abs(want).max(), 1e-9)
+        assert error <= factor * TOLERANCE[dtype], f"{name}: {error}"
+
+
+SIZES = [(2, 33, 130), (3, 5, 67), (1, 1, 1), (1, 3, 2), (2, 40, 64), (2, 4, 0), (0, 4, 5)]
+ORDERS = [(2, 2), (0, 1), (None, 2), (1, None), (5, 7), (0, 3), (70, 66)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("orders", ORDERS)
+@pytest.mark.parametrize("layout", AXES)
+def test_values_and_gradients(dtype, orders, layout):
+    for index, ((batch, channels, length), shared, reverse) in enumerate(
+        itertools.product(SIZES, (False, True), (False, True))
+    ):
+        kinds = ("static", "per_example") if index % 3 else ("per_example", "static")
+        Case(
+            batch, channels, length, shared=shared, q=orders[0], p=orders[1], dtype=dtype, layout=layout,
+            reverse=reverse, state=index % 4 != 1, kinds=kinds, one_filter=index % 5 == 0,
+        ).check()  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128", "complex64", "float16", "bfloat16"])
+@pytest.mark.parametrize("kinds", itertools.product(("static", "time_varying"), repeat=2))
+def test_every_kind_and_dtype(dtype, kinds):
+    for layout, shared, (q, p) in itertools.product(AXES, (False, True), ((1, 2), (3, 4))):
+        Case(2, 18, 70, shared=shared, q=q, p=p, dtype=dtype, layout=layout, reverse=shared, kinds=kinds).check()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_real_input_with_complex_coefficients(dtype):
+    for shared, kinds in itertools.product((False, True), (("static", "static"), ("static", "time_varying"))):
+        Case(shared=shared, dtype=dtype, complex_taps=True, kinds=kinds).check()
+
+
+@pytest.mark.parametrize("step", [1, 2, -1, -3])
+def test_any_strides(step):
+    case = Case(2, 20, 80)
+    x = case.noise((2, 20 * 3, 80 * 3 * 2), "float32")
+    view = x[:, ::3, :: 2 * step][:, :, :80] if abs(step) > 1 else x[:, ::3, ::step][:, :, :80]
+    case.operands = case.operands._replace(x=view)
+    case.check()
+
+
+def test_expanded_gradient_and_input():
+    case = Case(2, 20, 80)
+    case.grad_y = np.broadcast_to(np.float32(1), (2, 20, 80))
+    case.operands = case.operands._replace(x=np.broadcast_to(case.noise((1, 1, 80), "float32"), (2, 20, 80)))
+    case.check()
+
+
+def test_only_the_wanted_gradients():
+    case = Case(2, 20, 80, shared=True)
+    y = case.forward()
+    full = case.vjp(y)
+    for wanted in range(5):
+        got = case.vjp(y, needs=Needs(*(index == wanted for index in range(5))))
+        for index, gradient in enumerate(got):
+            assert (gradient is None) == (index != wanted)
+        np.testing.assert_array_equal(got[wanted], full[wanted])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_threads_do_not_change_a_bit(shared):
+    case = Case(3, 70, 2000, shared=shared)
+    before, results = _threads.num_threads(), []
+    try:
+        for count in (1, 2, 5):
+            _threads.set_num_threads(count)
+            y = case.forward()
+            results.append((y, *case.vjp(y)))
+    finally:
+        _threads.set_num_threads(before)
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_non_finite_stays_in_its_channel():
+    case = Case(1, 20, 300, q=2, p=2)
+    clean = case.forward()
+    x = case.operands.x.copy()
+    x[0, 3, 100], x[0, 7, 10] = np.nan, np.inf
+    case.operands = case.operands._replace(x=x)
+    y = case.forward()
+    assert not np.isfinite(y[0, 3, 100:]).any()
+    assert not np.isfinite(y[0, 7, 10:]).any()
+    others = [channel for channel in range(20) if channel not in (3, 7)]
+    np.testing.assert_array_equal(y[0, others], clean[0, others])
+
+
+def test_subnormals_are_flushed_inside_only():
+    case = Case(1, 20, 4000, q=0, p=1, state=False)
+    x = np.zeros_like(case.operands.x)
+    x[..., 0] = 1
+    case.operands = case.operands._replace(x=x, feedback=np.full_like(case.operands.feedback, 0.9))
+    y = case.forward()
+    assert not ((y != 0) & (np.abs(y) < np.finfo("float32").tiny)).any()
+    assert np.float32(1e-38) * np.float32(0.01) > 0
+
+
+def run_python(code, **environment):
+    code = textwrap.dedent(code)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+FILTER = """
+import numpy as np
+from multirec.backend import Operands, Problem, Taps
+from multirec import _threads
+from multirec_backends.numba._kernel import kernel
+_threads.set_num_threads(3)
+taps = Taps(1, 64, 1, 2, "float32")
+problem = Problem(family="numpy", device="cpu", dtype="float32", y_dtype="float32", layout="BCT", reverse=False,
+                  batch=4, channels=64, length=4000, x_channels=64, feedforward=taps, feedback=taps)
+x = np.random.default_rng(0).standard_normal((4, 64, 4000)).astype("float32")
+b = np.full((1, 64, 1, 2), 0.3, "float32")
+def run():
+    return kernel.forward(problem, Operands(x, b, b, None, None), lambda c, d: np.empty((4, c, 4000), d))
+want = run()
+"""
+
+
+def test_fork_while_another_thread_filters():
+    run_python(
+        FILTER
+        + textwrap.dedent("""
+        import os, threading
+        stop = threading.Event()
+        def work():
+            while not stop.is_set():
+                run()
+        thread = threading.Thread(target=work)
+        thread.start()
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if np.array_equal(run(), want) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+            assert np.array_equal(run(), want)
+        stop.set()
+        thread.join()
+        """)
+    )
+
+
+def test_many_threads_at_once():
+    run_python(
+        FILTER
+        + textwrap.dedent("""
+        import concurrent.futures
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            assert all(np.array_equal(y, want) for y in pool.map(lambda _: run(), range(64)))
+        """)
+    )
+
+
+@pytest.mark.parametrize("kind", ["unwritable", "file", "damaged", "homeless"])
+def test_bad_cache_folders_only_cost_time(tmp_path, kind):
+    folder, environment = tmp_path / "cache", {}
+    if kind == "unwritable":
+        folder.mkdir(mode=0o500)
+    elif kind == "file":
+        folder.write_text("not a folder")
+    elif kind == "damaged":
+        run_python(FILTER, NUMBA_CACHE_DIR=str(folder))
+        files = list(folder.rglob("*.o"))
+        assert files
+        for path in files:
+            path.write_bytes(path.read_bytes()[:1000])
+    else:
+        environment = {"HOME": "/nonexistent/home", "XDG_CACHE_HOME": "", "NUMBA_CACHE_DIR": ""}
+    run_python(FILTER, **(environment or {"NUMBA_CACHE_DIR": str(folder)}))
