@@ -24,7 +24,7 @@ nitpicky = False
 html_theme = "furo"
 html_title = f"multirec {release}"
 
-default_role = "py:obj"
+default_role = "code"
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
 

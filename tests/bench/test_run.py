@@ -64,7 +64,7 @@ def test_a_bad_contestant_costs_one_row(contestant: Contestant, status: str, rea
 
 def test_a_hanging_contestant_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_run, "_PATIENCE", 1.0)
-    cell, bystander = run(fakes.Hangs(), fakes.Fake()).cells
+    cell, bystander = run(fakes.Hangs(), fakes.Fake(), seconds=5.0).cells
     assert cell.status == "timeout"
     assert bystander.status == "ok"
 

@@ -199,141 +199,138 @@ class _Access:
         )
 
 
-def _routes(
-    f: Function,
-    fmt: Format,
-    storage: Storage,
-    stride: Int,
-    offsets: Ptr,
-    steps: Int,
-    by_time: Callable[[], None],
-    by_lane: Callable[[], None],
-    one_by_one: Callable[[], None],
+def _cross(
+    f: Function, fmt: Format, storage: Storage, stride: Int, offsets: Ptr, lanes: Int, steps: Int, way: _Way
 ) -> None:
-    # a backward run of samples is loaded whole or not at all, so it needs full squares
-    backward = stride.equals(-storage.bytes) & (steps & (fmt.width - 1)).equals(0)
-    with f.choice(stride.equals(storage.bytes) | backward) as (time, otherwise):
+    """Take a tile across by the way that its strides allow."""
+    width = fmt.width
+    with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
         with time:
-            by_time()
+            whole_lanes, whole_steps = lanes & -width, steps & -width
+            with f.when(whole_lanes.differs(fmt.lanes) | whole_steps.differs(steps)):
+                way.edges(steps)
+                way.one_by_one(f.int(0), whole_lanes, whole_steps, steps)
+                way.one_by_one(whole_lanes, lanes, f.int(0), steps)
+            _squares(f, fmt, stride, whole_lanes, whole_steps, way.square)
         with otherwise:
             neighbours = (offsets + 8 * fmt.lanes).int()
             with f.choice(neighbours.differs(0)) as (lane, rest):
                 with lane:
-                    by_lane()
+                    way.by_lane()
                 with rest:
-                    one_by_one()
+                    way.edges(steps)
+                    way.one_by_one(f.int(0), lanes, f.int(0), steps)
 
 
 def _squares(
-    f: Function,
-    fmt: Format,
-    storage: Storage,
-    stride: Int,
-    lanes: Int,
-    steps: Int,
-    square: Callable[[Int, Int, Int, Int, Int, bool], None],
+    f: Function, fmt: Format, stride: Int, lanes: Int, steps: Int, square: Callable[[Int, Int, Int], None]
 ) -> None:
-    """Visit a tile in squares: `square(first lane, first sample, first row, row step in bytes, samples, whole)`."""
+    """Visit squares as `square(first lane, sample with the lowest address, row step in bytes)`."""
     backward = stride < 0
     row_step = f.select(backward, -fmt.row_bytes, fmt.row_bytes)
-    with f.loop(0, fmt.lanes, fmt.width) as lane, f.loop(0, steps, fmt.width) as time:
-        end = time + (fmt.width - 1)
-        sample, row = (f.select(backward, end, time),) * 2
-        whole = (lane + fmt.width <= lanes) & (time + fmt.width <= steps)
-        with f.choice(whole) as (yes, no):
-            with yes:
-                square(lane, sample, row, row_step, f.int(fmt.width), True)
-            with no:
-                square(lane, sample, row, row_step, f.minimum(steps - time, fmt.width), False)
+    with f.loop(0, lanes, fmt.width) as lane, f.loop(0, steps, fmt.width) as time:
+        square(lane, f.select(backward, time + (fmt.width - 1), time), row_step)
 
 
-def _emit_load(
-    f: Function, fmt: Format, storage: Storage, tile: Ptr, source: Ptr, stride: Int, offsets: Ptr, lanes: Int, steps: Int
-) -> None:
-    access = _Access(f, fmt, storage)
-    rows = Tile(f, fmt, tile)
+class _Way:
+    """One direction between memory and a tile."""
 
-    def square(lane: Int, sample: Int, row: Int, row_step: Int, count: Int, whole: bool) -> None:
-        start = source + sample * stride
-        columns = []
-        for i in range(fmt.width):
-            limit = None if whole else f.select(lane + i < lanes, count, 0)
-            columns.append(access.read(start + (offsets + (lane + i) * 8).int(), limit))
-        target = rows.row(row) + lane * (fmt.parts * fmt.real_bytes)
+    def __init__(
+        self, f: Function, fmt: Format, storage: Storage, tile: Ptr, memory: Ptr, stride: Int, offsets: Ptr, lanes: Int,
+        steps: Int,
+    ) -> None:  # fmt: skip
+        self.f, self.fmt, self.storage, self.memory, self.stride = f, fmt, storage, memory, stride
+        self.offsets, self.lanes, self.steps = offsets, lanes, steps
+        self.access, self.rows = _Access(f, fmt, storage), Tile(f, fmt, tile)
+
+    def run(self) -> None:
+        _cross(self.f, self.fmt, self.storage, self.stride, self.offsets, self.lanes, self.steps, self)
+
+    def edges(self, steps: Int) -> None:
+        """Prepare a tile that is not filled to its edges."""
+
+    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+        raise NotImplementedError
+
+    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+        """Take across a vector of neighbouring lanes, or its first few."""
+        raise NotImplementedError
+
+    def one(self, memory: Ptr, row: Ptr) -> None:
+        """Take across one number."""
+        raise NotImplementedError
+
+    def start(self, lane: Int) -> Ptr:
+        return self.memory + (self.offsets + lane * 8).int()
+
+    def by_lane(self) -> None:
+        f, fmt = self.f, self.fmt
+        first = self.memory + self.offsets.int()
+        with f.loop(0, self.steps) as time, f.loop(0, fmt.lanes, fmt.width) as lane:
+            here = first + time * self.stride + lane * self.storage.bytes
+            row = self.rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
+            left = self.lanes - lane
+            with f.choice(left >= fmt.width) as (full, part):
+                for branch, limit in ((full, None), (part, left)):
+                    with branch:
+                        self.vector(here, row, limit)
+
+    def one_by_one(self, first_lane: Int, end_lane: Int, first_step: Int, end_step: Int) -> None:
+        f, fmt = self.f, self.fmt
+        size = self.storage.bytes // self.storage.parts
+        with f.loop(first_lane, end_lane) as lane:
+            start, column = self.start(lane), self.rows.base + _lane_bytes(f, fmt, lane)
+            with f.loop(first_step, end_step) as time:
+                for part in range(self.storage.parts):
+                    row = column + time * fmt.row_bytes + part * fmt.vector_bytes
+                    self.one(start + time * self.stride + part * size, row)
+
+
+class _Load(_Way):
+    def edges(self, steps: Int) -> None:
+        self.rows.clear((steps + (self.fmt.width - 1)) & -self.fmt.width)
+
+    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+        f, fmt = self.f, self.fmt
+        columns = [self.access.read(self.start(lane + i) + sample * self.stride) for i in range(fmt.width)]
+        target = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         for part in range(fmt.parts):
             for i, vector in enumerate(transpose(f, [column[part] for column in columns])):
                 (target + row_step * i + part * fmt.vector_bytes).store(vector)
 
-    def by_lane() -> None:
-        start = source + offsets.int()
-        with f.loop(0, steps) as time, f.loop(0, fmt.lanes, fmt.width) as lane:
-            here = start + time * stride + lane * storage.bytes
-            target = rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
-            left = lanes - lane
-            with f.choice(left >= fmt.width) as (full, part):
-                for branch, limit in ((full, None), (part, left)):
-                    with branch:
-                        for k, vector in enumerate(access.read(here, limit)):
-                            (target + k * fmt.vector_bytes).store(vector)
+    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+        for k, part in enumerate(self.access.read(memory, count)):
+            (row + k * self.fmt.vector_bytes).store(part)
 
-    def one_by_one() -> None:
-        f.zero(tile, steps * fmt.row_bytes)
-        with f.loop(0, lanes) as lane:
-            start = source + (offsets + lane * 8).int()
-            target = tile + _lane_bytes(f, fmt, lane)
-            with f.loop(0, steps) as time:
-                for part in range(storage.parts):
-                    raw = (start + time * stride + part * (storage.bytes // storage.parts)).load(storage.raw)
-                    (target + time * fmt.row_bytes + part * fmt.vector_bytes).store(storage.decode(f, raw))
-
-    _routes(
-        f, fmt, storage, stride, offsets, steps,
-        lambda: _squares(f, fmt, storage, stride, lanes, steps, square), by_lane, one_by_one,
-    )  # fmt: skip
+    def one(self, memory: Ptr, row: Ptr) -> None:
+        row.store(self.storage.decode(self.f, memory.load(self.storage.raw)))
 
 
-def _emit_store(
-    f: Function, fmt: Format, storage: Storage, tile: Ptr, target: Ptr, stride: Int, offsets: Ptr, lanes: Int, steps: Int
-) -> None:
-    access = _Access(f, fmt, storage)
-    rows = Tile(f, fmt, tile)
-
-    def square(lane: Int, sample: Int, row: Int, row_step: Int, count: Int, whole: bool) -> None:
-        source = rows.row(row) + lane * (fmt.parts * fmt.real_bytes)
+class _Store(_Way):
+    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+        f, fmt = self.f, self.fmt
+        source = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         parts = [
             transpose(f, [(source + row_step * i + part * fmt.vector_bytes).load(fmt.vector) for i in range(fmt.width)])
-            for part in range(storage.parts)
+            for part in range(self.storage.parts)
         ]
-        start = target + sample * stride
         for i in range(fmt.width):
-            limit = None if whole else f.select(lane + i < lanes, count, 0)
-            access.write(start + (offsets + (lane + i) * 8).int(), [part[i] for part in parts], limit)
+            self.access.write(self.start(lane + i) + sample * self.stride, [part[i] for part in parts])
 
-    def by_lane() -> None:
-        start = target + offsets.int()
-        with f.loop(0, steps) as time, f.loop(0, fmt.lanes, fmt.width) as lane:
-            here = start + time * stride + lane * storage.bytes
-            source = rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
-            vectors = [(source + k * fmt.vector_bytes).load(fmt.vector) for k in range(storage.parts)]
-            left = lanes - lane
-            with f.choice(left >= fmt.width) as (full, part):
-                for branch, limit in ((full, None), (part, left)):
-                    with branch:
-                        access.write(here, vectors, limit)
+    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+        parts = [(row + k * self.fmt.vector_bytes).load(self.fmt.vector) for k in range(self.storage.parts)]
+        self.access.write(memory, parts, count)
 
-    def one_by_one() -> None:
-        with f.loop(0, lanes) as lane:
-            start = target + (offsets + lane * 8).int()
-            source = tile + _lane_bytes(f, fmt, lane)
-            with f.loop(0, steps) as time:
-                for part in range(storage.parts):
-                    number = (source + time * fmt.row_bytes + part * fmt.vector_bytes).load(fmt.real)
-                    (start + time * stride + part * (storage.bytes // storage.parts)).store(storage.encode(f, number))
+    def one(self, memory: Ptr, row: Ptr) -> None:
+        memory.store(self.storage.encode(self.f, row.load(self.fmt.real)))
 
-    _routes(
-        f, fmt, storage, stride, offsets, steps,
-        lambda: _squares(f, fmt, storage, stride, lanes, steps, square), by_lane, one_by_one,
-    )  # fmt: skip
+
+def _emit_load(f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
+    _Load(f, fmt, storage, *arguments).run()
+
+
+def _emit_store(f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
+    _Store(f, fmt, storage, *arguments).run()
 
 
 def _emit_load_shared(f: Function, fmt: Format, storage: Storage, row: Ptr, source: Ptr, stride: Int, steps: Int) -> None:
