@@ -60,6 +60,11 @@ def _check_pair(b: Array, a: Array) -> None:
         raise FamilyError(
             f"b is a {family_of(b, 'b')} array and a is a {family_of(a, 'a')} array. Convert one of them."
         )
+    if b.ndim != a.ndim or any(m != n and 1 not in (m, n) for m, n in zip(b.shape[:-1], a.shape[:-1], strict=True)):
+        raise ShapeError(
+            f"b has shape {tuple(b.shape)} and a has shape {tuple(a.shape)}; they are (channels, taps) with the same "
+            "number of channels, or 1."
+        )
     zero = a[..., 0] == 0
     if bool(zero.any()):
         raise ArgumentError(

@@ -221,6 +221,12 @@ CASES: dict[str, tuple[Callable[[], object], type, type, str]] = {
         TypeError,
         "b is a torch array and a is a numpy array",
     ),
+    "b and a of unequal channels": (
+        lambda: mr.RecurrenceBank.from_ba(np.ones((2, 3)), np.ones((3, 3))),
+        errors.ShapeError,
+        ValueError,
+        r"b has shape \(2, 3\) and a has shape \(3, 3\)",
+    ),
     "words for coefficients": (
         lambda: mr.RecurrenceBank.from_ba(["one"], [1]),
         errors.DtypeError,
