@@ -29,9 +29,9 @@ myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
 
 napoleon_google_docstring = False
-napoleon_custom_sections = ["Shapes"]
-napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_use_param = napoleon_use_rtype = False
+# one entry may have several names
+napoleon_custom_sections = ["Shapes", ("Attributes", "params_style"), ("Raises", "params_style")]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 
@@ -43,15 +43,22 @@ class CommandHelp(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         command: Any = import_module("multirec.cli").cli
-        context = click.Context(command, info_name="multirec", max_content_width=80, terminal_width=80)
+        settings = command.context_settings | {"terminal_width": 88}
+        context = click.Context(command, info_name="multirec", **settings)
         if self.arguments:
             name = self.arguments[0]
             command = command.get_command(context, name)
-            context = click.Context(command, info_name=name, parent=context, max_content_width=80, terminal_width=80)
+            context = click.Context(command, info_name=name, parent=context, **settings)
         text = command.get_help(context)
         return [nodes.literal_block(text, text, language="text")]
+
+
+def says_nothing(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool:
+    """Leave out the fields of named tuples that have no docstring of their own."""
+    return skip or str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
 
 
 def setup(app: Any) -> None:
     """Add the directive for the command line's help."""
     app.add_directive("command-help", CommandHelp)
+    app.connect("autodoc-skip-member", says_nothing)

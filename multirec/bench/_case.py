@@ -99,16 +99,27 @@ class Case:
         grad_y = noise(self.y_shape, self.dtype, self.seed + 2) if mode != "forward" else None
         return Signals(x, b, a, grad_y)
 
+    def grad_y_part(self, channels: FloatArray, length: int) -> FloatArray:
+        """Return the first samples of some channels of the gradient of y, without making the whole."""
+        batch = np.arange(self.batch)[:, None, None]
+        place = (batch * self.channels + channels[:, None]) * self.length + np.arange(length)
+        part: FloatArray = _period(self.dtype, self.seed + 2)[place % _PERIOD]
+        return part
+
 
 def noise(shape: tuple[int, ...], dtype: str, seed: int) -> FloatArray:
     """Return seeded noise at the speed of a copy: a million normal numbers, repeated."""
     size = prod(shape)
-    block = np.random.default_rng(seed).standard_normal(min(size, _PERIOD)).astype(dtype)
+    block = _period(dtype, seed)
     out = np.empty(size, dtype)
     for start in range(0, size, _PERIOD):
         piece = out[start : start + _PERIOD]
         piece[...] = block[: piece.size]
     return out.reshape(shape)
+
+
+def _period(dtype: str, seed: int) -> FloatArray:
+    return np.random.default_rng(seed).standard_normal(_PERIOD).astype(dtype)
 
 
 def _band_pass(rng: np.random.Generator, channels: int, order: int) -> tuple[FloatArray, FloatArray]:

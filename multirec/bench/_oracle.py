@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from multirec._problem import Spec
+from multirec._problem import Problem, Spec
 from multirec._validate import build_call
 from multirec.backend import Operands
 from multirec.reference import kernel
 
-from ._case import Case, FloatArray, Mode, Signals, noise
+from ._case import Case, FloatArray, Mode, Signals
 from .contestants import Outputs
 
 _CHANNELS = 8
@@ -82,16 +82,18 @@ class Oracle:
         self.case = case
         self.window = window_of(case)
 
+    @cached_property
+    def _operands(self) -> Operands:
         channels, length = self.window
-        x, b, a, _ = case.signals("forward")
-        self._operands = Operands(x[..., :length], b[None, channels, None], -a[None, channels, None, 1:], None, None)
-        spec = (Spec(shape, case.dtype, "numpy", "cpu") for shape in self._shapes())
-        x_spec, b_spec, a_spec = spec
-        self._problem = build_call(x_spec, b_spec, a_spec, None, None, "BCT", False).problem
+        x, b, a, _ = self.case.signals("forward")
+        return Operands(x[..., :length], b[None, channels, None], -a[None, channels, None, 1:], None, None)
 
-    def _shapes(self) -> tuple[tuple[int, ...], ...]:
-        count, length = len(self.window.channels), self.window.length
-        return (self.case.batch, 1, length), (count, self.case.order + 1), (count, self.case.order)
+    @cached_property
+    def _problem(self) -> Problem:
+        (count,), order = self.window.channels.shape, self.case.order
+        shapes = (self.case.batch, 1, self.window.length), (count, order + 1), (count, order)
+        x, b, a = (Spec(shape, self.case.dtype, "numpy", "cpu") for shape in shapes)
+        return build_call(x, b, a, None, None, "BCT", False).problem
 
     def compute(self, modes: Iterable[Mode]) -> None:
         """Compute now what comparisons in these modes need."""
@@ -107,9 +109,7 @@ class Oracle:
     @cached_property
     def gradients(self) -> Outputs:
         """The gradients of the window in float64."""
-        channels, length = self.window
-        grad_y = noise(self.case.y_shape, self.case.dtype, self.case.seed + 2)
-        wide = kernel.wide_vjp(self._problem, self._operands, grad_y[:, channels, :length])
+        wide = kernel.wide_vjp(self._problem, self._operands, self.case.grad_y_part(*self.window))
         assert wide.x is not None
         assert wide.feedforward is not None
         assert wide.feedback is not None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, log
 from typing import TypeAlias
 
-LEAST, MOST = 3, 200
+LEAST, MOST = 3, 100
 _LONG_ENOUGH = 0.05
 _SHORTEST = 16
 _STEEPEST = 3.0
@@ -40,14 +40,9 @@ def probe_lengths(length: int, compiles: bool = False) -> list[int]:
 
 
 def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
-    """Say whether the last two short runs are enough to extrapolate from.
-
-    They are if the last took long enough, unless only its growth, which noise may feign, breaks the limit.
-    """
-    if len(runs) < 2 or runs[-1][1] < _LONG_ENOUGH:
-        return False
-    straight = runs[-1][1] * length / runs[-1][0]
-    return straight > limit or predict(runs, length) <= limit
+    """Say whether short runs are enough to extrapolate from: no longer ones are affordable, or needed."""
+    last = runs[-1][1]
+    return last > limit / 8 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
 
 
 def predict(runs: Sequence[Short], length: int) -> float:
@@ -82,28 +77,30 @@ def calls_per_sample(cost: float, least: float = 0.005) -> int:
 
 
 def share(costs: Sequence[float], budget: float) -> list[int]:
-    """Return how many samples each gets: equal time for all, at least three each if at all possible.
+    """Return how many samples each gets in `budget` seconds: equal time for all.
 
-    `costs` are seconds a sample. Where even one each goes beyond the budget, one each.
+    At least three each, fewer only for what takes more than its equal part, one in any case. `costs` are seconds a
+    sample.
 
     Example
     -------
-    >>> share([0.25, 1.0], 10.0)
-    [20, 5]
+    >>> share([0.5, 1.0], 8.0)
+    [8, 4]
+    >>> share([0.5, 10.0], 8.0)
+    [3, 1]
     """
-    for least in (LEAST, 2, 1):
-        if sum(costs) * least <= budget:
-            break
-    low, high = 0.0, budget
+    fair = budget / max(len(costs), 1)
+    least = [max(1, min(LEAST, int(fair / cost))) for cost in costs]
+
+    def counts(seconds: float) -> list[int]:
+        return [max(low, min(int(seconds / cost), MOST)) for low, cost in zip(least, costs, strict=True)]
+
+    low, high = 0.0, 1.001 * budget
     for _ in range(50):
         middle = (low + high) / 2
-        counts = [_clamp(middle / cost, least) for cost in costs]
-        low, high = (middle, high) if sum(map(float.__mul__, costs, map(float, counts))) <= budget else (low, middle)
-    return [_clamp(low / cost + 1e-6, least) for cost in costs]
-
-
-def _clamp(count: float, least: int) -> int:
-    return max(least, min(int(count), MOST))
+        used = sum(cost * count for cost, count in zip(costs, counts(middle), strict=True))
+        low, high = (middle, high) if used <= budget else (low, middle)
+    return counts(low)
 
 
 def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
@@ -119,6 +116,8 @@ def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
     generator = random.Random(seed)
     total = max(counts, default=0)
     for turn in range(total):
-        present = [who for who, count in enumerate(counts) if -(-(turn + 1) * count // total) > -(-turn * count // total)]
+        # rounded up, so that the first round has everyone
+        before, after = ([-(-number * count // total) for count in counts] for number in (turn, turn + 1))
+        present = [who for who in range(len(counts)) if after[who] > before[who]]
         generator.shuffle(present)
         yield present

@@ -107,15 +107,16 @@ def _what(mode: Mode) -> str:
 
 def _legend(results: Results) -> str:
     lines = [
-        "median and spread (interquartile range) of n samples in interleaved rounds. vs: how many times faster.",
-        "memcpy: least traffic of the work over what a copy moves in that time. memory: peak growth of a call.",
+        "median and spread (interquartile range) of n samples in interleaved rounds",
+        "vs: how many times faster. memory: growth of the process at the peak of a call",
+        "memcpy: the least traffic that the work needs, over what a copy moves in that time",
     ]
     checked = next((cell.checked for cell in results.cells if cell.checked), "")
     if checked:
         lines.append(
-            f"error: largest relative error of values and gradients against float64, checked first ({checked})."
+            f"error: the largest of values and gradients, relative, against float64: {checked}"
         )
-    lines.append(f"{results.elapsed:.0f} s in all, of {results.budget:.0f} s asked for.")
+    lines.append(f"{results.elapsed:.0f} s in all, of {results.budget:.0f} s asked for")
     if results.interrupted:
         lines.append("Interrupted: the rows hold what was measured until then.")
     return "\n".join(lines)
@@ -123,7 +124,7 @@ def _legend(results: Results) -> str:
 
 def _wrapped(text: str, width: int, role: str) -> Iterator[Line]:
     for line in text.splitlines():
-        for piece in textwrap.wrap(line, width, subsequent_indent="         ", replace_whitespace=False) or [""]:
+        for piece in textwrap.wrap(line, width, subsequent_indent="  ", replace_whitespace=False) or [""]:
             yield Line(piece, role)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from ._case import Case
-from ._plan import calls_per_sample, rounds, share
+from ._plan import LEAST, calls_per_sample, rounds, share
 from ._remote import Worker, WorkerError
 from ._results import Cell
 
@@ -61,14 +61,15 @@ class Rounds:
     def go(self, cells: Sequence[Cell], counts: Sequence[int], ends: float, at_last: float) -> None:
         """Run the rounds of one mode until they are done or the clock says `ends`.
 
-        A first turn may still end by `at_last`, and what is cheap has one in any case.
+        A first turn, of what is cheap the first few, may end by `at_last`; and what is cheap has one in any case.
         """
         for number, turns in enumerate(rounds(counts, self.case.seed)):
             for position, who in enumerate(turns):
                 cell = cells[who]
-                until = ends if cell.samples else at_last
+                cheap = cell.cost < _ANYWAY
+                until = at_last if len(cell.samples) < (LEAST if cheap else 1) else ends
                 in_time = monotonic() + turn_seconds(cell) < until
-                if cell.open and (in_time or (not cell.samples and cell.cost < _ANYWAY)):
+                if cell.open and (in_time or (cheap and not cell.samples)):
                     self._turn(cell, (number, position))
 
     def _turn(self, cell: Cell, position: tuple[int, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import median
 from time import monotonic
@@ -24,11 +25,11 @@ from .contestants import Contestant, GpuMemcpy, Loaded, Memcpy, copied_bytes
 _LONGEST_CALL = 1 / 10
 # what is left of it for the rounds
 _FOR_ROUNDS = 0.3
-# seconds: a call up to this is checked at once, and called again for its memory
-_SHORT = 1.0
+# seconds: up to the first, a call is made once more for its memory; up to the second, it is checked at once
+_QUICK, _SHORT = 0.3, 1.0
 # a first compilation into an empty cache may take this long
 _PATIENCE = 180.0
-_NO_TIME = "no time was left for it; raise --time, or name fewer contestants with -b"
+_NO_TIME = "no time was left; raise --time or name fewer with -b"
 
 
 class Progress(Protocol):
@@ -110,11 +111,13 @@ class Run:
         needed = list(dict.fromkeys(cell.contestant for cell in self._open_cells()))
         self.progress.phase("load", len(needed) + 1)
         preload(self.workers[name].contestant for name in needed)
-        for name in needed:
-            self.workers[name].start()
         if needed:
             self.progress.step("float64 reference")
-            self.oracle.compute(self.modes)
+            with ThreadPoolExecutor(1) as thread:
+                started = [thread.submit(self.workers[name].start) for name in needed]
+                self.oracle.compute(self.modes)
+            for start in started:
+                start.result()
         for name in needed:
             self.progress.step(name)
             cells = [cell for cell in self._open_cells() if cell.contestant == name]
@@ -142,7 +145,7 @@ class Run:
                     later.append(cell)
                 else:
                     self._check_one(self.workers[cell.contestant], cell)
-        for cell in sorted(later, key=lambda cell: cell.cost):
+        for cell in sorted(later, key=lambda cell: (cell.contestant not in BASELINES, cell.cost)):
             self.progress.step(f"{cell.contestant} {cell.mode}")
             reserved = sum(other.cost for other in cells if other.open and other.checked)
             with self._settling(cell):
@@ -173,15 +176,15 @@ class Run:
             took = monotonic() - began
             if compiles and took > limit:
                 reason = f"compiling a short run took {seconds_text(took)}, the limit is {seconds_text(limit)}"
-                raise WorkerError("too_slow", f"{reason}; raise --time")
-            if is_telling(runs, self.case.length, limit):
+                raise WorkerError("too_slow", reason)
+            if len(runs) > 1 and is_telling(runs, self.case.length, limit):
                 break
         if len(runs) < 2:
             return
         cell.cost = predict(runs, self.case.length)
         if cell.cost > limit:
             cost, most = seconds_text(cell.cost), seconds_text(limit)
-            reason = f"predicted from two short runs: {cost} a call, the limit is {most}; raise --time"
+            reason = f"{cost} a call predicted from two short runs, the limit is {most}"
             raise WorkerError("too_slow", reason)
 
     def _check_one(self, worker: Worker, cell: Cell) -> None:
@@ -192,7 +195,7 @@ class Run:
         fault = verdict.fault or ("" if checked.finite else "y has values that are not finite")
         if fault:
             raise WorkerError("failed_check", fault)
-        if checked.seconds < _SHORT:
+        if checked.seconds < _QUICK:
             cell.cost, cell.peak = worker.ask(_PATIENCE, "measure_memory", cell.mode)
         worker.ask(_PATIENCE, "release")
 
@@ -254,4 +257,4 @@ class Run:
 
 
 def _late(cell: Cell) -> str:
-    return f"its check took {seconds_text(cell.cost)} a call, and no time was left to time it; raise --time"
+    return f"one call took {seconds_text(cell.cost)}, and no time was left to time it; raise --time"

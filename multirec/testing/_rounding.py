@@ -52,8 +52,11 @@ def error_bounds(results: Results, feedforward: Wide, feedback: Wide, grad_y: Wi
     adjoint = np.abs((response.conj().swapaxes(-1, -2) @ grad_y[..., None])[..., 0])
     response = np.abs(response)
 
-    made = sum(b[..., j] * _lagged(x, j, length) for j in range(q + 1))
-    made = made + sum(a[..., k - 1] * _lagged(y, k, length) for k in range(1, p + 1))
+    made = np.zeros_like(y[..., p:])
+    for j in range(q + 1):
+        made += b[..., j] * _lagged(x, j, length)
+    for k in range(1, p + 1):
+        made += a[..., k - 1] * _lagged(y, k, length)
     error_y = np.zeros_like(y)
     error_y[..., p:] = (response @ made[..., None])[..., 0]
 

@@ -32,7 +32,8 @@ def mismatch(name: str, got: Wide, expected: Wide, bound: Wide | float) -> str |
     wrong = ~(off <= limit)
     if not wrong.any():
         return None
-    excess = np.where(wrong, off / np.maximum(limit, np.finfo(float).tiny), 0)
+    with np.errstate(over="ignore"):
+        excess = np.where(wrong, off / np.maximum(limit, np.finfo(float).tiny), 0)
     index = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), off.shape))
     place = ", ".join(map(str, index))
     return (

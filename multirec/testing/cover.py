@@ -7,11 +7,12 @@ from functools import lru_cache
 from itertools import combinations, product
 from typing import Any
 
+from ..backend import Layout
 from .problems import Case
 
 __all__ = ["edge_cases", "memory_cases", "pair_cases", "pairwise", "product_cases"]
 
-LAYOUTS = ("BCT", "BTC", "TBC")
+LAYOUTS: tuple[Layout, ...] = ("BCT", "BTC", "TBC")
 KINDS = ("none", "static", "per_example", "time_varying")
 DTYPES = (
     ("float64", "same", "same"),
@@ -37,7 +38,9 @@ SIZES = (
 """Orders, with numbers of channels and samples that no vector or block divides."""
 
 
-def pairwise(factors: Mapping[str, Sequence[Any]], allowed: Callable[[Mapping[str, Any]], bool]) -> list[dict[str, Any]]:
+def pairwise(
+    factors: Mapping[str, Sequence[Any]], allowed: Callable[[Mapping[str, Any]], bool]
+) -> list[dict[str, Any]]:
     """Return few combinations in which every two values of different factors meet, where `allowed` lets them.
 
     Example

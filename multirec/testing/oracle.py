@@ -48,7 +48,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Canonical:
-    """Arguments as signals (B, C, T) that run forward and coefficients (B, C, T, taps); nothing is None but gradients."""
+    """Arguments as signals (B, C, T) that run forward and coefficients (B, C, T, taps), all of them there."""
 
     x: Wide
     feedforward: Wide
@@ -109,13 +109,14 @@ def _run(given: Canonical, case: Case) -> tuple[Results, Results, Wide]:
     x = np.concatenate([given.inputs, given.x], -1)
     past, taps = tail_y[..., :p], (np.asarray(found.feedforward), np.asarray(found.feedback))
     results = Results(x, y, grad_x + tail_x, found.outputs + past, *taps)
-    terms = Results(x, y, np.abs(grad_x) + np.abs(tail_x), np.abs(found.outputs) + np.abs(past), *taps)
+    terms = Results(x, y, np.abs(grad_x) + np.abs(tail_x), np.abs(np.asarray(found.outputs)) + np.abs(past), *taps)
     return results, terms, grad_y
 
 
 def _plain_problem(given: Canonical) -> Problem:
     dtype, (batch, channels, length) = given.x.dtype.name, given.x.shape
-    b, a = (Taps(*taps.shape, dtype) for taps in (given.feedforward, given.feedback))
+    q, p = given.feedforward.shape[-1], given.feedback.shape[-1]
+    b, a = (Taps(batch, channels, length, taps, dtype) for taps in (q, p))
     return Problem("numpy", "cpu", dtype, dtype, "BCT", False, batch, channels, length, channels, b, a)
 
 

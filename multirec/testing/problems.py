@@ -232,7 +232,8 @@ def random_feedback(
         radius = min(radius, 0.8)
     if time_varying:
         values = _noise(random, shape, dtype)
-        return radius * values / np.maximum(np.abs(values).sum(axis=-1, keepdims=True), 1e-3)
+        scaled: Wide = radius * values / np.maximum(np.abs(values).sum(axis=-1, keepdims=True), 1e-3)
+        return scaled
     poly: Wide = np.ones((*lead, 1), np.complex128)
     pairs = order if is_complex else order // 2
     for _ in range(pairs):
@@ -242,8 +243,8 @@ def random_feedback(
             poly = _times(poly, pole.conj())
     if not is_complex and order % 2:
         poly = _times(poly, radius * random.uniform(-1, 1, lead) + 0j)
-    feedback = -poly[..., 1:]
-    return feedback if is_complex else feedback.real
+    feedback: Wide = -poly[..., 1:]
+    return feedback if is_complex else np.real(feedback)
 
 
 def _times(poly: Wide, root: Wide) -> Wide:
@@ -255,4 +256,5 @@ def _times(poly: Wide, root: Wide) -> Wide:
 
 def _noise(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Wide:
     values = random.standard_normal((*shape, 2))
-    return values @ np.array([1, 1j]) if dtype in COMPLEX_DTYPES else values[..., 0]
+    noise: Wide = values @ np.array([1, 1j]) if dtype in COMPLEX_DTYPES else values[..., 0]
+    return noise

@@ -13,11 +13,12 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+from multirec_backends.numba._kernel import kernel
+
 from multirec import _threads
 from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.reference import kernel as reference
 from multirec.reference import widen
-from multirec_backends.numba._kernel import kernel
 
 TOLERANCE = {
     "float32": 2e-5, "float64": 1e-12, "complex64": 2e-5, "complex128": 1e-12, "float16": 2e-3, "bfloat16": 1.6e-2,
@@ -130,7 +131,7 @@ def test_values_and_gradients(dtype, orders, layout):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex128", "complex64", "float16", "bfloat16"])
-@pytest.mark.parametrize("kinds", itertools.product(("static", "time_varying"), repeat=2))
+@pytest.mark.parametrize("kinds", list(itertools.product(("static", "time_varying"), repeat=2)))
 def test_every_kind_and_dtype(dtype, kinds):
     for layout, shared, (q, p) in itertools.product(AXES, (False, True), ((1, 2), (3, 4))):
         Case(2, 18, 70, shared=shared, q=q, p=p, dtype=dtype, layout=layout, reverse=shared, kinds=kinds).check()
@@ -210,9 +211,9 @@ def test_subnormals_are_flushed_inside_only():
 
 def run_python(code, **environment):
     code = textwrap.dedent(code)
-    result = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
-    )
+    environment = {**os.environ, **environment}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

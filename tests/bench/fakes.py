@@ -127,6 +127,7 @@ class DiesLater(Fake):
 
     def spoil(self, y: np.ndarray) -> np.ndarray:
         self.calls += 1
+        time.sleep(0.01)
         if self.calls > 8:
             os.abort()
         return y

@@ -110,23 +110,11 @@ def test_ctrl_c_before_anything_leaves_reasons() -> None:
     assert "interrupted" in cell.reason
 
 
-@pytest.mark.parametrize("name", ["reference", "one_by_one", "forum_b", "jax_scan", "jax_assoc", "torch_loop"])
-def test_real_contestants_are_right(name: str) -> None:
-    (contestant,) = named((name,))
-    if contestant.missing():
-        pytest.skip(str(contestant.missing()))
-    case = Case(batch=2, channels=9, length=60, order=3)
-    results = _run.Run([contestant], case, ["forward", "forward+backward"], 20.0, Silent()).go()
-    assert [(cell.status, cell.reason) for cell in results.cells] == [("ok", "")] * 2
-    assert set(results.cells[1].errors) == {"y", "x", "feedforward", "feedback"}
-    assert all(error < 1e-4 for cell in results.cells for error in cell.errors.values())
-
-
 def test_too_slow_is_predicted_from_short_runs() -> None:
     (contestant,) = named(("one_by_one",))
     if contestant.missing():
         pytest.skip(str(contestant.missing()))
-    case = Case(batch=1, channels=64, length=20_000)
-    (cell,) = _run.Run([contestant], case, ["forward"], 2.0, Silent()).go().cells
+    case = Case(batch=1, channels=256, length=20_000)
+    (cell,) = _run.Run([contestant], case, ["forward"], 15.0, Silent()).go().cells
     assert cell.status == "too_slow"
     assert "predicted from two short runs" in cell.reason

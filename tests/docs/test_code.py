@@ -6,20 +6,22 @@ import doctest
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from pages import PAGES, Block, blocks, name_of
 
 import multirec
 import multirec.nn
 import multirec.testing
-
-from pages import PAGES, Block, blocks, name_of
+from multirec._registry import registry
+from multirec._select import forget_plans
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-OPTIONAL = ("torch", "scipy", "jax", "numba")
+OPTIONAL = ("torch", "scipy", "jax")
 
 
 def python_blocks(page: Path) -> list[Block]:
@@ -27,14 +29,23 @@ def python_blocks(page: Path) -> list[Block]:
 
 
 def modules() -> list[ModuleType]:
-    found = [multirec]
+    names = ["multirec"]
     for package in (multirec, multirec.nn, multirec.testing):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            if not module.ispkg:
-                found.append(importlib.import_module(module.name))
-    return [module for module in found if not module.__name__.endswith("__main__")]
+        inside = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        names += [module.name for module in inside if not module.ispkg and not module.name.endswith("__main__")]
+    return [importlib.import_module(name) for name in names]
 
 
+@pytest.fixture
+def own_registry() -> Iterator[None]:
+    """Forget the backends that a page registers."""
+    added = dict(registry._added)
+    yield
+    registry._added, registry._entries = added, None
+    forget_plans()
+
+
+@pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name_of)
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = python_blocks(page)

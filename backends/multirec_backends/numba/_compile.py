@@ -136,7 +136,9 @@ def _build(spec: Spec) -> bytes:
 
 def _load(code: bytes) -> KernelFunction:
     _machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine(jit=True))
+    # an engine owns its target machine, so it gets one of its own
+    target = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)

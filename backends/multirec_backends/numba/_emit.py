@@ -113,7 +113,10 @@ class Function:
         ]
 
     def value(self, number: Any) -> Any:
-        return number.v if isinstance(number, (Int, Ptr)) else ir.Constant(I64, number) if isinstance(number, int) else number
+        """Return what llvmlite takes for a wrapper, a Python integer, or a value of its own."""
+        if isinstance(number, int):
+            return ir.Constant(I64, number)
+        return number.v if isinstance(number, (Int, Ptr)) else number
 
     def int(self, number: Any) -> Int:
         return number if isinstance(number, Int) else Int(self, self.value(number))
@@ -258,7 +261,7 @@ class Num:
         )
 
     def _fma(self, a: Any, b: Any, c: Any) -> Any:
-        kind = "v{}f{}".format(a.type.count, 64 if a.type.element == DOUBLE else 32)
+        kind = f"v{a.type.count}f{64 if a.type.element == DOUBLE else 32}"
         return self.f.intrinsic(f"llvm.fmuladd.{kind}", a.type, [a, b, c])
 
 
@@ -284,6 +287,10 @@ class Tile:
 
     def clear(self, rows: Any) -> None:
         self.f.zero(self.base, self.f.int(rows) * self.row_bytes)
+
+    def take(self, other: Tile, rows: Any) -> None:
+        """Copy the first rows of another tile."""
+        self.f.copy(self.base, other.base, self.f.int(rows) * self.row_bytes)
 
     def move(self, to: Any, start: Any, rows: Any) -> None:
         """Move `rows` rows from row `start` to row `to`; the two may overlap."""

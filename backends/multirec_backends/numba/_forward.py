@@ -13,7 +13,7 @@ from llvmlite import ir
 
 from ._emit import Int, Num, Slot
 from ._frame import TILE, UNROLL, Frame, Group, Spec
-from ._taps import Coefficients, load_varying
+from ._taps import Coefficients
 
 Source = Callable[[Int, int], Num]
 """A number for a (row, vector)."""
@@ -22,8 +22,7 @@ Source = Callable[[Int, int], Num]
 def emit_forward(module: ir.Module, name: str, spec: Spec) -> None:
     """Add the forward kernel of `spec` to `module`."""
     frame = Frame(module, name, spec)
-    with frame.groups() as group:
-        _Forward(frame, group).run()
+    frame.walk(_Forward, backward=False)
 
 
 class _Forward:
@@ -32,38 +31,38 @@ class _Forward:
         self.vectors = range(frame.fmt.groups)
         self.depth = self.f.maximum(frame.p, UNROLL) if self.spec.order is None else frame.p
         self.x, self.y = frame.tile("x"), frame.tile("y")
+        self.past_x, self.past_y = frame.tile("past_x"), frame.tile("past_y")
+        self.b, self.a = Coefficients(frame, group, "feedforward"), Coefficients(frame, group, "feedback")
 
-    def run(self) -> None:
+    def start(self) -> None:
         frame, group, f, spec = self.frame, self.group, self.f, self.spec
-        x_at = group.offsets("offsets_x", "x", spec.x)
-        y_at = group.offsets("offsets_y", "y", spec.y)
-        self._start()
-        with f.loop(0, frame.length, TILE) as time:
-            steps = f.minimum(frame.length - time, TILE)
-            group.load_x(self.x.shifted(frame.q), "x", x_at, time, steps)
-            load_varying(frame, group, time, steps)
-            self._tile((steps + (UNROLL - 1)) & -UNROLL)
-            group.store(self.y.shifted(self.depth), "y", spec.y, y_at, time, steps)
-            self.x.move(0, steps, frame.q)
-            self.y.move(0, steps, self.depth)
-
-    def _start(self) -> None:
-        frame, group, f, spec = self.frame, self.group, self.f, self.spec
-        self.x.clear(frame.q)
-        self.y.clear(self.depth)
+        group.offsets("offsets_x", "x", spec.x)
+        group.offsets("offsets_y", "y", spec.y)
+        self.b.start()
+        self.a.start()
+        self.past_x.clear(frame.q)
+        self.past_y.clear(self.depth)
         with f.when(frame.word("inputs_at").differs(0)):
             offsets = group.offsets("offsets_any", "inputs", spec.x)
-            group.load_x(self.x, "inputs", offsets, 0, frame.q)
+            group.load_x(self.past_x, "inputs", offsets, 0, frame.q)
         with f.when(frame.word("outputs_at").differs(0)):
             offsets = group.offsets("offsets_any", "outputs", spec.y)
-            group.load(self.y.shifted(self.depth - frame.p), "outputs", spec.y, offsets, 0, frame.p)
-        known_b = None if spec.input_order is None else spec.input_order + 1
-        if spec.feedforward is not None and not spec.feedforward_varies:
-            group.load_taps(frame.tile("b"), "feedforward", spec.feedforward, frame.q + 1)
-        if spec.feedback is not None and not spec.feedback_varies:
-            group.load_taps(frame.tile("a"), "feedback", spec.feedback, frame.p)
-        self.b = Coefficients(frame, frame.tile("b"), known_b if spec.feedforward else None, spec.feedforward_varies)
-        self.a = Coefficients(frame, frame.tile("a"), spec.order if spec.feedback else None, spec.feedback_varies)
+            group.load(self.past_y.shifted(self.depth - frame.p), "outputs", spec.y, offsets, 0, frame.p)
+
+    def tile(self, time: Int, steps: Int) -> None:
+        frame, group, spec = self.frame, self.group, self.spec
+        self.x.take(self.past_x, frame.q)
+        self.y.take(self.past_y, self.depth)
+        group.load_x(self.x.shifted(frame.q), "x", frame.region("offsets_x"), time, steps, ahead=TILE)
+        for taps in (self.b, self.a):
+            taps.load(time, steps, ahead=TILE)
+        self._tile((steps + (UNROLL - 1)) & -UNROLL)
+        group.store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
+        self.past_x.take(self.x.shifted(steps), frame.q)
+        self.past_y.take(self.y.shifted(steps), self.depth)
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
 
     def _tile(self, rows: Int) -> None:
         """Compute `rows` rows of y from the rows of x."""
@@ -148,8 +147,7 @@ class _Forward:
                 known = [out.get(row - (1 + k), g) for k in range(UNROLL - 1)]
                 for u, total in enumerate(sums):
                     value = total.get()
-                    for k in reversed(range(UNROLL - 1)):
-                        value = value.plus(near[k], known[k])
+                    for lag in reversed(range(UNROLL - 1)):
+                        value = value.plus(near[lag], known[lag])
                     known.insert(0, value)
                     out.put(row + u, g, value)
-

@@ -1,16 +1,17 @@
-"""What every kernel shares: its specialisation, its arguments, its scratch memory, and the walk over groups of lanes."""
+"""What every kernel shares: specialisation, arguments, scratch memory, and the walk over time and groups of lanes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from llvmlite import ir
 
 from ._emit import I32, I64, PTR, Format, Function, Int, Ptr, SharedTile, Tile
-from ._tiles import STORAGES, Storage, Tiles
+from ._tiles import STORAGES, Tiles
 
 TILE = 64
 """Samples in a tile: three tiles of rows lie in the first-level cache together."""
@@ -19,12 +20,16 @@ UNROLL = 4
 
 _SIGNALS = ("x", "y", "inputs", "outputs", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
-REGIONS = (
-    "offsets_x", "offsets_y", "offsets_g", "offsets_any", "b", "a", "x", "y", "g", "lam", "gx", "last", "sum_b", "sum_a", "out_b", "out_a",
-)  # fmt: skip
+_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a")
+_KEPT = (
+    *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
+    *("steady_b", "steady_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+)
+REGIONS = (*_TILES, *_KEPT)
+"""Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
     *("counter", "items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
-    *("last_steps", "grad_shared", "grad_shared_row"),
+    *("kept_bytes", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
     *(f"at_{name}" for name in REGIONS),
@@ -66,36 +71,46 @@ class Spec:
         """The same, for gradients of a signal of x's kind."""
         return self.compute if self.x.startswith("complex") else f"float{8 * self.format.real_bytes}"
 
-    def scratch(self, order: int, input_order: int) -> dict[str, int]:
-        """Return the bytes of every region of a thread's scratch memory."""
+    def scratch(self, order: int, input_order: int) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the bytes of every region of scratch memory: in turn, and kept by each group."""
         fmt, history = self.format, max(order, input_order)
         row, table = fmt.row_bytes, 8 * (fmt.lanes + 1)
         one = fmt.parts * fmt.real_bytes if self.shared else row
-
-        def taps(count: int, varies: bool) -> int:
-            return row * (count * TILE if varies else count + UNROLL + fmt.width)
-
+        doubles = fmt.lanes * fmt.parts * 8
         deep = history + TILE + fmt.width
-        sizes = dict.fromkeys(("offsets_x", "offsets_y", "offsets_g", "offsets_any"), table)
-        sizes |= {
-            "b": taps(input_order + 1, self.feedforward_varies),
-            "a": taps(order, self.feedback_varies),
+
+        def varying(count: int, varies: bool) -> int:
+            return row * count * TILE if varies else 0
+
+        def steady(count: int, varies: bool) -> int:
+            return 0 if varies else row * (count + UNROLL + fmt.width)
+
+        turn = {
+            "offsets_any": table,
             "x": one * deep,
             "y": row * (deep + UNROLL),
+            "b": varying(input_order + 1, self.feedforward_varies),
+            "a": varying(order, self.feedback_varies),
+        }
+        kept = dict.fromkeys(("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"), table)
+        kept |= {
+            "past_x": one * (input_order + fmt.width),
+            "past_y": row * (order + UNROLL + fmt.width),
+            "steady_b": steady(input_order + 1, self.feedforward_varies),
+            "steady_a": steady(order, self.feedback_varies),
         }
         if self.vjp:
-            doubles = fmt.lanes * fmt.parts * 8
-            sizes |= {
-                "g": row * TILE,
+            turn |= {"g": row * TILE}
+            turn |= {"out_b": row * deep if self.feedforward_varies else 0}
+            turn |= {"out_a": row * deep if self.feedback_varies else 0}
+            kept |= {
                 "lam": row * (deep + history),
                 "gx": row * deep,
                 "last": row * (order + fmt.width),
                 "sum_b": doubles * (input_order + 1),
                 "sum_a": doubles * order,
-                "out_b": row * deep if self.feedforward_varies else 0,
-                "out_a": row * deep if self.feedback_varies else 0,
             }
-        return sizes
+        return turn, kept
 
 
 class Frame:
@@ -109,6 +124,7 @@ class Frame:
         self.p = self.f.int(self.word("order") if spec.order is None else spec.order)
         self.q = self.f.int(self.word("input_order") if spec.input_order is None else spec.input_order)
         self.length = self.word("length")
+        self.kept: Int = self.f.int(0)
 
     def word(self, name: str) -> Int:
         return (self.arguments + 8 * FIELD[name]).int()
@@ -117,43 +133,66 @@ class Frame:
         return Ptr(self.f, (self.arguments + 8 * FIELD[f"{name}_at"]).load(PTR))
 
     def region(self, name: str) -> Ptr:
-        return self.scratch + self.word(f"at_{name}")
+        start = self.scratch + self.word(f"at_{name}")
+        return start + self.kept if name in _KEPT else start
 
     def tile(self, name: str) -> Tile:
-        kind = SharedTile if name == "x" and self.spec.shared else Tile
+        kind = SharedTile if name in ("x", "past_x") and self.spec.shared else Tile
         return kind(self.f, self.fmt, self.region(name))
 
-    def storage(self, name: str) -> Storage:
-        return STORAGES[name]
-
-    @contextmanager
-    def groups(self) -> Iterator[Group]:
-        """Take items off the shared counter, and visit every group of lanes of each."""
+    def walk(self, kernel: type[Steps], *, backward: bool) -> None:
+        """Take items off the shared counter; in each, go through time tile by tile, all its groups in turn."""
         f = self.f
-        with flushed_subnormals(f):
-            items, blocks, run = self.word("items"), self.word("blocks"), self.word("run")
+        with flushed_subnormals(f), self._items() as item:
+            blocks, run = self.word("blocks"), self.word("run")
             per_block = (blocks + run - 1) // f.maximum(run, 1)
-            item = f.variable(I64)
-            counter = self.f.b.bitcast(self.pointer_to("counter").v, I64.as_pointer())
-            head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))
-            f.b.branch(head)
-            f.b.position_at_end(head)
-            item.store(f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
-            f.b.cbranch((item.int() < items).v, body, after)
-            f.b.position_at_end(body)
-            block = item.int() // per_block
-            part = item.int() - block * per_block
-            with f.loop(part * run, f.minimum(part * run + run, blocks)) as index:
-                first = index * self.word("rows")
-                lanes = f.minimum(self.word("rows"), self.word("span") - first)
-                yield Group(self, block, part, index.equals(part * run), block * self.word("span") + first, lanes)
-            f.b.branch(head)
-            f.b.position_at_end(after)
+            block = item // per_block
+            part = item - block * per_block
+            first, end = part * run, f.minimum(part * run + run, blocks)
+            count = (self.length + (TILE - 1)) // TILE
+
+            def each(phase: Callable[[Steps], None]) -> None:
+                with f.loop(first, end) as index:
+                    self.kept = (index - first) * self.word("kept_bytes")
+                    row = index * self.word("rows")
+                    lanes = f.minimum(self.word("rows"), self.word("span") - row)
+                    group = Group(self, block, part, index.equals(first), block * self.word("span") + row, lanes)
+                    phase(kernel(self, group))
+
+            each(lambda steps: steps.start())
+            with f.loop(0, count) as index:
+                time = (count - 1 - index if backward else index) * TILE
+                length = f.minimum(self.length - time, TILE)
+                each(lambda steps: steps.tile(time, length))
+            each(lambda steps: steps.finish())
         f.finish()
 
-    def pointer_to(self, field: str) -> Ptr:
-        """The word `field` names, as an address: the counter lives outside the block that threads only read."""
-        return Ptr(self.f, (self.arguments + 8 * FIELD[field]).load(PTR))
+    @contextmanager
+    def _items(self) -> Iterator[Int]:
+        f = self.f
+        counter = f.b.bitcast(Ptr(f, (self.arguments + 8 * FIELD["counter"]).load(PTR)).v, I64.as_pointer())
+        head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))
+        f.b.branch(head)
+        f.b.position_at_end(head)
+        item = Int(f, f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
+        f.b.cbranch((item < self.word("items")).v, body, after)
+        f.b.position_at_end(body)
+        yield item
+        f.b.branch(head)
+        f.b.position_at_end(after)
+
+
+class Steps(Protocol):
+    """What a kernel does for one group of lanes."""
+
+    def __init__(self, frame: Frame, group: Group) -> None: ...
+
+    def start(self) -> None: ...
+
+    def tile(self, time: Int, steps: Int) -> None:
+        """Process `steps` samples from `time` on."""
+
+    def finish(self) -> None: ...
 
 
 class Group:
@@ -163,33 +202,39 @@ class Group:
         self.frame, self.f = frame, frame.f
         self.block, self.part, self.leads, self.first, self.lanes = block, part, leads, first, lanes
 
-    def offsets(self, table: str, name: str, storage: str, *, channels: str = "channels") -> Ptr:
+    def offsets(self, table: str, name: str, storage: str) -> Ptr:
         """Fill a table with where the lanes of the signal or coefficients `name` start."""
         frame = self.frame
         pointer = frame.region(table)
         strides = (frame.word(f"{name}_batch"), frame.word(f"{name}_channel"))
         function = frame.tiles.offsets(STORAGES[storage])
-        self.f.call(function, pointer, self.first, self.lanes, frame.word(channels), *strides)
+        self.f.call(function, pointer, self.first, self.lanes, frame.word("channels"), *strides)
         return pointer
 
     def load(
-        self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int | int, steps: Int | int, *, tap: Int | int | None = None
-    ) -> None:
+        self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int | int, steps: Int | int, *,
+        tap: Int | int | None = None, ahead: int = 0,
+    ) -> None:  # fmt: skip
+        """Load `steps` samples from `start`, and ask for what lies `ahead` samples further."""
         source, stride = self._place(name, start, tap)
         function = self.frame.tiles.load(STORAGES[storage])
-        self.f.call(function, tile.base, source, stride, offsets, self.lanes, self.f.int(steps))
+        self.f.call(function, tile.base, source, stride, offsets, self.lanes, self.f.int(steps), stride * ahead)
 
     def store(
-        self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int | int, steps: Int | int, *, tap: Int | int | None = None
-    ) -> None:
+        self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int | int, steps: Int | int, *,
+        tap: Int | int | None = None,
+    ) -> None:  # fmt: skip
+        """Store `steps` samples from `start`."""
         target, stride = self._place(name, start, tap)
         function = self.frame.tiles.store(STORAGES[storage])
         self.f.call(function, tile.base, target, stride, offsets, self.lanes, self.f.int(steps))
 
-    def load_x(self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int) -> None:
+    def load_x(
+        self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int, *, ahead: int = 0
+    ) -> None:
         """Load a signal of x's channels: every lane's own, or the one number that serves them all."""
         if not self.frame.spec.shared:
-            self.load(tile, name, self.frame.spec.x, offsets, start, steps)
+            self.load(tile, name, self.frame.spec.x, offsets, start, steps, ahead=ahead)
             return
         source, stride = self._place(name, start, None)
         function = self.frame.tiles.load_shared(STORAGES[self.frame.spec.x])
@@ -201,7 +246,7 @@ class Group:
         offsets = self.offsets("offsets_any", name, storage)
         self.f.zero(tile.base, (count + UNROLL) * frame.fmt.row_bytes)
         function = frame.tiles.load(STORAGES[storage])
-        self.f.call(function, tile.base, frame.pointer(name), frame.word(f"{name}_tap"), offsets, self.lanes, count)
+        self.f.call(function, tile.base, frame.pointer(name), frame.word(f"{name}_tap"), offsets, self.lanes, count, 0)
 
     def _place(self, name: str, start: Int | int, tap: Int | int | None) -> tuple[Ptr, Int]:
         frame = self.frame

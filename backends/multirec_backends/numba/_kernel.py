@@ -24,7 +24,7 @@ class Kernel:
     """Forward and gradient in machine code, for any strides."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal:
-        y = allocate(problem.channels, problem.y_dtype)
+        y: Signal = allocate(problem.channels, problem.y_dtype)
         if y.size:
             flip = problem.reverse
             x, feedforward, feedback, inputs, outputs = operands
@@ -144,9 +144,11 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
     if array is None or not array.size:
         return _NO_TAPS
     at = _address(array)
-    batch, channel, time, tap = (stride if size > 1 else 0 for stride, size in zip(array.strides, array.shape, strict=True))
+    batch, channel, time, tap = array.strides
+    batches, channels, length, _ = array.shape
+    batch, channel = batch if batches > 1 else 0, channel if channels > 1 else 0
     if flip:
-        return at + (array.shape[2] - 1) * time, batch, channel, -time, tap
+        return at + (length - 1) * time, batch, channel, -time, tap
     return at, batch, channel, time, tap
 
 

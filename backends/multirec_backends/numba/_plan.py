@@ -16,10 +16,12 @@ from ._frame import REGIONS, TILE, Spec
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
-SMALL = 1 << 17
+SMALL = 1 << 20
 """Multiply-adds below which waking another thread costs more than it saves."""
 _ITEMS = 16
-"""Independent pieces that a shared input's gradient is cut into at least, where there are channels enough."""
+"""Independent pieces that work is cut into at least, where there is enough of it."""
+_MOST_SUMMED, _MOST_NEIGHBOURS = 16, 8
+"""Groups of lanes in an item: where a shared input's gradient is summed, and where channels are neighbours."""
 _KEPT_BYTES = 1 << 22
 
 
@@ -64,28 +66,48 @@ def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: b
     together = problem.shared or (problem.layout != "BCT" and problem.channels >= lanes)
     span = problem.channels if together else total
     blocks = -(-span // lanes)
-    run = 1
-    if vjp and problem.shared and grad_x:
-        run = max(1, blocks // max(1, -(-_ITEMS // max(1, problem.batch))))
+    run = _run(problem, blocks, blocks * (total // span if span else 0), spec)
     slices = -(-blocks // run)
     items = (total // span if span else 0) * slices
-    sizes, at, starts = spec.scratch(order, input_order), 0, {}
-    for name, size in sizes.items():
-        starts[name] = at
-        at += -(-size // 64) * 64
-    head = (items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order)
+    turn, kept = spec.scratch(order, input_order)
+    starts, turn_bytes = _places(turn, 0)
+    kept_starts, end = _places(kept, turn_bytes)
+    kept_bytes = end - turn_bytes
+    starts |= kept_starts
+    head = (
+        *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
+        kept_bytes,
+    )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
         spec=spec,
         function=compiled(spec),
         head=head,
         regions=tuple(starts.get(name, 0) for name in REGIONS),
-        scratch_bytes=at + 64,
+        scratch_bytes=turn_bytes + run * kept_bytes + 64,
         items=items,
         helpers=items > 1 and multiply_adds > SMALL,
         slices=slices,
         padded=-(-problem.length // TILE) * TILE,
     )
+
+
+def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:
+    """Return how many groups of lanes an item takes through time side by side."""
+    spread = max(1, groups // _ITEMS)
+    if spec.vjp and spec.shared and spec.grad_x:
+        return max(1, min(blocks, spread, _MOST_SUMMED))
+    # where channels are neighbours, an item reads and writes longer pieces of memory
+    return max(1, min(blocks, spread, _MOST_NEIGHBOURS)) if problem.layout != "BCT" else 1
+
+
+def _places(sizes: dict[str, int], at: int) -> tuple[dict[str, int], int]:
+    """Lay regions out one after another from `at`, each on 64 bytes."""
+    starts = {}
+    for name, size in sizes.items():
+        starts[name] = at
+        at += -(-size // 64) * 64
+    return starts, at
 
 
 class _Local(threading.local):

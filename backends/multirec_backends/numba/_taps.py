@@ -9,11 +9,39 @@ from ._frame import TILE, Frame, Group
 class Coefficients:
     """One set of coefficients in a tile: a row a tap, or a tile a tap where they change along time."""
 
-    def __init__(self, frame: Frame, tile: Tile, taps: int | None, varies: bool) -> None:
-        self.tile, self.varies = tile, varies
-        # known taps that never change stay in registers
-        known = 0 if varies or taps is None else taps
-        self._kept = [[tile.get(tap, group) for group in range(frame.fmt.groups)] for tap in range(known)]
+    def __init__(self, frame: Frame, group: Group, name: str) -> None:
+        spec, f = frame.spec, frame.f
+        forward = name == "feedforward"
+        self.frame, self.group, self.name, self.short = frame, group, name, "b" if forward else "a"
+        self.storage = spec.feedforward if forward else spec.feedback
+        self.varies = spec.feedforward_varies if forward else spec.feedback_varies
+        self.count = frame.q + 1 if forward else frame.p
+        known = spec.input_order if forward else spec.order
+        self._known = 0 if known is None or self.varies else known + forward
+        self.tile = Tile(f, frame.fmt, frame.region(self.short if self.varies else f"steady_{self.short}"))
+        self._kept: list[list[Num]] = []
+
+    def start(self) -> None:
+        """Load what does not change, or find out where what does lies."""
+        if self.storage is None:
+            return
+        if self.varies:
+            self.group.offsets(f"offsets_{self.short}", self.name, self.storage)
+        else:
+            self.group.load_taps(self.tile, self.name, self.storage, self.count)
+
+    def load(self, time: Int, steps: Int, *, ahead: int) -> None:
+        """Make the coefficients of a tile ready: in registers where they are known, few and steady."""
+        if self.storage is None:
+            return
+        if self.varies:
+            offsets = self.frame.region(f"offsets_{self.short}")
+            with self.frame.f.loop(0, self.count) as tap:
+                tile = self.tile.shifted(tap * TILE)
+                self.group.load(tile, self.name, self.storage, offsets, time, steps, tap=tap, ahead=ahead)
+        else:
+            groups = range(self.frame.fmt.groups)
+            self._kept = [[self.tile.get(tap, group) for group in groups] for tap in range(self._known)]
 
     def get(self, tap: Int | int, row: Int, group: int) -> Num:
         if self.varies:
@@ -22,18 +50,3 @@ class Coefficients:
 
     def conj(self, tap: Int | int, row: Int, group: int) -> Num:
         return self.get(tap, row, group).conj()
-
-
-def load_varying(frame: Frame, group: Group, time: Int, steps: Int) -> None:
-    """Load a tile of each set of coefficients that changes along time."""
-    spec, f = frame.spec, frame.f
-    for name, storage, varies, region, count in (
-        ("feedforward", spec.feedforward, spec.feedforward_varies, "b", frame.q + 1),
-        ("feedback", spec.feedback, spec.feedback_varies, "a", frame.p),
-    ):
-        if not varies or storage is None:
-            continue
-        offsets = group.offsets("offsets_any", name, storage)
-        tile = frame.tile(region)
-        with f.loop(0, count) as tap:
-            group.load(tile.shifted(tap * TILE), name, storage, offsets, time, steps, tap=tap)

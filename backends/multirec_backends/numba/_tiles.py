@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from ._emit import DOUBLE, FLOAT, I1, I16, I32, I64, PTR, Format, Function, Int, Num, Ptr, Tile
+from ._emit import DOUBLE, FLOAT, I1, I16, I32, I64, PTR, Format, Function, Int, Ptr, Tile
 
 HALF = ir.HalfType()
 
@@ -72,8 +72,11 @@ class Tiles:
         self._made: dict[tuple[str, str], Function] = {}
 
     def load(self, storage: Storage) -> Function:
-        """(tile, source, time stride, offsets, lanes, steps): fill `steps` rows, zeros elsewhere."""
-        return self._get("load", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_load)
+        """(tile, source, time stride, offsets, lanes, steps, ahead): fill `steps` rows, zeros elsewhere.
+
+        What lies `ahead` bytes further is asked for: the machine itself follows only a few rows at a time.
+        """
+        return self._get("load", storage, [PTR, PTR, I64, PTR, I64, I64, I64], _emit_load)
 
     def store(self, storage: Storage) -> Function:
         """(tile, target, time stride, offsets, lanes, steps): write `steps` rows."""
@@ -165,14 +168,14 @@ class _Access:
         f, width = self.f, self.fmt.width
         parts = [self._read(source + k * self.step, count, k) for k in range(self.storage.parts)]
         if self.storage.parts == 2:
-            parts = [shuffle(f, *parts, range(k, 2 * width, 2)) for k in range(2)]
+            parts = [shuffle(f, parts[0], parts[1], range(k, 2 * width, 2)) for k in range(2)]
         parts = [self.storage.decode(f, part) for part in parts]
         return parts + [ir.Constant(self.fmt.vector, None)] * (self.fmt.parts - len(parts))
 
     def write(self, target: Ptr, parts: Sequence[Any], count: Int | None = None) -> None:
         parts = [self.storage.encode(self.f, part) for part in parts[: self.storage.parts]]
         if self.storage.parts == 2:
-            parts = [shuffle(self.f, *parts, order) for order in interleaved(self.fmt.width)]
+            parts = [shuffle(self.f, parts[0], parts[1], order) for order in interleaved(self.fmt.width)]
         for k, part in enumerate(parts):
             self._write(target + k * self.step, part, count, k)
 
@@ -287,20 +290,31 @@ class _Way:
 
 
 class _Load(_Way):
+    ahead: Int
+
     def edges(self, steps: Int) -> None:
         self.rows.clear((steps + (self.fmt.width - 1)) & -self.fmt.width)
 
     def square(self, lane: Int, sample: Int, row_step: Int) -> None:
         f, fmt = self.f, self.fmt
-        columns = [self.access.read(self.start(lane + i) + sample * self.stride) for i in range(fmt.width)]
+        columns = []
+        for i in range(fmt.width):
+            place = self.start(lane + i) + sample * self.stride
+            self.prefetch(place + self.ahead)
+            columns.append(self.access.read(place))
         target = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         for part in range(fmt.parts):
             for i, vector in enumerate(transpose(f, [column[part] for column in columns])):
                 (target + row_step * i + part * fmt.vector_bytes).store(vector)
 
     def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+        self.prefetch(memory + self.ahead)
         for k, part in enumerate(self.access.read(memory, count)):
             (row + k * self.fmt.vector_bytes).store(part)
+
+    def prefetch(self, memory: Ptr) -> None:
+        read, near, data = (ir.Constant(I32, number) for number in (0, 3, 1))
+        self.f.intrinsic_void("llvm.prefetch.p0", [memory.v, read, near, data])
 
     def one(self, memory: Ptr, row: Ptr) -> None:
         row.store(self.storage.decode(self.f, memory.load(self.storage.raw)))
@@ -326,14 +340,19 @@ class _Store(_Way):
 
 
 def _emit_load(f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
-    _Load(f, fmt, storage, *arguments).run()
+    *place, ahead = arguments
+    way = _Load(f, fmt, storage, *place)
+    way.ahead = ahead
+    way.run()
 
 
 def _emit_store(f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
     _Store(f, fmt, storage, *arguments).run()
 
 
-def _emit_load_shared(f: Function, fmt: Format, storage: Storage, row: Ptr, source: Ptr, stride: Int, steps: Int) -> None:
+def _emit_load_shared(
+    f: Function, fmt: Format, storage: Storage, row: Ptr, source: Ptr, stride: Int, steps: Int
+) -> None:
     size = storage.bytes // storage.parts
     with f.loop(0, steps) as time:
         for part in range(fmt.parts):
@@ -344,8 +363,9 @@ def _emit_load_shared(f: Function, fmt: Format, storage: Storage, row: Ptr, sour
 
 
 def _emit_offsets(
-    f: Function, fmt: Format, storage: Storage, table: Ptr, first: Int, lanes: Int, channels: Int, batch_stride: Int, channel_stride: Int
-) -> None:
+    f: Function, fmt: Format, storage: Storage, table: Ptr, first: Int, lanes: Int, channels: Int,
+    batch_stride: Int, channel_stride: Int,
+) -> None:  # fmt: skip
     neighbours = f.variable(I1)
     neighbours.store(ir.Constant(I1, 1))
     with f.loop(0, fmt.lanes) as lane:

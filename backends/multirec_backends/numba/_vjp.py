@@ -17,7 +17,7 @@ from llvmlite import ir
 
 from ._emit import DOUBLE, Int, Num, Ptr, Slot, Tile, zero
 from ._frame import TILE, UNROLL, Frame, Group, Spec
-from ._taps import Coefficients, load_varying
+from ._taps import Coefficients
 from ._tiles import interleaved, shuffle, sums_over_lanes
 
 
@@ -26,8 +26,7 @@ def emit_vjp(module: ir.Module, name: str, spec: Spec) -> None:
     frame = Frame(module, name, spec)
     known = spec.order is not None and spec.input_order is not None
     varies = spec.feedforward_varies or spec.feedback_varies
-    with frame.groups() as group:
-        (_Registers if known and not varies else _Memory)(frame, group).run()
+    frame.walk(_Registers if known and not varies else _Memory, backward=True)
 
 
 class _Walk:
@@ -40,49 +39,41 @@ class _Walk:
         self.history = self.f.maximum(self.p, self.q)
         self.x, self.y, self.grad = frame.tile("x"), frame.tile("y"), frame.tile("g")
         self.last = frame.tile("last")
+        self.b, self.a = Coefficients(frame, group, "feedforward"), Coefficients(frame, group, "feedback")
+        self.sums_b, self.sums_a = Sums(self, "b", self.q + 1), Sums(self, "a", self.p)
+        self.wants_b = self.spec.grad_taps and self.spec.feedforward is not None
+        self.wants_a = self.spec.grad_taps and self.spec.feedback is not None
 
-    def run(self) -> None:
+    def start(self) -> None:
         frame, group, f, spec = self.frame, self.group, self.f, self.spec
-        self._start()
-        tables = {
-            name: group.offsets(f"offsets_{table}", name, storage)
-            for table, name, storage in (("x", "x", spec.x), ("y", "y", spec.y), ("g", "grad_y", spec.y))
-        }
-        count = (frame.length + (TILE - 1)) // TILE
-        with f.loop(0, count) as index:
-            time = (count - 1 - index) * TILE
-            steps = f.minimum(frame.length - time, TILE)
-            rows = (steps + (UNROLL - 1)) & -UNROLL
-            with f.when(steps < TILE):
-                for tile in (self.x, self.y, self.grad):
-                    tile.clear(rows)
-            group.load(self.grad, "grad_y", spec.y, tables["grad_y"], time, steps)
-            if spec.grad_taps:
-                group.load_x(self.x, "x", tables["x"], time, steps)
-                if spec.feedback is not None:
-                    group.load(self.y, "y", spec.y, tables["y"], time, steps)
-            self._add_last(time, steps)
-            self._tile(time, steps, rows)
-        self._finish()
-
-    def _start(self) -> None:
-        group, f, spec = self.group, self.f, self.spec
-        self.coefficients()
-        with f.when(self.frame.word("last_steps") > 0):
+        for table, name, storage in (("x", "x", spec.x), ("y", "y", spec.y), ("g", "grad_y", spec.y)):
+            group.offsets(f"offsets_{table}", name, storage)
+        self.b.start()
+        self.a.start()
+        self.sums_b.start()
+        self.sums_a.start()
+        with f.when(frame.word("last_steps") > 0):
             offsets = group.offsets("offsets_any", "grad_last", spec.y)
-            group.load(self.last, "grad_last", spec.y, offsets, 0, self.frame.word("last_steps"))
+            group.load(self.last, "grad_last", spec.y, offsets, 0, frame.word("last_steps"))
 
-    def coefficients(self) -> None:
-        frame, spec = self.frame, self.spec
-        known_b = None if spec.input_order is None else spec.input_order + 1
-        for name, storage, varies, region, count in (
-            ("feedforward", spec.feedforward, spec.feedforward_varies, "b", self.q + 1),
-            ("feedback", spec.feedback, spec.feedback_varies, "a", self.p),
-        ):
-            if storage is not None and not varies:
-                self.group.load_taps(frame.tile(region), name, storage, count)
-        self.b = Coefficients(frame, frame.tile("b"), known_b if spec.feedforward else None, spec.feedforward_varies)
-        self.a = Coefficients(frame, frame.tile("a"), spec.order if spec.feedback else None, spec.feedback_varies)
+    def tile(self, time: Int, steps: Int) -> None:
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        rows = (steps + (UNROLL - 1)) & -UNROLL
+        with f.when(steps < TILE):
+            for tile in (self.x, self.y, self.grad):
+                tile.clear(rows)
+        group.load(self.grad, "grad_y", spec.y, frame.region("offsets_g"), time, steps, ahead=-TILE)
+        if spec.grad_taps:
+            group.load_x(self.x, "x", frame.region("offsets_x"), time, steps, ahead=-TILE)
+            if spec.feedback is not None:
+                group.load(self.y, "y", spec.y, frame.region("offsets_y"), time, steps, ahead=-TILE)
+        for taps in (self.b, self.a):
+            taps.load(time, steps, ahead=-TILE)
+        self._add_last(time, steps)
+        self._tile(time, steps, rows)
+
+    def finish(self) -> None:
+        raise NotImplementedError
 
     def _add_last(self, time: Int, steps: Int) -> None:
         """Add the further gradient of the last samples to the gradient of y."""
@@ -121,7 +112,7 @@ class _Walk:
         with f.loop(0, steps, width) as first:
             totals = [self._sum_lanes(tile, first, part) for part in range(fmt.parts)]
             if fmt.parts == 2:
-                totals = [shuffle(f, *totals, order) for order in interleaved(width)]
+                totals = [shuffle(f, totals[0], totals[1], order) for order in interleaved(width)]
             for k, total in enumerate(totals):
                 target = base + ((time + first) * fmt.parts + k * width) * fmt.real_bytes
                 with f.choice(group.leads) as (lead, follow):
@@ -143,9 +134,6 @@ class _Walk:
     def _tile(self, time: Int, steps: Int, rows: Int) -> None:
         raise NotImplementedError
 
-    def _finish(self) -> None:
-        raise NotImplementedError
-
 
 class Sums:
     """Sums of products over time, a row a tap, in float64; filled a tile at a time in the kernel's precision."""
@@ -154,7 +142,9 @@ class Sums:
         self.f, self.fmt, self.count, self.walk, self.name = walk.f, walk.fmt, count, walk, name
         self.base = walk.frame.region(f"sum_{name}")
         self.row_bytes = self.fmt.lanes * self.fmt.parts * 8
-        self.f.zero(self.base, count * self.row_bytes)
+
+    def start(self) -> None:
+        self.f.zero(self.base, self.count * self.row_bytes)
 
     def add(self, tap: Int | int, group: int, number: Num) -> None:
         f, fmt = self.f, self.fmt
@@ -181,18 +171,18 @@ class Sums:
 class _Registers(_Walk):
     """Known orders, coefficients that do not change: everything but the signals is in registers."""
 
-    def _start(self) -> None:
-        super()._start()
+    def __init__(self, frame: Frame, group: Group) -> None:
+        super().__init__(frame, group)
         order, input_order = self.spec.order, self.spec.input_order
         assert order is not None
         assert input_order is not None
         self.known_p, self.known_q = order, input_order
         self.depth = max(order, input_order)
-        self.lam = self.frame.tile("lam")
+        self.lam = frame.tile("lam")
+
+    def start(self) -> None:
+        super().start()
         self.lam.clear(self.depth)
-        self.sums_b, self.sums_a = Sums(self, "b", self.q + 1), Sums(self, "a", self.p)
-        self.wants_b = self.spec.grad_taps and self.spec.feedforward is not None
-        self.wants_a = self.spec.grad_taps and order > 0
 
     def _tile(self, time: Int, steps: Int, rows: Int) -> None:
         for g in self.vectors:
@@ -240,9 +230,11 @@ class _Registers(_Walk):
             total = total.plus(self.b.conj(j, row, g), lam)
         return total
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         p, q, row = self.known_p, self.known_q, self.f.int(0)
         self.load_past()
+        for taps in (self.b, self.a):
+            taps.load(row, row, ahead=0)
         for g in self.vectors:
             window = [self.lam.get(k, g) for k in range(self.depth)]
             for i in range(1, max(p, q) + 1):
@@ -271,21 +263,19 @@ class _Registers(_Walk):
 class _Memory(_Walk):
     """Any order, any coefficients: λ lives in a tile with room before it (what it sends) and after it (what was)."""
 
-    def _start(self) -> None:
-        super()._start()
-        lam, gx = self.frame.tile("lam"), self.frame.tile("gx")
-        lam.clear(self.history * 2 + TILE)
-        gx.clear(self.q + TILE)
-        self.all_lam, self.all_gx = lam, gx
-        self.lam, self.gx = lam.shifted(self.history), gx.shifted(self.q)
-        self.out_b, self.out_a = self.frame.tile("out_b"), self.frame.tile("out_a")
-        self.sums_b, self.sums_a = Sums(self, "b", self.q + 1), Sums(self, "a", self.p)
-        self.wants_b = self.spec.grad_taps and self.spec.feedforward is not None
-        self.wants_a = self.spec.grad_taps and self.spec.feedback is not None
+    def __init__(self, frame: Frame, group: Group) -> None:
+        super().__init__(frame, group)
+        self.all_lam, self.all_gx = frame.tile("lam"), frame.tile("gx")
+        self.lam, self.gx = self.all_lam.shifted(self.history), self.all_gx.shifted(self.q)
+        self.out_b, self.out_a = frame.tile("out_b"), frame.tile("out_a")
+
+    def start(self) -> None:
+        super().start()
+        self.all_lam.clear(self.history * 2 + TILE)
+        self.all_gx.clear(self.q + TILE)
 
     def _tile(self, time: Int, steps: Int, rows: Int) -> None:
         f, spec = self.f, self.spec
-        load_varying(self.frame, self.group, time, steps)
         with f.loop(0, steps) as done:
             row = steps - 1 - done
             for g in self.vectors:
@@ -335,9 +325,7 @@ class _Memory(_Walk):
                 one, two, three, four = (total.get() for total in totals)
                 sums.add(tap, g, (one + two) + (three + four))
 
-    def _write_products(
-        self, name: str, signal: Tile, out: Tile, count: Int, lag: int, time: Int, steps: Int
-    ) -> None:
+    def _write_products(self, name: str, signal: Tile, out: Tile, count: Int, lag: int, time: Int, steps: Int) -> None:
         frame, f, group = self.frame, self.f, self.group
         offsets = group.offsets("offsets_any", name, self.spec.compute)
         with f.loop(0, count) as tap:
@@ -352,7 +340,7 @@ class _Memory(_Walk):
                 start = time + late + first
                 group.store(out.shifted(first), name, self.spec.compute, offsets, start, end - first, tap=tap)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         self.load_past()
         # the pending rows are the gradient of the samples before the block
         self.store_signal(self.gx.shifted(TILE - self.q), "grad_inputs", self.spec.compute_x, 0, self.q)
@@ -367,9 +355,10 @@ class _Memory(_Walk):
         """Products with the samples before the block: rows -q.. or -p.. of a last tile."""
         spec = self.spec
         for wanted, name, varies, signal, sums, out, count, depth, lag in (
-            (self.wants_b, "feedforward", spec.feedforward_varies, self.x, self.sums_b, self.out_b, self.q + 1, self.q, 0),
+            (self.wants_b, "feedforward", spec.feedforward_varies, self.x, self.sums_b, self.out_b, self.q + 1,
+             self.q, 0),
             (self.wants_a, "feedback", spec.feedback_varies, self.y, self.sums_a, self.out_a, self.p, self.p, 1),
-        ):
+        ):  # fmt: skip
             if not wanted:
                 continue
             # row i of the past is time i - depth; λ of time 0 is now in row TILE

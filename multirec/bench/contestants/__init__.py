@@ -35,11 +35,11 @@ PEERS: tuple[Contestant, ...] = (
     Torchaudio(),
     Philtorch(),
     Torchlpc(),
-    JaxScan(),
-    JaxAssociativeScan(),
     VersionA(),
     VersionB(),
+    JaxScan(),
     OneByOne(),
+    JaxAssociativeScan(),
 )
 
 

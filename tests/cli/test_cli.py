@@ -1,0 +1,145 @@
+"""The command line as users meet it: in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = ("-B", "2", "-C", "9", "-T", "200", "--time", "4s")
+
+
+def multirec(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "multirec", *arguments]
+    environment = os.environ | environment
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+
+
+def test_help_shows_examples_and_imports_little() -> None:
+    code = "import sys; from multirec.cli import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "multirec bench -b numba -b scipy" in done.stdout
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert not modules & {"torch", "jax", "scipy", "numba", "rich", "multirec.bench._run", "multirec.cli._bench"}
+
+
+@pytest.mark.parametrize("name", ["bench", "backends", "explain", "check"])
+def test_each_command_has_help_with_examples(name: str) -> None:
+    done = multirec(name, "--help")
+    assert done.returncode == 0
+    assert f"multirec {name}" in done.stdout.split("Examples:")[1]
+    assert "Exit codes:" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_bench_prints_a_table() -> None:
+    done = multirec("bench", "-b", "reference", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "x[2, 200] -> y[2, 9, 200], order 2, float32" in done.stdout
+    assert "forward+backward" in done.stdout
+    assert "reference forward: ok" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    names = ("-b", "reference", "-b", "torchlpc")
+    done = multirec("bench", *names, "--mode", "forward", "--json", "-o", str(output), *SMALL)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert json.loads(output.read_text()) == document
+    assert document["schema"] == "multirec.bench/1"
+    rows = {row["backend"]: row for row in document["results"]}
+    assert set(rows) == {"reference", "torchlpc"}
+    assert rows["reference"]["status"] == "ok"
+    assert rows["reference"]["median_s"] > 0
+    assert rows["reference"]["memcpy_fraction"] > 0
+    assert {"mode", "reason", "peak_bytes", "errors", "ratio", "first_call_s"} <= set(rows["reference"])
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bench", "-b", "refrence"), "Did you mean 'reference'?"),
+        (("bench", "-T", "0"), "0 is not in the range x>=1"),
+        (("bench", "--time", "soon"), "is not a duration"),
+        (("bench", "--dtype", "int8"), "float32"),
+        (("bench", "-o", "/nowhere/at/all.json"), "there is no folder /nowhere/at"),
+        (("bench", "-o", "/proc/results.json"), "not writable"),
+        (("bench", "-o", "."), "is a folder"),
+        (("check", "refrence"), "Did you mean 'reference'?"),
+        (("bnech",), "Did you mean 'bench'?"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_says_what_to_do(arguments: tuple[str, ...], message: str) -> None:
+    done = multirec(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_existing_output_is_kept_unless_forced(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    output.write_text("precious")
+    done = multirec("bench", "-b", "torchlpc", "-o", str(output))
+    assert done.returncode == 2
+    assert "--force" in done.stderr
+    assert output.read_text() == "precious"
+    multirec("bench", "-b", "reference", "--mode", "forward", "-o", str(output), "--force", *SMALL)
+    assert json.loads(output.read_text())["results"]
+
+
+def test_a_size_that_does_not_fit_is_said_before_anything_is_allocated() -> None:
+    began = time.monotonic()
+    done = multirec("bench", "-b", "reference", "-B", "1000000", "-T", "10000000", "--json")
+    assert time.monotonic() - began < 20
+    assert done.returncode == 5
+    for row in json.loads(done.stdout)["results"]:
+        assert row["status"] == "skipped"
+        assert "TiB" in row["reason"]
+
+
+def test_ctrl_c_is_exit_130_with_results(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    command = [sys.executable, "-m", "multirec", "bench", "-b", "reference", "-o", str(output), *SMALL[:-1], "100s"]
+    process = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "measure" in line:
+            break
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    document = json.loads(stdout)
+    assert document["interrupted"] is True
+    assert json.loads(output.read_text()) == document
+    assert all(row["status"] in ("ok", "skipped") for row in document["results"])
+
+
+def test_backends_lists_reference() -> None:
+    done = multirec("backends", "--json")
+    assert done.returncode == 0
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["reference"]["status"] == "ready"
+    table = multirec("backends").stdout
+    assert "reference" in table
+    assert max(map(len, table.splitlines())) <= 100
+
+
+def test_explain_names_the_choice() -> None:
+    done = multirec("explain", "--family", "numpy", "-C", "4", "-T", "100")
+    assert done.returncode == 0
+    assert "auto picks:" in done.stdout
+    assert "4 channels" in done.stdout
+    assert multirec("explain", "--coefficients", "time-varying", "--layout", "TBC").returncode == 0
+    assert multirec("explain", "--coefficients", "per-example", "--dense").returncode == 0

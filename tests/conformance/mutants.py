@@ -1,0 +1,149 @@
+"""Backends that are wrong on purpose: the reference, with one fault each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from multirec.backend import BackendInfo
+from multirec.reference import kernel as right
+
+
+class Mutant:
+    """Right until a method is overridden."""
+
+    def forward(self, problem, operands, allocate):
+        return right.forward(problem, operands, allocate)
+
+    def vjp(self, problem, operands, y, grad_y, grad_last, needs, allocate):
+        return right.vjp(problem, operands, y, grad_y, grad_last, needs, allocate)
+
+
+class WrongSign(Mutant):
+    def forward(self, problem, operands, allocate):
+        negated = None if operands.feedback is None else -operands.feedback
+        return right.forward(problem, operands._replace(feedback=negated), allocate)
+
+
+class IgnoresReverse(Mutant):
+    def forward(self, problem, operands, allocate):
+        return right.forward(replace(problem, reverse=False), operands, allocate)
+
+    def vjp(self, problem, *others):
+        return right.vjp(replace(problem, reverse=False), *others)
+
+
+class IgnoresPastOutputs(Mutant):
+    def forward(self, problem, operands, allocate):
+        return right.forward(problem, operands._replace(outputs=None), allocate)
+
+
+class StateOffByOne(Mutant):
+    def forward(self, problem, operands, allocate):
+        past = None if operands.outputs is None else np.roll(operands.outputs, 1, axis=-1)
+        return right.forward(problem, operands._replace(outputs=past), allocate)
+
+
+class LeavesTheLastSample(Mutant):
+    def forward(self, problem, operands, allocate):
+        y = allocate(problem.channels, problem.y_dtype)
+        y[..., :-1] = right.forward(problem, operands, allocate)[..., :-1]
+        return y
+
+
+class SharedGradientOfOneChannel(Mutant):
+    def vjp(self, problem, *others):
+        found = right.vjp(problem, *others)
+        return found._replace(x=found.x / problem.channels) if problem.shared else found
+
+
+class GradientWithoutLastOutputs(Mutant):
+    def vjp(self, problem, operands, y, grad_y, grad_last, needs, allocate):
+        return right.vjp(problem, operands, y, grad_y, None, needs, allocate)
+
+
+class GradientOfStateIsLost(Mutant):
+    def vjp(self, *arguments):
+        found = right.vjp(*arguments)
+        return found._replace(outputs=None if found.outputs is None else found.outputs * 0)
+
+
+class FeedforwardGradientOfOneExample(Mutant):
+    def vjp(self, problem, operands, y, grad_y, grad_last, needs, allocate):
+        found = right.vjp(problem, operands, y, grad_y, grad_last, needs, allocate)
+        if found.feedforward is None or not problem.batch:
+            return found
+        alone = np.array(grad_y)
+        alone[1:] = 0
+        return found._replace(
+            feedforward=right.vjp(problem, operands, y, alone, grad_last, needs, allocate).feedforward
+        )
+
+
+class FeedbackGradientOffByOne(Mutant):
+    def vjp(self, *arguments):
+        found = right.vjp(*arguments)
+        return found._replace(feedback=None if found.feedback is None else np.roll(found.feedback, 1, axis=-1))
+
+
+class ReadsMemoryNotStrides(Mutant):
+    def forward(self, problem, operands, allocate):
+        x = operands.x
+        if x.size and x.base is not None and x.strides != np.ascontiguousarray(x).strides:
+            start = np.lib.stride_tricks.as_strided(x, x.shape, (0, 0, x.itemsize))
+            return right.forward(problem, operands._replace(x=np.ascontiguousarray(start)), allocate)
+        return right.forward(problem, operands, allocate)
+
+
+class DropsTheImaginaryPart(Mutant):
+    def forward(self, problem, operands, allocate):
+        a = operands.feedback
+        return right.forward(problem, operands._replace(feedback=None if a is None else a.real + 0 * a), allocate)
+
+
+class ForgetsToConjugate(Mutant):
+    def vjp(self, problem, operands, y, grad_y, grad_last, needs, allocate):
+        b, a = (None if taps is None else taps.conj() for taps in operands[1:3])
+        return right.vjp(problem, operands._replace(feedforward=b, feedback=a), y, grad_y, grad_last, needs, allocate)
+
+
+class WritesToItsInput(Mutant):
+    def forward(self, problem, operands, allocate):
+        y = right.forward(problem, operands, allocate)
+        if operands.x.flags.writeable and operands.x.size:
+            operands.x[..., 0] = 0
+        return y
+
+
+class StopsAtTheFirstInfinity(Mutant):
+    def forward(self, problem, operands, allocate):
+        return np.nan_to_num(right.forward(problem, operands, allocate))
+
+
+class IsDifferentEveryTime(Mutant):
+    calls = 0
+
+    def forward(self, problem, operands, allocate):
+        IsDifferentEveryTime.calls += 1
+        y = right.forward(problem, operands, allocate)
+        return y * (1 + np.finfo(problem.compute_dtype).eps * (IsDifferentEveryTime.calls % 3))
+
+
+class RefusesWithoutAReason(Mutant):
+    pass
+
+
+MUTANTS = {cls.__name__: cls() for cls in Mutant.__subclasses__()}
+globals().update({f"{name}_kernel": kernel for name, kernel in MUTANTS.items()})
+
+
+def info_of(name: str) -> BackendInfo:
+    return BackendInfo(
+        name=f"mutant_{name.lower()}",
+        summary="wrong on purpose",
+        kernel=f"{__name__}:{name}_kernel",
+        family="numpy",
+        promise="bitwise",
+        decline=(lambda problem: " ") if name == "RefusesWithoutAReason" else (lambda problem: None),
+    )

@@ -1,0 +1,71 @@
+"""A wrong backend fails exactly the checks that should see its fault."""
+
+import pytest
+from mutants import MUTANTS, info_of
+
+import multirec as mr
+from multirec._registry import registry
+from multirec._select import forget_plans
+from multirec.testing.checks import CHECKS, Subject, checked, checks_of
+from multirec.testing.libraries import NumpyLibrary
+
+
+@pytest.fixture
+def registered(request):
+    info = info_of(request.param)
+    mr.register_backend(info)
+    yield info.name
+    registry._added.pop(info.name)
+    registry._entries = None
+    forget_plans()
+
+
+def failing(backend, dtypes=("float64", "complex128")):
+    found = set()
+    for dtype in dtypes:
+        subject = Subject(backend, NumpyLibrary(), dtype)
+        found |= {name for name in checks_of(subject) if checked(CHECKS[name], subject).failures}
+    return found
+
+
+EVERYWHERE = {"edge_sizes", "memory"}
+"""Checks that look at values and gradients alike."""
+VALUES = EVERYWHERE | {"values_of_every_combination", "values", "returned_state", "resuming"}
+GRADIENTS = EVERYWHERE | {f"gradient_of_{name}" for name in ("x", "feedforward", "feedback", "state")}
+RANGE = {"unstable_filters", "non_finite_inputs"}
+EXPECTED = {
+    "WrongSign": VALUES | RANGE,
+    "IgnoresReverse": VALUES | GRADIENTS,
+    "IgnoresPastOutputs": VALUES,
+    "StateOffByOne": VALUES,
+    "LeavesTheLastSample": VALUES | RANGE,
+    "SharedGradientOfOneChannel": EVERYWHERE | {"gradient_of_x"},
+    "GradientWithoutLastOutputs": GRADIENTS,
+    "GradientOfStateIsLost": EVERYWHERE | {"gradient_of_state"},
+    "FeedforwardGradientOfOneExample": EVERYWHERE | {"gradient_of_feedforward"},
+    "FeedbackGradientOffByOne": EVERYWHERE | {"gradient_of_feedback"},
+    # a signal of one channel or one sample is contiguous whatever its strides
+    "ReadsMemoryNotStrides": VALUES - {"resuming"},
+    # the full product is real
+    "DropsTheImaginaryPart": VALUES - {"values_of_every_combination"},
+    "ForgetsToConjugate": GRADIENTS,
+    # y is right; what is computed from x afterwards is not
+    "WritesToItsInput": (VALUES - {"values"}) | {"gradient_of_feedforward", "gradient_of_feedback"},
+    "StopsAtTheFirstInfinity": RANGE,
+    "IsDifferentEveryTime": {"repeatability"},
+    "RefusesWithoutAReason": EVERYWHERE | RANGE | {"refusals", "repeatability", "resuming"},
+}
+
+
+@pytest.mark.parametrize(("registered", "expected"), EXPECTED.items(), indirect=["registered"])
+def test_fails_exactly_where_it_is_wrong(registered, expected):
+    assert failing(registered) == expected
+
+
+def test_every_mutant_is_expected_to_fail():
+    assert EXPECTED.keys() == MUTANTS.keys()
+    assert all(EXPECTED.values())
+
+
+def test_every_check_is_failed_by_some_mutant():
+    assert set().union(*EXPECTED.values()) == CHECKS.keys()

@@ -1,0 +1,5 @@
+from multirec.testing.conformance import BackendConformance
+
+
+class TestExample(BackendConformance):
+    backend = "example"
