@@ -65,7 +65,7 @@ def vjp(
     >>> from multirec.adjoint import vjp
     >>> found = vjp(np.ones((1, 3)), np.ones((1, 3)), feedback=np.array([[0.5]]), backend="reference")
     >>> found.x, found.feedback
-    (array([[1.75, 1.5 , 1.  ]]), array([[2.5]]))
+    (array([[1.75, 1.5 , 1.  ]]), array([[3.]]))
     """
     family = family_of(x)
     if family not in ("numpy", "cupy"):

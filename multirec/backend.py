@@ -4,16 +4,16 @@ A backend is a frozen `BackendInfo` (standard library and this module only) that
 imported when the backend is first bound. The kernel sees every problem in one canonical form, whatever
 the caller's layout and number of batch axes:
 
-==============  ===================================  =================================================
-operand         shape                                meaning
-==============  ===================================  =================================================
-``x``           (B, Cx, T), Cx is 1 or C             inputs; Cx = 1 < C is an input shared by all channels
-``feedforward`` (B|1, C|1, T|1, q+1) or None         taps of x[t], x[t-1], …; None means 1
-``feedback``    (B|1, C|1, T|1, p) or None           taps of y[t-1], y[t-2], …; None is FIR
-``inputs``      (B, Cx, q) or None                   the q inputs before the block; None means zeros
-``outputs``     (B, C, p) or None                    the p outputs before the block; None means zeros
-``y``           (B, C, T)                            outputs
-==============  ===================================  =================================================
+===============  ===================================  =======================================================
+operand          shape                                meaning
+===============  ===================================  =======================================================
+``x``            (B, Cx, T), Cx is 1 or C             inputs; Cx = 1 < C is an input shared by all channels
+``feedforward``  (B|1, C|1, T|1, q+1) or None         taps of x[t], x[t-1], …; None means 1
+``feedback``     (B|1, C|1, T|1, p) or None           taps of y[t-1], y[t-2], …; None is FIR
+``inputs``       (B, Cx, q) or None                   the q inputs before the block; None means zeros
+``outputs``      (B, C, p) or None                    the p outputs before the block; None means zeros
+``y``            (B, C, T)                            outputs
+===============  ===================================  =======================================================
 
 They are views with any strides (a stride may be 0, and negative where the library has such); an axis of length 1
 in the coefficients is broadcast. Coefficients arrive in the precision the kernel computes in.

@@ -40,9 +40,13 @@ def probe_lengths(length: int, compiles: bool = False) -> list[int]:
 
 
 def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
-    """Say whether short runs are enough to extrapolate from: no longer ones are affordable, or needed."""
-    last = runs[-1][1]
-    return last > limit / 8 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
+    """Say whether short runs are enough to extrapolate from: one twice as long is not affordable, or not needed.
+
+    `limit` is the longest call that would be timed, in seconds.
+    """
+    before, last = runs[-2][1], runs[-1][1]
+    doubled = last * max(2.0, last / before)
+    return doubled > limit / 4 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
 
 
 def predict(runs: Sequence[Short], length: int) -> float:

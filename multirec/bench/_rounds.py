@@ -15,7 +15,7 @@ _WARM = 0.1
 # a call cheaper than this is timed once even where the time is up
 _ANYWAY = 0.2
 # seconds for making the arrays, and for a process that had to be started again
-_PATIENCE = 60.0
+_PATIENCE = 30.0
 # what a turn costs besides its calls
 _OVERHEAD = 0.003
 

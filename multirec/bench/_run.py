@@ -22,7 +22,7 @@ from ._text import bytes_text, seconds_text
 from .contestants import Contestant, GpuMemcpy, Loaded, Memcpy, copied_bytes
 
 # the longest single call, of the budget
-_LONGEST_CALL = 1 / 10
+_LONGEST_CALL = 1 / 12
 # what is left of it for the rounds
 _FOR_ROUNDS = 0.3
 # seconds: up to the first, a call is made once more for its memory; up to the second, it is checked at once
@@ -149,8 +149,9 @@ class Run:
             self.progress.step(f"{cell.contestant} {cell.mode}")
             reserved = sum(other.cost for other in cells if other.open and other.checked)
             with self._settling(cell):
-                # a check and one timed call have to fit
-                if 2 * cell.cost + reserved > self._left():
+                # a check, one timed call and the rounds of the others have to fit
+                rounds = 0.0 if cell.contestant in BASELINES else _FOR_ROUNDS / 2 * self.budget
+                if 2 * cell.cost + reserved + rounds > self._left():
                     raise WorkerError("skipped", _NO_TIME)
                 self._check_one(self.workers[cell.contestant], cell)
 
@@ -172,7 +173,12 @@ class Run:
         runs: list[tuple[int, float]] = []
         for length in lengths:
             began = monotonic()
-            runs.append((length, worker.ask(_PATIENCE, "probe", cell.mode, length)))
+            try:
+                runs.append((length, worker.ask(_PATIENCE if compiles else 2 * limit, "probe", cell.mode, length)))
+            except WorkerError as error:
+                if error.status != "timeout":
+                    raise
+                raise WorkerError("too_slow", f"a short run of {length} samples was stopped: {error}") from None
             took = monotonic() - began
             if compiles and took > limit:
                 reason = f"compiling a short run took {seconds_text(took)}, the limit is {seconds_text(limit)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from multirec import _torch  # noqa: F401  registers the operators, which a loaded exported program calls by name
+
 from ._bandpass_bank import BandpassBank
 from ._chain import Chain
 from ._filter_bank import FilterBank

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from .. import _registry
+from ..errors import MultirecError
 from .checks import CHECKS, Subject, checked, checks_of, dtypes_of
 from .libraries import libraries
 
@@ -44,13 +45,21 @@ class BackendConformance:
     backend: ClassVar[str]
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
+        try:
+            found = subjects(self.backend)
+        except MultirecError:
+            found = ()  # said once, by test_is_ready, and not while tests are collected
         if "check" in metafunc.fixturenames:
-            pairs = [(subject, check) for subject in subjects(self.backend) for check in checks_of(subject)]
+            pairs = [(subject, check) for subject in found for check in checks_of(subject)]
             metafunc.parametrize(
                 ("subject", "check"), pairs, ids=[f"{check}-{_id(subject)}" for subject, check in pairs]
             )
         elif "subject" in metafunc.fixturenames:
-            metafunc.parametrize("subject", subjects(self.backend), ids=_id)
+            metafunc.parametrize("subject", found, ids=_id)
+
+    def test_is_ready(self) -> None:
+        """Raises, saying what to do, where the backend cannot be used."""
+        assert subjects(self.backend), f"{self.backend} is ready, but no device or data type of it can be tested here"
 
     def test_conformance(self, subject: Subject, check: str) -> None:
         tally = checked(CHECKS[check], subject)

@@ -29,7 +29,7 @@ from .problems import (
     to_canonical,
 )
 
-__all__ = ["Canonical", "Expected", "canonical_arguments", "expected"]
+__all__ = ["Canonical", "Expected", "canonical_arguments", "evaluate", "expected"]
 
 SLACK = 4
 """Rounding errors that a kernel may make for each one that the bound counts: sums, complex products, blocks."""
@@ -69,7 +69,12 @@ def expected(case: Case) -> Expected:
     >>> expected(Case(batch=(), channels=1, length=4)).values["y"].shape
     (1, 4)
     """
-    given = canonical_arguments(case, arguments(case))
+    return evaluate(case, arguments(case))
+
+
+def evaluate(case: Case, own: Arguments) -> Expected:
+    """Return what a problem described by `case` must give with values of one's own."""
+    given = canonical_arguments(case, own)
     values, terms, grad_y = _run(given, case)
     unit = ROUNDOFF["float64" if case.y_dtype in ("float64", "complex128") else "float32"]
     steps = SLACK * (case.p + case.q + 2)

@@ -107,7 +107,7 @@ class TestFromPackages:
             ("import made_nowhere", "ModuleNotFoundError: No module named 'made_nowhere'"),
             ("info = {'name': 'ill'}", "is a dict, not a multirec.backend.BackendInfo"),
             ("other = 1", "AttributeError"),
-            ("this is not python", "SyntaxError"),
+            ("def (", "SyntaxError"),
         ],
     )
     def test_a_broken_plugin_says_why_and_stops_no_other(self, site, source, said):
@@ -200,7 +200,7 @@ class TestInProcess:
 
     @pytest.mark.parametrize("given", ["numba", None, BackendInfo])
     def test_an_info_is_needed(self, registered, given):
-        with pytest.raises(ArgumentError, match="needs a multirec.backend.BackendInfo"):
+        with pytest.raises(ArgumentError, match=r"needs a multirec\.backend\.BackendInfo"):
             mr.register_backend(given)
 
     @pytest.mark.parametrize(

@@ -57,12 +57,17 @@ class _Forward:
         for taps in (self.b, self.a):
             taps.load(time, steps, ahead=TILE)
         self._tile((steps + (UNROLL - 1)) & -UNROLL)
-        group.store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
+        with self.f.when(frame.word("y_at").differs(0)):
+            group.store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
         self.past_x.take(self.x.shifted(steps), frame.q)
         self.past_y.take(self.y.shifted(steps), self.depth)
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """Hand out the last outputs, where they are asked for: the end of a segment that starts the next."""
+        frame, group, storage = self.frame, self.group, self.spec.compute
+        with self.f.when(frame.word("ends_at").differs(0)):
+            offsets = group.offsets("offsets_any", "ends", storage)
+            group.store(self.past_y.shifted(self.depth - frame.p), "ends", storage, offsets, 0, frame.p)
 
     def _tile(self, rows: Int) -> None:
         """Compute `rows` rows of y from the rows of x."""

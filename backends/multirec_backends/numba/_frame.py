@@ -18,7 +18,7 @@ TILE = 64
 UNROLL = 4
 """Samples processed by one turn of a loop; tiles are rounded up to it."""
 
-_SIGNALS = ("x", "y", "inputs", "outputs", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
+_SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
 _TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a")
 _KEPT = (
@@ -120,7 +120,8 @@ class Frame:
         self.spec, self.fmt = spec, spec.format
         self.tiles = Tiles(module, self.fmt)
         self.f = Function(module, name, [PTR, PTR], public=True)
-        self.arguments, self.scratch = self.f.arguments
+        self.arguments: Ptr = self.f.arguments[0]
+        self.scratch: Ptr = self.f.arguments[1]
         self.p = self.f.int(self.word("order") if spec.order is None else spec.order)
         self.q = self.f.int(self.word("input_order") if spec.input_order is None else spec.input_order)
         self.length = self.word("length")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps
 
+from . import _segments as segments
 from ._frame import FIELDS, REGIONS
 from ._plan import Plan, plan, scratch
 from ._pool import run
@@ -25,14 +26,10 @@ class Kernel:
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal:
         y: Signal = allocate(problem.channels, problem.y_dtype)
-        if y.size:
-            flip = problem.reverse
-            x, feedforward, feedback, inputs, outputs = operands
-            signals = (
-                *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip),
-                *_NO_SIGNAL * 5, *_taps(feedforward, flip), *_taps(feedback, flip), *_NO_TAPS * 2,
-            )  # fmt: skip
-            _call(plan(problem), (0, 0, 0), signals)
+        if not y.size:
+            return y
+        if not (segments.worthwhile(problem) and segments.forward(problem, operands, y, run_forward)):
+            run_forward(problem, operands, y, None)
         return y
 
     def vjp(
@@ -45,42 +42,70 @@ class Kernel:
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
-        flip, batch, channels = problem.reverse, problem.batch, problem.channels
-        x, feedforward, feedback, inputs, outputs = operands
-        planned = plan(problem, True, needs.x, needs.feedforward or needs.feedback)
-        spec, p, q = planned.spec, problem.order, problem.input_order
-        # one row of sums for every (example, channel); broadcast axes are summed afterwards, in a fixed order
-        to_b = _sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
-        to_a = _sums_like(problem, problem.feedback, spec.compute) if needs.feedback else None
-        to_inputs = np.zeros((batch, channels, q), spec.compute_x) if needs.inputs else None
-        to_outputs = np.zeros((batch, channels, p), spec.compute) if needs.outputs else None
         to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
-        shared = np.empty((planned.slices, batch, planned.padded), spec.compute) if needs.x and problem.shared else None
-        if y.size:
-            last = grad_last if grad_last is not None and grad_last.size else None
-            extra = (
-                0 if last is None else last.shape[2],
-                0 if shared is None else _address(shared),
-                0 if shared is None else shared.strides[1],
-            )
-            signals = (
-                *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip),
-                *_signal(grad_y, flip), *_signal(last, flip),
-                *(_signal(to_x, flip) if shared is None else _NO_SIGNAL),
-                *_signal(to_inputs, flip), *_signal(to_outputs, flip),
-                *_taps(feedforward, flip), *_taps(feedback, flip), *_taps(to_b, flip), *_taps(to_a, flip),
-            )  # fmt: skip
-            _call(planned, extra, signals)
-            if shared is not None:
-                total = _summed(shared[..., : problem.length], (0,))[0][:, None]
-                _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
-        return Gradients(
-            to_x,
-            None if to_b is None else _fit(to_b, problem.feedforward),
-            None if to_a is None else _fit(to_a, problem.feedback),
-            _summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
-            to_outputs,
+        last = grad_last if grad_last is not None and grad_last.size else None
+        if segments.worthwhile(problem) and not problem.shared:
+            found = segments.vjp(problem, operands, y, grad_y, last, needs, to_x, run_vjp)
+            if found is not None:
+                return found
+        return run_vjp(problem, operands, y, grad_y, last, needs, to_x)
+
+
+def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Signal | None) -> None:
+    """Fill y (B, C, T), or only `ends` (B, C, p): its last outputs, in the precision computed in."""
+    flip = problem.reverse
+    x, feedforward, feedback, inputs, outputs = operands
+    signals = (
+        *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip), *_signal(ends, flip),
+        *_NO_SIGNAL * 5, *_taps(feedforward, flip), *_taps(feedback, flip), *_NO_TAPS * 2,
+    )  # fmt: skip
+    _call(plan(problem), (0, 0, 0), signals)
+
+
+def run_vjp(
+    problem: Problem,
+    operands: Operands,
+    y: Signal,
+    grad_y: Signal,
+    last: Signal | None,
+    needs: Needs,
+    to_x: Signal | None,
+) -> Gradients:
+    """Return the gradients wanted; the gradient of x goes to `to_x`."""
+    flip, batch, channels = problem.reverse, problem.batch, problem.channels
+    x, feedforward, feedback, inputs, outputs = operands
+    planned = plan(problem, True, needs.x, needs.feedforward or needs.feedback)
+    spec, p, q = planned.spec, problem.order, problem.input_order
+    # one row of sums for every (example, channel); broadcast axes are summed afterwards, in a fixed order
+    to_b = _sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
+    to_a = _sums_like(problem, problem.feedback, spec.compute) if needs.feedback else None
+    to_inputs = np.zeros((batch, channels, q), spec.compute_x) if needs.inputs else None
+    to_outputs = np.zeros((batch, channels, p), spec.compute) if needs.outputs else None
+    shared = np.empty((planned.slices, batch, planned.padded), spec.compute) if needs.x and problem.shared else None
+    if grad_y.size:
+        extra = (
+            0 if last is None else last.shape[2],
+            0 if shared is None else _address(shared),
+            0 if shared is None else shared.strides[1],
         )
+        signals = (
+            *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip), *_NO_SIGNAL,
+            *_signal(grad_y, flip), *_signal(last, flip),
+            *(_signal(to_x, flip) if shared is None else _NO_SIGNAL),
+            *_signal(to_inputs, flip), *_signal(to_outputs, flip),
+            *_taps(feedforward, flip), *_taps(feedback, flip), *_taps(to_b, flip), *_taps(to_a, flip),
+        )  # fmt: skip
+        _call(planned, extra, signals)
+        if shared is not None:
+            total = _summed(shared[..., : problem.length], (0,))[0][:, None]
+            _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
+    return Gradients(
+        to_x,
+        None if to_b is None else _fit(to_b, problem.feedforward),
+        None if to_a is None else _fit(to_a, problem.feedback),
+        _summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
+        to_outputs,
+    )
 
 
 def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:

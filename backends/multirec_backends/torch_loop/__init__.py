@@ -8,7 +8,7 @@ info = BackendInfo(
     kernel="multirec_backends.torch_loop._kernel:kernel",
     family="torch",
     requires=("torch",),
-    install="multirec-bank[torch]",
+    install="'multirec-bank[torch]'",
     devices=("cpu", "cuda", "mps", "xpu"),
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
 )
