@@ -1,6 +1,7 @@
 """Array libraries: telling them apart without importing them, and handing memory from one to another.
 
-Host memory is shared by NumPy, torch (cpu) and JAX (cpu); CUDA memory by torch, CuPy and JAX. A hand-over copies
+Host memory is shared by NumPy, torch (cpu) and JAX (cpu); CUDA memory by torch, CuPy and JAX. A backend of family
+"cuda" takes torch tensors and CuPy arrays as they come, and JAX's arrays as CuPy's. A hand-over copies
 only what the receiving library cannot take as it is. bfloat16 reaches NumPy kernels as its bits in uint16.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from .backend import Allocate
 
 Array: TypeAlias = Any
+Target: TypeAlias = Family | Literal["cuda"]
+"""What a backend takes: arrays of one library, or whatever lies in CUDA memory."""
 
-_HOST: tuple[Family, ...] = ("numpy", "torch", "jax")
-_CUDA: tuple[Family, ...] = ("torch", "cupy", "jax")
+_HOST: tuple[Target, ...] = ("numpy", "torch", "jax")
+_CUDA: tuple[Target, ...] = ("torch", "cupy", "jax", "cuda")
 _ALIGNMENT = 64
 _SMALL = 4096
 
@@ -72,7 +75,7 @@ def spec_of(array: Array, name: str) -> Spec:
         return Spec(tuple(array.shape), _name(array.dtype), "torch", _name(array.device))
     if family == "cupy":
         return Spec(array.shape, _name(array.dtype), "cupy", f"cuda:{array.device.id}")
-    return Spec(array.shape, _name(array.dtype), "jax", _jax_device(array, name))
+    return Spec(array.shape, _name(array.dtype), "jax", _jax_device(array))
 
 
 def _check_dense(tensor: Array, name: str) -> None:
@@ -84,26 +87,20 @@ def _check_dense(tensor: Array, name: str) -> None:
     raise DtypeError(f"{name} is a tensor that is {what}; a recurrence needs a dense one. Pass {name}.{mend}.")
 
 
-def _jax_device(array: Array, name: str) -> str:
-    if isinstance(array, sys.modules["jax"].core.Tracer):
-        raise FamilyError(
-            f"{name} is traced by JAX (jit, grad, vmap, …) and no backend that JAX can trace is registered. "
-            "Call multirec outside of the transformation, or install a backend named 'jax'."
-        )
-    devices = array.devices()
-    if len(devices) != 1:
-        raise FamilyError(f"{name} is sharded over {len(devices)} devices; gather it on one first.")
-    (device,) = devices
-    return (
-        "cpu" if device.platform == "cpu" else f"{'cuda' if device.platform == 'gpu' else device.platform}:{device.id}"
-    )
+def _jax_device(array: Array) -> str:
+    """Name the device of an array, the first of several, or of what is traced."""
+    jax = sys.modules["jax"]
+    devices = jax.devices() if isinstance(array, jax.core.Tracer) else array.devices()
+    device = min(devices, key=lambda device: device.id)
+    platform = "cuda" if device.platform == "gpu" else device.platform
+    return platform if platform == "cpu" else f"{platform}:{device.id}"
 
 
-def unreachable(problem: Problem, family: Family) -> str | None:
+def unreachable(problem: Problem, family: Target) -> str | None:
     """Say why arrays of this problem cannot be handed to a backend of `family`; None if they can."""
     if problem.family == family:
         return None
-    shared = {"cpu": _HOST, "cuda": _CUDA}.get(problem.device_type, ())
+    shared: tuple[Target, ...] = {"cpu": _HOST, "cuda": _CUDA}.get(problem.device_type, ())
     if family in shared and problem.family in shared:
         return None
     return (
@@ -119,13 +116,20 @@ def empty(problem: Problem, channels: int, dtype: str) -> Array:
         torch = sys.modules["torch"]
         tensor = torch.empty(shape, dtype=getattr(torch, dtype), device=problem.device)
         return to_channels_time(tensor, problem.layout)
-    if problem.family == "cupy":
-        return to_channels_time(sys.modules["cupy"].empty(shape, dtype=dtype), problem.layout)
+    if problem.device_type == "cuda":
+        cupy = sys.modules["cupy"]
+        with cupy.cuda.Device(device_index(problem)):
+            return to_channels_time(cupy.empty(shape, dtype=dtype), problem.layout)
     stored = _host_bytes(shape, dtype).view(_stored(dtype)).reshape(shape)
     if problem.family == "torch":
         # torch's own allocator gives fresh pages one by one: 78 ms against 16 for 262 MB
         stored = hand_over(stored, "numpy", "torch", bits=dtype == "bfloat16")
     return to_channels_time(stored, problem.layout)
+
+
+def device_index(problem: Problem) -> int:
+    """Return which of the devices of its type a problem is on."""
+    return int(problem.device.partition(":")[2] or 0)
 
 
 def _stored(dtype: str) -> str:
@@ -146,7 +150,7 @@ class Bridge:
 
     __slots__ = ("allocate", "problem", "target")
 
-    def __init__(self, problem: Problem, target: Family) -> None:
+    def __init__(self, problem: Problem, target: Target) -> None:
         self.problem = problem
         self.target = target
         self.allocate: Allocate = self._allocate
@@ -161,20 +165,28 @@ class Bridge:
         """Return a backend's result in the caller's library; `dtype` tells bfloat16's bits from integers."""
         if array is None:
             return None
-        return hand_over(array, self.target, self.problem.family, bits=dtype == "bfloat16")
+        given = hand_over(array, self.target, self.problem.family, bits=dtype == "bfloat16")
+        if self.target == "jax" and self.problem.family == "numpy":
+            # JAX calls its arrays read-only, but nobody else has this one
+            return _unlocked(given)
+        return given
 
     def _allocate(self, channels: int, dtype: str) -> Array:
+        if self.target == "cuda":
+            return empty(self.problem, channels, dtype)
         bits = dtype == "bfloat16" and self.target == "torch"
         return hand_over(empty(self.problem, channels, dtype), self.problem.family, self.target, bits)
 
 
-def hand_over(array: Array, source: Family, target: Family, bits: bool = False) -> Array:
+def hand_over(array: Array, source: Target, target: Target, bits: bool = False) -> Array:
     """Return an array of library `source` as one of `target` on the same memory, where that is possible.
 
     `bits` says that a NumPy array of uint16 holds bfloat16.
     """
     if source == "torch":
         array = array.detach().resolve_conj().resolve_neg()
+    if "cuda" in (source, target):
+        return _in_cuda(array, source, target)
     if target == "numpy":
         array = _to_numpy(array, source)
         return array.view(sys.modules["ml_dtypes"].bfloat16) if bits else array
@@ -183,13 +195,25 @@ def hand_over(array: Array, source: Family, target: Family, bits: bool = False) 
     if source == target:
         return array
     if target == "torch":
+        if source == "jax":
+            array.block_until_ready()
         return sys.modules["torch"].from_dlpack(array)
     if target == "cupy":
         return sys.modules["cupy"].from_dlpack(array)
     return _to_jax(array, source, bits)
 
 
-def _to_numpy(array: Array, source: Family) -> Array:
+def _in_cuda(array: Array, source: Target, target: Target) -> Array:
+    if source == "jax":
+        return sys.modules["cupy"].from_dlpack(array)
+    if target == "jax":
+        return sys.modules["jax"].dlpack.from_dlpack(array)
+    if source == "cupy" and array.data.ptr % array.real.itemsize:
+        return array.copy()
+    return array
+
+
+def _to_numpy(array: Array, source: Target) -> Array:
     if source == "torch":
         torch = sys.modules["torch"]
         array = (array.view(torch.uint16) if array.dtype is torch.bfloat16 else array).numpy()
@@ -208,8 +232,12 @@ def _numpy_to_torch(array: Array, bits: bool) -> Array:
         array, bits = array.view(np.uint16), True
     if any(stride < 0 or stride % array.itemsize for stride in array.strides) or not array.dtype.isnative:
         array = np.array(array, dtype=array.dtype.newbyteorder("="))
-    tensor = torch.from_numpy(array if array.flags.writeable else np.asarray(_Unlocked(array)))
+    tensor = torch.from_numpy(_unlocked(array))
     return tensor.view(torch.bfloat16) if bits else tensor
+
+
+def _unlocked(array: Array) -> Array:
+    return array if array.flags.writeable else np.asarray(_Unlocked(array)).view(array.dtype)
 
 
 class _Unlocked:
@@ -217,15 +245,22 @@ class _Unlocked:
 
     def __init__(self, array: Array) -> None:
         self.owner = array
-        interface = dict(array.__array_interface__)
+        # the interface has no name for bfloat16
+        bits = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+        interface = dict(bits.__array_interface__)
         self.__array_interface__ = interface | {"data": (interface["data"][0], False)}
 
 
-def _to_jax(array: Array, source: Family, bits: bool) -> Array:
+def _to_jax(array: Array, source: Target, bits: bool) -> Array:
     jax = sys.modules["jax"]
-    if source == "numpy":
-        return jax.numpy.asarray(array.view(jax.numpy.bfloat16) if bits else array)
-    return jax.dlpack.from_dlpack(array)
+    # JAX would round 64-bit types where the user has not enabled them
+    with jax.enable_x64(True):
+        if source == "cupy" or (source == "torch" and array.device.type != "cpu"):
+            return jax.dlpack.from_dlpack(array.contiguous() if source == "torch" else array)
+        bits = bits or (source == "torch" and array.dtype is sys.modules["torch"].bfloat16)
+        array = _to_numpy(array, source) if source == "torch" else array
+        array = array.view(jax.numpy.bfloat16) if bits else array
+        return jax.device_put(array, jax.devices("cpu")[0], may_alias=True)
 
 
 def as_layout_contiguous(array: Array, layout: Layout, family: Family) -> Array:

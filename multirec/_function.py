@@ -6,10 +6,8 @@ import sys
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from . import _select
-from ._arrays import family_of, hand_over, spec_of
+from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
 from ._problem import Layout, Spec
 from ._state import State
@@ -77,11 +75,12 @@ def recurrence(
         from ._torch import recurrence as torch_recurrence
 
         return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
-    arrays = (x, feedforward, feedback, inputs, outputs)
-    call = call_of(arrays, layout, reverse)
+    if family == "jax":
+        from ._jax import recurrence as jax_recurrence
+
+        return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    call = call_of((x, feedforward, feedback, inputs, outputs), layout, reverse)
     plan = _select.plan_for(call.problem, backend)
-    if family == "jax" and plan.info.family != "jax":
-        return _through_numpy(arrays, call, plan.info.name)
     b, a = coefficients_in(call, feedforward, feedback)
     operands = operands_in(call, x, b, a, inputs, outputs)
     y = plan.forward(operands)
@@ -116,12 +115,11 @@ def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool) -> Cal
 
 def coefficients_in(call: Call, feedforward: Array | None, feedback: Array | None) -> tuple[Array | None, Array | None]:
     """Return NumPy coefficients in x's library; others as they are."""
-    family = call.problem.family
-    if family in ("numpy", "torch"):
+    if call.problem.family != "cupy":
         return feedforward, feedback
-    library = sys.modules["jax.numpy" if family == "jax" else family]
+    cupy = sys.modules["cupy"]
     b, a = (
-        array if array is None or family_of(array) == family else library.asarray(array)
+        array if array is None or family_of(array) == "cupy" else cupy.asarray(array)
         for array in (feedforward, feedback)
     )
     return b, a
@@ -131,24 +129,6 @@ def state_out(call: Call, inputs: Array, outputs: Array) -> State:
     """Return a canonical state in the caller's axes."""
     layout = call.problem.layout
     return State(signal_out(inputs, layout, call.batch_shape), signal_out(outputs, layout, call.batch_shape))
-
-
-def _through_numpy(arrays: tuple[Array | None, ...], call: Call, backend: str) -> tuple[Array, State]:
-    """Compute on the host memory of JAX arrays with a backend of another library."""
-    x, feedforward, feedback, inputs, outputs = (
-        None if array is None else hand_over(array, family_of(array), "numpy") for array in arrays
-    )
-    y, state = recurrence(
-        x,
-        feedforward=feedforward,
-        feedback=feedback,
-        state=State(inputs, outputs),
-        layout=call.problem.layout,
-        reverse=call.problem.reverse,
-        backend=backend,
-    )
-    asarray = sys.modules["jax"].numpy.asarray
-    return asarray(y), State(asarray(np.asarray(state.inputs)), asarray(np.asarray(state.outputs)))
 
 
 def explain(

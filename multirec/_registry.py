@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 from .backend import BackendInfo, ForwardKernel
 from .errors import ArgumentError, BackendBrokenError, BackendMissingError, UnknownBackendError
@@ -145,6 +145,9 @@ class Registry:
         try:
             self.kernel(info)
             devices = tuple(d for d in _devices(info.family) if d in info.devices)
+        except _NoDriverError as error:
+            fix = "Install a driver for this CUDA version, or the package for the CUDA version that the driver supports."
+            return replace(about, status="missing", reason=f"no usable CUDA driver: {error}", fix=fix)
         except Exception as error:
             return replace(about, status="broken", reason=str(error), fix="Reinstall it, or report it.")
         if not devices:
@@ -257,7 +260,20 @@ def _devices(family: str) -> tuple[str, ...]:
     if family == "jax":
         platforms = {device.platform for device in importlib.import_module("jax").devices()}
         return ("cpu", *(["cuda"] if platforms & {"gpu", "cuda"} else []))
-    return ("cuda",) if importlib.import_module("cupy").cuda.runtime.getDeviceCount() else ()
+    return _cuda_devices(importlib.import_module("cupy"))
+
+
+class _NoDriverError(Exception):
+    """CUDA is installed, and finds no driver that it could use."""
+
+
+def _cuda_devices(cupy: Any) -> tuple[str, ...]:
+    try:
+        return ("cuda",) if cupy.cuda.runtime.getDeviceCount() else ()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        if "cudaErrorNoDevice" in str(error):
+            return ()
+        raise _NoDriverError(str(error)) from error
 
 
 registry = Registry()

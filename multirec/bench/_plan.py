@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import ceil, log
 from typing import TypeAlias
 
@@ -44,24 +45,36 @@ def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
 
     `limit` is the longest call that would be timed, in seconds.
     """
-    before, last = runs[-2][1], runs[-1][1]
-    doubled = last * max(2.0, last / before)
-    return doubled > limit / 4 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
+    longer, last = runs[-1]
+    return predict(runs, 2 * longer) > limit / 4 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
 
 
 def predict(runs: Sequence[Short], length: int) -> float:
-    """Extrapolate the last two short runs to `length`: a straight line, or a power where growth is faster.
+    """Extrapolate short runs to `length`: a straight line, or a power where growth is faster.
 
-    Growth is believed only of a run that is long enough to stand out of the noise.
+    Growth is believed only of three runs, and where the last is long enough to stand out of the noise. The last two
+    pairs are asked, and the lower answer taken: what slows down one run alone is not growth. A quarter of
+    proportional growth is the least, lest one slow run hide the growth after it.
 
     Example
     -------
     >>> predict([(100, 1.0), (200, 1.5)], 1000)
     5.5
-    >>> predict([(100, 1.0), (200, 4.0)], 1000)
+    >>> predict([(100, 1.0), (200, 4.0), (400, 16.0)], 1000)
     100.0
+    >>> predict([(100, 1.0), (200, 2.0), (400, 8.0)], 1000)
+    10.0
     """
-    (short, quick), (longer, slow) = runs[-2:]
+    longer, last = runs[-1]
+    proportional = last * length / longer
+    found = [_extrapolate(*pair, length) for pair in pairwise(runs[-3:])]
+    if len(runs) < 3:
+        return min(found[0], proportional)
+    return max(min(found), proportional / 4)
+
+
+def _extrapolate(first: Short, second: Short, length: int) -> float:
+    (short, quick), (longer, slow) = first, second
     growth = log(max(slow, 1e-9) / max(quick, 1e-9)) / log(longer / short)
     if growth > 1 and slow >= _LONG_ENOUGH:
         return slow * float((length / longer) ** min(growth, _STEEPEST))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import median
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from ._case import Case, Mode
 from ._machine import describe_machine
@@ -138,7 +138,8 @@ class Run:
         for cell in cells:
             self.progress.step(f"{cell.contestant} {cell.mode}")
             with self._settling(cell):
-                if self._left() < _FOR_ROUNDS * self.budget and cell.contestant not in BASELINES:
+                scarce = self._left() < _FOR_ROUNDS * self.budget and probe_lengths(self.case.length)
+                if scarce and cell.contestant not in BASELINES:
                     raise WorkerError("skipped", _NO_TIME)
                 self._predict(self.workers[cell.contestant], cell)
                 if cell.cost > _SHORT:
@@ -173,17 +174,13 @@ class Run:
         runs: list[tuple[int, float]] = []
         for length in lengths:
             began = monotonic()
-            try:
-                runs.append((length, worker.ask(_PATIENCE if compiles else 2 * limit, "probe", cell.mode, length)))
-            except WorkerError as error:
-                if error.status != "timeout":
-                    raise
-                raise WorkerError("too_slow", f"a short run of {length} samples was stopped: {error}") from None
+            patience = _PATIENCE if compiles else 2 * limit
+            runs.append((length, _unless_slow(worker, patience, "probe", cell.mode, length)))
             took = monotonic() - began
             if compiles and took > limit:
                 reason = f"compiling a short run took {seconds_text(took)}, the limit is {seconds_text(limit)}"
                 raise WorkerError("too_slow", reason)
-            if len(runs) > 1 and is_telling(runs, self.case.length, limit):
+            if len(runs) > 2 and is_telling(runs, self.case.length, limit):
                 break
         if len(runs) < 2:
             return
@@ -194,7 +191,8 @@ class Run:
             raise WorkerError("too_slow", reason)
 
     def _check_one(self, worker: Worker, cell: Cell) -> None:
-        checked: Checked = worker.ask(_PATIENCE, "check", cell.mode)
+        patience = max(4 * cell.cost, 2 * self.budget * _LONGEST_CALL) if cell.cost else _PATIENCE
+        checked: Checked = _unless_slow(worker, patience, "check", cell.mode)
         cell.cost, cell.first_call, cell.peak = checked.seconds, checked.first, checked.peak
         verdict = self.oracle.judge(cell.mode, checked.shape, checked.dtype, checked.outputs)
         cell.errors, cell.checked = verdict.errors, self.oracle.window.describe(self.case)
@@ -260,6 +258,16 @@ class Run:
 
     def _need(self, cell: Cell) -> int:
         return self.workers[cell.contestant].contestant.memory(self.case, cell.mode)
+
+
+def _unless_slow(worker: Worker, patience: float, method: str, *arguments: Any) -> Any:
+    """Ask for what has been predicted to be quick; where it is not, it is too slow."""
+    try:
+        return worker.ask(patience, method, *arguments)
+    except WorkerError as error:
+        if error.status != "timeout" or patience == _PATIENCE:
+            raise
+        raise WorkerError("too_slow", f"its {method} was stopped after {seconds_text(patience)}") from None
 
 
 def _late(cell: Cell) -> str:

@@ -48,7 +48,7 @@ class Session:
             self._call(mode, run)
         seconds = [self._call(mode, run)[0]]
         # a short run is repeated, for something else may have had the processor
-        while len(seconds) < 3 and sum(seconds) < 0.1:
+        while len(seconds) < 3 and (sum(seconds) < 0.1 or sum(seconds) == seconds[0] < 0.5):
             seconds.append(_timed(run)[0])
         return min(seconds)
 

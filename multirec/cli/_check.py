@@ -42,9 +42,12 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
 
 
 def _check(name: str, verbose: bool) -> bool:
+    from rich.console import Console
+
     from multirec.testing import check_backend
 
-    results = check_backend(name)
+    with Console(stderr=True).status(name) as status:
+        results = check_backend(name, lambda done, total, text: status.update(f"{name} {done}/{total} {text}"))
     failures = [result for result in results if not result.ok]
     for result in results if verbose else failures:
         click.echo(

@@ -29,10 +29,10 @@ def mismatch(name: str, got: Wide, expected: Wide, bound: Wide | float) -> str |
         off = np.abs(got - expected)
     off = np.where(np.isnan(off), np.inf, off)
     limit = np.broadcast_to(bound, off.shape)
-    wrong = ~(off <= limit)
+    wrong = ~(np.isfinite(off) & (off <= limit))
     if not wrong.any():
         return None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         excess = np.where(wrong, off / np.maximum(limit, np.finfo(float).tiny), 0)
     index = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), off.shape))
     place = ", ".join(map(str, index))

@@ -30,6 +30,13 @@ class TestNumba(BackendConformance):
     backend = "numba"
 
 
+@pytest.mark.long
+class TestJax(BackendConformance):
+    """Compiles for every shape."""
+
+    backend = "jax"
+
+
 def test_every_ready_backend_is_checked():
     ready = {name for name, status in mr.backends().items() if status.status == "ready"}
     own = {name for name in ready if mr.backends()[name].distribution == "multirec-bank"}

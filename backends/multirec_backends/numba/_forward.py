@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from ._emit import Int, Num, Slot
+from ._emit import Int
 from ._frame import TILE, UNROLL, Frame, Group, Spec
+from ._numbers import Num, Slot
 from ._taps import Coefficients
 
 Source = Callable[[Int, int], Num]

@@ -10,8 +10,10 @@ from typing import Protocol
 
 from llvmlite import ir
 
-from ._emit import I32, I64, PTR, Format, Function, Int, Ptr, SharedTile, Tile
-from ._tiles import STORAGES, Tiles
+from ._emit import I32, I64, PTR, Function, Int, Ptr
+from ._memory import STORAGES
+from ._numbers import Format, SharedTile, Tile
+from ._tiles import Tiles
 
 TILE = 64
 """Samples in a tile: three tiles of rows lie in the first-level cache together."""

@@ -22,7 +22,7 @@ Forward = Callable[[Problem, Operands, Signal | None, Signal | None], None]
 Vjp = Callable[[Problem, Operands, Any, Signal, Signal | None, Needs, Signal | None], Gradients]
 
 _FEW, _LONG, _SEGMENT, _LANES, _ORDER = 8, 1 << 14, 512, 512, 32
-"""At most so many signals of at least so many samples, in segments of at least so many, for so many lanes, to this order."""
+"""At most so many signals, at least so many samples; segments of at least so many, on so many lanes; orders to this."""
 _GROWTH = 1e6
 """A transition that grows beyond this is unstable, and is run from sample to sample."""
 
@@ -32,7 +32,7 @@ def worthwhile(problem: Problem) -> bool:
     return (
         problem.length >= _LONG
         and problem.batch * problem.channels <= _FEW
-        and problem.order <= _ORDER
+        and max(problem.order, problem.input_order) <= _ORDER
         and not problem.time_varying
         and problem.dtype not in HALF_DTYPES
     )
@@ -95,12 +95,14 @@ class _Cut:
                 power = power @ power
                 powers.append(power)
         found = np.stack(powers)
-        return found if np.all(np.abs(found) < _GROWTH) else None
+        grows = not np.all(np.abs(found) < _GROWTH)
+        return None if grows else np.asarray(found)
 
     def _filters(self, taps: Signal | None, example: int) -> Signal | None:
         if taps is None:
             return None
-        return taps[min(example, taps.shape[0] - 1)][:, None]
+        one: Signal = taps[min(example, taps.shape[0] - 1)]
+        return one[:, None]
 
     def _state(self, state: Signal | None, example: int, shape: tuple[int, int], dtype: str) -> Signal:
         return np.zeros(shape, dtype) if state is None else np.broadcast_to(self.one(state, example), shape)
@@ -178,7 +180,7 @@ def vjp(
             alone = run(cut.problem, here, None, cut.cut(grad), None, Needs(False, False, False, False, True), None)
             # backwards in time, with the transposed transition
             steps = powers.conj().swapaxes(-1, -2)
-            states = _scan(alone.outputs[:, ::-1], rest.outputs[:, 0], steps)[:, ::-1]
+            states = _scan(_given(alone.outputs)[:, ::-1], _given(rest.outputs)[:, 0], steps)[:, ::-1]
             lasts = np.ascontiguousarray(states[:, 1:]).astype(problem.y_dtype)
         cuts_x = None if grad_x is None else cut.cut(grad_x)
         main = run(cut.problem, here, cut.cut(out), cut.cut(grad), lasts, wants, cuts_x)
@@ -189,19 +191,24 @@ def vjp(
         found.append(
             Gradients(
                 None,
-                main.feedforward + rest.feedforward if needs.feedforward else None,
-                main.feedback + rest.feedback if needs.feedback else None,
+                _given(main.feedforward) + _given(rest.feedforward) if needs.feedforward else None,
+                _given(main.feedback) + _given(rest.feedback) if needs.feedback else None,
                 cut.one(sent[None, :, 0], 0) if needs.inputs and sent is not None else None,
-                cut.one(main.outputs[None, :, 0], 0) if needs.outputs and cut.p else None,
+                cut.one(_given(main.outputs)[None, :, 0], 0) if needs.outputs and cut.p else None,
             )
         )
     return Gradients(
         to_x,
-        _gather([each.feedforward for each in found], problem.feedforward) if needs.feedforward else None,
-        _gather([each.feedback for each in found], problem.feedback) if needs.feedback else None,
+        _gather([_given(each.feedforward) for each in found], problem.feedforward) if needs.feedforward else None,
+        _gather([_given(each.feedback) for each in found], problem.feedback) if needs.feedback else None,
         _states([each.inputs for each in found], problem.input_order, problem) if needs.inputs else None,
         _states([each.outputs for each in found], problem.order, problem) if needs.outputs else None,
     )
+
+
+def _given(gradient: Signal | None) -> Signal:
+    assert gradient is not None
+    return gradient
 
 
 def _gather(gradients: list[Signal], taps: Taps | None) -> Signal:

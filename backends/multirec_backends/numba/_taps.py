@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ._emit import Int, Num, Tile
+from ._emit import Int
 from ._frame import TILE, Frame, Group
+from ._numbers import Num, Tile
 
 
 class Coefficients:

@@ -1,0 +1,15 @@
+"""CUDA through CuPy: kernels compiled at run time, for CuPy arrays, torch CUDA tensors and JAX CUDA arrays."""
+
+from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo
+
+info = BackendInfo(
+    name="cupy",
+    summary="CUDA kernels compiled at run time: tiles of time scanned in parallel, fused gradient",
+    kernel="multirec_backends.cupy._device:kernel",
+    family="cuda",  # type: ignore[arg-type]
+    requires=("cupy",),
+    install="'multirec-bank[cupy13]' (CUDA 13) or 'multirec-bank[cupy12]'",
+    devices=("cuda",),
+    dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
+    promise="bitwise",
+)

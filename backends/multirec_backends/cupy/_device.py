@@ -1,0 +1,113 @@
+"""The GPU: compiles kernels through CuPy and launches them on the caller's stream, with the caller's memory."""
+
+from __future__ import annotations
+
+import sys
+from threading import Lock
+from typing import Any, TypeAlias
+
+import cupy
+import numpy as np
+
+from multirec.backend import Problem
+from multirec.errors import BackendBrokenError
+
+from ._kernel import Kernel
+from ._pack import View
+from ._source import ENTRY, OPTIONS, kernel_source, library_source
+
+Array: TypeAlias = Any
+
+_MOST_KERNELS = 512
+
+
+class Kernels:
+    """Compiled kernels by name and device; CuPy keeps their binaries on disk. Bounded: the oldest goes first."""
+
+    def __init__(self) -> None:
+        self._functions: dict[tuple[str, int], Any] = {}
+        self._refused: set[str] = set()
+        self._lock = Lock()
+
+    def get(self, name: str, device: int) -> Any:
+        """Return a kernel for the current device."""
+        found = self._functions.get((name, device))
+        return found if found is not None else self._compile(name, device)
+
+    def _compile(self, name: str, device: int) -> Any:
+        with self._lock:
+            if name in self._refused:
+                raise BackendBrokenError(f"backend 'cupy': kernel {name} did not compile; the log came with its first use.")
+            raw = cupy.RawKernel(library_source() + kernel_source(name), ENTRY, options=OPTIONS)
+            try:
+                function = raw.kernel
+            except cupy.cuda.compiler.CompileException as error:
+                self._refused.add(name)
+                raise BackendBrokenError(f"backend 'cupy': kernel {name} does not compile:\n{error}") from None
+            while len(self._functions) >= _MOST_KERNELS:
+                self._functions.pop(next(iter(self._functions)))
+            self._functions[name, device] = function
+            return function
+
+
+class CudaDevice:
+    """Every GPU of this machine."""
+
+    def __init__(self) -> None:
+        self._kernels = Kernels()
+
+    def has(self, arguments: str) -> bool:
+        return True
+
+    def queue(self, problem: Problem) -> Queue:
+        index = int(problem.device.partition(":")[2] or 0)
+        if problem.family == "torch":
+            return TorchQueue(self._kernels, index)
+        return Queue(self._kernels, index)
+
+
+class Queue:
+    """CuPy's current stream of a device, and memory from CuPy's pool; JAX's arrays come and go through CuPy."""
+
+    def __init__(self, kernels: Kernels, index: int) -> None:
+        self.index = index
+        self.ptr = self.stream()
+        self._kernels = kernels
+
+    def stream(self) -> int:
+        """Return the caller's current stream, as CUDA's own handle."""
+        return int(cupy.cuda.get_current_stream(self.index).ptr)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        with cupy.cuda.Device(self.index):
+            return cupy.empty(shape, dtype)
+
+    def view(self, array: Array) -> View:
+        size = array.itemsize
+        return View(array.data.ptr, array.shape, tuple(stride // size for stride in array.strides), size)
+
+    def launch(self, name: str, blocks: int, threads: int, shared: int, params: bytes) -> None:
+        # by value: CuPy copies what an array of one element holds
+        value = np.frombuffer(params, np.dtype((np.void, len(params))))
+        if cupy.cuda.runtime.getDevice() == self.index:
+            self._kernels.get(name, self.index)((blocks,), (threads,), (value,), shared, self)
+            return
+        with cupy.cuda.Device(self.index):
+            self._kernels.get(name, self.index)((blocks,), (threads,), (value,), shared, self)
+
+
+class TorchQueue(Queue):
+    """Torch's current stream of a device, and memory from torch's caching allocator."""
+
+    def stream(self) -> int:
+        return int(sys.modules["torch"].cuda.current_stream(self.index).cuda_stream)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        torch = sys.modules["torch"]
+        return torch.empty(shape, dtype=getattr(torch, dtype), device=f"cuda:{self.index}")
+
+    def view(self, array: Array) -> View:
+        return View(array.data_ptr(), array.shape, array.stride(), array.element_size())
+
+
+kernel = Kernel(CudaDevice())

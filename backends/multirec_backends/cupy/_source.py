@@ -1,0 +1,35 @@
+"""The CUDA source of a kernel as one text, so that the compiler's cache is keyed by all of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+
+_FILES = ("device", "values", "filter", "forward", "backward", "fold", "sequential")
+
+ENTRY = "multirec_kernel"
+OPTIONS = ("-std=c++17",)
+
+
+@lru_cache(maxsize=2)
+def library_source(device: bool = True) -> str:
+    """Return the source of all kernels, as templates; without `device`, something else defines what a device does."""
+    folder = files(__package__).joinpath("source")
+    names = _FILES if device else _FILES[1:]
+    return "\n".join(folder.joinpath(f"{name}.cuh").read_text(encoding="utf-8") for name in names)
+
+
+def kernel_source(name: str, entry: str = ENTRY) -> str:
+    """Return the definition of the kernel that runs the template instance `name`; it follows `library_source`."""
+    params = "Fold" if name.startswith("fold") else "Problem"
+    threads = launch_bounds(name)
+    return f'extern "C" __global__ void __launch_bounds__({threads}) {entry}(const {params} p) {{ {name}(p); }}\n'
+
+
+def launch_bounds(name: str) -> str:
+    """Return the most threads of a block, and where it matters the fewest blocks that should fit on a processor."""
+    kind, _, arguments = name.partition("<")
+    if kind in ("forward", "backward"):
+        order, input_order = map(int, arguments.split(",")[4:6])
+        return "128" if order + input_order > 8 else "512" if kind == "backward" else "256"
+    return "256" if kind == "fold" else "32"

@@ -1,0 +1,235 @@
+// The fast gradient. It walks the tiles from the last to the first.
+//
+// In each tile the adjoint recurrence gives lambda; y is computed again from x and the p samples of y before the
+// tile, which is cheaper than reading all of y. What it writes: the gradients of x and of the state, the gradients of
+// varying coefficients sample by sample, and those of constant ones as sums over time: in the kernel's precision
+// within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a fixed order.
+
+// Adds lambda * conj(x) and shifts the window of x: in `part`, tap by tap.
+template <int N, class V> __device__ inline void correlate(V (&part)[N], V lambda, const V (&window)[N]) {
+#pragma unroll
+  for (int k = 0; k < N; ++k) mac(part[k], conj(window[k]), lambda);
+}
+template <int N, class V> __device__ inline void push(V (&window)[N], V value) {
+#pragma unroll
+  for (int k = N - 1; k > 0; --k) window[k] = window[k - 1];
+  window[0] = value;
+}
+// Adds up the tiles of a block's rows: one sum for each sample from t0 + lo on.
+template <class T, class V>
+__device__ void sum_rows(const Place& w, const Problem& p, T tile, V* sums, int lo, int hi, i64 t0) {
+  const i64 left = p.length - t0, rest = p.channels - w.c0;
+  const int rows = int(rest < (1 << w.log_rows) ? rest : 1 << w.log_rows);
+  for (int u = lo + int(threadIdx.x); u < hi && u < left; u += blockDim.x) {
+    V g = V();
+    for (int r = 0; r < rows; ++r) mac(g, to<V>(1.0), tile.of(r - w.warp)[u]);
+    sums[u] = g;
+  }
+}
+
+// Writes the samples that lanes hold, by way of the tile; what the tile held is lost.
+template <class S, class T, class V, int M>
+__device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&v)[M], const Signal& s, i64 t0) {
+  w.sync();
+#pragma unroll
+  for (int i = 0; i < M; ++i) tile[w.lane * M + i] = v[i];
+  w.sync();
+  write_tile<S>(w, p, tile, s, t0, 32 * M);
+  w.sync();
+}
+
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA>
+__device__ void backward(const Problem& p) {
+  using F = Filter<X, Y, B, A, P, Q, VB, VA>;
+  using V = typename F::V;
+  using W = typename F::W;
+  constexpr int M = F::M, K = F::K, N = largest(P, Q), N1 = largest(N, 1);
+  constexpr bool SCAN = P > 0 && !VA;
+  using Table = Powers<typename F::WA, P, M>;
+  extern __shared__ __align__(16) unsigned char memory[];
+
+  for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
+    const Place w(p, item);
+    const F filter(p, w);
+    const Table table{(typename F::WA*)memory + w.warp * Table::COUNT * P * P};
+    auto* tiles = (V*)((typename F::WA*)memory + (SCAN ? (Table::COUNT * P * P) << w.log_rows : 0));
+    const typename F::Row tile{tiles + w.warp * F::Row::SIZE};
+    auto* taps = (A*)(tiles + (F::Row::SIZE << w.log_rows));
+    const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
+    const int own = w.lane * M;
+
+    bool sequential = false, alone = false;
+    if constexpr (SCAN) {
+      sequential = table.build(w.active ? at<const A>(p.a, w.b, w.c) : (const A*)nullptr, p.a.tap,
+                               p.segments > 1 ? p.length : 0, w.lane);
+      alone = p.segments > 1 && __syncthreads_or(sequential);
+    }
+    i64 all = (p.length + K - 1) / K, first = w.segment * p.tiles, stop = first + p.tiles < all ? first + p.tiles : all;
+    if (alone) {
+      first = 0;
+      stop = p.phase == 1 || w.segment ? 0 : all;
+    }
+    const bool wants_taps = p.sums || p.grad_b.at || p.grad_a.at, wants_x = p.grad_x.at || p.grad_inputs.at || p.sum_x;
+
+    V state[F::P1] = {}, future = V();
+    if (p.phase == 2 && !alone && w.active) {
+      const W* start = (const W*)p.starts + (w.row * p.segments + w.segment) * N;
+#pragma unroll
+      for (int k = 0; k < P; ++k) state[k] = to<V>(start[k]);
+      if (w.lane < Q) future = to<V>(start[w.lane]);
+    }
+    W sum_b[Q + 1] = {}, sum_a[F::P1] = {};
+
+    for (i64 n = stop - 1; n >= first; --n) {
+      const i64 t0 = n * K;
+      const bool is_first = t0 == 0 && w.active;
+      w.sync();
+      read_tile<Y>(w, p, tile, p.grad_y, nullptr, 0, t0, 0, P ? K : K + Q);
+      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), nullptr, 0, t0, 0, K + 1);
+      if (P && w.lane < Q) tile[K + w.lane] = future;
+      w.sync();
+      V v[M], l[M];
+#pragma unroll
+      for (int i = 0; i < M; ++i) {
+        l[i] = tile[own + i];
+        const i64 late = t0 + own + i - (p.length - p.last);
+        if (p.grad_last.at && w.active && late >= 0 && late < p.last)
+          mac(l[i], to<V>(1.0), load(at<const Y>(p.grad_last, w.b, w.c) + late * p.grad_last.time));
+      }
+      if constexpr (P > 0) {
+        V mine[P];
+        Solver<V, A, P, M, true, VA> solver{w.lane};
+        solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? varying[own + i + 1] : filter.a[k]); }, table,
+                     sequential);
+      }
+      __syncwarp();
+#pragma unroll
+      for (int i = 0; i < M; ++i) tile[own + i] = l[i];
+      __syncwarp();
+      future = w.lane < Q ? tile[w.lane] : V();
+      if (p.phase == 1) {
+        if (n == first && w.active && w.lane < N)
+          ((W*)p.ends)[(w.row * p.segments + w.segment) * N + w.lane] = to<W>(tile[w.lane]);
+        continue;
+      }
+      if constexpr (P > 0) {
+        if (p.grad_outputs.at && is_first && w.lane < P) {
+          V g = V();
+#pragma unroll
+          for (int k = 0; k < P; ++k)
+            if (k >= w.lane) mac(g, conj(VA ? varying[k - w.lane] : filter.a[k]), tile[k - w.lane]);
+          store(at<V>(p.grad_outputs, w.b, w.c) + (P - 1 - w.lane) * p.grad_outputs.time, g);
+        }
+      }
+      if (wants_x) {
+        V later[F::Q1], before = V();
+#pragma unroll
+        for (int j = 0; j < Q; ++j) later[j] = tile[own + M + j];
+        if (is_first && w.lane < Q) {
+#pragma unroll
+          for (int j = 1; j <= Q; ++j)
+            if (j > w.lane) mac(before, conj(filter.forward_tap(p, w, j, j - 1 - w.lane)), tile[j - 1 - w.lane]);
+        }
+        __syncwarp();
+        if (t0 == 0 && w.lane < Q) tile[-1 - w.lane] = before;
+#pragma unroll
+        for (int i = M - 1; i >= 0; --i) {
+          const i64 t = t0 + own + i;
+          V g = V();
+          mac(g, conj(filter.forward_tap(p, w, 0, t)), l[i]);
+#pragma unroll
+          for (int j = 1; j <= Q; ++j) mac(g, conj(filter.forward_tap(p, w, j, t + j)), later[j - 1]);
+          push(later, l[i]);
+          tile[own + i] = g;
+        }
+        if (p.sum_x) {
+          __syncthreads();
+          sum_rows(w, p, tile, (V*)p.sum_x + (w.b * p.groups + w.group) * (p.length + Q) + Q + t0, t0 ? 0 : -Q, K, t0);
+          __syncthreads();
+        } else {
+          w.sync();
+          if (p.grad_x.at) write_tile<X>(w, p, tile, p.grad_x, t0, K);
+          if (p.grad_inputs.at && is_first && w.lane < Q)
+            store(at<compute_t<X>>(p.grad_inputs, w.b, w.c) + (Q - 1 - w.lane) * p.grad_inputs.time, before);
+        }
+      }
+      if (!wants_taps) continue;
+
+      w.sync();
+      read_tile<X>(w, p, tile, p.x, &p.inputs, Q, t0, -Q, K);
+      w.sync();
+      V window[Q + 1], part_b[Q + 1] = {};
+      window[0] = V();
+#pragma unroll
+      for (int j = 0; j < Q; ++j) window[j] = tile[own - 1 - j];
+#pragma unroll
+      for (int i = 0; i < M; ++i) {
+        push(window, V(tile[own + i]));
+        v[i] = V();
+#pragma unroll
+        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + own + i), window[j]);
+        if (!VB) correlate(part_b, l[i], window);
+      }
+      if (!VB) {
+#pragma unroll
+        for (int j = 0; j <= Q; ++j) mac(sum_b[j], to<W>(1.0), to<W>(part_b[j]));
+      } else if (p.grad_b.at) {
+        for (int j = 0; j <= Q; ++j) {
+          V g[M];
+#pragma unroll
+          for (int i = 0; i < M; ++i) {
+            g[i] = V();
+            mac(g[i], conj(V(tile[own + i - j])), l[i]);
+          }
+          Signal grad = F::varying(p.grad_b);
+          grad.at = (B*)grad.at + j * p.grad_b.tap;
+          write_lanes<B>(w, p, tile, g, grad, t0);
+          read_tile<X>(w, p, tile, p.x, &p.inputs, Q, t0, -Q, K);
+          w.sync();
+        }
+      }
+      if constexpr (P > 0) {
+        if (!p.wants_a) continue;
+        V before[P], mine[P], part_a[P] = {};
+#pragma unroll
+        for (int k = 0; k < P; ++k) {
+          before[k] = V();
+          if (!w.active) continue;
+          if (t0 - 1 - k >= 0) before[k] = to<V>(load(at<const Y>(p.y, w.b, w.c) + (t0 - 1 - k) * p.y.time));
+          else if (p.outputs.at)
+            before[k] = to<V>(load(at<const Y>(p.outputs, w.b, w.c) + (P + t0 - 1 - k) * p.outputs.time));
+        }
+        Solver<V, A, P, M, false, VA> solver{w.lane};
+        solver.solve(v, before, mine, [&](int i, int k) { return VA ? varying[own + i] : filter.a[k]; }, table,
+                     sequential);
+#pragma unroll
+        for (int i = 0; i < M; ++i) {
+          const V y = v[i];
+          v[i] = V();
+          mac(v[i], conj(mine[0]), l[i]);
+          correlate(part_a, l[i], mine);
+          push(mine, y);
+        }
+        if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a), t0);
+#pragma unroll
+        for (int k = 0; k < P; ++k) mac(sum_a[k], to<W>(1.0), to<W>(part_a[k]));
+      }
+    }
+    if (p.phase == 1 && first >= stop && w.active && w.lane < N)
+      ((W*)p.ends)[(w.row * p.segments + w.segment) * N + w.lane] = W();
+    if (p.phase != 1 && p.sums) {
+      W* sums = (W*)p.sums + (w.row * p.segments + w.segment) * (Q + 1 + P);
+#pragma unroll
+      for (int j = 0; j <= Q; ++j) {
+        const W sum = sum_of_lanes(sum_b[j], w.lane);
+        if (w.active && w.lane == 0) sums[j] = sum;
+      }
+#pragma unroll
+      for (int k = 0; k < P; ++k) {
+        const W sum = sum_of_lanes(sum_a[k], w.lane);
+        if (w.active && w.lane == 0) sums[Q + 1 + k] = sum;
+      }
+    }
+    __syncthreads();
+  }
+}

@@ -1,0 +1,152 @@
+// The fast forward kernel, and the scan over segments.
+
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA>
+__device__ void forward(const Problem& p) {
+  using F = Filter<X, Y, B, A, P, Q, VB, VA>;
+  using V = typename F::V;
+  constexpr int M = F::M, K = F::K;
+  constexpr bool SCAN = P > 0 && !VA;
+  using Table = Powers<typename F::WA, P, M>;
+  extern __shared__ __align__(16) unsigned char memory[];
+
+  for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
+    const Place w(p, item);
+    const F filter(p, w);
+    const Table table{(typename F::WA*)memory + w.warp * Table::COUNT * P * P};
+    auto* tiles = (V*)((typename F::WA*)memory + (SCAN ? (Table::COUNT * P * P) << w.log_rows : 0));
+    const typename F::Row tile{tiles + w.warp * F::Row::SIZE};
+    auto* taps = (A*)(tiles + (F::Row::SIZE << w.log_rows));
+    const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
+
+    bool sequential = false, alone = false;
+    if constexpr (SCAN) {
+      sequential = table.build(w.active ? at<const A>(p.a, w.b, w.c) : (const A*)nullptr, p.a.tap,
+                               p.segments > 1 ? p.length : 0, w.lane);
+      alone = p.segments > 1 && __syncthreads_or(sequential);
+    }
+    i64 all = (p.length + K - 1) / K, first = w.segment * p.tiles, stop = first + p.tiles < all ? first + p.tiles : all;
+    if (alone) {
+      first = 0;
+      stop = p.phase == 1 || w.segment ? 0 : all;
+    }
+
+    V state[F::P1] = {};
+    if constexpr (P > 0) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) {
+        if (!w.active || p.phase == 1) continue;
+        if (p.phase == 2 && !alone) state[k] = to<V>(((const typename F::W*)p.starts)[(w.row * p.segments + w.segment) * P + k]);
+        else if (p.outputs.at) state[k] = load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time);
+      }
+    }
+    for (i64 n = first; n < stop; ++n) {
+      const i64 t0 = n * K;
+      w.sync();
+      read_tile<X>(w, p, tile, p.x, &p.inputs, Q, t0, -Q, K);
+      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), nullptr, 0, t0, 0, K);
+      w.sync();
+      V v[M], past[F::Q1];
+#pragma unroll
+      for (int j = 0; j < Q; ++j) past[j] = tile[w.lane * M - 1 - j];
+#pragma unroll
+      for (int i = 0; i < M; ++i) {
+        const V x = tile[w.lane * M + i];
+        const i64 t = t0 + w.lane * M + i;
+        v[i] = V();
+        mac(v[i], filter.forward_tap(p, w, 0, t), x);
+#pragma unroll
+        for (int j = 1; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t), past[j - 1]);
+#pragma unroll
+        for (int j = Q - 1; j > 0; --j) past[j] = past[j - 1];
+        past[0] = x;
+      }
+      if constexpr (P > 0) {
+        V mine[P];
+        Solver<V, A, P, M, false, VA> solver{w.lane};
+        solver.solve(v, state, mine, [&](int i, int k) { return VA ? varying[w.lane * M + i] : filter.a[k]; }, table,
+                     sequential);
+      }
+      if (p.phase == 1) continue;
+      __syncwarp();
+#pragma unroll
+      for (int i = 0; i < M; ++i) tile[w.lane * M + i] = v[i];
+      w.sync();
+      write_tile<Y>(w, p, tile, p.y, t0, K);
+    }
+    if constexpr (P > 0) {
+      if (p.phase == 1 && w.active && w.lane == 0)
+#pragma unroll
+        for (int k = 0; k < P; ++k)
+          ((typename F::W*)p.ends)[(w.row * p.segments + w.segment) * P + k] = to<typename F::W>(state[k]);
+    }
+    __syncthreads();
+  }
+}
+
+// Turns the segments' end states from zero state into their true start states. One warp a row; N is the length of a
+// state, of which feedback reaches p.order. BACK is the adjoint, which begins at the last segment.
+template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const Problem& p) {
+  using V = compute_t<Y>;
+  using W = wide_t<V>;
+  using WA = wide_t<A>;
+  extern __shared__ __align__(16) unsigned char memory[];
+  const int lane = threadIdx.x;
+  for (i64 row = blockIdx.x; row < p.batch * p.channels; row += gridDim.x) {
+    const i64 b = row / p.channels, c = row % p.channels, span = (p.segments + 31) / 32;
+    // 0: over one segment; 1: over a lane's segments, and doubled; 2: the base of powers
+    Matrix<WA, N> over[3] = {{(WA*)memory}, {(WA*)memory + N * N}, {(WA*)memory + 2 * N * N}};
+    auto power = [&](const Matrix<WA, N>& result, i64 exponent) {
+      // base 2 is spent; the result starts as the identity
+      __syncwarp();
+      for (int e = lane; e < N * N; e += 32) result.entries[e] = to<WA>(e % (N + 1) == 0 ? 1.0 : 0.0);
+      __syncwarp();
+      for (; exponent; exponent /= 2) {
+        if (exponent & 1) result.product(result, over[2], lane);
+        if (exponent > 1) over[2].product(over[2], over[2], lane);
+      }
+    };
+    over[2].companion(p.a.at ? at<const A>(p.a, b, c) : (const A*)nullptr, p.a.tap, int(p.order), lane);
+    power(over[0], p.tiles * K);
+    over[2].copy(over[0], lane);
+    power(over[1], span);
+
+    auto place = [&](i64 j) { return (row * p.segments + (BACK ? p.segments - 1 - j : j)) * N; };
+    const i64 first = lane * span, stop = first + span < p.segments ? first + span : p.segments;
+    W state[N], old[N];
+    auto step = [&](i64 j) {
+#pragma unroll
+      for (int k = 0; k < N; ++k) {
+        old[k] = state[k];
+        state[k] = ((const W*)p.ends)[place(j) + k];
+      }
+      over[0].template apply<BACK>(state, old);
+    };
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      state[k] = W();
+      if (!BACK && lane == 0 && p.outputs.at)
+        state[k] = to<W>(load(at<const Y>(p.outputs, b, c) + (N - 1 - k) * p.outputs.time));
+    }
+    W initial[N];
+#pragma unroll
+    for (int k = 0; k < N; ++k) initial[k] = state[k];
+    for (i64 j = first; j < stop; ++j) step(j);
+    for (int d = 1; d < 32; d *= 2) {
+#pragma unroll
+      for (int k = 0; k < N; ++k) old[k] = from_lane(state[k], (lane - d) & 31);
+      if (lane >= d) over[1].template apply<BACK>(state, old);
+      over[1].product(over[1], over[1], lane);
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      const W earlier = from_lane(state[k], (lane - 1) & 31);
+      state[k] = lane ? earlier : initial[k];
+    }
+    for (i64 j = first; j < stop; ++j) {
+#pragma unroll
+      for (int k = 0; k < N; ++k) ((W*)p.starts)[place(j) + k] = state[k];
+      step(j);
+    }
+    __syncwarp();
+  }
+}

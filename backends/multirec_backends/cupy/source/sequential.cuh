@@ -1,0 +1,111 @@
+// The general kernels: any order, coefficients that vary in any way. One thread a row, one sample after another.
+//
+// Past outputs (in the adjoint, later lambdas) are kept in a ring in global memory, [past][row], so that the threads
+// of a warp read neighbours.
+
+template <class V> struct Ring {
+  V* values;
+  i64 rows, row, size, newest;
+  __device__ Ring(const Problem& p, i64 row_, i64 size_)
+      : values((V*)p.ring), rows(p.batch * p.channels), row(row_), size(size_), newest(0) {}
+  // k = 0 is the newest
+  __device__ V& operator[](i64 k) const {
+    i64 slot = newest + k;
+    return values[(slot < size ? slot : slot - size) * rows + row];
+  }
+  __device__ void push(V value) {
+    newest = newest ? newest - 1 : size - 1;
+    (*this)[0] = value;
+  }
+};
+
+template <class S> __device__ inline compute_t<S> sample(const Signal& s, const Signal& past, i64 count, i64 b, i64 c, i64 t) {
+  if (t >= 0) return load(at<const S>(s, b, c) + t * s.time);
+  if (!past.at || t + count < 0) return compute_t<S>();
+  return load(at<const S>(past, b, c) + (t + count) * past.time);
+}
+template <class S> __device__ inline S tap(const Taps& s, i64 b, i64 c, i64 t, i64 k) {
+  return load(at<const S>(s, b, c) + t * s.time + k * s.tap);
+}
+
+template <class X, class Y, class B, class A> __device__ void sequential_forward(const Problem& p) {
+  using V = compute_t<Y>;
+  for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
+    const i64 b = item / p.groups, c = item % p.groups * 32 + threadIdx.x;
+    if (c >= p.channels) continue;
+    Ring<V> past(p, b * p.channels + c, p.order);
+    for (i64 k = p.order - 1; k >= 0; --k)
+      past.push(p.outputs.at ? to<V>(load(at<const Y>(p.outputs, b, c) + (p.order - 1 - k) * p.outputs.time)) : V());
+    for (i64 t = 0; t < p.length; ++t) {
+      V sum = V();
+      if (!p.b.at) sum = to<V>(sample<X>(p.x, p.inputs, 0, b, c, t));
+      else
+        for (i64 j = 0; j <= p.input_order; ++j)
+          mac(sum, tap<B>(p.b, b, c, t, j), to<V>(sample<X>(p.x, p.inputs, p.input_order, b, c, t - j)));
+      for (i64 k = p.order - 1; k >= 0; --k) mac(sum, tap<A>(p.a, b, c, t, k), past[k]);
+      if (p.order) past.push(sum);
+      store(at<Y>(p.y, b, c) + t * p.y.time, sum);
+    }
+  }
+}
+
+template <class X, class Y, class B, class A> __device__ void sequential_backward(const Problem& p) {
+  using V = compute_t<Y>;
+  using W = wide_t<V>;
+  const i64 order = p.order, q = p.input_order;
+  for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
+    const i64 b = item / p.groups, c = item % p.groups * 32 + threadIdx.x, row = b * p.channels + c;
+    const bool active = c < p.channels;
+    W* sums = p.sums && active ? (W*)p.sums + row * (q + 1 + order) : nullptr;
+    if (sums)
+      for (i64 n = 0; n < q + 1 + order; ++n) sums[n] = W();
+    // later[0] is lambda[t + 1]; beyond the block it is zero
+    const i64 size = (order > q ? order : q) + 1;
+    Ring<V> later(p, active ? row : 0, size);
+    if (active)
+      for (i64 n = 0; n < size; ++n) later.push(V());
+    for (i64 t = p.length - 1; t >= -q; --t) {
+      V l = V();
+      if (active && t >= 0) {
+        l = to<V>(load(at<const Y>(p.grad_y, b, c) + t * p.grad_y.time));
+        const i64 late = t - (p.length - p.last);
+        if (p.grad_last.at && late >= 0)
+          mac(l, to<V>(1.0), to<V>(load(at<const Y>(p.grad_last, b, c) + late * p.grad_last.time)));
+        for (i64 k = 0; k < order && t + 1 + k < p.length; ++k) mac(l, conj(tap<A>(p.a, b, c, t + 1 + k, k)), later[k]);
+        for (i64 j = 0; j <= q && p.b.at; ++j) {
+          V g = V();
+          mac(g, conj(to<V>(sample<X>(p.x, p.inputs, q, b, c, t - j))), l);
+          if (p.grad_b.at) store(at<B>(p.grad_b, b, c) + t * p.grad_b.time + j * p.grad_b.tap, g);
+          else if (sums) mac(sums[j], to<W>(1.0), to<W>(g));
+        }
+        for (i64 k = 0; k < order; ++k) {
+          V g = V();
+          mac(g, conj(to<V>(sample<Y>(p.y, p.outputs, order, b, c, t - 1 - k))), l);
+          if (p.grad_a.at) store(at<A>(p.grad_a, b, c) + t * p.grad_a.time + k * p.grad_a.tap, g);
+          else if (sums) mac(sums[q + 1 + k], to<W>(1.0), to<W>(g));
+        }
+      }
+      V g = V();
+      if (active) {
+        later.push(l);
+        if (t == 0 && p.grad_outputs.at)
+          for (i64 n = 0; n < order; ++n) {
+            V sum = V();
+            for (i64 k = n; k < order && k - n < p.length; ++k) mac(sum, conj(tap<A>(p.a, b, c, k - n, k)), later[k - n]);
+            store(at<compute_t<Y>>(p.grad_outputs, b, c) + (order - 1 - n) * p.grad_outputs.time, sum);
+          }
+        if (!p.b.at) g = l;
+        else
+          for (i64 j = t < 0 ? -t : 0; j <= q && t + j < p.length; ++j)
+            mac(g, conj(tap<B>(p.b, b, c, t + j, j)), later[j]);
+      }
+      if (p.sum_x) {
+        g = sum_of_lanes(g, threadIdx.x);
+        if (threadIdx.x == 0) ((V*)p.sum_x)[item * (p.length + q) + q + t] = g;
+      } else if (active) {
+        if (t >= 0 && p.grad_x.at) store(at<X>(p.grad_x, b, c) + t * p.grad_x.time, g);
+        if (t < 0 && p.grad_inputs.at) store(at<compute_t<X>>(p.grad_inputs, b, c) + (t + q) * p.grad_inputs.time, g);
+      }
+    }
+  }
+}

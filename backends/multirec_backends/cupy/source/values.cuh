@@ -1,0 +1,89 @@
+// Numbers: how they are stored, computed with, widened, and sent from lane to lane.
+//
+//   storage S          compute V            wide W (carries and sums)
+//   Half, BFloat       float                double
+//   float, double      the same             double
+//   Complex<R>         the same             Complex<double>
+
+using i64 = long long;
+
+struct Half { unsigned short bits; };
+struct BFloat { unsigned short bits; };
+template <class R> struct Complex { R re, im; };
+
+template <class S> struct Number { using compute = S; using wide = double; using real = S; };
+template <> struct Number<Half> { using compute = float; using wide = double; using real = float; };
+template <> struct Number<BFloat> { using compute = float; using wide = double; using real = float; };
+template <class R> struct Number<Complex<R>> {
+  using compute = Complex<R>;
+  using wide = Complex<double>;
+  using real = R;
+};
+template <class S> using compute_t = typename Number<S>::compute;
+template <class S> using wide_t = typename Number<S>::wide;
+
+template <class T> struct Unreference { using type = T; };
+template <class T> struct Unreference<T&> { using type = T; };
+
+// s += a * v, for every mixture of real and complex
+template <class R> __device__ inline void mac(R& s, R a, R v) { s += a * v; }
+template <class R> __device__ inline void mac(Complex<R>& s, R a, R v) { s.re += a * v; }
+template <class R> __device__ inline void mac(Complex<R>& s, R a, Complex<R> v) {
+  s.re += a * v.re;
+  s.im += a * v.im;
+}
+template <class R> __device__ inline void mac(Complex<R>& s, Complex<R> a, R v) { mac(s, v, a); }
+template <class R> __device__ inline void mac(Complex<R>& s, Complex<R> a, Complex<R> v) {
+  s.re += a.re * v.re;
+  s.re -= a.im * v.im;
+  s.im += a.re * v.im;
+  s.im += a.im * v.re;
+}
+
+__device__ inline float conj(float v) { return v; }
+__device__ inline double conj(double v) { return v; }
+template <class R> __device__ inline Complex<R> conj(Complex<R> v) { return {v.re, -v.im}; }
+
+// between precisions, real to complex, and complex to its real part
+template <class To> struct To_ {
+  template <class R> static __device__ To of(R v) { return To(v); }
+  template <class R> static __device__ To of(Complex<R> v) { return To(v.re); }
+};
+template <class R> struct To_<Complex<R>> {
+  template <class F> static __device__ Complex<R> of(F v) { return {R(v), R(0)}; }
+  template <class F> static __device__ Complex<R> of(Complex<F> v) { return {R(v.re), R(v.im)}; }
+};
+template <class To, class From> __device__ inline To to(From v) { return To_<To>::of(v); }
+
+template <class R> __device__ inline double size_of(R v) { return v < 0 ? -double(v) : double(v); }
+template <class R> __device__ inline double size_of(Complex<R> v) {
+  double re = size_of(v.re), im = size_of(v.im);
+  return re != re || re > im ? re : im;
+}
+template <class V> __device__ inline bool is_finite(V v) {
+  auto size = typename Number<V>::real(size_of(v));
+  return size - size == 0;
+}
+template <class V> __device__ inline V nan_of() {
+  return to<V>(typename Number<V>::real(__int_as_float(0x7fc00000)));
+}
+
+// reads go through the read-only path, so the compiler may issue many before the first arrives
+template <class S> __device__ inline S load(const S* at) { return __ldg(at); }
+template <class R> __device__ inline Complex<R> load(const Complex<R>* at) { return {__ldg(&at->re), __ldg(&at->im)}; }
+__device__ inline float load(const Half* at) { return half_to_float(__ldg(&at->bits)); }
+__device__ inline float load(const BFloat* at) { return __int_as_float(int(__ldg(&at->bits)) << 16); }
+
+template <class S, class V> __device__ inline void store(S* at, V value) { *at = to<S>(value); }
+template <class V> __device__ inline void store(Half* at, V value) { at->bits = half_from_float(to<float>(value)); }
+template <class V> __device__ inline void store(BFloat* at, V value) {
+  auto real = to<float>(value);
+  unsigned bits = __float_as_int(real);
+  at->bits = real != real ? 0x7fc0 : (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+constexpr unsigned ALL = 0xffffffffu;
+template <class T> __device__ inline T from_lane(T v, int lane) { return __shfl_sync(ALL, v, lane); }
+template <class R> __device__ inline Complex<R> from_lane(Complex<R> v, int lane) {
+  return {from_lane(v.re, lane), from_lane(v.im, lane)};
+}

@@ -1,0 +1,14 @@
+"""XLA computes: blocks by matrix products for constant feedback, scans for feedback that changes over time."""
+
+from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo
+
+info = BackendInfo(
+    name="jax",
+    summary="compiled by XLA: blocked recurrence by matrix products, inside jit, grad and vmap too",
+    kernel="multirec_backends.jax._kernel:kernel",
+    family="jax",
+    requires=("jax",),
+    install="'multirec-bank[jax]'",
+    devices=("cpu", "cuda"),
+    dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
+)

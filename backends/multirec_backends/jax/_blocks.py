@@ -1,0 +1,69 @@
+"""Constant feedback: the outputs of all blocks by one matrix product, from the outputs that precede each."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ._tables import Tables
+
+__all__ = ["run_blocks"]
+
+
+def run_blocks(
+    x: jax.Array, inputs: jax.Array | None, past: jax.Array, tables: Tables, reverse: bool
+) -> tuple[jax.Array, jax.Array]:
+    """Return y (B, C, T), and which sequences (B, C) went out of range and are not to be trusted.
+
+    Parameters
+    ----------
+    x, inputs
+        The signal (B, C|1, T) and the q samples before it, or None for zeros.
+    past
+        The p outputs before the block, (B, C, p).
+    """
+    table, jump = tables
+    batch, channels, p = past.shape
+    length, block = x.shape[-1], table.shape[-1]
+    q = table.shape[-2] - block - p
+    count = -(-length // block)
+    short = count * block - length
+    x = jnp.pad(x, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
+    rows = _with_neighbours(x.reshape(*x.shape[:2], count, block), inputs, q, reverse)
+    ends = table[..., : q + block, :p] if reverse else table[..., : q + block, block - p :]
+    carries, last = _carries(_product(rows, ends), jump, past, reverse)
+    rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
+    y = _product(jnp.concatenate([rows, carries.astype(x.dtype)], -1), table)
+    y = y.reshape(batch, channels, count * block)
+    y = y[..., short:] if reverse else y[..., :length]
+    # what is not finite stays so, and a product with it may have spoilt the samples before it
+    sound = jnp.isfinite(last).all(-1) & jnp.isfinite(table).all((-1, -2))
+    return y, ~sound
+
+
+def _product(rows: jax.Array, matrix: jax.Array) -> jax.Array:
+    """Return rows (B, C|1, N, K) times matrix (B|1, C|1, K, L)."""
+    return jnp.matmul(rows, matrix, precision=lax.Precision.HIGHEST)
+
+
+def _with_neighbours(blocks: jax.Array, inputs: jax.Array | None, q: int, reverse: bool) -> jax.Array:
+    """Return blocks (B, C, N, L) with the q ≤ L samples that precede each: (B, C, N, q + L)."""
+    if not q:
+        return blocks
+    edge = jnp.zeros((*blocks.shape[:2], q), blocks.dtype) if inputs is None else inputs.astype(blocks.dtype)
+    edge = edge[:, :, None]
+    if reverse:
+        return jnp.concatenate([blocks, jnp.concatenate([blocks[:, :, 1:, :q], edge], 2)], 3)
+    return jnp.concatenate([jnp.concatenate([edge, blocks[:, :, :-1, -q:]], 2), blocks], 3)
+
+
+def _carries(ends: jax.Array, jump: jax.Array, past: jax.Array, reverse: bool) -> tuple[jax.Array, jax.Array]:
+    """Return the p outputs before each block, (B, C, N, p), and those of the last one, (B, C, p)."""
+
+    def step(carry: jax.Array, end: jax.Array) -> tuple[jax.Array, jax.Array]:
+        moved = jnp.sum(carry[..., None] * jump, -2)
+        return moved + end, carry
+
+    last, carries = lax.scan(step, past.astype(jump.dtype), jnp.moveaxis(ends, 2, 0).astype(jump.dtype), reverse=reverse)
+    return jnp.moveaxis(carries, 0, 2), last

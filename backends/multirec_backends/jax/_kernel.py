@@ -1,0 +1,118 @@
+"""Forward and adjoint, each compiled as a whole: everything but the values of arrays is in the static problem.
+
+The context of 64-bit types is for this computation alone: blocks are built and carried in float64 whatever the user's
+setting, which is left as it was.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from multirec import _formula
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem
+
+from ._pieces import in_pieces, piece_length
+from ._solve import Filter, compute_type, make_filter, run
+
+__all__ = ["Jax", "kernel"]
+
+
+class Jax:
+    """The kernel: pure functions of JAX arrays and tracers."""
+
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> jax.Array:
+        """Return y (B, C, T)."""
+        with jax.enable_x64(True):
+            y: jax.Array = _forward(problem, operands)
+        return y
+
+    def vjp(
+        self,
+        problem: Problem,
+        operands: Operands,
+        y: jax.Array,
+        grad_y: jax.Array,
+        grad_last: jax.Array | None,
+        needs: Needs,
+        allocate: Allocate,
+    ) -> Gradients:
+        """Return the adjoint applied to `grad_y`, in torch's convention."""
+        with jax.enable_x64(True):
+            found: Gradients = _vjp(problem, needs, operands, y, grad_y, grad_last)
+        return found
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(problem: Problem, operands: Operands) -> jax.Array:
+    if not problem.batch * problem.channels * problem.length:
+        return jnp.zeros((problem.batch, problem.channels, problem.length), problem.y_dtype)
+    dtype = compute_type(problem)
+    filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype)
+
+    def piece(operands: Operands, filter_: Filter) -> tuple[jax.Array, None]:
+        return run(operands, filter_, problem.channels, problem.reverse, dtype).astype(problem.y_dtype), None
+
+    y, _ = in_pieces(piece, (operands, filter_), problem.batch, piece_length(problem))
+    # jit returns an input that is its output as it came, and results own their memory
+    return jnp.array(y, copy=True) if y is operands.x else y
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _vjp(
+    problem: Problem,
+    needs: Needs,
+    operands: Operands,
+    y: jax.Array,
+    grad_y: jax.Array,
+    grad_last: jax.Array | None,
+) -> Gradients:
+    if not problem.batch * problem.channels * problem.length:
+        return _nothing(operands, needs)
+    dtype = compute_type(problem)
+    feedback, backwards = operands.feedback, not problem.reverse
+    adjoint = make_filter(None, None if feedback is None else feedback.conj(), problem.length, backwards, dtype)
+
+    def piece(
+        operands: Operands, adjoint: Filter, y: jax.Array, grad_y: jax.Array, grad_last: jax.Array | None
+    ) -> tuple[Any, Any]:
+        operands = Operands(*(_wide(part, problem) for part in operands))
+        y, grad_y, grad_last = (_wide(part, problem) for part in (y, grad_y, grad_last))
+        if grad_last is not None:
+            count = grad_last.shape[-1]
+            place = slice(0, count) if problem.reverse else slice(problem.length - count, None)
+            grad_y = grad_y.at[..., place].add(grad_last)
+
+        def back(of_adjoint: Operands, reverse: bool) -> jax.Array:
+            return run(of_adjoint, adjoint, problem.channels, reverse, dtype)
+
+        found = _formula.gradients(back, operands, y, grad_y, needs, problem.reverse)
+        grad_x = None if found.x is None else found.x.astype(problem.dtype)
+        taps = {"feedforward": found.feedforward, "feedback": found.feedback}
+        shared = {name: grad for name, grad in taps.items() if grad is not None and grad.shape[0] == 1}
+        own = {name: grad for name, grad in taps.items() if name not in shared}
+        return {"x": grad_x, "inputs": found.inputs, "outputs": found.outputs, **own}, shared
+
+    parts = (operands, adjoint, y, grad_y, grad_last)
+    joined, summed = in_pieces(piece, parts, problem.batch, piece_length(problem))
+    return Gradients(**joined, **summed)
+
+
+def _wide(array: jax.Array | None, problem: Problem) -> jax.Array | None:
+    """Return an operand in the precision it is computed in."""
+    if array is None:
+        return None
+    complex_ = jnp.issubdtype(array.dtype, jnp.complexfloating)
+    real = jnp.dtype(problem.compute_dtype)
+    return array.astype(jnp.result_type(real, jnp.complex64) if complex_ else real)
+
+
+def _nothing(operands: Operands, needs: Needs) -> Gradients:
+    """Return the gradients of an empty y."""
+    return Gradients(*(jnp.zeros_like(part) if need else None for part, need in zip(operands, needs, strict=True)))
+
+
+kernel = Jax()

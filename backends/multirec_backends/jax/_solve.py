@@ -1,0 +1,88 @@
+"""One recurrence: which of the algorithms computes it, and what that needs of the coefficients alone."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from multirec.backend import Operands, Problem
+
+from ._blocks import run_blocks
+from ._feedforward import run_feedforward
+from ._steps import run_steps
+from ._tables import Tables, block_length, build_tables
+
+__all__ = ["Filter", "compute_type", "make_filter", "run"]
+
+_LONGEST_MERGED = 32
+"""Taps of feedforward up to which it is part of the block's matrix."""
+
+_SHORTEST_BLOCKED = 64
+"""Samples below which steps are faster than blocks, and compile in a third of the time."""
+
+
+class Filter(NamedTuple):
+    """Coefficients, and the tables of those that stay the same over time."""
+
+    feedforward: jax.Array | None
+    feedback: jax.Array | None
+    tables: Tables | None
+
+
+def compute_type(problem: Problem) -> Any:
+    """Return the dtype that samples are computed in."""
+    real = jnp.dtype(problem.compute_dtype)
+    return jnp.result_type(real, jnp.complex64) if problem.is_complex else real
+
+
+def make_filter(
+    feedforward: jax.Array | None, feedback: jax.Array | None, length: int, reverse: bool, dtype: Any
+) -> Filter:
+    """Prepare coefficients (B|1, C|1, T|1, taps) for signals of `length`."""
+    if feedback is not None and not feedback.shape[-1]:
+        feedback = None
+    if feedback is None or feedback.shape[2] > 1 or length < _SHORTEST_BLOCKED:
+        return Filter(feedforward, feedback, None)
+    merged = _merged(feedforward)
+    past = max(feedback.shape[-1], merged.shape[-1] - 1 if merged is not None else 0)
+    block = block_length(past, length)
+    tables = build_tables(None if merged is None else merged[:, :, 0], feedback[:, :, 0], block, reverse, dtype)
+    return Filter(feedforward, feedback, tables)
+
+
+def _merged(feedforward: jax.Array | None) -> jax.Array | None:
+    fits = feedforward is not None and feedforward.shape[2] == 1 and feedforward.shape[3] <= _LONGEST_MERGED
+    return feedforward if fits else None
+
+
+def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any) -> jax.Array:
+    """Return y (B, C, T) in `dtype`; coefficients are the filter's."""
+    x, inputs, outputs = operands.x, operands.inputs, operands.outputs
+    feedforward, feedback, tables = filter_
+    shape = (x.shape[0], channels, x.shape[2])
+    if feedback is not None:
+        p = feedback.shape[-1]
+        past = jnp.zeros((*shape[:2], p), dtype) if outputs is None else outputs.astype(dtype)
+
+    def drive() -> jax.Array:
+        u = x.astype(dtype)
+        if feedforward is not None:
+            u = run_feedforward(u, feedforward, None if inputs is None else inputs.astype(dtype), reverse)
+        return jnp.broadcast_to(u, shape)
+
+    if feedback is None:
+        return drive() if feedforward is not None or x.shape != shape or x.dtype != dtype else x
+    if tables is None:
+        return run_steps(drive(), feedback, past, reverse)
+    if _merged(feedforward) is None:
+        y, wrong = run_blocks(drive(), None, past, tables, reverse)
+    else:
+        y, wrong = run_blocks(x.astype(dtype), inputs, past, tables, reverse)
+
+    def repaired() -> jax.Array:
+        return jnp.where(wrong[..., None], run_steps(drive(), feedback, past, reverse), y)
+
+    return lax.cond(wrong.any(), repaired, lambda: y)

@@ -1,0 +1,127 @@
+"""The adjoint recurrence and its correlations in one backward walk over the tiles.
+
+    λ[t]  = grad_y[t] + Σ_k conj(feedback[k])·λ[t+k]          grad_x[t] = Σ_j conj(feedforward[j])·λ[t+j]
+    grad_feedforward[j] = Σ_t λ[t+j]·conj(x[t])                grad_feedback[k] = Σ_t λ[t+k]·conj(y[t])
+
+Only λ of a tile and of the few samples after it exists at any time. Sums are indexed by the time of x and y, so
+that no sample is needed from before the tile; the samples before the block are one more step at the end.
+Where coefficients change along time, λ[t] is sent to the earlier samples as soon as it is known, with the
+coefficients of time t, and the gradient of tap k is written k samples later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._emit import Int, Ptr
+from ._frame import TILE, UNROLL, Frame, Group
+from ._memory import interleaved, shuffle, sums_over_lanes
+from ._numbers import Tile
+from ._sums import Sums
+from ._taps import Coefficients
+
+
+class Adjoint:
+    """The walk over tiles, last first; what happens in a tile differs."""
+
+    def __init__(self, frame: Frame, group: Group) -> None:
+        self.frame, self.group, self.f, self.spec, self.fmt = frame, group, frame.f, frame.spec, frame.fmt
+        self.vectors = range(self.fmt.groups)
+        self.p, self.q = frame.p, frame.q
+        self.history = self.f.maximum(self.p, self.q)
+        self.x, self.y, self.grad = frame.tile("x"), frame.tile("y"), frame.tile("g")
+        self.last = frame.tile("last")
+        self.b, self.a = Coefficients(frame, group, "feedforward"), Coefficients(frame, group, "feedback")
+        self.sums_b, self.sums_a = Sums(frame, group, "b", self.q + 1), Sums(frame, group, "a", self.p)
+        self.wants_b = self.spec.grad_taps and self.spec.feedforward is not None
+        self.wants_a = self.spec.grad_taps and self.spec.feedback is not None
+
+    def start(self) -> None:
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        for table, name, storage in (("x", "x", spec.x), ("y", "y", spec.y), ("g", "grad_y", spec.y)):
+            group.offsets(f"offsets_{table}", name, storage)
+        self.b.start()
+        self.a.start()
+        self.sums_b.start()
+        self.sums_a.start()
+        with f.when(frame.word("last_steps") > 0):
+            offsets = group.offsets("offsets_any", "grad_last", spec.y)
+            group.load(self.last, "grad_last", spec.y, offsets, 0, frame.word("last_steps"))
+
+    def tile(self, time: Int, steps: Int) -> None:
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        rows = (steps + (UNROLL - 1)) & -UNROLL
+        with f.when(steps < TILE):
+            for tile in (self.x, self.y, self.grad):
+                tile.clear(rows)
+        group.load(self.grad, "grad_y", spec.y, frame.region("offsets_g"), time, steps, ahead=-TILE)
+        if spec.grad_taps:
+            group.load_x(self.x, "x", frame.region("offsets_x"), time, steps, ahead=-TILE)
+            if spec.feedback is not None:
+                group.load(self.y, "y", spec.y, frame.region("offsets_y"), time, steps, ahead=-TILE)
+        for taps in (self.b, self.a):
+            taps.load(time, steps, ahead=-TILE)
+        self._add_last(time, steps)
+        self._tile(time, steps, rows)
+
+    def finish(self) -> None:
+        raise NotImplementedError
+
+    def _add_last(self, time: Int, steps: Int) -> None:
+        """Add the further gradient of the last samples to the gradient of y."""
+        f, count = self.f, self.frame.word("last_steps")
+        first = self.frame.length - count
+        with f.loop(f.maximum(first - time, 0), f.select(count > 0, steps, 0)) as row:
+            for g in self.vectors:
+                self.grad.put(row, g, self.grad.get(row, g) + self.last.get(time + row - first, g))
+
+    def load_past(self) -> None:
+        """Replace the tiles of x and y by the samples before the block."""
+        frame, group, f, spec = self.frame, self.group, self.f, self.spec
+        self.x.clear(self.q)
+        self.y.clear(self.p)
+        with f.when(frame.word("inputs_at").differs(0)):
+            offsets = group.offsets("offsets_any", "inputs", spec.x)
+            group.load_x(self.x, "inputs", offsets, 0, self.q)
+        with f.when(frame.word("outputs_at").differs(0)):
+            offsets = group.offsets("offsets_any", "outputs", spec.y)
+            group.load(self.y, "outputs", spec.y, offsets, 0, self.p)
+
+    def store_signal(self, tile: Tile, name: str, storage: str, start: Int | int, steps: Int) -> None:
+        """Store a gradient of a signal, if it is wanted."""
+        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
+            offsets = self.group.offsets("offsets_any", name, storage)
+            self.group.store(tile, name, storage, offsets, start, steps)
+
+    def store_grad_x(self, tile: Tile, time: Int, steps: Int) -> None:
+        """Store rows of the gradient of x, or add up their lanes where x is shared."""
+        if not self.spec.shared:
+            self.store_signal(tile, "grad_x", self.spec.x, time, steps)
+            return
+        f, fmt, group, width = self.f, self.fmt, self.group, self.fmt.width
+        row = (group.part * self.frame.word("batch") + group.block) * self.frame.word("grad_shared_row")
+        base = Ptr(f, f.b.inttoptr(self.frame.word("grad_shared").v, group.frame.arguments.v.type)) + row
+        with f.loop(0, steps, width) as first:
+            totals = [self._sum_lanes(tile, first, part) for part in range(fmt.parts)]
+            if fmt.parts == 2:
+                totals = [shuffle(f, totals[0], totals[1], order) for order in interleaved(width)]
+            for k, total in enumerate(totals):
+                target = base + ((time + first) * fmt.parts + k * width) * fmt.real_bytes
+                with f.choice(group.leads) as (lead, follow):
+                    with lead:
+                        target.store(total)
+                    with follow:
+                        target.store(f.b.fadd(target.load(fmt.vector), total))
+
+    def _sum_lanes(self, tile: Tile, first: Int, part: int) -> Any:
+        """Return the sums over lanes of a vector's length of rows, one an element."""
+        vectors = []
+        for i in range(self.fmt.width):
+            one = tile.get(first + i, 0).parts[part]
+            for g in self.vectors[1:]:
+                one = self.f.b.fadd(one, tile.get(first + i, g).parts[part])
+            vectors.append(one)
+        return sums_over_lanes(self.f, vectors)
+
+    def _tile(self, time: Int, steps: Int, rows: Int) -> None:
+        raise NotImplementedError

@@ -1,0 +1,161 @@
+"""How data types lie in memory: reading, writing and rounding vectors of them, and moving elements between vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+from ._emit import DOUBLE, FLOAT, I16, I32, Function, Int, Ptr
+from ._numbers import Format
+
+HALF = ir.HalfType()
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How one data type lies in memory."""
+
+    name: str
+    raw: Any
+    bytes: int
+    parts: int
+
+    def decode(self, f: Function, value: Any) -> Any:
+        """Turn raw numbers, one or a vector, into numbers to compute with."""
+        if self.name == "float16":
+            return f.b.fpext(f.b.bitcast(value, _like(value, HALF)), _like(value, FLOAT))
+        if self.name == "bfloat16":
+            wide = f.b.zext(value, _like(value, I32))
+            return f.b.bitcast(f.b.shl(wide, _all(wide.type, 16)), _like(value, FLOAT))
+        return value
+
+    def encode(self, f: Function, value: Any) -> Any:
+        """Round to raw numbers, to nearest and ties to even."""
+        b = f.b
+        if self.name == "float16":
+            return b.bitcast(b.fptrunc(value, _like(value, HALF)), _like(value, I16))
+        if self.name == "bfloat16":
+            bits = b.bitcast(value, _like(value, I32))
+            odd = b.and_(b.lshr(bits, _all(bits.type, 16)), _all(bits.type, 1))
+            rounded = b.lshr(b.add(bits, b.add(odd, _all(bits.type, 0x7FFF))), _all(bits.type, 16))
+            bits = b.select(b.fcmp_unordered("uno", value, value), _all(bits.type, 0x7FC0), rounded)
+            return b.trunc(bits, _like(value, I16))
+        return value
+
+
+STORAGES = {
+    storage.name: storage
+    for storage in (
+        Storage("float16", I16, 2, 1),
+        Storage("bfloat16", I16, 2, 1),
+        Storage("float32", FLOAT, 4, 1),
+        Storage("float64", DOUBLE, 8, 1),
+        Storage("complex64", FLOAT, 8, 2),
+        Storage("complex128", DOUBLE, 16, 2),
+    )
+}
+
+
+def transpose(f: Function, vectors: Sequence[Any]) -> list[Any]:
+    """Transpose a square of vectors: swap blocks of 1, 2, 4, … elements between pairs of vectors."""
+    rows, width = list(vectors), len(vectors)
+    size = 1
+    while size < width:
+        low = [width + i - size if i & size else i for i in range(width)]
+        high = [width + i if i & size else i + size for i in range(width)]
+        for i in range(width):
+            if not i & size:
+                a, b = rows[i], rows[i + size]
+                rows[i], rows[i + size] = shuffle(f, a, b, low), shuffle(f, a, b, high)
+        size *= 2
+    return rows
+
+
+def sums_over_lanes(f: Function, vectors: Sequence[Any]) -> Any:
+    """Return one vector whose element i is the sum of the elements of vectors[i]: half a transpose, added."""
+    rows, size = list(vectors), 1
+    width = len(rows)
+    while len(rows) > 1:
+        low = [width + i - size if i & size else i for i in range(width)]
+        high = [width + i if i & size else i + size for i in range(width)]
+        pairs = zip(rows[0::2], rows[1::2], strict=True)
+        rows = [f.b.fadd(shuffle(f, a, b, low), shuffle(f, a, b, high)) for a, b in pairs]
+        size *= 2
+    return rows[0]
+
+
+def shuffle(f: Function, a: Any, b: Any, order: Sequence[int]) -> Any:
+    return f.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(order)), list(order)))
+
+
+def interleaved(width: int) -> tuple[list[int], list[int]]:
+    """Orders that turn (re, im) vectors into two vectors of pairs."""
+    order = [i // 2 + (i % 2) * width for i in range(2 * width)]
+    return order[:width], order[width:]
+
+
+def _like(value: Any, kind: Any) -> Any:
+    return ir.VectorType(kind, value.type.count) if isinstance(value.type, ir.VectorType) else kind
+
+
+def _all(kind: Any, number: int) -> Any:
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
+def _below(f: Function, width: int, count: Int) -> Any:
+    """Mask of the elements whose index is below `count`."""
+    kind = ir.VectorType(I32, width)
+    one = f.b.insert_element(ir.Constant(kind, ir.Undefined), f.b.trunc(count.v, I32), ir.Constant(I32, 0))
+    limit = shuffle(f, one, ir.Constant(kind, ir.Undefined), [0] * width)
+    return f.b.icmp_signed("<", ir.Constant(kind, list(range(width))), limit)
+
+
+class Access:
+    """Vectors of `width` consecutive items of one storage, whole or the first few."""
+
+    def __init__(self, f: Function, fmt: Format, storage: Storage) -> None:
+        self.f, self.fmt, self.storage = f, fmt, storage
+        self.raw = ir.VectorType(storage.raw, fmt.width)
+        self.step = storage.bytes // storage.parts * fmt.width
+        self.suffix = f"v{fmt.width}{'i16' if storage.raw == I16 else 'f64' if storage.raw == DOUBLE else 'f32'}"
+
+    def read(self, source: Ptr, count: Int | None = None) -> list[Any]:
+        """Return the parts of `width` items at `source`; with `count`, zeros from there on."""
+        f, width = self.f, self.fmt.width
+        parts = [self._read(source + k * self.step, count, k) for k in range(self.storage.parts)]
+        if self.storage.parts == 2:
+            parts = [shuffle(f, parts[0], parts[1], range(k, 2 * width, 2)) for k in range(2)]
+        parts = [self.storage.decode(f, part) for part in parts]
+        return parts + [ir.Constant(self.fmt.vector, None)] * (self.fmt.parts - len(parts))
+
+    def write(self, target: Ptr, parts: Sequence[Any], count: Int | None = None) -> None:
+        parts = [self.storage.encode(self.f, part) for part in parts[: self.storage.parts]]
+        if self.storage.parts == 2:
+            parts = [shuffle(self.f, parts[0], parts[1], order) for order in interleaved(self.fmt.width)]
+        for k, part in enumerate(parts):
+            self._write(target + k * self.step, part, count, k)
+
+    def _mask(self, count: Int, k: int) -> Any:
+        return _below(self.f, self.fmt.width, count * self.storage.parts - k * self.fmt.width)
+
+    def _read(self, source: Ptr, count: Int | None, k: int) -> Any:
+        if count is None:
+            return source.load(self.raw)
+        nothing = ir.Constant(self.raw, None)
+        return self.f.intrinsic(
+            f"llvm.masked.load.{self.suffix}.p0",
+            self.raw,
+            [self.f.b.bitcast(source.v, self.raw.as_pointer()), ir.Constant(I32, 1), self._mask(count, k), nothing],
+        )
+
+    def _write(self, target: Ptr, part: Any, count: Int | None, k: int) -> None:
+        if count is None:
+            target.store(part)
+            return
+        self.f.intrinsic_void(
+            f"llvm.masked.store.{self.suffix}.p0",
+            [part, self.f.b.bitcast(target.v, self.raw.as_pointer()), ir.Constant(I32, 1), self._mask(count, k)],
+        )

@@ -1,0 +1,135 @@
+"""The JAX side of `recurrence`: one compiled function of arrays and tracers, and banks as pytrees.
+
+Only shapes, dtypes and devices are looked at outside of the compiled function: nothing traced is read, and new
+values compile nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+
+from ._arrays import family_of, hand_over
+from ._bank import RecurrenceBank, RecurrenceCascade
+from ._canonical import operands_in, signal_out, tails
+from ._function import call_of, state_out
+from ._function import recurrence as any_recurrence
+from ._jax_function import Choices, apply
+from ._plan import cast_to
+from ._problem import Layout, Spec
+from ._select import plan_for
+from ._state import State
+from ._validate import Call
+from .errors import DtypeError, FamilyError
+
+__all__ = ["recurrence"]
+
+Array: TypeAlias = Any
+
+
+def recurrence(
+    x: Array,
+    feedforward: Array | None,
+    feedback: Array | None,
+    inputs: Array | None,
+    outputs: Array | None,
+    layout: Layout,
+    reverse: bool,
+    backend: str,
+) -> tuple[Array, State]:
+    """`multirec.recurrence` for JAX arrays and tracers."""
+    arrays = (x, feedforward, feedback, inputs, outputs)
+    call = call_of(arrays, layout, reverse)
+    plan = plan_for(call.problem, backend)
+    if plan.info.family != "jax":
+        return _through_host(arrays, call, plan.info.name)
+    _check_64_bit(call)
+    y, state = _compute(call, plan.info.name, *arrays)
+    return y, state
+
+
+def _check_64_bit(call: Call) -> None:
+    dtype = call.problem.y_dtype
+    if dtype in ("float64", "complex128") and jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
+        raise DtypeError(
+            f"x or a coefficient makes y {dtype}, and JAX has no 64-bit types while jax_enable_x64 is off. "
+            "Call jax.config.update('jax_enable_x64', True) at the start, or cast x to "
+            f"{'float32' if dtype == 'float64' else 'complex64'}."
+        )
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _compute(
+    call: Call,
+    backend: str,
+    x: Array,
+    feedforward: Array | None,
+    feedback: Array | None,
+    inputs: Array | None,
+    outputs: Array | None,
+) -> tuple[Array, State]:
+    problem = call.problem
+    operands = operands_in(call, x, feedforward, feedback, inputs, outputs)
+    b, a = (
+        None if taps is None else cast_to(part, taps.dtype)
+        for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
+    )
+    operands = operands._replace(feedforward=b, feedback=a)
+    y = apply(operands, Choices(problem.device, problem.reverse, backend))
+    return signal_out(y, problem.layout, call.batch_shape), state_out(call, *tails(problem, operands, y))
+
+
+def _through_host(arrays: tuple[Array | None, ...], call: Call, backend: str) -> tuple[Array, State]:
+    """Compute on the host memory of JAX arrays with a backend of another library."""
+    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
+    for name, array in zip(names, arrays, strict=True):
+        if isinstance(array, jax.core.Tracer):
+            raise FamilyError(
+                f"{name} is traced by JAX (jit, grad, vmap, …), and backend {backend!r} cannot be traced. Ask for "
+                "backend='jax', or call multirec outside of the transformation."
+            )
+        if isinstance(array, jax.Array) and len(array.devices()) > 1:
+            raise FamilyError(
+                f"{name} is sharded over {len(array.devices())} devices, and backend {backend!r} computes on one. Ask "
+                "for backend='jax', or gather it on one first."
+            )
+    x, feedforward, feedback, inputs, outputs = (None if array is None else np.asarray(array) for array in arrays)
+    y, state = any_recurrence(
+        x,
+        feedforward=feedforward,
+        feedback=feedback,
+        state=State(inputs, outputs),
+        layout=call.problem.layout,
+        reverse=call.problem.reverse,
+        backend=backend,
+    )
+    y, *parts = (hand_over(array, "numpy", "jax") for array in (y, *state))
+    return y, State(*parts)
+
+
+def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], ...], tuple[Any, ...]]:
+    leaves = [(jax.tree_util.GetAttrKey(name), getattr(bank, name)) for name in ("feedback", "feedforward")]
+    return tuple(leaves), (bank.layout, bank.reverse, bank.backend)
+
+
+def _bank_of(choices: tuple[Any, ...], leaves: tuple[Any, ...]) -> RecurrenceBank:
+    # leaves may be anything while JAX takes trees apart, so nothing is checked
+    bank = object.__new__(RecurrenceBank)
+    bank.feedback, bank.feedforward = leaves
+    bank.layout, bank.reverse, bank.backend = choices
+    return bank
+
+
+def _cascade_leaves(cascade: RecurrenceCascade) -> tuple[tuple[tuple[Any, Any], ...], None]:
+    return tuple((jax.tree_util.SequenceKey(i), bank) for i, bank in enumerate(cascade.sections)), None
+
+
+def _cascade_of(_: None, banks: tuple[Any, ...]) -> RecurrenceCascade:
+    return RecurrenceCascade(list(banks))
+
+
+jax.tree_util.register_pytree_with_keys(RecurrenceBank, _bank_leaves, _bank_of)
+jax.tree_util.register_pytree_with_keys(RecurrenceCascade, _cascade_leaves, _cascade_of)

@@ -1,0 +1,299 @@
+"""The recurrence as JAX primitives: forward and reverse derivatives, vmap and jit, to any order.
+
+=========  ====================================================  =============================
+primitive  computes                                              its derivative
+=========  ====================================================  =============================
+`run_p`    y of canonical operands                               `push_p`
+`push_p`   the derivative of y along moves of operands: linear   itself; transposed: `pull_p`
+`pull_p`   gradients of operands given that of y: linear         itself; transposed: `push_p`
+=========  ====================================================  =============================
+
+`pull_p` is the backend's own adjoint, in one pass. Where push and pull are themselves differentiated along their
+operands, their formulas are computed by `run_p`. JAX transposes without conjugating; backends do conjugate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import compress
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from . import _formula
+from ._plan import Plan
+from ._problem import HALF_DTYPES, Spec, plan_problem
+from ._select import plan_for
+from .backend import Needs, Operands
+
+__all__ = ["Choices", "apply"]
+
+Array: TypeAlias = Any
+
+_IS_TAPS = (False, True, True, False, False)
+
+
+class Choices(NamedTuple):
+    """What is static besides shapes and dtypes."""
+
+    device: str
+    reverse: bool
+    backend: str
+
+
+class _Form(NamedTuple):
+    """Which operands a primitive's flat arguments are, and which of them move or want a gradient."""
+
+    given: tuple[bool, ...]
+    moved: tuple[bool, ...] = (False,) * 5
+
+    @property
+    def count(self) -> int:
+        return sum(self.given)
+
+
+def apply(operands: Operands, choices: Choices) -> Array:
+    """Return y (B, C, T) of canonical operands, differentiably."""
+    given = tuple(part is not None for part in operands)
+    return run_p.bind(*_uniform([part for part in operands if part is not None]), form=_Form(given), choices=choices)
+
+
+def _uniform(parts: list[Array]) -> list[Array]:
+    """Return arrays that vary along the same axes of the mesh, inside `shard_map`."""
+    varying = [getattr(getattr(jax.typeof(part), "manual_axis_type", None), "varying", frozenset()) for part in parts]
+    union = frozenset().union(*varying)
+    return [
+        jax.lax.pcast(part, tuple(sorted(union - own)), to="varying") if union - own else part
+        for part, own in zip(parts, varying, strict=True)
+    ]
+
+
+def _unpack(parts: Sequence[Any], mask: tuple[bool, ...]) -> Operands:
+    """Return flat arguments as operands, with None for those that are not there."""
+    rest = iter(parts)
+    return Operands(*(next(rest) if there else None for there in mask))
+
+
+def _plan(operands: Operands, choices: Choices) -> Plan:
+    specs = [
+        None if part is None else Spec(tuple(part.shape), str(part.dtype), "jax", choices.device)
+        for part in operands[:3]
+    ]
+    # the layout is the door's business: here everything is canonical
+    return plan_for(plan_problem(*specs, "BCT", choices.reverse), choices.backend)
+
+
+def _runner(choices: Choices) -> _formula.Run:
+    """Return the recurrence as `_formula` calls it: differentiable, so that derivatives of any order follow."""
+
+    def run(operands: Operands, reverse: bool) -> Array:
+        return apply(operands, choices._replace(reverse=reverse))
+
+    return run
+
+
+def _run(*parts: Array, form: _Form, choices: Choices) -> Array:
+    operands = _unpack(parts, form.given)
+    return _plan(operands, choices).forward(operands)
+
+
+def _push(*parts: Array, form: _Form, choices: Choices) -> Array:
+    operands, y, moves = _split_linear(parts, form)
+    tangent = _formula.tangent(_runner(choices), _wide(operands), _wide(moves), _wide_one(y), choices.reverse)
+    return tangent.astype(y.dtype)
+
+
+def _pull(*parts: Array, form: _Form, choices: Choices) -> list[Array]:
+    operands, y, (grad_y,) = _split_flat(parts, form)
+    found = _plan(operands, choices).vjp(operands, y, grad_y.conj(), None, None, Needs(*form.moved))
+    return _flat_gradients(found, operands, form)
+
+
+def _pull_formula(*parts: Array, form: _Form, choices: Choices) -> list[Array]:
+    operands, y, (grad_y,) = _split_flat(parts, form)
+    wide, grad = _wide(operands), _wide_one(grad_y.conj())
+    found = _formula.gradients(_runner(choices), wide, _wide_one(y), grad, Needs(*form.moved), choices.reverse)
+    return _flat_gradients(found, operands, form)
+
+
+def _flat_gradients(found: Any, operands: Operands, form: _Form) -> list[Array]:
+    """Return the gradients that are wanted, in JAX's convention and the operands' dtypes."""
+    pairs = zip(compress(found, form.moved), compress(operands, form.moved), strict=True)
+    return [grad.conj().astype(operand.dtype) for grad, operand in pairs]
+
+
+def _split_flat(parts: Sequence[Array], form: _Form) -> tuple[Operands, Array, Sequence[Array]]:
+    return _unpack(parts[: form.count], form.given), parts[form.count], parts[form.count + 1 :]
+
+
+def _split_linear(parts: Sequence[Array], form: _Form) -> tuple[Operands, Array, Operands]:
+    operands, y, moves = _split_flat(parts, form)
+    return operands, y, _unpack(moves, form.moved)
+
+
+def _wide(operands: Operands) -> Operands:
+    """Return operands in the precision that derivatives are computed in."""
+    return Operands(*(None if part is None else _wide_one(part) for part in operands))
+
+
+def _wide_one(part: Array) -> Array:
+    return part.astype(jnp.float32) if str(part.dtype) in HALF_DTYPES else part
+
+
+def _primitive(name: str, function: Callable[..., Any], shape: Callable[..., Any], several: bool) -> Any:
+    primitive = Primitive(f"multirec_{name}")
+    primitive.multiple_results = several
+    primitive.def_impl(jax.jit(function, static_argnames=("form", "choices")))
+    primitive.def_abstract_eval(shape)
+    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=several))
+    return primitive
+
+
+def _run_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
+    operands = _unpack(parts, form.given)
+    problem = _plan(operands, choices).problem
+    shape = (problem.batch, problem.channels, problem.length)
+    return operands.x.update(shape=shape, dtype=jnp.dtype(problem.y_dtype), weak_type=False)
+
+
+def _push_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
+    return parts[form.count]
+
+
+def _pull_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
+    return [part.update(weak_type=False) for part in compress(_unpack(parts, form.given), form.moved)]
+
+
+run_p: Any = _primitive("run", _run, _run_shape, several=False)
+push_p: Any = _primitive("push", _push, _push_shape, several=False)
+pull_p: Any = _primitive("pull", _pull, _pull_shape, several=True)
+
+
+def _run_jvp(primals: Any, tangents: Any, *, form: _Form, choices: Choices) -> Any:
+    y = run_p.bind(*primals, form=form, choices=choices)
+    moves = _unpack(tangents, form.given)
+    moved = tuple(move is not None and type(move) is not ad.Zero for move in moves)
+    parts = _uniform([*primals, y, *compress(moves, moved)])
+    return y, push_p.bind(*parts, form=form._replace(moved=moved), choices=choices)
+
+
+def _linear_jvp(
+    primitive: Any, formula: Callable[..., Any], primals: Any, tangents: Any, *, form: _Form, choices: Choices
+) -> Any:
+    """Differentiate push or pull: along what they are linear in, they are their own derivative."""
+    results = primitive.bind(*primals, form=form, choices=choices)
+    fixed = form.count + 1
+    live = [type(tangent) is not ad.Zero for tangent in tangents]
+    if not any(live[:fixed]):
+        moves = [ad.instantiate_zeros(tangent) for tangent in tangents[fixed:]]
+        return results, primitive.bind(*primals[:fixed], *moves, form=form, choices=choices)
+
+    def of_live(*moving: Array) -> Any:
+        rest = iter(moving)
+        parts = [next(rest) if is_live else part for part, is_live in zip(primals, live, strict=True)]
+        return formula(*_uniform(parts), form=form, choices=choices)
+
+    return results, jax.jvp(of_live, tuple(compress(primals, live)), tuple(compress(tangents, live)))[1]
+
+
+def _push_transpose(grad_y: Any, *parts: Any, form: _Form, choices: Choices) -> Any:
+    fixed = form.count + 1
+    wanted = [ad.is_undefined_primal(part) for part in parts[fixed:]]
+    if type(grad_y) is ad.Zero or not any(wanted):
+        return [None] * len(parts)
+    still = iter(wanted)
+    needs = form._replace(moved=tuple(moved and next(still) for moved in form.moved))
+    grads = iter(pull_p.bind(*_uniform([*parts[:fixed], grad_y]), form=needs, choices=choices))
+    return [None] * fixed + [next(grads) if is_wanted else None for is_wanted in wanted]
+
+
+def _pull_transpose(moves: Any, *parts: Any, form: _Form, choices: Choices) -> Any:
+    fixed = form.count + 1
+    live = [type(move) is not ad.Zero for move in moves]
+    if not any(live) or not ad.is_undefined_primal(parts[fixed]):
+        return [None] * len(parts)
+    still = iter(live)
+    moved = form._replace(moved=tuple(wanted and next(still) for wanted in form.moved))
+    parts = _uniform([*parts[:fixed], *compress(moves, live)])
+    return [None] * fixed + [push_p.bind(*parts, form=moved, choices=choices)]
+
+
+ad.primitive_jvps[run_p] = _run_jvp
+ad.primitive_jvps[push_p] = partial(_linear_jvp, push_p, _push)
+ad.primitive_jvps[pull_p] = partial(_linear_jvp, pull_p, _pull_formula)
+ad.primitive_transposes[push_p] = _push_transpose
+ad.primitive_transposes[pull_p] = _pull_transpose
+
+
+class _Fold:
+    """Folds a mapped axis into the batch axis; coefficients that no example changes stay single."""
+
+    def __init__(self, parts: Sequence[Any], axes: Sequence[Any], form: _Form) -> None:
+        pairs = [(part.shape[axis], part) for part, axis in zip(parts, axes, strict=True) if axis is not None]
+        self.size = pairs[0][0]
+        self.mapped = [axis is not None for axis in axes]
+        self.parts = [
+            part if axis is None else jnp.moveaxis(part, axis, 0) for part, axis in zip(parts, axes, strict=True)
+        ]
+        self.batch = self.parts[0].shape[1 if self.mapped[0] else 0]
+        self.form = form
+
+    def fold(self, index: int, single: bool = False) -> Array:
+        """Return argument `index` with the axis folded, or as it is if it may stay `single`."""
+        part, mapped = self.parts[index], self.mapped[index]
+        if single:
+            return part
+        part = part if mapped else part[None]
+        return jnp.broadcast_to(part, (self.size, self.batch, *part.shape[2:])).reshape(-1, *part.shape[2:])
+
+    def unfold(self, result: Array) -> Array:
+        return result.reshape(self.size, -1, *result.shape[1:])
+
+    def is_single(self, index: int, is_taps: bool) -> bool:
+        """Whether an argument is coefficients of one batch element that no example changes."""
+        return is_taps and not self.mapped[index] and self.parts[index].shape[0] == 1
+
+
+def _run_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
+    fold = _Fold(parts, axes, form)
+    is_taps = list(compress(_IS_TAPS, form.given))
+    folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
+    return fold.unfold(run_p.bind(*folded, form=form, choices=choices)), 0
+
+
+def _push_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
+    fold, fixed = _Fold(parts, axes, form), form.count + 1
+    places = dict(zip(compress(range(5), form.given), range(form.count), strict=True))
+    moves = dict(zip(compress(range(5), form.moved), range(fixed, len(parts)), strict=True))
+    single = [False] * len(parts)
+    for role, place in places.items():
+        # coefficients and their move keep one shape, so that the transpose has it too
+        both = [place, *([moves[role]] if role in moves else [])]
+        for index in both:
+            single[index] = all(fold.is_single(other, _IS_TAPS[role]) for other in both)
+    folded = [fold.fold(index, alone) for index, alone in enumerate(single)]
+    return fold.unfold(push_p.bind(*folded, form=form, choices=choices)), 0
+
+
+def _pull_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
+    fold = _Fold(parts, axes, form)
+    places = list(compress(range(5), form.given))
+    # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
+    single = [fold.is_single(i, _IS_TAPS[role]) and not form.moved[role] for i, role in enumerate(places)]
+    folded = [fold.fold(index, alone) for index, alone in enumerate([*single, False, False])]
+    grads = [fold.unfold(grad) for grad in pull_p.bind(*folded, form=form, choices=choices)]
+    wanted = [i for i, role in enumerate(places) if form.moved[role]]
+    own_batch = [fold.parts[i].shape[1 if fold.mapped[i] else 0] for i in wanted]
+    summed = [
+        grad if own == fold.batch else grad.sum(1, keepdims=True) for grad, own in zip(grads, own_batch, strict=True)
+    ]
+    return summed, [0] * len(summed)
+
+
+batching.primitive_batchers[run_p] = _run_batch
+batching.primitive_batchers[push_p] = _push_batch
+batching.primitive_batchers[pull_p] = _pull_batch
