@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, TypeAlias
 
 from . import _select
@@ -84,6 +85,9 @@ class RecurrenceBank:
         self.layout: Layout = as_layout(layout)
         self.reverse = reverse
         self.backend = backend
+        if "jax" in sys.modules:
+            # makes banks pytrees
+            from . import _jax  # noqa: F401
 
     @classmethod
     def from_ba(

@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from ._arrays import family_of, hand_over
+from ._arrays import hand_over
 from ._bank import RecurrenceBank, RecurrenceCascade
 from ._canonical import operands_in, signal_out, tails
 from ._function import call_of, state_out
 from ._function import recurrence as any_recurrence
 from ._jax_function import Choices, apply
 from ._plan import cast_to
-from ._problem import Layout, Spec
+from ._problem import Layout
 from ._select import plan_for
 from ._state import State
 from ._validate import Call

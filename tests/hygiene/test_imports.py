@@ -58,12 +58,19 @@ def test_the_library_imports_no_backend(path):
     assert "multirec_backends" not in first(imports(path))
 
 
+def may_load(path):
+    """The array libraries that a module of multirec may import at top level."""
+    name = path.relative_to(ROOT / "multirec").parts[0]
+    if name == "nn" or name.startswith("_torch"):
+        return {"torch"}
+    if name.startswith("_jax"):
+        return {"jax"}
+    return ARRAY_LIBRARIES if name == "bench" else set()
+
+
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_only_nn_and_the_torch_bridge_load_torch(path):
-    parts = path.relative_to(ROOT / "multirec").parts
-    allowed = parts[0] in ("nn", "bench") or parts[0].startswith("_torch")
-    loaded = first(imports(path, top_level=True)) & ARRAY_LIBRARIES
-    assert not loaded or (allowed and (loaded <= {"torch"} or parts[0] == "bench")), loaded
+def test_only_a_bridge_loads_its_array_library(path):
+    assert first(imports(path, top_level=True)) & ARRAY_LIBRARIES <= may_load(path)
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
@@ -85,7 +92,7 @@ LEVELS = [
     {"_arrays", "_formula", "_design", "reference"},
     {"_plan", "_registry"},
     {"_select"},
-    {"_function", "_bank", "_torch", "adjoint"},
+    {"_function", "_bank", "_torch", "_jax", "adjoint"},
 ]
 """The core, from what imports nothing to what imports everything."""
 
@@ -94,18 +101,9 @@ LEVELS = [
 def test_the_core_imports_downwards(path):
     if path.stem in ("__init__", "__main__"):
         return
-    level = next(
-        (
-            i
-            for i, names in enumerate(LEVELS)
-            if any(
-                path.stem.startswith(name)
-                for name in names
-                if name == path.stem or (name == "_torch" and path.stem.startswith("_torch"))
-            )
-        ),
-        None,
-    )
+    # the bridges to torch and JAX are several modules each
+    stem = next((bridge for bridge in ("_torch", "_jax") if path.stem.startswith(bridge)), path.stem)
+    level = next((i for i, names in enumerate(LEVELS) if stem in names), None)
     assert level is not None, f"{path.stem} has no place in the order of modules"
     above = {
         name
@@ -160,7 +158,7 @@ def test_no_array_library_but_numpy_is_loaded(statement):
 
 def test_listing_commands_loads_no_array_library():
     loaded = loaded_by(
-        "from click.testing import CliRunner; from multirec.cli import main; CliRunner().invoke(main, ['--help'])"
+        "from click.testing import CliRunner; from multirec.cli import cli; CliRunner().invoke(cli, ['--help'])"
     )
     assert not loaded & ARRAY_LIBRARIES
 

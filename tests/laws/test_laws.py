@@ -25,7 +25,11 @@ SEQUENTIAL = {"reference", "torch_loop"}
 real = cases(
     dtype="float64", feedforward_dtype="same", feedback_dtype="same", input_order=2, order=2, ones=(), through="both"
 )
-every_backend = pytest.mark.parametrize("backend", READY)
+SLOW = {"jax"}
+"""Backends that compile for every shape."""
+every_backend = pytest.mark.parametrize(
+    "backend", [pytest.param(name, marks=pytest.mark.long) if name in SLOW else name for name in READY]
+)
 
 
 def run(backend, case, values):

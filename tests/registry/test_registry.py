@@ -166,7 +166,7 @@ class TestFromPackages:
     def test_a_missing_module_has_its_own_name_to_install_by_default(self, site):
         site.backend("made_plain", "plain", requires=("made_absent",))
         site.distribution("plain", plain="made_plain:info")
-        with pytest.raises(BackendMissingError, match="pip install '?made_absent"):
+        with pytest.raises(BackendMissingError, match=r"pip install '?made_absent"):
             run("plain")
 
     def test_auto_does_not_fall_back_from_a_broken_import(self, site, monkeypatch):

@@ -32,14 +32,13 @@ def run_blocks(
     x = jnp.pad(x, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
     rows = _with_neighbours(x.reshape(*x.shape[:2], count, block), inputs, q, reverse)
     ends = table[..., : q + block, :p] if reverse else table[..., : q + block, block - p :]
-    carries, last = _carries(_product(rows, ends), jump, past, reverse)
+    carries = _carries(_product(rows, ends), jump, past, reverse).astype(x.dtype)
     rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
-    y = _product(jnp.concatenate([rows, carries.astype(x.dtype)], -1), table)
-    y = y.reshape(batch, channels, count * block)
-    y = y[..., short:] if reverse else y[..., :length]
+    y = _product(jnp.concatenate([rows, carries], -1), table)
     # what is not finite stays so, and a product with it may have spoilt the samples before it
-    sound = jnp.isfinite(last).all(-1) & jnp.isfinite(table).all((-1, -2))
-    return y, ~sound
+    wrong = ~jnp.isfinite(y).all(2).all(-1)
+    y = y.reshape(batch, channels, count * block)
+    return (y[..., short:] if reverse else y[..., :length]), wrong
 
 
 def _product(rows: jax.Array, matrix: jax.Array) -> jax.Array:
@@ -58,12 +57,12 @@ def _with_neighbours(blocks: jax.Array, inputs: jax.Array | None, q: int, revers
     return jnp.concatenate([jnp.concatenate([edge, blocks[:, :, :-1, -q:]], 2), blocks], 3)
 
 
-def _carries(ends: jax.Array, jump: jax.Array, past: jax.Array, reverse: bool) -> tuple[jax.Array, jax.Array]:
-    """Return the p outputs before each block, (B, C, N, p), and those of the last one, (B, C, p)."""
+def _carries(ends: jax.Array, jump: jax.Array, past: jax.Array, reverse: bool) -> jax.Array:
+    """Return the p outputs before each block, (B, C, N, p), from what each block adds to those after it."""
 
     def step(carry: jax.Array, end: jax.Array) -> tuple[jax.Array, jax.Array]:
-        moved = jnp.sum(carry[..., None] * jump, -2)
-        return moved + end, carry
+        return jnp.sum(carry[..., None] * jump, -2) + end, carry
 
-    last, carries = lax.scan(step, past.astype(jump.dtype), jnp.moveaxis(ends, 2, 0).astype(jump.dtype), reverse=reverse)
-    return jnp.moveaxis(carries, 0, 2), last
+    in_order = jnp.moveaxis(ends, 2, 0).astype(jump.dtype)
+    _, carries = lax.scan(step, past.astype(jump.dtype), in_order, reverse=reverse)
+    return jnp.moveaxis(carries, 0, 2)

@@ -87,7 +87,9 @@ def _vjp(
             grad_y = grad_y.at[..., place].add(grad_last)
 
         def back(of_adjoint: Operands, reverse: bool) -> jax.Array:
-            return run(of_adjoint, adjoint, problem.channels, reverse, dtype)
+            # coefficients that change over time belong to other samples in the adjoint
+            own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback, None)
+            return run(of_adjoint, own, problem.channels, reverse, dtype)
 
         found = _formula.gradients(back, operands, y, grad_y, needs, problem.reverse)
         grad_x = None if found.x is None else found.x.astype(problem.dtype)

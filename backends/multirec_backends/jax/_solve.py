@@ -12,6 +12,7 @@ from multirec.backend import Operands, Problem
 
 from ._blocks import run_blocks
 from ._feedforward import run_feedforward
+from ._pieces import divisor, in_pieces
 from ._steps import run_steps
 from ._tables import Tables, block_length, build_tables
 
@@ -22,6 +23,10 @@ _LONGEST_MERGED = 32
 
 _SHORTEST_BLOCKED = 64
 """Samples below which steps are faster than blocks, and compile in a third of the time."""
+
+
+_STEPPED = 256
+"""Channels that take their steps together."""
 
 
 class Filter(NamedTuple):
@@ -76,7 +81,7 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
     if feedback is None:
         return drive() if feedforward is not None or x.shape != shape or x.dtype != dtype else x
     if tables is None:
-        return run_steps(drive(), feedback, past, reverse)
+        return _steps(drive(), feedback, past, reverse)
     if _merged(feedforward) is None:
         y, wrong = run_blocks(drive(), None, past, tables, reverse)
     else:
@@ -86,3 +91,16 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
         return jnp.where(wrong[..., None], run_steps(drive(), feedback, past, reverse), y)
 
     return lax.cond(wrong.any(), repaired, lambda: y)
+
+
+def _steps(u: jax.Array, feedback: jax.Array, past: jax.Array, reverse: bool) -> jax.Array:
+    """Run the steps, some channels at a time: laying them side by side is cheap only in the cache."""
+    channels = u.shape[1]
+    size = divisor(channels, _STEPPED)
+    if size < _STEPPED // 2:
+        size = channels
+
+    def piece(u: jax.Array, feedback: jax.Array, past: jax.Array) -> tuple[jax.Array, None]:
+        return run_steps(u, feedback, past, reverse), None
+
+    return in_pieces(piece, (u, feedback, past), channels, size, axis=1)[0]
