@@ -6,7 +6,7 @@ RESULTS ?= bench/results
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-long lint types docs clean
+.PHONY: help bench gpu test test-long lint types docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,10 +23,13 @@ bench: $(INSTALLED)  ## install, then run the forum's case on every backend that
 	$(BIN)/multirec bench
 
 test: $(INSTALLED) lint types  ## install, then run lint, types and the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
-test-long: $(INSTALLED)  ## the slower checks: wheel contents, offline install, docs, the conformance suite at full size
+test-long: $(INSTALLED)  ## the slower checks, marked long
 	$(BIN)/python -m pytest -q -m long
+
+gpu:  ## on a machine with a GPU, in PYTHON as it is: checks, benchmark, sanitizer; under 8 minutes
+	$(PYTHON) bench/gpu/run.py --results $(RESULTS)
 
 lint: $(INSTALLED)  ## ruff
 	$(BIN)/ruff check .

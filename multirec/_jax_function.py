@@ -149,8 +149,19 @@ def _primitive(name: str, function: Callable[..., Any], shape: Callable[..., Any
     primitive.multiple_results = several
     primitive.def_impl(jax.jit(function, static_argnames=("form", "choices")))
     primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=several))
+    mlir.register_lowering(primitive, _lowering(function, several))
     return primitive
+
+
+def _lowering(function: Callable[..., Any], several: bool) -> Callable[..., Any]:
+    lower = mlir.lower_fun(function, multiple_results=several)
+
+    def rule(context: Any, *parts: Any, **static: Any) -> Any:
+        # inside `shard_map` each device computes its own part, so kernels need not know of the mesh
+        own = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
+        return lower(context.replace(avals_in=own), *parts, **static)
+
+    return rule
 
 
 def _run_shape(*parts: Any, form: _Form, choices: Choices) -> Any:

@@ -146,7 +146,9 @@ class Registry:
             self.kernel(info)
             devices = tuple(d for d in _devices(info.family) if d in info.devices)
         except _NoDriverError as error:
-            fix = "Install a driver for this CUDA version, or the package for the CUDA version that the driver supports."
+            fix = (
+                "Install a driver for this CUDA version, or the package for the CUDA version that the driver supports."
+            )
             return replace(about, status="missing", reason=f"no usable CUDA driver: {error}", fix=fix)
         except Exception as error:
             return replace(about, status="broken", reason=str(error), fix="Reinstall it, or report it.")

@@ -1,4 +1,7 @@
-"""Gradients for array libraries that have no autograd: the adjoint of a recurrence as a function."""
+"""Derivatives as functions: `vjp` for array libraries without autograd, the formulas for backend authors.
+
+`gradients` and `tangent` work on canonical arrays of any library, given a function that runs the recurrence itself.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from . import _select
 from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_in, signal_out, taps_gradient_out
+from ._formula import gradients, tangent
 from ._function import call_of, coefficients_in, recurrence, split_state
 from ._plan import cast_to
 from ._problem import Layout
@@ -14,7 +18,7 @@ from ._state import State
 from .backend import Needs
 from .errors import FamilyError, ShapeError
 
-__all__ = ["RecurrenceGradients", "vjp"]
+__all__ = ["RecurrenceGradients", "gradients", "tangent", "vjp"]
 
 Array: TypeAlias = Any
 

@@ -6,7 +6,6 @@ equation, and `vjp` walks the same loop backwards and gives every term's derivat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +21,7 @@ from .backend import (
     Needs,
     Operands,
     Problem,
+    Taps,
 )
 
 __all__ = ["info", "kernel"]
@@ -75,7 +75,8 @@ class Reference:
         allocate: Allocate,
     ) -> Gradients:
         wide = self.wide_vjp(problem, operands, grad_y, grad_last)
-        return Gradients(*(g if need else None for g, need in zip(_rounded(problem, wide), needs, strict=True)))
+        rounded = wide._replace(x=narrow(cast(Wide, wide.x), problem.dtype))
+        return Gradients(*(grad if need else None for grad, need in zip(rounded, needs, strict=True)))
 
     def wide_forward(self, problem: Problem, operands: Operands) -> Wide:
         """Return y (B, C, T) in float64 or complex128."""
@@ -89,35 +90,41 @@ class Reference:
 
 
 class _Run:
-    """One problem in float64. Signals are `past + block`, ascending in the running order."""
+    """One problem in float64. Signals are past and block along one time axis, ascending in the running order."""
 
     def __init__(self, problem: Problem, operands: Operands) -> None:
-        p, q, size = problem.order, problem.input_order, problem
+        p, q = problem.order, problem.input_order
         self.problem, self.p, self.q = problem, p, q
         self.dtype: Any = np.complex128 if problem.is_complex else np.float64
-        self.b = self._coefficients(operands.feedforward, size.feedforward.dtype if size.feedforward else "float64")
-        self.a = self._coefficients(operands.feedback, size.feedback.dtype if size.feedback else "float64")
-        x = self._in_order(widen(operands.x, problem.dtype))
-        past_x = self._past(operands.inputs, (size.batch, size.x_channels, q), problem.dtype)
-        past_y = self._past(operands.outputs, (size.batch, size.channels, p), problem.y_dtype)
-        self.x = np.concatenate([past_x, x], axis=-1)
-        self.y_all = np.zeros((size.batch, size.channels, p + size.length), self.dtype)
+        self.b = self._taps(operands.feedforward)
+        self.a = self._taps(operands.feedback)
+        past_x = self._past(operands.inputs, (problem.batch, problem.x_channels, q), problem.dtype)
+        past_y = self._past(operands.outputs, (problem.batch, problem.channels, p), problem.y_dtype)
+        self.x = np.concatenate([past_x, self._in_order(widen(operands.x, problem.dtype))], axis=-1)
+        self.y_all = np.zeros((problem.batch, problem.channels, p + problem.length), self.dtype)
         self.y_all[..., :p] = past_y
         with np.errstate(all="ignore"):
-            for t, b, a in self._steps():
-                value = self._shared(self.x[..., t + q]) if b is None else 0.0
-                for j in range(0 if b is None else q + 1):
-                    value = value + cast(Wide, b)[..., j] * self.x[..., t + q - j]
-                for k in range(p):
-                    value = value + cast(Wide, a)[..., k] * self.y_all[..., t + p - 1 - k]
-                self.y_all[..., t + p] = value
+            for t in range(problem.length):
+                self.y_all[..., t + p] = self._step(t)
 
     @property
     def y(self) -> Wide:
         return self._in_order(self.y_all[..., self.p :])
 
+    def _step(self, t: int) -> Wide | float:
+        p, q = self.p, self.q
+        if self.b is None:
+            value = self.x[..., t + q]
+        else:
+            b = _at(self.b, t)
+            value = sum(b[..., j] * self.x[..., t + q - j] for j in range(q + 1))
+        if self.a is not None:
+            a = _at(self.a, t)
+            value = value + sum(a[..., k - 1] * self.y_all[..., t + p - k] for k in range(1, p + 1))
+        return value
+
     def adjoint(self, grad_y: Wide, grad_last: Wide | None) -> Gradients:
-        p, q, size = self.p, self.q, self.problem
+        p, q, problem = self.p, self.q, self.problem
         gx = np.zeros(self.x.shape, self.dtype)
         gy = np.zeros(self.y_all.shape, self.dtype)
         gy[..., p:] = self._in_order(grad_y)
@@ -126,58 +133,54 @@ class _Run:
         gb = None if self.b is None else np.zeros(self.b.shape, self.dtype)
         ga = None if self.a is None else np.zeros(self.a.shape, self.dtype)
         with np.errstate(all="ignore"):
-            for t, b, a in reversed(list(self._steps())):
+            for t in reversed(range(problem.length)):
                 g = gy[..., t + p]
-                if b is None:
+                if self.b is None or gb is None:
                     gx[..., t + q] += _sum_to(g, gx.shape[:2])
-                for j in range(0 if b is None else q + 1):
-                    x = self.x[..., t + q - j]
-                    gx[..., t + q - j] += _sum_to(np.conj(cast(Wide, b)[..., j]) * g, gx.shape[:2])
-                    self._at(cast(Wide, gb), t)[..., j] += _sum_to(np.conj(x) * g, cast(Wide, gb).shape[:2])
-                for k in range(p):
-                    y = self.y_all[..., t + p - 1 - k]
-                    gy[..., t + p - 1 - k] += np.conj(cast(Wide, a)[..., k]) * g
-                    self._at(cast(Wide, ga), t)[..., k] += _sum_to(np.conj(y) * g, cast(Wide, ga).shape[:2])
+                else:
+                    b, to_b = _at(self.b, t), _at(gb, t)
+                    for j in range(q + 1):
+                        at = t + q - j
+                        gx[..., at] += _sum_to(np.conj(b[..., j]) * g, gx.shape[:2])
+                        to_b[..., j] += _sum_to(np.conj(self.x[..., at]) * g, to_b.shape[:2])
+                if self.a is not None and ga is not None:
+                    a, to_a = _at(self.a, t), _at(ga, t)
+                    for k in range(1, p + 1):
+                        at = t + p - k
+                        gy[..., at] += np.conj(a[..., k - 1]) * g
+                        to_a[..., k - 1] += _sum_to(np.conj(self.y_all[..., at]) * g, to_a.shape[:2])
         return Gradients(
-            x=self._as(size.dtype, self._in_order(gx[..., q:])),
-            feedforward=None
-            if gb is None or size.feedforward is None
-            else self._as(size.feedforward.dtype, self._coefficients(gb)),
-            feedback=None
-            if ga is None or size.feedback is None
-            else self._as(size.feedback.dtype, self._coefficients(ga)),
-            inputs=self._as(size.dtype, self._in_order(gx[..., :q])),
+            x=_like(problem.dtype, self._in_order(gx[..., q:])),
+            feedforward=None if gb is None else _like(_dtype(problem.feedforward), self._in_time(gb)),
+            feedback=None if ga is None else _like(_dtype(problem.feedback), self._in_time(ga)),
+            inputs=_like(problem.dtype, self._in_order(gx[..., :q])),
             outputs=self._in_order(gy[..., :p]),
         )
-
-    def _steps(self) -> Iterator[tuple[int, Wide | None, Wide | None]]:
-        for t in range(self.problem.length):
-            yield t, None if self.b is None else self._at(self.b, t), None if self.a is None else self._at(self.a, t)
-
-    @staticmethod
-    def _at(coefficients: Wide, t: int) -> Wide:
-        return coefficients[:, :, t if coefficients.shape[2] > 1 else 0]
 
     def _in_order(self, signal: Wide) -> Wide:
         return signal[..., ::-1] if self.problem.reverse else signal
 
-    def _coefficients(self, array: Wide | None, dtype: str = "complex128") -> Wide | None:
-        if array is None:
-            return None
-        wide = array if dtype == "complex128" and array.dtype == self.dtype else widen(array, dtype)
-        return wide[:, :, ::-1] if self.problem.reverse else wide
+    def _in_time(self, taps: Wide) -> Wide:
+        return taps[:, :, ::-1] if self.problem.reverse else taps
+
+    def _taps(self, taps: Wide | None) -> Wide | None:
+        return None if taps is None else self._in_time(widen(taps, str(taps.dtype)))
 
     def _past(self, state: Wide | None, shape: tuple[int, ...], dtype: str) -> Wide:
         return np.zeros(shape) if state is None else self._in_order(widen(state, dtype))
 
-    def _shared(self, x: Wide) -> Wide:
-        return np.broadcast_to(x, (self.problem.batch, self.problem.channels))
 
-    @staticmethod
-    def _as(dtype: str, gradient: Wide | None) -> Any:
-        if gradient is None or dtype in COMPLEX_DTYPES:
-            return gradient
-        return gradient.real
+def _at(taps: Wide, t: int) -> Wide:
+    return taps[:, :, t if taps.shape[2] > 1 else 0]
+
+
+def _dtype(taps: Taps | None) -> str:
+    return "float64" if taps is None else taps.dtype
+
+
+def _like(dtype: str, gradient: Wide) -> Wide:
+    """Return the gradient of an operand of `dtype`: the real part where it is real."""
+    return gradient if dtype in COMPLEX_DTYPES else gradient.real
 
 
 def _sum_to(array: Wide, shape: tuple[int, ...]) -> Wide:
@@ -185,10 +188,6 @@ def _sum_to(array: Wide, shape: tuple[int, ...]) -> Wide:
         if size == 1 and array.shape[axis] != 1:
             array = array.sum(axis=axis, keepdims=True)
     return array
-
-
-def _rounded(problem: Problem, wide: Gradients) -> Gradients:
-    return wide._replace(x=narrow(cast(Wide, wide.x), problem.dtype), outputs=wide.outputs)
 
 
 kernel = Reference()

@@ -113,9 +113,7 @@ def _legend(results: Results) -> str:
     ]
     checked = next((cell.checked for cell in results.cells if cell.checked), "")
     if checked:
-        lines.append(
-            f"error: the largest of values and gradients, relative, against float64: {checked}"
-        )
+        lines.append(f"error: the largest of values and gradients, relative, against float64: {checked}")
     lines.append(f"{results.elapsed:.0f} s in all, of {results.budget:.0f} s asked for")
     if results.interrupted:
         lines.append("Interrupted: the rows hold what was measured until then.")

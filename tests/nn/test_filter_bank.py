@@ -241,9 +241,7 @@ def test_compiles_whole_with_gradients():
 def test_repr_names_what_is_unusual():
     assert repr(mnn.FilterBank(3)) == "FilterBank(3, order=2)"
     unusual = mnn.FilterBank(3, 1, input_order=0, layout="TBC", reverse=True, backend="reference")
-    assert repr(unusual) == (
-        "FilterBank(3, order=1, input_order=0, layout='TBC', reverse=True, backend='reference')"
-    )
+    assert repr(unusual) == ("FilterBank(3, order=1, input_order=0, layout='TBC', reverse=True, backend='reference')")
 
 
 @pytest.mark.parametrize(

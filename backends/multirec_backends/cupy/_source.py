@@ -29,7 +29,15 @@ def kernel_source(name: str, entry: str = ENTRY) -> str:
 def launch_bounds(name: str) -> str:
     """Return the most threads of a block, and where it matters the fewest blocks that should fit on a processor."""
     kind, _, arguments = name.partition("<")
-    if kind in ("forward", "backward"):
-        order, input_order = map(int, arguments.split(",")[4:6])
-        return "128" if order + input_order > 8 else "512" if kind == "backward" else "256"
-    return "256" if kind == "fold" else "32"
+    if kind == "fold":
+        return "256"
+    if kind not in ("forward", "backward"):
+        return "32"
+    order, input_order, *_, varies = arguments.rstrip(">").split(",")[4:]
+    taps = int(order) + int(input_order)
+    if taps > 8:
+        return "128"
+    if kind == "backward":
+        return "512"
+    # a short filter fits in 80 registers, so that three blocks fit on a processor
+    return "256, 3" if taps <= 4 and varies == "false" else "256, 2"

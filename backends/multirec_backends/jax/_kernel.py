@@ -71,7 +71,7 @@ def _vjp(
     grad_last: jax.Array | None,
 ) -> Gradients:
     if not problem.batch * problem.channels * problem.length:
-        return _nothing(operands, needs)
+        return _nothing(problem, operands, needs)
     dtype = compute_type(problem)
     feedback, backwards = operands.feedback, not problem.reverse
     adjoint = make_filter(None, None if feedback is None else feedback.conj(), problem.length, backwards, dtype)
@@ -112,9 +112,11 @@ def _wide(array: jax.Array | None, problem: Problem) -> jax.Array | None:
     return array.astype(jnp.result_type(real, jnp.complex64) if complex_ else real)
 
 
-def _nothing(operands: Operands, needs: Needs) -> Gradients:
+def _nothing(problem: Problem, operands: Operands, needs: Needs) -> Gradients:
     """Return the gradients of an empty y."""
-    return Gradients(*(jnp.zeros_like(part) if need else None for part, need in zip(operands, needs, strict=True)))
+    grads = (jnp.zeros_like(_wide(part, problem)) if need else None for part, need in zip(operands, needs, strict=True))
+    found = Gradients(*grads)
+    return found if found.x is None else found._replace(x=found.x.astype(problem.dtype))
 
 
 kernel = Jax()

@@ -34,7 +34,7 @@ __device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&
 #pragma unroll
   for (int i = 0; i < M; ++i) tile[w.lane * M + i] = v[i];
   w.sync();
-  write_tile<S>(w, p, tile, s, t0, 32 * M);
+  write_tile<S>(w, p, tile, s, t0);
   w.sync();
 }
 
@@ -56,7 +56,9 @@ __device__ void backward(const Problem& p) {
     const typename F::Row tile{tiles + w.warp * F::Row::SIZE};
     auto* taps = (A*)(tiles + (F::Row::SIZE << w.log_rows));
     const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
-    const int own = w.lane * M;
+    const auto own = own_samples(tile, w.lane);
+    const auto gates = own_samples(varying, w.lane);
+    const i64 offset = w.lane * M;
 
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
@@ -84,27 +86,27 @@ __device__ void backward(const Problem& p) {
       const i64 t0 = n * K;
       const bool is_first = t0 == 0 && w.active;
       w.sync();
-      read_tile<Y>(w, p, tile, p.grad_y, nullptr, 0, t0, 0, P ? K : K + Q);
-      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), nullptr, 0, t0, 0, K + 1);
+      read_tile<Y>(w, p, tile, p.grad_y, t0, P ? K : K + Q);
+      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K + 1);
       if (P && w.lane < Q) tile[K + w.lane] = future;
       w.sync();
       V v[M], l[M];
 #pragma unroll
       for (int i = 0; i < M; ++i) {
-        l[i] = tile[own + i];
-        const i64 late = t0 + own + i - (p.length - p.last);
+        l[i] = own[i];
+        const i64 late = t0 + offset + i - (p.length - p.last);
         if (p.grad_last.at && w.active && late >= 0 && late < p.last)
           mac(l[i], to<V>(1.0), load(at<const Y>(p.grad_last, w.b, w.c) + late * p.grad_last.time));
       }
       if constexpr (P > 0) {
         V mine[P];
         Solver<V, A, P, M, true, VA> solver{w.lane};
-        solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? varying[own + i + 1] : filter.a[k]); }, table,
+        solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table,
                      sequential);
       }
       __syncwarp();
 #pragma unroll
-      for (int i = 0; i < M; ++i) tile[own + i] = l[i];
+      for (int i = 0; i < M; ++i) own[i] = l[i];
       __syncwarp();
       future = w.lane < Q ? tile[w.lane] : V();
       if (p.phase == 1) {
@@ -124,7 +126,7 @@ __device__ void backward(const Problem& p) {
       if (wants_x) {
         V later[F::Q1], before = V();
 #pragma unroll
-        for (int j = 0; j < Q; ++j) later[j] = tile[own + M + j];
+        for (int j = 0; j < Q; ++j) later[j] = own[M + j];
         if (is_first && w.lane < Q) {
 #pragma unroll
           for (int j = 1; j <= Q; ++j)
@@ -134,13 +136,13 @@ __device__ void backward(const Problem& p) {
         if (t0 == 0 && w.lane < Q) tile[-1 - w.lane] = before;
 #pragma unroll
         for (int i = M - 1; i >= 0; --i) {
-          const i64 t = t0 + own + i;
+          const i64 t = t0 + offset + i;
           V g = V();
           mac(g, conj(filter.forward_tap(p, w, 0, t)), l[i]);
 #pragma unroll
           for (int j = 1; j <= Q; ++j) mac(g, conj(filter.forward_tap(p, w, j, t + j)), later[j - 1]);
           push(later, l[i]);
-          tile[own + i] = g;
+          own[i] = g;
         }
         if (p.sum_x) {
           __syncthreads();
@@ -148,7 +150,7 @@ __device__ void backward(const Problem& p) {
           __syncthreads();
         } else {
           w.sync();
-          if (p.grad_x.at) write_tile<X>(w, p, tile, p.grad_x, t0, K);
+          if (p.grad_x.at) write_tile<X>(w, p, tile, p.grad_x, t0);
           if (p.grad_inputs.at && is_first && w.lane < Q)
             store(at<compute_t<X>>(p.grad_inputs, w.b, w.c) + (Q - 1 - w.lane) * p.grad_inputs.time, before);
         }
@@ -156,18 +158,19 @@ __device__ void backward(const Problem& p) {
       if (!wants_taps) continue;
 
       w.sync();
-      read_tile<X>(w, p, tile, p.x, &p.inputs, Q, t0, -Q, K);
+      read_tile<X>(w, p, tile, p.x, t0, K);
+      read_before<X>(w, p, tile, p.x, p.inputs, Q, t0);
       w.sync();
       V window[Q + 1], part_b[Q + 1] = {};
       window[0] = V();
 #pragma unroll
-      for (int j = 0; j < Q; ++j) window[j] = tile[own - 1 - j];
+      for (int j = 0; j < Q; ++j) window[j] = own[-1 - j];
 #pragma unroll
       for (int i = 0; i < M; ++i) {
-        push(window, V(tile[own + i]));
+        push(window, V(own[i]));
         v[i] = V();
 #pragma unroll
-        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + own + i), window[j]);
+        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + offset + i), window[j]);
         if (!VB) correlate(part_b, l[i], window);
       }
       if (!VB) {
@@ -179,12 +182,13 @@ __device__ void backward(const Problem& p) {
 #pragma unroll
           for (int i = 0; i < M; ++i) {
             g[i] = V();
-            mac(g[i], conj(V(tile[own + i - j])), l[i]);
+            mac(g[i], conj(V(own[i - j])), l[i]);
           }
           Signal grad = F::varying(p.grad_b);
           grad.at = (B*)grad.at + j * p.grad_b.tap;
           write_lanes<B>(w, p, tile, g, grad, t0);
-          read_tile<X>(w, p, tile, p.x, &p.inputs, Q, t0, -Q, K);
+          read_tile<X>(w, p, tile, p.x, t0, K);
+      read_before<X>(w, p, tile, p.x, p.inputs, Q, t0);
           w.sync();
         }
       }
@@ -200,7 +204,7 @@ __device__ void backward(const Problem& p) {
             before[k] = to<V>(load(at<const Y>(p.outputs, w.b, w.c) + (P + t0 - 1 - k) * p.outputs.time));
         }
         Solver<V, A, P, M, false, VA> solver{w.lane};
-        solver.solve(v, before, mine, [&](int i, int k) { return VA ? varying[own + i] : filter.a[k]; }, table,
+        solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table,
                      sequential);
 #pragma unroll
         for (int i = 0; i < M; ++i) {

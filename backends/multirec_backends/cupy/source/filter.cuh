@@ -74,50 +74,88 @@ struct Place {
     if (block_sync) __syncthreads();
     else __syncwarp();
   }
-  // calls f(row of the block, u) for u in lo..hi and every row that this block or warp looks after
-  template <class F> __device__ void each(bool across, int lo, int hi, F f) const {
-    if (across) {
-      int count = (hi - lo) << log_rows;
-      for (int k = threadIdx.x; k < count; k += blockDim.x) f(k & ((1 << log_rows) - 1), lo + (k >> log_rows));
-    } else {
-#pragma unroll 8
-      for (int u = lo + lane; u < hi; u += 32) f(warp, u);
-    }
+  // calls f(row of the block, u) for u in lo..hi and every row of the block, neighbouring threads in neighbouring rows
+  template <class F> __device__ void each_across(int lo, int hi, F f) const {
+    const int count = (hi - lo) << log_rows;
+    for (int k = threadIdx.x; k < count; k += blockDim.x) f(k & ((1 << log_rows) - 1), lo + (k >> log_rows));
   }
 };
 
 // One row's tile in shared memory.
 template <class V, int M, int HALO> struct Tile {
   static constexpr int SIZE = (32 * M + 2 * HALO) / M * (M + 1);
+  static constexpr int STEP = 32 / M * (M + 1);  // between samples u and u + 32
   V* values;
-  __device__ V& operator[](int u) const { return values[u + HALO + (u + HALO) / M]; }
+  __device__ V* place(int u) const { return values + u + HALO + (u + HALO) / M; }
+  __device__ V& operator[](int u) const { return *place(u); }
   __device__ Tile of(int rows_away) const { return {values + rows_away * SIZE}; }
 };
 
-// Reads samples t0 + u of a block's rows into their tiles; before 0 lies the past (if any), after the end zeros.
-template <class S, class T>
-__device__ void read_tile(const Place& w, const Problem& p, T tile, const Signal& s, const Signal* past, i64 count,
-                          i64 t0, int lo, int hi) {
-  using V = compute_t<S>;
-  i64 left = p.length - t0;
-  w.each(s.across, lo, hi, [&](int r, int u) {
-    i64 c = w.c0 + r, t = t0 + u;
-    auto value = V();
-    if (c < p.channels && u < left) {
-      if (t >= 0) value = load(at<const S>(s, w.b, c) + t * s.time);
-      else if (past && past->at && t + count >= 0) value = load(at<const S>(*past, w.b, c) + (t + count) * past->time);
-    }
-    auto& place = tile.of(r - w.warp)[u];
-    place = to<typename Unreference<decltype(place)>::type>(value);
-  });
+// The tile as a lane sees it: 0 is the first of its M samples. Offsets are known to the compiler.
+template <class V, int M> struct Own {
+  V* first;
+  __device__ V& operator[](int i) const { return first[i + (i >= 0 ? i / M : -((M - 1 - i) / M))]; }
+};
+template <class V, int M, int HALO> __device__ inline Own<V, M> own_samples(const Tile<V, M, HALO>& tile, int lane) {
+  return {tile.place(lane * M)};
 }
 
+// Reads samples t0 + u, u in 0..hi, of a block's rows into their tiles; after the end lie zeros.
+template <class S, class V, int M, int HALO>
+__device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, i64 t0, int hi) {
+  const i64 rest = p.length - t0;
+  const int left = rest < hi ? int(rest) : hi;
+  if (s.across) {
+    w.each_across(0, hi, [&](int r, int u) {
+      auto value = compute_t<S>();
+      if (w.c0 + r < p.channels && u < left) value = load(at<const S>(s, w.b, w.c0 + r) + (t0 + u) * s.time);
+      tile.of(r - w.warp)[u] = to<V>(value);
+    });
+    return;
+  }
+  const S* from = at<const S>(s, w.b, w.c) + (t0 + w.lane) * s.time;
+  const i64 step = 32 * s.time;
+  V* place = tile.place(w.lane);
+  const int limit = w.active ? left - w.lane : 0;
+#pragma unroll
+  for (int k = 0; k < M; ++k, from += step) {
+    auto value = compute_t<S>();
+    if (32 * k < limit) value = load(from);
+    place[k * tile.STEP] = to<V>(value);
+  }
+  if (w.lane < hi - 32 * M) tile[32 * M + w.lane] = to<V>(32 * M < limit ? load(from) : compute_t<S>());
+}
+
+// Reads the `count` samples before t0: of the block, or of the past where there is one.
 template <class S, class T>
-__device__ void write_tile(const Place& w, const Problem& p, T tile, const Signal& s, i64 t0, int size) {
-  i64 left = p.length - t0;
-  w.each(s.across, 0, size, [&](int r, int u) {
-    if (w.c0 + r < p.channels && u < left) store(at<S>(s, w.b, w.c0 + r) + (t0 + u) * s.time, tile.of(r - w.warp)[u]);
-  });
+__device__ void read_before(const Place& w, const Problem& p, const T& tile, const Signal& s, const Signal& past,
+                            int count, i64 t0) {
+  if (w.lane >= count) return;
+  const int u = -1 - w.lane;
+  auto value = compute_t<S>();
+  if (w.active && t0) value = load(at<const S>(s, w.b, w.c) + (t0 + u) * s.time);
+  else if (w.active && past.at) value = load(at<const S>(past, w.b, w.c) + (count + u) * past.time);
+  auto* place = tile.place(u);
+  store(place, value);
+}
+
+template <class S, class V, int M, int HALO>
+__device__ void write_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, i64 t0) {
+  const i64 rest = p.length - t0;
+  const int left = rest < 32 * M ? int(rest) : 32 * M;
+  if (s.across) {
+    w.each_across(0, 32 * M, [&](int r, int u) {
+      if (w.c0 + r < p.channels && u < left) store(at<S>(s, w.b, w.c0 + r) + (t0 + u) * s.time, tile.of(r - w.warp)[u]);
+    });
+    return;
+  }
+  S* to = at<S>(s, w.b, w.c) + (t0 + w.lane) * s.time;
+  const i64 step = 32 * s.time;
+  const V* place = tile.place(w.lane);
+  const int limit = w.active ? left - w.lane : 0;
+#pragma unroll
+  for (int k = 0; k < M; ++k, to += step)
+    if (32 * k < limit) store(to, place[k * tile.STEP]);
 }
 
 template <class W> __device__ inline W sum_of_lanes(W v, int lane) {

@@ -18,6 +18,9 @@ __device__ void forward(const Problem& p) {
     auto* taps = (A*)(tiles + (F::Row::SIZE << w.log_rows));
     const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
 
+    const auto mine = own_samples(tile, w.lane);
+    const auto gates = own_samples(varying, w.lane);
+
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
       sequential = table.build(w.active ? at<const A>(p.a, w.b, w.c) : (const A*)nullptr, p.a.tap,
@@ -42,15 +45,16 @@ __device__ void forward(const Problem& p) {
     for (i64 n = first; n < stop; ++n) {
       const i64 t0 = n * K;
       w.sync();
-      read_tile<X>(w, p, tile, p.x, &p.inputs, Q, t0, -Q, K);
-      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), nullptr, 0, t0, 0, K);
+      read_tile<X>(w, p, tile, p.x, t0, K);
+      read_before<X>(w, p, tile, p.x, p.inputs, Q, t0);
+      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K);
       w.sync();
       V v[M], past[F::Q1];
 #pragma unroll
-      for (int j = 0; j < Q; ++j) past[j] = tile[w.lane * M - 1 - j];
+      for (int j = 0; j < Q; ++j) past[j] = mine[-1 - j];
 #pragma unroll
       for (int i = 0; i < M; ++i) {
-        const V x = tile[w.lane * M + i];
+        const V x = mine[i];
         const i64 t = t0 + w.lane * M + i;
         v[i] = V();
         mac(v[i], filter.forward_tap(p, w, 0, t), x);
@@ -61,17 +65,16 @@ __device__ void forward(const Problem& p) {
         past[0] = x;
       }
       if constexpr (P > 0) {
-        V mine[P];
+        V before[P];
         Solver<V, A, P, M, false, VA> solver{w.lane};
-        solver.solve(v, state, mine, [&](int i, int k) { return VA ? varying[w.lane * M + i] : filter.a[k]; }, table,
-                     sequential);
+        solver.solve(v, state, before, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
       }
       if (p.phase == 1) continue;
       __syncwarp();
 #pragma unroll
-      for (int i = 0; i < M; ++i) tile[w.lane * M + i] = v[i];
+      for (int i = 0; i < M; ++i) mine[i] = v[i];
       w.sync();
-      write_tile<Y>(w, p, tile, p.y, t0, K);
+      write_tile<Y>(w, p, tile, p.y, t0);
     }
     if constexpr (P > 0) {
       if (p.phase == 1 && w.active && w.lane == 0)

@@ -22,9 +22,6 @@ template <class R> struct Number<Complex<R>> {
 template <class S> using compute_t = typename Number<S>::compute;
 template <class S> using wide_t = typename Number<S>::wide;
 
-template <class T> struct Unreference { using type = T; };
-template <class T> struct Unreference<T&> { using type = T; };
-
 // s += a * v, for every mixture of real and complex
 template <class R> __device__ inline void mac(R& s, R a, R v) { s += a * v; }
 template <class R> __device__ inline void mac(Complex<R>& s, R a, R v) { s.re += a * v; }

@@ -1,0 +1,127 @@
+"""What only a device shows: streams, capture, a second GPU, large grids, first calls, memory that runs out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from here import use_checkout
+from results import Results
+
+use_checkout()
+
+import multirec as mr  # noqa: E402
+
+
+def call(x: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    return mr.recurrence(x, feedback=a, backend="cupy")[0]
+
+
+def signals(*shape: int, device: str = "cuda:0") -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(shape, device=device), 0.4 * torch.rand(shape[1], 2, device=device)
+
+
+def other_stream() -> None:
+    """A call on another stream waits for nothing else, and memory freed early is not reused too soon."""
+    x, a = signals(4, 16, 5000)
+    want = call(x, a)
+    torch.cuda.synchronize()
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(20):
+            copy = x.clone()
+            got = call(copy, a)
+            del copy
+    stream.synchronize()
+    assert torch.equal(got, want)
+
+
+def capture() -> None:
+    """A captured step replays, forward and backward."""
+    x, a = signals(4, 16, 5000)
+    a.requires_grad_()
+    call(x, a).sum().backward()
+    want = a.grad.clone()
+    a.grad.zero_()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        call(x, a).sum().backward()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    a.grad.zero_()
+    with torch.cuda.graph(graph):
+        call(x, a).sum().backward()
+    a.grad.zero_()
+    graph.replay()
+    torch.cuda.synchronize()
+    torch.testing.assert_close(a.grad, want)
+
+
+def second_gpu() -> None:
+    """Tensors of a second GPU are computed there, while the first is current."""
+    if torch.cuda.device_count() < 2:
+        raise NotImplementedError("this machine has one GPU")
+    x, a = signals(2, 3, 700)
+    torch.testing.assert_close(call(x.to("cuda:1"), a.to("cuda:1")).cpu(), call(x, a).cpu())
+
+
+def many_rows() -> None:
+    """More rows than a grid's second axis could count."""
+    x, a = signals(3, 70_001, 5)
+    torch.testing.assert_close(call(x, a)[1, -1:].cpu(), call(x[1:2, -1:], a[-1:])[0].cpu())
+
+
+def many_elements() -> None:
+    """More elements than 31 bits count."""
+    x = torch.randn(1, 1, 40_000, device="cuda").expand(1, 60_000, 40_000)
+    a = 0.4 * torch.rand(60_000, 2, device="cuda")
+    y = call(x, a)
+    torch.testing.assert_close(y[:, -1:], call(x[:, -1:], a[-1:]))
+
+
+def no_memory() -> None:
+    """The framework's own error, and a process that goes on."""
+    x, a = torch.empty(1, 1, 1, device="cuda").expand(1, 1 << 20, 1 << 22), torch.zeros(1, 2, device="cuda")
+    try:
+        call(x, a)
+    except torch.OutOfMemoryError:
+        many_rows()
+    else:
+        raise AssertionError("16 TiB were found")
+
+
+def first_call() -> None:
+    """With a warm cache on disk the first call of a new process takes less than a second, imports not counted."""
+    program = (
+        "from here import use_checkout; use_checkout(); import torch, cupy, time, multirec as mr\n"
+        "x, a = torch.randn(4, 16, 5000, device='cuda'), torch.full((16, 2), 0.4, device='cuda')\n"
+        "torch.cuda.synchronize(); start = time.perf_counter()\n"
+        "mr.recurrence(x, feedback=a, backend='cupy'); torch.cuda.synchronize(); print(time.perf_counter() - start)"
+    )
+    seconds = float(subprocess.check_output([sys.executable, "-c", program], cwd=Path(__file__).parent, text=True))
+    assert seconds < 1, f"{seconds:.2f} s"
+
+
+CHECKS: tuple[Callable[[], None], ...] = (
+    other_stream, capture, second_gpu, many_rows, many_elements, no_memory, first_call
+)  # fmt: skip
+
+
+def run(folder: Path, card: str) -> None:
+    """Write one row a check."""
+    results = Results(folder, card, "faults")
+    for check in CHECKS:
+        start, status, detail = perf_counter(), "ok", ""
+        try:
+            check()
+        except NotImplementedError as error:
+            status, detail = "skipped", str(error)
+        except Exception as error:
+            status, detail = "failed", f"{type(error).__name__}: {error}"
+        results.add(check=check.__name__, status=status, seconds=perf_counter() - start, detail=detail)
+        torch.cuda.empty_cache()

@@ -1,0 +1,92 @@
+"""The workloads on the device: what is computed, how it is checked, and the traffic that it needs at least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import multirec as mr
+
+
+@dataclass
+class Workload:
+    """A call and its floor: bytes, and whether they are written only or copied."""
+
+    name: str
+    forward: Callable[[], Any]
+    leaves: tuple[torch.Tensor, ...]
+    forward_bytes: int
+    backward_bytes: int
+    bandwidth: str
+
+
+def poles(channels: int, generator: torch.Generator) -> torch.Tensor:
+    """Return the feedback of stable resonators, (channels, 2)."""
+    radius = 0.9 + 0.09 * torch.rand(channels, generator=generator, device="cuda")
+    angle = 3.1 * torch.rand(channels, generator=generator, device="cuda")
+    return torch.stack([2 * radius * angle.cos(), -(radius**2)], -1)
+
+
+def call(x: torch.Tensor, feedforward: Any, feedback: Any, **options: Any) -> Callable[[], torch.Tensor]:
+    """Return the workload's call on the backend that is measured."""
+    return lambda: mr.recurrence(x, feedforward=feedforward, feedback=feedback, backend="cupy", **options)[0]
+
+
+def workloads() -> Iterator[Workload]:
+    """Make the workloads one by one, since each holds much memory."""
+    generator = torch.Generator("cuda").manual_seed(0)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, device="cuda")
+
+    def make(name: str, x: torch.Tensor, b: Any, a: Any, moved: tuple[int, int], bandwidth: str) -> Workload:
+        leaves = tuple(t.requires_grad_() for t in (x, b, a) if t is not None)
+        return Workload(name, call(x, b, a), leaves, *moved, bandwidth)
+
+    y = 32 * 128 * 16000 * 4
+    yield make("W1 forum", noise(32, 1, 16000), noise(128, 3), poles(128, generator), (y, y), "write")
+    yield make("W2 dense", noise(32, 128, 16000), noise(128, 3), poles(128, generator), (2 * y, 3 * y), "copy")
+    x = 2 * 10_000_000 * 4
+    yield make("W3 long", noise(2, 1, 10_000_000), noise(1, 3), poles(1, generator), (2 * x, 3 * x), "copy")
+    y = 16 * 32 * 48000 * 4
+    b, a = noise(32, 17), 0.9 * torch.nn.functional.normalize(noise(32, 16), p=1, dim=-1)
+    yield make("W4 order 16", noise(16, 1, 48000), b, a, (y, y), "write")
+    y = 8 * 1024 * 4096 * 4
+    yield make("W5 gated", noise(8, 1024, 4096), None, noise(8, 1024, 4096, 1).sigmoid(), (3 * y, 5 * y), "copy")
+    y = 8 * 256 * 4096 * 8
+    x = torch.complex(noise(8, 256, 4096), noise(8, 256, 4096))
+    a = (0.95 * torch.exp(1j * noise(256, 1))).to(torch.complex64)
+    yield make("W8 complex", x, None, a, (2 * y, 3 * y), "copy")
+
+
+def mismatch(workload: Workload) -> str:
+    """Compare the first and the last samples of a few rows with float64; empty if they agree."""
+    x, *_, a = (leaf.detach() for leaf in workload.leaves)
+    b = workload.leaves[1].detach() if len(workload.leaves) == 3 else None
+    y = workload.forward().detach()
+    if not torch.isfinite(torch.view_as_real(y) if y.is_complex() else y).all():
+        return "y is not finite everywhere"
+    rows, count = slice(0, 1), 2000
+    varies = a.ndim == 4
+    short = {"feedforward": b, "feedback": a[rows, :, :count] if varies else a, "backend": "reference"}
+    wide = {key: _host(value) for key, value in short.items()}
+    want, _ = mr.recurrence(_host(x[rows, :, :count]), **wide)
+    wrong = (y[rows, :, :count].cpu() - want).abs().max() / want.abs().max()
+    if wrong > 1e-4:
+        return f"the first samples are off by {float(wrong):.1e}"
+    start = y.shape[-1] - count
+    p, q = a.shape[-1], 0 if b is None else b.shape[-1] - 1
+    state = mr.State(_host(x[rows, :, start - q : start]), _host(y[rows, :, start - p : start]).to(want.dtype))
+    wide["feedback"] = _host(a[rows, :, start:]) if varies else wide["feedback"]
+    want, _ = mr.recurrence(_host(x[rows, :, start:]), state=state, **wide)
+    wrong = (y[rows, :, start:].cpu() - want).abs().max() / want.abs().max()
+    return f"the last samples are off by {float(wrong):.1e}" if wrong > 1e-4 else ""
+
+
+def _host(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.detach().cpu().to(torch.complex128 if value.is_complex() else torch.float64)
