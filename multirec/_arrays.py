@@ -109,22 +109,23 @@ def unreachable(problem: Problem, family: Target) -> str | None:
     )
 
 
-def empty(problem: Problem, channels: int, dtype: str) -> Array:
-    """Return an uninitialised (B, channels, T) array of the caller's library, contiguous in the problem's layout."""
+def empty(problem: Problem, channels: int, dtype: str, target: Target) -> Array:
+    """Return an uninitialised (B, channels, T) array in the caller's memory, contiguous in the problem's layout.
+
+    It is an array of library `target`, or of the caller's own for one that works on raw CUDA memory.
+    """
     shape = join_shape((problem.batch,), channels, problem.length, problem.layout)
     if problem.family == "torch" and problem.device_type != "cpu":
         torch = sys.modules["torch"]
         tensor = torch.empty(shape, dtype=getattr(torch, dtype), device=problem.device)
-        return to_channels_time(tensor, problem.layout)
+        return hand_over(to_channels_time(tensor, problem.layout), "torch", target)
     if problem.device_type == "cuda":
         cupy = sys.modules["cupy"]
         with cupy.cuda.Device(device_index(problem)):
-            return to_channels_time(cupy.empty(shape, dtype=dtype), problem.layout)
-    stored = _host_bytes(shape, dtype).view(_stored(dtype)).reshape(shape)
-    if problem.family == "torch":
-        # torch's own allocator gives fresh pages one by one: 78 ms against 16 for 262 MB
-        stored = hand_over(stored, "numpy", "torch", bits=dtype == "bfloat16")
-    return to_channels_time(stored, problem.layout)
+            return hand_over(to_channels_time(cupy.empty(shape, dtype=dtype), problem.layout), "cupy", target)
+    # for torch too: its own allocator gives fresh pages one by one, 78 ms against 16 for 262 MB
+    stored = to_channels_time(_host_bytes(shape, dtype).view(_stored(dtype)).reshape(shape), problem.layout)
+    return _numpy_to_torch(stored, bits=dtype == "bfloat16") if target == "torch" else stored
 
 
 def device_index(problem: Problem) -> int:
@@ -172,10 +173,7 @@ class Bridge:
         return given
 
     def _allocate(self, channels: int, dtype: str) -> Array:
-        if self.target == "cuda":
-            return empty(self.problem, channels, dtype)
-        bits = dtype == "bfloat16" and self.target == "torch"
-        return hand_over(empty(self.problem, channels, dtype), self.problem.family, self.target, bits)
+        return empty(self.problem, channels, dtype, self.target)
 
 
 def hand_over(array: Array, source: Target, target: Target, bits: bool = False) -> Array:
@@ -184,7 +182,7 @@ def hand_over(array: Array, source: Target, target: Target, bits: bool = False) 
     `bits` says that a NumPy array of uint16 holds bfloat16.
     """
     if source == "torch":
-        array = array.detach().resolve_conj().resolve_neg()
+        array = _settled(array)
     if "cuda" in (source, target):
         return _in_cuda(array, source, target)
     if target == "numpy":
@@ -203,6 +201,15 @@ def hand_over(array: Array, source: Target, target: Target, bits: bool = False) 
     return _to_jax(array, source, bits)
 
 
+def _settled(tensor: Array) -> Array:
+    """Return a tensor without graph and without lazy bits; itself where it has none."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.is_conj():
+        tensor = tensor.resolve_conj()
+    return tensor.resolve_neg() if tensor.is_neg() else tensor
+
+
 def _in_cuda(array: Array, source: Target, target: Target) -> Array:
     if source == "jax":
         return sys.modules["cupy"].from_dlpack(array)
@@ -219,16 +226,21 @@ def _to_numpy(array: Array, source: Target) -> Array:
         array = (array.view(torch.uint16) if array.dtype is torch.bfloat16 else array).numpy()
     elif source == "jax":
         array = np.asarray(array)
-    if array.dtype.name == "bfloat16":
+    if _is_bfloat16(array.dtype):
         array = array.view(np.uint16)
     return (
         array if array.flags.aligned and array.dtype.isnative else np.array(array, dtype=array.dtype.newbyteorder("="))
     )
 
 
+def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    # numpy works a dtype's name out anew each time
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
 def _numpy_to_torch(array: Array, bits: bool) -> Array:
     torch = sys.modules["torch"]
-    if array.dtype.name == "bfloat16":
+    if _is_bfloat16(array.dtype):
         array, bits = array.view(np.uint16), True
     if any(stride < 0 or stride % array.itemsize for stride in array.strides) or not array.dtype.isnative:
         array = np.array(array, dtype=array.dtype.newbyteorder("="))

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from . import _select
 from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
+from ._plan import Plan
 from ._problem import Layout, Spec
 from ._state import State
 from ._validate import Call, as_layout, plan_call
@@ -79,8 +80,7 @@ def recurrence(
         from ._jax import recurrence as jax_recurrence
 
         return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
-    call = call_of((x, feedforward, feedback, inputs, outputs), layout, reverse)
-    plan = _select.plan_for(call.problem, backend)
+    call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
     b, a = coefficients_in(call, feedforward, feedback)
     operands = operands_in(call, x, b, a, inputs, outputs)
     y = plan.forward(operands)
@@ -103,6 +103,16 @@ def specs_of(arrays: tuple[Array | None, ...]) -> tuple[Spec | None, ...]:
     """Return the metadata of (x, feedforward, feedback, inputs, outputs)."""
     names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
     return tuple(None if array is None else spec_of(array, name) for array, name in zip(arrays, names, strict=True))
+
+
+def plan_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> tuple[Call, Plan]:
+    """Validate and plan a call; remembered by its metadata."""
+    if not isinstance(reverse, bool):
+        raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
+    if not isinstance(backend, str):
+        raise ArgumentError(f"backend is a name such as 'auto' or 'numba', got {backend!r}.")
+    x, *others = specs_of(arrays)
+    return _select.bind(x, *others, as_layout(layout), reverse, backend)
 
 
 def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool) -> Call:

@@ -16,8 +16,9 @@ from functools import lru_cache
 
 from ._arrays import unreachable
 from ._plan import Plan
-from ._problem import Problem, join_shape
+from ._problem import Layout, Problem, Spec, join_shape
 from ._registry import registry
+from ._validate import Call, build_call
 from .backend import BackendInfo, Support
 from .errors import UnsupportedError
 
@@ -76,9 +77,26 @@ def plan_for(problem: Problem, backend: str) -> Plan:
     return Plan(problem, info, registry.kernel(info))
 
 
+@lru_cache(maxsize=1024)
+def bind(
+    x: Spec,
+    feedforward: Spec | None,
+    feedback: Spec | None,
+    inputs: Spec | None,
+    outputs: Spec | None,
+    layout: Layout,
+    reverse: bool,
+    backend: str,
+) -> tuple[Call, Plan]:
+    """Validate a call and plan it: all that the hot path looks up, by metadata alone."""
+    call = build_call(x, feedforward, feedback, inputs, outputs, layout, reverse)
+    return call, plan_for(call.problem, backend)
+
+
 def forget_plans() -> None:
     """Forget all choices, since the set of backends has changed."""
     plan_for.cache_clear()
+    bind.cache_clear()
 
 
 def check_name(backend: str) -> None:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ._arrays import hand_over
 from ._canonical import operands_in, signal_out, tails
-from ._function import call_of, specs_of, state_out
+from ._function import plan_of, specs_of, state_out
 from ._problem import Layout, Spec, join_shape
-from ._select import check_name, plan_for
+from ._select import check_name
 from ._state import State
 from ._torch_function import apply, transformed
 from ._torch_ops import CHOICES, OPERANDS, library
@@ -43,8 +43,7 @@ def recurrence(
         feedforward, feedback = (_as_tensor(c, x) for c in (feedforward, feedback))
         y, *parts = torch.ops.multirec.recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
         return y, State(*parts)
-    call = call_of((x, feedforward, feedback, inputs, outputs), layout, reverse)
-    plan = plan_for(call.problem, backend)
+    call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
     feedforward, feedback = (_as_tensor(c, x) for c in (feedforward, feedback))
     if _is_plain(x, feedforward, feedback, inputs, outputs):
         operands = operands_in(call, x, feedforward, feedback, inputs, outputs)
@@ -99,8 +98,7 @@ def _raw_recurrence(
     reverse: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    call = call_of((x, b, a, inputs, outputs), layout, reverse)
-    plan = plan_for(call.problem, backend)
+    call, plan = plan_of((x, b, a, inputs, outputs), layout, reverse, backend)
     operands = operands_in(call, x, b, a, inputs, outputs)
     y = plan.forward(operands)
     return (signal_out(y, call.problem.layout, call.batch_shape), *state_out(call, *tails(call.problem, operands, y)))

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-from . import _select
 from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_in, signal_out, taps_gradient_out
 from ._formula import gradients, tangent
-from ._function import call_of, coefficients_in, recurrence, split_state
+from ._function import coefficients_in, plan_of, recurrence, split_state
 from ._plan import cast_to
 from ._problem import Layout
 from ._state import State
@@ -77,11 +76,10 @@ def vjp(
             f"vjp is for NumPy and CuPy arrays, got {family}, which differentiates multirec.recurrence itself."
         )
     inputs, outputs = split_state(state)
-    call = call_of((x, feedforward, feedback, inputs, outputs), layout, reverse)
+    call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
     problem, batch = call.problem, call.problem.batch
     if tuple(grad_y.shape) != call.y_shape:
         raise ShapeError(f"grad_y has shape {tuple(grad_y.shape)}, expected y's, {call.y_shape}.")
-    plan = _select.plan_for(problem, backend)
     if y is None:
         y, _ = recurrence(
             x,

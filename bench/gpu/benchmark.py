@@ -10,10 +10,11 @@ from results import Results
 
 use_checkout()
 
-import multirec as mr  # noqa: E402
 from peers import PEERS, Signals  # noqa: E402
 from timing import bandwidths, device_times, host_times  # noqa: E402
 from workloads import Workload, mismatch, workloads  # noqa: E402
+
+import multirec as mr  # noqa: E402
 
 
 def run(folder: Path, card: str) -> None:
@@ -49,7 +50,9 @@ def time_workload(workload: Workload, results: Results, bandwidth: float) -> flo
         forward = device_times(workload.forward)
     floor = workload.forward_bytes / bandwidth * 1e6
     row = {"workload": workload.name, "mode": "forward", "status": "ok", "bound": workload.bandwidth}
-    results.add(**row, **forward._asdict(), floor=floor, fraction=floor / forward.cold, fraction_hot=floor / forward.hot)
+    results.add(
+        **row, **forward._asdict(), floor=floor, fraction=floor / forward.cold, fraction_hot=floor / forward.hot
+    )
     gradient = torch.randn_like(workload.forward())
 
     def both() -> None:

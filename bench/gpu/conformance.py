@@ -16,12 +16,13 @@ from results import Results
 
 use_checkout()
 
-import multirec as mr  # noqa: E402
 import numpy as np  # noqa: E402
+from multirec_backends.cupy._kernel import Kernel  # noqa: E402
+
+import multirec as mr  # noqa: E402
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo  # noqa: E402
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of  # noqa: E402
 from multirec.testing.libraries import NumpyLibrary, TorchLibrary  # noqa: E402
-from multirec_backends.cupy._kernel import Kernel  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests" / "cuda"))
 from emulated import RecordingDevice  # noqa: E402

@@ -75,14 +75,26 @@ def main() -> int:
         print("== compute-sanitizer is not installed")
     for name in TOOLS if tool else ():
         log = folder / f"{card}-{name}.txt"
-        command = [tool, "--tool", name, "--error-exitcode", "9", "--log-file", str(log), sys.executable, "sanitized.py"]
+        command = [
+            tool,
+            "--tool",
+            name,
+            "--error-exitcode",
+            "9",
+            "--log-file",
+            str(log),
+            sys.executable,
+            "sanitized.py",
+        ]
         fine = attempt(command, min(60, left()), f"compute-sanitizer {name}") and fine
     failed = [
         path.name
         for path in sorted(folder.glob(f"{card}-*.json"))
         if any(f'"status": "{word}"' in path.read_text(encoding="utf-8") for word in ("failed", "wrong"))
     ]
-    print(f"== {perf_counter() - start:.0f} s in all; results in {folder}" + (f"; failures in {failed}" if failed else ""))
+    print(
+        f"== {perf_counter() - start:.0f} s in all; results in {folder}" + (f"; failures in {failed}" if failed else "")
+    )
     return 0 if fine and not failed else 1
 
 

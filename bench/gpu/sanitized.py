@@ -6,8 +6,9 @@ from here import use_checkout
 
 use_checkout()
 
-import multirec as mr  # noqa: E402
 import torch  # noqa: E402
+
+import multirec as mr  # noqa: E402
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 from emulated import EmulatedDevice, RecordingDevice, build
+from multirec_backends.cupy._kernel import Kernel
 
 import multirec as mr
 from multirec import reference
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo, Needs, Operands, Problem, Taps
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of
 from multirec.testing.libraries import NumpyLibrary
-from multirec_backends.cupy._kernel import Kernel
 
 CONFORMANCE = ("float32",)
 ORDERS_OF_THREADS = (0, 1, 7)

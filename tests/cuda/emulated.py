@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from multirec.backend import Problem
 from multirec_backends.cupy._pack import View
 from multirec_backends.cupy._source import library_source
+
+from multirec.backend import Problem
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off", "-Wno-attributes")

@@ -7,7 +7,6 @@ import subprocess
 from importlib.util import find_spec
 
 import pytest
-
 from multirec_backends.cupy._source import OPTIONS, kernel_source, library_source
 
 ARCHITECTURES = (75, 80, 90, 100)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
+from multirec_backends.cupy._pack import View, signal, taps
+from multirec_backends.cupy._plan import FASTEST_ORDER, LARGEST_GRID, plan
 
 import multirec as mr
 from multirec.backend import Problem, Taps
 from multirec.errors import BackendMissingError
-from multirec_backends.cupy._pack import View, signal, taps
-from multirec_backends.cupy._plan import FASTEST_ORDER, LARGEST_GRID, plan
 
 
 def problem(batch=32, channels=128, length=16000, p=2, q=2, x_channels=1, dtype="float32", varying=False):
@@ -27,14 +27,14 @@ def has(arguments):
 
 def test_many_sequences_take_one_launch():
     chosen = plan(problem(), has)
-    assert chosen.forward_name == "forward<float,float,float,float,2,2,false,false>"
-    assert chosen.forward.segments == 1
-    assert chosen.forward.items * (1 << chosen.forward.log_rows) == 32 * 128
+    assert chosen.kernels[0] == "forward<float,float,float,float,2,2,false,false>"
+    assert chosen.grids[0].segments == 1
+    assert chosen.grids[0].items * (1 << chosen.grids[0].log_rows) == 32 * 128
 
 
 def test_few_long_sequences_are_cut_in_time():
     chosen = plan(problem(batch=2, channels=1, length=10_000_000), has)
-    grid = chosen.forward
+    grid = chosen.grids[0]
     assert grid.segments > 1000
     assert (grid.segments - 1) * grid.tiles < -(-10_000_000 // chosen.tile) <= grid.segments * grid.tiles
     assert "segments of time" in chosen.note
@@ -46,8 +46,8 @@ def test_shared_memory_fits_every_gpu(dtype, shared):
     for p in range(FASTEST_ORDER + 1):
         for q in range(FASTEST_ORDER + 1):
             chosen = plan(problem(p=p, q=q, dtype=dtype, x_channels=1 if shared else 128), has)
-            assert chosen.fast
-            for grid in (chosen.forward, chosen.backward):
+            assert chosen.is_tiled
+            for grid in chosen.grids:
                 assert grid.shared <= 48 << 10
                 assert grid.threads <= (128 if p + q > 8 else 512)
             assert max(chosen.carry_shared) <= 48 << 10
@@ -56,16 +56,16 @@ def test_shared_memory_fits_every_gpu(dtype, shared):
 def test_what_the_fast_kernels_refuse_goes_to_the_sequential_ones():
     for refused in (problem(p=17), problem(q=17), problem(p=2, varying=True)):
         chosen = plan(refused, has)
-        assert chosen.forward_name == "sequential_forward<float,float,float,float>"
-        assert chosen.backward_name.startswith("sequential_backward")
-    assert plan(problem(p=1, varying=True), has).fast
+        assert chosen.kernels[0] == "sequential_forward<float,float,float,float>"
+        assert chosen.kernels[1].startswith("sequential_backward")
+    assert plan(problem(p=1, varying=True), has).is_tiled
 
 
 @pytest.mark.parametrize(("batch", "channels"), [(70_000, 3), (1, 200_000), (3_000_000_000, 1)])
 def test_large_grids_stay_within_what_a_launch_takes(batch, channels):
     for chosen in (plan(problem(batch, channels, 5), has), plan(problem(batch, channels, 5, p=20), has)):
-        assert chosen.forward.blocks <= LARGEST_GRID
-        assert chosen.forward.items >= chosen.forward.blocks
+        assert chosen.grids[0].blocks <= LARGEST_GRID
+        assert chosen.grids[0].items >= chosen.grids[0].blocks
 
 
 def test_the_plan_depends_on_the_shape_alone():

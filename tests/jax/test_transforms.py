@@ -224,8 +224,6 @@ def test_shard_map(cut, axes):
     with jax.set_mesh(mesh):
         sharded = jax.shard_map(whole, mesh=mesh, in_specs=(of_x, of_taps, of_taps), out_specs=of_y)
         specs = (of_x, of_taps, of_taps)
-        placed = [
-            jax.device_put(part, NamedSharding(mesh, spec)) for part, spec in zip((x, b, a), specs, strict=True)
-        ]
+        placed = [jax.device_put(part, NamedSharding(mesh, spec)) for part, spec in zip((x, b, a), specs, strict=True)]
         got = jax.jit(sharded)(*placed), jax.jit(jax.grad(value(sharded), (0, 1, 2)))(*placed)
     assert_same(jax.device_get(got), jax.device_get(want))

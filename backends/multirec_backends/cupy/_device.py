@@ -37,7 +37,9 @@ class Kernels:
     def _compile(self, name: str, device: int) -> Any:
         with self._lock:
             if name in self._refused:
-                raise BackendBrokenError(f"backend 'cupy': kernel {name} did not compile; the log came with its first use.")
+                raise BackendBrokenError(
+                    f"backend 'cupy': kernel {name} did not compile; the log came with its first use."
+                )
             raw = cupy.RawKernel(library_source() + kernel_source(name), ENTRY, options=OPTIONS)
             try:
                 function = raw.kernel

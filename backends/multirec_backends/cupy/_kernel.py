@@ -7,12 +7,13 @@ from typing import Any, Protocol, TypeAlias
 
 from multirec.backend import Allocate, Gradients, Layout, Needs, Operands, Problem, Taps
 
-from ._pack import View, Words, fold_words, problem_words, signal, taps
-from ._plan import LARGEST_GRID, TYPES, Grid, Plan, compute_dtype, plan, wide_dtype
+from ._pack import Arguments, View, Words, fold_words, signal
+from ._plan import LARGEST_GRID, TYPES, WARP, Grid, Plan, compute_dtype, plan, wide_dtype
 
 Array: TypeAlias = Any
 
 _THREADS = 256
+_MOST_PLANS = 256
 
 
 class Queue(Protocol):
@@ -43,13 +44,23 @@ class Kernel:
 
     def __init__(self, device: Device) -> None:
         self._device = device
+        self._plans: dict[int, tuple[Problem, Plan]] = {}
+
+    def _call(self, problem: Problem, operands: Operands) -> _Call:
+        # by identity: a bank calls with one problem object, and hashing it costs as much as packing
+        found = self._plans.get(id(problem))
+        if found is None:
+            while len(self._plans) >= _MOST_PLANS:
+                self._plans.pop(next(iter(self._plans)), None)
+            found = self._plans[id(problem)] = problem, plan(problem, self._device.has)
+        return _Call(problem, operands, found[1], self._device.queue(problem))
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array:
         y = allocate(problem.channels, problem.y_dtype)
         if problem.batch and problem.length:
-            call = _Call(problem, operands, self._device)
+            call = self._call(problem, operands)
             call.add_signal("y", y)
-            call.run(call.plan.forward_name, call.plan.forward, call.plan.carry_forward, back=False)
+            call.run(back=False)
         return y
 
     def vjp(
@@ -62,70 +73,58 @@ class Kernel:
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
-        call = _Call(problem, operands, self._device)
+        call = self._call(problem, operands)
         return _Gradient(call, operands, needs).compute(y, grad_y, grad_last, allocate)
 
 
 class _Call:
     """The arguments of one call, and its launches."""
 
-    def __init__(self, problem: Problem, operands: Operands, device: Device) -> None:
-        self.problem = problem
-        self.plan: Plan = plan(problem, device.has)
-        self.queue = device.queue(problem)
-        self.signals: dict[str, Words] = {}
-        self.taps: dict[str, Words] = {}
-        self.pointers: dict[str, int] = {}
+    def __init__(self, problem: Problem, operands: Operands, chosen: Plan, queue: Queue) -> None:
+        self.problem, self.plan, self.queue = problem, chosen, queue
+        self.arguments = Arguments(problem)
         self.kept: list[Array] = []
-        self.last = 0
-        self.wants_a = False
-        self.add_signal("x", operands.x)
-        self.add_signal("inputs", operands.inputs)
-        self.add_signal("outputs", operands.outputs)
-        for name, array in (("b", operands.feedforward), ("a", operands.feedback)):
-            if array is not None:
-                self.add_taps(name, array)
+        x, feedforward, feedback, inputs, outputs = operands
+        self.add_signal("x", x)
+        self.add_signal("inputs", inputs)
+        self.add_signal("outputs", outputs)
+        self.add_taps("b", feedforward)
+        self.add_taps("a", feedback)
 
     def add_signal(self, name: str, array: Array | None) -> None:
-        if array is not None and prod(array.shape):
-            self.signals[name] = signal(self.queue.view(array), self.problem.reverse)
+        if array is not None:
+            self.arguments.add_signal(name, self.queue.view(array))
 
-    def add_taps(self, name: str, array: Array) -> None:
-        if prod(array.shape):
-            self.taps[name] = taps(self.queue.view(array), self.problem.reverse)
+    def add_taps(self, name: str, array: Array | None) -> None:
+        if array is not None:
+            self.arguments.add_taps(name, self.queue.view(array))
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: str) -> Array:
         """Return memory that lives until the call ends; the stream's order keeps it from earlier reuse."""
         array = self.queue.empty(shape, dtype)
         self.kept.append(array)
-        self.pointers[name] = self.queue.view(array).address
+        self.arguments.pointers[name] = self.queue.view(array).address
         return array
 
-    def run(self, name: str, grid: Grid, carry: str, back: bool) -> None:
+    def run(self, back: bool) -> None:
         problem, chosen = self.problem, self.plan
-        if not chosen.fast:
+        name, grid, states = chosen.kernels[back], chosen.grids[back], chosen.states[back]
+        rows = problem.batch * problem.channels
+        if not chosen.is_tiled:
             past = max(problem.order, problem.input_order if back else 0) + int(back)
-            rows = problem.batch * problem.channels
             self.scratch("ring", (max(past, 1) * rows,), compute_dtype(problem.y_dtype))
         if grid.segments == 1 or not problem.order:
             self._launch(name, grid, 0)
             return
-        window = chosen.window if back else chosen.order
-        rows = problem.batch * problem.channels
         for part in ("ends", "starts"):
-            self.scratch(part, (rows, grid.segments, window), wide_dtype(problem.y_dtype))
+            self.scratch(part, (rows, grid.segments, states), wide_dtype(problem.y_dtype))
         self._launch(name, grid, 1)
-        params = self._params(grid, 0)
-        self.queue.launch(carry, min(rows, LARGEST_GRID), 32, chosen.carry_shared[back], params)
+        params = self.arguments.pack(grid, 0)
+        self.queue.launch(chosen.carries[back], min(rows, LARGEST_GRID), WARP, chosen.carry_shared[back], params)
         self._launch(name, grid, 2)
 
     def _launch(self, name: str, grid: Grid, phase: int) -> None:
-        self.queue.launch(name, grid.blocks, grid.threads, grid.shared, self._params(grid, phase))
-
-    def _params(self, grid: Grid, phase: int) -> bytes:
-        return problem_words(
-            self.problem, grid, phase, self.last, self.wants_a, self.signals, self.taps, self.pointers
-        )
+        self.queue.launch(name, grid.blocks, grid.threads, grid.shared, self.arguments.pack(grid, phase))
 
     def fold(
         self, source: int, dtype: str, sizes: Words, strides: Words, target: Words, kept: tuple[int, int], to: str
@@ -152,13 +151,13 @@ class _Gradient:
 
     def compute(self, y: Array, grad_y: Array, grad_last: Array | None, allocate: Allocate) -> Gradients:
         call, problem, needs = self.call, self.problem, self.needs
-        grid = call.plan.backward
+        grid = call.plan.grids[1]
         empty = call.queue.empty
         p, q, batch, length = problem.order, problem.input_order, problem.batch, problem.length
         call.add_signal("y", y)
         call.add_signal("grad_y", grad_y)
         call.add_signal("grad_last", grad_last)
-        call.last = 0 if grad_last is None else grad_last.shape[-1]
+        call.arguments.last = 0 if grad_last is None else grad_last.shape[-1]
 
         grad_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
         grad_inputs = grad_outputs = None
@@ -176,7 +175,7 @@ class _Gradient:
 
         b = self._taps("b", problem.feedforward if needs.feedforward else None)
         a = self._taps("a", problem.feedback if needs.feedback else None)
-        call.wants_a = a is not None and p > 0
+        call.arguments.wants_a = a is not None and p > 0
         wants_sums = any(
             taps is not None and taps.time == 1
             for taps, need in ((problem.feedforward, needs.feedforward), (problem.feedback, needs.feedback))
@@ -186,7 +185,7 @@ class _Gradient:
             call.scratch("sums", (batch, problem.channels, grid.segments, q + 1 + p), self.wide)
 
         if batch and length:
-            call.run(call.plan.backward_name, grid, call.plan.carry_backward, back=True)
+            call.run(back=True)
         else:
             self._zero(grad_inputs)
             self._zero(grad_outputs)
@@ -208,8 +207,7 @@ class _Gradient:
                 whole = call.queue.empty((*rows, shape.time, shape.taps), shape.dtype)
                 call.kept.append(whole)
                 gradient = call.queue.empty(shape.shape, shape.dtype)
-            if prod(whole.shape):
-                call.add_taps("grad_" + name, whole)
+            call.add_taps("grad_" + name, whole)
             return (gradient if whole is gradient else (gradient, whole)), shape
         return gradient, shape
 
@@ -230,9 +228,9 @@ class _Gradient:
             target = (view(gradient).address, shape.channels * inner, inner, 1)
             call.fold(view(whole).address, shape.dtype, sizes, strides, target, kept, shape.dtype)
             return gradient
-        segments, every = call.plan.backward.segments, problem.input_order + 1 + problem.order
+        segments, every = call.plan.grids[1].segments, problem.input_order + 1 + problem.order
         first = 0 if name == "b" else problem.input_order + 1
-        source = call.pointers["sums"] + first * (16 if self.wide == "complex128" else 8)
+        source = call.arguments.pointers["sums"] + first * (16 if self.wide == "complex128" else 8)
         sizes = (problem.batch, problem.channels, segments if problem.length else 0, shape.taps)
         strides = (problem.channels * segments * every, segments * every, every, 1)
         target = (view(gradient).address, shape.channels * shape.taps, shape.taps, 1)
@@ -243,7 +241,7 @@ class _Gradient:
         call, problem = self.call, self.problem
         q, whole = problem.input_order, problem.length + problem.input_order
         size = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}[self.value]
-        source = call.pointers["sum_x"]
+        source = call.arguments.pointers["sum_x"]
         parts = ((grad_x, q, problem.length, problem.dtype), (grad_inputs, 0, q, compute_dtype(problem.dtype)))
         for array, first, count, dtype in parts:
             if array is None or not prod(array.shape):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from multirec.backend import Problem
@@ -15,14 +14,17 @@ Words = tuple[int, ...]
 _SIGNALS = ("x", "y", "inputs", "outputs", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("b", "a", "grad_b", "grad_a")
 _POINTERS = ("ends", "starts", "sums", "sum_x", "ring")
-_PROBLEM = struct.Struct(f"{14 + 5 * len(_SIGNALS) + 6 * len(_TAPS) + len(_POINTERS)}q")
+_HEAD = struct.Struct("14q")
+_SIGNAL = struct.Struct("5q")
+_TAP = struct.Struct("6q")
+_TAIL = struct.Struct(f"{len(_POINTERS)}q")
 _FOLD = struct.Struct("16q")
-_NO_SIGNAL = (0,) * 5
-_NO_TAPS = (0,) * 6
+_NO_SIGNAL = bytes(_SIGNAL.size)
+_NO_TAPS = bytes(_TAP.size)
 
 
 class View(NamedTuple):
-    """An array's address in bytes, its shape, and its strides in elements."""
+    """An array's address in bytes, its shape, its strides in elements, and its elements' size in bytes."""
 
     address: int
     shape: tuple[int, ...]
@@ -38,53 +40,66 @@ def signal(view: View, flip: bool) -> Words:
     if flip:
         address += (length - 1) * time * itemsize
         time = -time
-    return address, batch, channel, time, int(0 < abs(channel) < abs(time) and length > 1)
+    return address, batch, channel, time, length > 1 and 0 < abs(channel) < abs(time)
 
 
 def taps(view: View, flip: bool) -> Words:
     """Return the words of a (B|1, C|1, T|1, taps) array, with stride 0 along axes of length 1."""
-    address, shape, strides, itemsize = view
-    batch, channel, time, tap = (stride if size > 1 else 0 for stride, size in zip(strides, shape, strict=True))
-    if flip:
-        address += (shape[2] - 1) * time * itemsize
+    address, (batches, channels, length, _), (batch, channel, time, tap), itemsize = view
+    if length == 1:
+        time = 0
+    elif flip:
+        address += (length - 1) * time * itemsize
         time = -time
-    return address, batch, channel, time, tap, int(0 < abs(channel) < abs(time))
+    channel = channel if channels > 1 else 0
+    return address, batch if batches > 1 else 0, channel, time, tap, 0 < abs(channel) < abs(time)
 
 
-def problem_words(
-    problem: Problem,
-    grid: Grid,
-    phase: int,
-    last: int,
-    wants_a: bool,
-    signals: Mapping[str, Words],
-    coefficients: Mapping[str, Words],
-    pointers: Mapping[str, int],
-) -> bytes:
-    """Return the structure `Problem`."""
-    across = any(words[-1] for words in (*signals.values(), *coefficients.values()))
-    words = [
-        problem.batch,
-        problem.channels,
-        problem.length,
-        problem.order,
-        problem.input_order,
-        grid.log_rows,
-        grid.groups,
-        grid.segments,
-        grid.tiles,
-        grid.items,
-        phase,
-        int(across),
-        last,
-        int(wants_a),
-    ]
-    for name in _SIGNALS:
-        words += signals.get(name, _NO_SIGNAL)
-    for name in _TAPS:
-        words += coefficients.get(name, _NO_TAPS)
-    words += [pointers.get(name, 0) for name in _POINTERS]
-    return _PROBLEM.pack(*words)
+class Arguments:
+    """The structure `Problem` of one call, put together array by array."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.last = 0
+        self.wants_a = False
+        self.pointers: dict[str, int] = {}
+        self._across = False
+        self._arrays: dict[str, bytes] = {}
+
+    def add_signal(self, name: str, view: View) -> None:
+        """Add a (B, channels, time) array."""
+        words = signal(view, self.problem.reverse)
+        self._across = self._across or bool(words[4])
+        self._arrays[name] = _SIGNAL.pack(*words)
+
+    def add_taps(self, name: str, view: View) -> None:
+        """Add a (B|1, C|1, T|1, taps) array."""
+        words = taps(view, self.problem.reverse)
+        self._across = self._across or bool(words[5])
+        self._arrays[name] = _TAP.pack(*words)
+
+    def pack(self, grid: Grid, phase: int) -> bytes:
+        """Return the structure for a launch."""
+        problem, get = self.problem, self._arrays.get
+        head = _HEAD.pack(
+            problem.batch,
+            problem.channels,
+            problem.length,
+            problem.order,
+            problem.input_order,
+            grid.log_rows,
+            grid.groups,
+            grid.segments,
+            grid.tiles,
+            grid.items,
+            phase,
+            self._across,
+            self.last,
+            self.wants_a,
+        )
+        parts = [head, *[get(name, _NO_SIGNAL) for name in _SIGNALS], *[get(name, _NO_TAPS) for name in _TAPS]]
+        parts.append(_TAIL.pack(*[self.pointers.get(name, 0) for name in _POINTERS]))
+        return b"".join(parts)
 
 
 def fold_words(

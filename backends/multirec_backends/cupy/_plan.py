@@ -16,6 +16,9 @@ _SHARED_BYTES = 48 << 10
 _WARPS = 4096
 """Warps that keep any GPU of today busy; a constant, since results must not depend on the device's size."""
 _FEWEST_TILES = 4
+_LANE_BYTES = 64
+_POWERS = 6
+"""Matrices that a scan keeps in shared memory for each row."""
 
 TYPES = {
     "float16": "Half",
@@ -47,22 +50,25 @@ class Grid(NamedTuple):
         return WARP << self.log_rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The kernels of a problem, by their C++ names, and their grids."""
+    """The kernels of a problem, by their C++ names, and their grids; pairs are forward and backward.
+
+    `states` are the lengths of the states that segments hand on, which `carries` scan.
+    """
 
     note: str
-    fast: bool
-    tile: int
-    order: int
-    window: int
-    forward_name: str
-    backward_name: str
-    carry_forward: str
-    carry_backward: str
-    forward: Grid
-    backward: Grid
-    carry_shared: tuple[int, int]
+    kernels: tuple[str, str]
+    grids: tuple[Grid, Grid]
+    tile: int = 1
+    carries: tuple[str, str] = ("", "")
+    carry_shared: tuple[int, int] = (0, 0)
+    states: tuple[int, int] = (0, 0)
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the fast kernels compute it."""
+        return self.tile > 1
 
 
 def compute_dtype(dtype: str) -> str:
@@ -85,61 +91,65 @@ def is_fast(problem: Problem) -> bool:
 @lru_cache(maxsize=1024)
 def plan(problem: Problem, has: Callable[[str], bool]) -> Plan:
     """Return the plan of a problem; `has` says whether the device has a fast kernel of these template arguments."""
-    p, q = problem.order, problem.input_order
     a, b = problem.feedback, problem.feedforward
     b_dtype = b.dtype if b is not None else problem.compute_dtype
-    a_dtype = a.dtype if a is not None and p else problem.compute_dtype
-    varies_b, varies_a = b is not None and b.time != 1, p > 0 and a is not None and a.time != 1
+    a_dtype = a.dtype if a is not None and a.taps else problem.compute_dtype
     types = ",".join(TYPES[dtype] for dtype in (problem.dtype, problem.y_dtype, b_dtype, a_dtype))
-    arguments = f"{types},{p},{q},{str(varies_b).lower()},{str(varies_a).lower()}"
-    if not is_fast(problem) or not has(arguments):
-        grid = _sequential_grid(problem)
-        forward, backward = f"sequential_forward<{types}>", f"sequential_backward<{types}>"
-        note = "one thread for each example and channel, sample after sample"
-        return Plan(note, False, 1, p, 0, forward, backward, "", "", grid, grid, (0, 0))
-    value = _BYTES[compute_dtype(problem.y_dtype)]
-    samples = 64 // value
-    reach = max(q, 1 if varies_a else 0)
-    halo = -(-reach // samples) * samples
-    padded = (WARP * samples + 2 * halo) // samples * (samples + 1)
-    wide = _BYTES[wide_dtype(a_dtype)]
-    scans = p > 0 and not varies_a
-    row_bytes = padded * (value + (_BYTES[a_dtype] if varies_a else 0)) + (6 * p * p * wide if scans else 0)
-    limit = 4 if p + q > 8 else 8
-    window = max(p, q)
-    tile = WARP * samples
-    cut = scans
-    forward = _grid(problem, tile, limit, row_bytes, cut)
-    backward = _grid(problem, tile, 16 if problem.shared and limit > 4 else limit, row_bytes, cut)
-    carry = f"carry<{TYPES[problem.y_dtype]},{TYPES[a_dtype]}"
-    note = "a warp for each example and channel, tiles of time scanned in parallel"
-    if forward.segments > 1:
-        note += f", {forward.segments} segments of time in three launches"
+    varies = ",".join("true" if taps is not None and taps.taps and taps.time != 1 else "false" for taps in (b, a))
+    arguments = f"{types},{problem.order},{problem.input_order},{varies}"
+    if is_fast(problem) and has(arguments):
+        return _tiled(problem, arguments, a_dtype)
+    grid = _sequential_grid(problem)
     return Plan(
-        note,
-        True,
-        tile,
-        p,
-        window,
-        f"forward<{arguments}>",
-        f"backward<{arguments}>",
-        f"{carry},{p},{tile},false>",
-        f"{carry},{window},{tile},true>",
-        forward,
-        backward,
-        (3 * p * p * wide, 3 * window * window * wide),
+        note="one thread for each example and channel, sample after sample",
+        kernels=(f"sequential_forward<{types}>", f"sequential_backward<{types}>"),
+        grids=(grid, grid),
     )
 
 
-def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, scans: bool) -> Grid:
+def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
+    p, q = problem.order, problem.input_order
+    varies = arguments.endswith("true")
+    scans = p > 0 and not varies
+    value, wide = _BYTES[compute_dtype(problem.y_dtype)], _BYTES[wide_dtype(a_dtype)]
+    samples = _LANE_BYTES // value
+    tile = WARP * samples
+    halo = -(-max(q, int(varies)) // samples) * samples
+    padded = (tile + 2 * halo) // samples * (samples + 1)
+    row_bytes = padded * (value + (_BYTES[a_dtype] if varies else 0)) + (_POWERS * p * p * wide if scans else 0)
+    # high orders need more registers, so fewer threads; a shared x is summed over the rows of a block
+    most = 4 if p + q > 8 else 8
+    most_backward = 16 if problem.shared and most > 4 else most
+    grids = tuple(_grid(problem, tile, rows, row_bytes, not varies) for rows in (most, most_backward))
+    states = (p, max(p, q))
+    carry = f"carry<{TYPES[problem.y_dtype]},{TYPES[a_dtype]}"
+    note = "a warp for each example and channel, tiles of time scanned in parallel"
+    if grids[0].segments > 1:
+        note += f", {grids[0].segments} segments of time" + (" in three launches" if p else "")
+    return Plan(
+        note=note,
+        kernels=(f"forward<{arguments}>", f"backward<{arguments}>"),
+        grids=(grids[0], grids[1]),
+        tile=tile,
+        carries=(f"{carry},{states[0]},{tile},false>", f"{carry},{states[1]},{tile},true>"),
+        carry_shared=(3 * states[0] ** 2 * wide, 3 * states[1] ** 2 * wide),
+        states=states,
+    )
+
+
+def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, segmented: bool) -> Grid:
     log_rows = 0
-    while (2 << log_rows) <= most_rows and (1 << log_rows) < problem.channels and (2 << log_rows) * row_bytes <= _SHARED_BYTES:
+    while (
+        (2 << log_rows) <= most_rows
+        and (1 << log_rows) < problem.channels
+        and (2 << log_rows) * row_bytes <= _SHARED_BYTES
+    ):
         log_rows += 1
     groups = -(-problem.channels // (1 << log_rows))
     tiles = -(-problem.length // tile)
     segments, per_segment = 1, tiles
     wanted = _WARPS // max(problem.batch * problem.channels, 1)
-    if wanted > 1 and tiles >= 2 * _FEWEST_TILES and (scans or problem.order == 0):
+    if wanted > 1 and tiles >= 2 * _FEWEST_TILES and segmented:
         per_segment = max(-(-tiles // wanted), _FEWEST_TILES)
         segments = -(-tiles // per_segment)
     items = problem.batch * groups * segments

@@ -10,6 +10,9 @@ from ._tables import Tables
 
 __all__ = ["run_blocks"]
 
+_FAR = 1e8
+"""How far below the largest number a sequence is trusted."""
+
 
 def run_blocks(
     x: jax.Array, inputs: jax.Array | None, past: jax.Array, tables: Tables, reverse: bool
@@ -35,8 +38,8 @@ def run_blocks(
     carries = _carries(_product(rows, ends), jump, past, reverse).astype(x.dtype)
     rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
     y = _product(jnp.concatenate([rows, carries], -1), table)
-    # what is not finite stays so, and a product with it may have spoilt the samples before it
-    wrong = ~jnp.isfinite(y).all(2).all(-1)
+    # what overflows stays so, and a product with what is not finite may have spoilt the samples before it
+    wrong = ~(jnp.abs(y).sum(2) < jnp.finfo(x.dtype).max / _FAR).all(-1)
     y = y.reshape(batch, channels, count * block)
     return (y[..., short:] if reverse else y[..., :length]), wrong
 

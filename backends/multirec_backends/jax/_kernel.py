@@ -20,6 +20,14 @@ from ._solve import Filter, compute_type, make_filter, run
 
 __all__ = ["Jax", "kernel"]
 
+_OLDEST = (0, 10)
+
+if jax.__version_info__ < _OLDEST:
+    raise ImportError(
+        f"jax {jax.__version__} is too old, this backend needs {'.'.join(map(str, _OLDEST))} or newer. "
+        "Install it with: pip install 'multirec-bank[jax]'."
+    )
+
 
 class Jax:
     """The kernel: pure functions of JAX arrays and tracers."""
@@ -93,10 +101,14 @@ def _vjp(
 
         found = _formula.gradients(back, operands, y, grad_y, needs, problem.reverse)
         grad_x = None if found.x is None else found.x.astype(problem.dtype)
-        taps = {"feedforward": found.feedforward, "feedback": found.feedback}
-        shared = {name: grad for name, grad in taps.items() if grad is not None and grad.shape[0] == 1}
-        own = {name: grad for name, grad in taps.items() if name not in shared}
-        return {"x": grad_x, "inputs": found.inputs, "outputs": found.outputs, **own}, shared
+        joined = {"x": grad_x, "inputs": found.inputs, "outputs": found.outputs}
+        summed = {}
+        for name, grad, taps in (
+            ("feedforward", found.feedforward, problem.feedforward),
+            ("feedback", found.feedback, problem.feedback),
+        ):
+            (summed if taps is not None and taps.batch == 1 else joined)[name] = grad
+        return joined, summed
 
     parts = (operands, adjoint, y, grad_y, grad_last)
     joined, summed = in_pieces(piece, parts, problem.batch, piece_length(problem))

@@ -60,9 +60,10 @@ def in_pieces(
 
 def _cut(array: jax.Array, size: int, axis: int) -> jax.Array:
     shape = array.shape
-    return jnp.moveaxis(array.reshape(*shape[:axis], -1, size, *shape[axis + 1 :]), axis, 0)
+    return jnp.moveaxis(array.reshape(*shape[:axis], shape[axis] // size, size, *shape[axis + 1 :]), axis, 0)
 
 
 def _join(array: jax.Array, axis: int) -> jax.Array:
     array = jnp.moveaxis(array, 0, axis)
-    return array.reshape(*array.shape[:axis], -1, *array.shape[axis + 2 :])
+    shape = array.shape
+    return array.reshape(*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])

@@ -1,0 +1,115 @@
+"""What JAX users may get wrong: each says what it was, and what to do."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import multirec as mr
+from multirec._registry import registry
+from multirec.errors import BackendBrokenError, DtypeError, FamilyError, ShapeError
+
+X, A = jnp.ones((1, 1, 8)), jnp.full((2, 1), 0.5)
+
+
+def test_torch_parameters():
+    torch = pytest.importorskip("torch")
+    parameter = torch.nn.Parameter(torch.ones(2, 1))
+    with pytest.raises(FamilyError, match="x is a jax array and feedback is a torch array"):
+        mr.recurrence(X, feedback=parameter)
+    with pytest.raises(FamilyError, match="x is a torch array and feedback is a jax array"):
+        mr.recurrence(torch.ones(1, 1, 8), feedback=A)
+
+
+def test_jax_coefficients_of_a_numpy_signal():
+    with pytest.raises(FamilyError, match="numpy array and feedback is a jax array"):
+        mr.recurrence(np.ones((1, 1, 8)), feedback=A)
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba", "unfold_scan"])
+def test_tracers_and_a_backend_that_cannot_trace(backend):
+    if mr.backends()[backend].status != "ready":
+        pytest.skip(f"{backend} is not here")
+
+    def y(x, a):
+        return mr.recurrence(x, feedback=a, backend=backend)[0]
+
+    for transformed in (jax.jit(y), jax.grad(lambda x, a: y(x, a).sum()), jax.vmap(y, (0, None))):
+        with pytest.raises(FamilyError, match=f"x is traced by JAX.*{backend}.*backend='jax'"):
+            transformed(X[None] if transformed.__name__ == "y" else X, A)
+    with pytest.raises(FamilyError, match="feedback is traced by JAX"):
+        jax.jit(lambda a: mr.RecurrenceBank(feedback=a, backend=backend)(X))(A)
+
+
+def test_integers():
+    with pytest.raises(DtypeError, match=r"x has dtype int32.*astype"):
+        jax.jit(lambda x: mr.recurrence(x, feedback=A))(X.astype(int))
+    with pytest.raises(DtypeError, match="feedback has dtype int32"):
+        jax.grad(lambda a: mr.recurrence(X, feedback=a)[0].sum(), allow_int=True)(jnp.ones((2, 1), int))
+
+
+def test_float0():
+    with pytest.raises(DtypeError, match="feedback has dtype void"):
+        mr.recurrence(X, feedback=np.zeros((2, 1), jax.dtypes.float0))
+    with pytest.raises(DtypeError, match="x has dtype void"):
+        mr.recurrence(np.zeros((1, 1, 8), jax.dtypes.float0), feedback=np.ones((2, 1)))
+
+
+def test_doubles_while_jax_has_none():
+    with jax.enable_x64(True):
+        x = jnp.ones((1, 1, 8))
+    with jax.enable_x64(False), pytest.raises(DtypeError, match=r"makes y float64.*jax_enable_x64.*float32"):
+        mr.recurrence(x, feedback=np.ones((2, 1)))
+
+
+def test_shapes_under_jit():
+    with pytest.raises(ShapeError, match="channels do not match"):
+        jax.jit(lambda x: mr.recurrence(x, feedback=jnp.ones((3, 1))))(jnp.ones((1, 2, 8)))
+
+
+def test_a_state_of_another_type():
+    with pytest.raises(DtypeError, match=r"state.outputs has dtype float16, expected float32"):
+        mr.recurrence(X, feedback=A, state=(None, jnp.zeros((1, 2, 1), "float16")))
+    with pytest.raises(FamilyError, match=r"state.outputs is a numpy array"):
+        mr.recurrence(X, feedback=A, state=(None, np.zeros((1, 2, 1), "float32")))
+
+
+def test_devices(monkeypatch):
+    from multirec import _arrays
+
+    monkeypatch.setattr(_arrays, "_jax_device", lambda array: "cuda:1" if array is A else "cuda:0")
+    with pytest.raises(mr.errors.DeviceError, match="x is on cuda:0 and feedback is on cuda:1"):
+        mr.recurrence(X, feedback=A)
+
+
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
+def test_sharded_arrays_and_a_backend_of_one_device():
+    mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    x = jax.device_put(jnp.ones((2, 1, 8)), jax.NamedSharding(mesh, jax.P("d")))
+    with pytest.raises(FamilyError, match="x is sharded over 2 devices"):
+        mr.recurrence(x, feedback=A, backend="reference")
+    assert len(mr.recurrence(x, feedback=A)[0].devices()) == 2
+
+
+@pytest.mark.parametrize("name", ["jax", "jaxlib"])
+def test_jax_is_missing(name, monkeypatch):
+    monkeypatch.setattr("multirec._registry._missing_module", lambda info: name if info.name == "jax" else None)
+    status = registry.status("jax")
+    assert (status.status, status.reason) == ("missing", f"module {name!r} is not installed")
+    assert "pip install 'multirec-bank[jax]'" in status.fix
+
+
+def test_jax_is_too_old(monkeypatch):
+    module = "multirec_backends.jax._kernel"
+    monkeypatch.setattr(jax, "__version__", "0.4.30")
+    monkeypatch.setattr(jax, "__version_info__", (0, 4, 30))
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(BackendBrokenError, match=r"jax 0\.4\.30 is too old.*pip install 'multirec-bank\[jax\]'"):
+        registry._import_kernel(registry.info("jax"))
+    monkeypatch.undo()
+    importlib.import_module(module)
