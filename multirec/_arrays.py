@@ -214,7 +214,7 @@ def _in_cuda(array: Array, source: Target, target: Target) -> Array:
     if source == "jax":
         return sys.modules["cupy"].from_dlpack(array)
     if target == "jax":
-        return sys.modules["jax"].dlpack.from_dlpack(array)
+        return _to_jax(sys.modules["cupy"].ascontiguousarray(array), "cupy", bits=False)
     if source == "cupy" and array.data.ptr % array.real.itemsize:
         return array.copy()
     return array

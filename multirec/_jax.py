@@ -6,6 +6,7 @@ values compile nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -115,7 +116,7 @@ def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], 
     return tuple(leaves), (bank.layout, bank.reverse, bank.backend)
 
 
-def _bank_of(choices: tuple[Any, ...], leaves: tuple[Any, ...]) -> RecurrenceBank:
+def _bank_of(choices: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
     bank.feedback, bank.feedforward = leaves
@@ -127,7 +128,7 @@ def _cascade_leaves(cascade: RecurrenceCascade) -> tuple[tuple[tuple[Any, Any], 
     return tuple((jax.tree_util.SequenceKey(i), bank) for i, bank in enumerate(cascade.sections)), None
 
 
-def _cascade_of(_: None, banks: tuple[Any, ...]) -> RecurrenceCascade:
+def _cascade_of(_: None, banks: Iterable[Any]) -> RecurrenceCascade:
     return RecurrenceCascade(list(banks))
 
 

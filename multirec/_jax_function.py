@@ -22,7 +22,8 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad as _ad
+from jax.interpreters import batching, mlir
 
 from . import _formula
 from ._plan import Plan
@@ -33,6 +34,9 @@ from .backend import Needs, Operands
 __all__ = ["Choices", "apply"]
 
 Array: TypeAlias = Any
+
+# JAX has no types for it
+ad: Any = _ad
 
 _IS_TAPS = (False, True, True, False, False)
 
@@ -52,7 +56,7 @@ class _Form(NamedTuple):
     moved: tuple[bool, ...] = (False,) * 5
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return sum(self.given)
 
 
@@ -64,12 +68,17 @@ def apply(operands: Operands, choices: Choices) -> Array:
 
 def _uniform(parts: list[Array]) -> list[Array]:
     """Return arrays that vary along the same axes of the mesh, inside `shard_map`."""
-    varying = [getattr(getattr(jax.typeof(part), "manual_axis_type", None), "varying", frozenset()) for part in parts]
-    union = frozenset().union(*varying)
+    varying = [_axes(part) for part in parts]
+    union = frozenset[str]().union(*varying)
     return [
         jax.lax.pcast(part, tuple(sorted(union - own)), to="varying") if union - own else part
         for part, own in zip(parts, varying, strict=True)
     ]
+
+
+def _axes(part: Array) -> frozenset[str]:
+    kind = getattr(jax.typeof(part), "manual_axis_type", None)
+    return getattr(kind, "varying", frozenset())
 
 
 def _unpack(parts: Sequence[Any], mask: tuple[bool, ...]) -> Operands:
@@ -127,7 +136,7 @@ def _flat_gradients(found: Any, operands: Operands, form: _Form) -> list[Array]:
 
 
 def _split_flat(parts: Sequence[Array], form: _Form) -> tuple[Operands, Array, Sequence[Array]]:
-    return _unpack(parts[: form.count], form.given), parts[form.count], parts[form.count + 1 :]
+    return _unpack(parts[: form.size], form.given), parts[form.size], parts[form.size + 1 :]
 
 
 def _split_linear(parts: Sequence[Array], form: _Form) -> tuple[Operands, Array, Operands]:
@@ -145,7 +154,7 @@ def _wide_one(part: Array) -> Array:
 
 
 def _primitive(name: str, function: Callable[..., Any], shape: Callable[..., Any], several: bool) -> Any:
-    primitive = Primitive(f"multirec_{name}")
+    primitive: Any = Primitive(f"multirec_{name}")
     primitive.multiple_results = several
     primitive.def_impl(jax.jit(function, static_argnames=("form", "choices")))
     primitive.def_abstract_eval(shape)
@@ -172,7 +181,7 @@ def _run_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
 
 
 def _push_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
-    return parts[form.count]
+    return parts[form.size]
 
 
 def _pull_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
@@ -197,7 +206,7 @@ def _linear_jvp(
 ) -> Any:
     """Differentiate push or pull: along what they are linear in, they are their own derivative."""
     results = primitive.bind(*primals, form=form, choices=choices)
-    fixed = form.count + 1
+    fixed = form.size + 1
     live = [type(tangent) is not ad.Zero for tangent in tangents]
     if not any(live[:fixed]):
         moves = [ad.instantiate_zeros(tangent) for tangent in tangents[fixed:]]
@@ -212,7 +221,7 @@ def _linear_jvp(
 
 
 def _push_transpose(grad_y: Any, *parts: Any, form: _Form, choices: Choices) -> Any:
-    fixed = form.count + 1
+    fixed = form.size + 1
     wanted = [ad.is_undefined_primal(part) for part in parts[fixed:]]
     if type(grad_y) is ad.Zero or not any(wanted):
         return [None] * len(parts)
@@ -223,14 +232,14 @@ def _push_transpose(grad_y: Any, *parts: Any, form: _Form, choices: Choices) -> 
 
 
 def _pull_transpose(moves: Any, *parts: Any, form: _Form, choices: Choices) -> Any:
-    fixed = form.count + 1
+    fixed = form.size + 1
     live = [type(move) is not ad.Zero for move in moves]
     if not any(live) or not ad.is_undefined_primal(parts[fixed]):
         return [None] * len(parts)
     still = iter(live)
     moved = form._replace(moved=tuple(wanted and next(still) for wanted in form.moved))
-    parts = _uniform([*parts[:fixed], *compress(moves, live)])
-    return [None] * fixed + [push_p.bind(*parts, form=moved, choices=choices)]
+    linear = _uniform([*parts[:fixed], *compress(moves, live)])
+    return [None] * fixed + [push_p.bind(*linear, form=moved, choices=choices)]
 
 
 ad.primitive_jvps[run_p] = _run_jvp
@@ -277,8 +286,8 @@ def _run_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
 
 
 def _push_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
-    fold, fixed = _Fold(parts, axes, form), form.count + 1
-    places = dict(zip(compress(range(5), form.given), range(form.count), strict=True))
+    fold, fixed = _Fold(parts, axes, form), form.size + 1
+    places = dict(zip(compress(range(5), form.given), range(form.size), strict=True))
     moves = dict(zip(compress(range(5), form.moved), range(fixed, len(parts)), strict=True))
     single = [False] * len(parts)
     for role, place in places.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -45,7 +46,7 @@ def run(folder: Path, card: str) -> None:
 
 
 def time_workload(workload: Workload, results: Results, bandwidth: float) -> float:
-    """Time forward without gradients, and forward with backward; return the former's microseconds."""
+    """Time forward without gradients, backward, and both; return the first one's microseconds."""
     with torch.no_grad():
         forward = device_times(workload.forward)
     floor = workload.forward_bytes / bandwidth * 1e6
@@ -53,7 +54,13 @@ def time_workload(workload: Workload, results: Results, bandwidth: float) -> flo
     results.add(
         **row, **forward._asdict(), floor=floor, fraction=floor / forward.cold, fraction_hot=floor / forward.hot
     )
-    gradient = torch.randn_like(workload.forward())
+    y = workload.forward()
+    gradient = torch.randn_like(y)
+    back = device_times(partial(torch.autograd.grad, y, workload.leaves, gradient, retain_graph=True))
+    floor_back = workload.backward_bytes / bandwidth * 1e6
+    row["mode"] = "backward"
+    results.add(**row, **back._asdict(), floor=floor_back, fraction=floor_back / back.cold)
+    del y
 
     def both() -> None:
         for leaf in workload.leaves:
@@ -61,7 +68,7 @@ def time_workload(workload: Workload, results: Results, bandwidth: float) -> flo
         workload.forward().backward(gradient)
 
     times = device_times(both)
-    floor += workload.backward_bytes / bandwidth * 1e6
+    floor += floor_back
     row["mode"] = "forward+backward"
     results.add(**row, **times._asdict(), floor=floor, over_floor=times.cold / floor)
     return forward.cold

@@ -121,6 +121,8 @@ def run(folder: Path, card: str) -> None:
             check()
         except NotImplementedError as error:
             status, detail = "skipped", str(error)
+        except torch.OutOfMemoryError as error:
+            status, detail = "skipped", f"needs a card with more memory: {error}".splitlines()[0]
         except Exception as error:
             status, detail = "failed", f"{type(error).__name__}: {error}"
         results.add(check=check.__name__, status=status, seconds=perf_counter() - start, detail=detail)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -99,12 +99,13 @@ def build(names: Iterable[str], flags: tuple[str, ...] = SANITIZERS) -> Path:
     source = translation_unit(names)
     headers = "".join((HERE / name).read_text() for name in ("emulated.h", "emulated_launch.h"))
     key = hashlib.sha256(repr((source, headers, FLAGS, flags)).encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / "multirec-emulated"
-    folder.mkdir(exist_ok=True)
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "multirec" / "emulated"
+    folder.mkdir(parents=True, exist_ok=True)
     library = folder / f"{key}.so"
     if not library.exists():
-        unit, part = folder / f"{key}.cpp", folder / f"{key}.part"
+        unit, part = folder / f"{key}-{os.getpid()}.cpp", folder / f"{key}-{os.getpid()}.part"
         unit.write_text(source)
         subprocess.run(["g++", *FLAGS, *flags, f"-I{HERE}", str(unit), "-o", str(part)], check=True)
         part.rename(library)
+        unit.unlink()
     return library

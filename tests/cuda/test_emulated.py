@@ -29,9 +29,8 @@ def sanitizer_libraries() -> list[str]:
 @lru_cache(maxsize=1)
 def results() -> tuple[str, list[dict[str, object]]]:
     environment = os.environ | {"LD_PRELOAD": ":".join(sanitizer_libraries()), "ASAN_OPTIONS": "detect_leaks=0"}
-    done = subprocess.run(
-        [sys.executable, str(HERE / "checked.py")], env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", "import checked; checked.main()"]
+    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return ("" if done.returncode == 0 else done.stderr[-6000:]), lines
 

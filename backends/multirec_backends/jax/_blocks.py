@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax import lax
+
+from multirec.backend import Array
 
 from ._tables import Tables
 
 __all__ = ["run_blocks"]
 
-_FAR = 1e8
-"""How far below the largest number a sequence is trusted."""
+_TRUSTED = {"float32": 1e30, "float64": 1e300}
+"""The sum of magnitudes up to which a sequence is trusted."""
 
 
-def run_blocks(
-    x: jax.Array, inputs: jax.Array | None, past: jax.Array, tables: Tables, reverse: bool
-) -> tuple[jax.Array, jax.Array]:
+def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reverse: bool) -> tuple[Array, Array]:
     """Return y (B, C, T), and which sequences (B, C) went out of range and are not to be trusted.
 
     Parameters
@@ -39,17 +38,20 @@ def run_blocks(
     rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
     y = _product(jnp.concatenate([rows, carries], -1), table)
     # what overflows stays so, and a product with what is not finite may have spoilt the samples before it
-    wrong = ~(jnp.abs(y).sum(2) < jnp.finfo(x.dtype).max / _FAR).all(-1)
+    wrong = ~(jnp.abs(y).sum(2) < _TRUSTED[x.real.dtype.name]).all(-1)
     y = y.reshape(batch, channels, count * block)
     return (y[..., short:] if reverse else y[..., :length]), wrong
 
 
-def _product(rows: jax.Array, matrix: jax.Array) -> jax.Array:
+def _product(rows: Array, matrix: Array) -> Array:
     """Return rows (B, C|1, N, K) times matrix (B|1, C|1, K, L)."""
+    if rows.shape[1] == matrix.shape[0] == 1:
+        # one product serves all channels
+        return jnp.einsum("bnk,ckl->bcnl", rows[:, 0], matrix[0], precision=lax.Precision.HIGHEST)
     return jnp.matmul(rows, matrix, precision=lax.Precision.HIGHEST)
 
 
-def _with_neighbours(blocks: jax.Array, inputs: jax.Array | None, q: int, reverse: bool) -> jax.Array:
+def _with_neighbours(blocks: Array, inputs: Array | None, q: int, reverse: bool) -> Array:
     """Return blocks (B, C, N, L) with the q ≤ L samples that precede each: (B, C, N, q + L)."""
     if not q:
         return blocks
@@ -60,11 +62,13 @@ def _with_neighbours(blocks: jax.Array, inputs: jax.Array | None, q: int, revers
     return jnp.concatenate([jnp.concatenate([edge, blocks[:, :, :-1, -q:]], 2), blocks], 3)
 
 
-def _carries(ends: jax.Array, jump: jax.Array, past: jax.Array, reverse: bool) -> jax.Array:
+def _carries(ends: Array, jump: Array, past: Array, reverse: bool) -> Array:
     """Return the p outputs before each block, (B, C, N, p), from what each block adds to those after it."""
 
-    def step(carry: jax.Array, end: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jnp.sum(carry[..., None] * jump, -2) + end, carry
+    def step(carry: Array, end: Array) -> tuple[Array, Array]:
+        for k in range(jump.shape[-1]):
+            end = end + carry[..., k, None] * jump[..., k, :]
+        return end, carry
 
     in_order = jnp.moveaxis(ends, 2, 0).astype(jump.dtype)
     _, carries = lax.scan(step, past.astype(jump.dtype), in_order, reverse=reverse)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from multirec import _formula
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem
+from multirec.backend import Allocate, Array, Gradients, Needs, Operands, Problem
 
 from ._pieces import in_pieces, piece_length
 from ._solve import Filter, compute_type, make_filter, run
@@ -32,19 +32,19 @@ if jax.__version_info__ < _OLDEST:
 class Jax:
     """The kernel: pure functions of JAX arrays and tracers."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> jax.Array:
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array:
         """Return y (B, C, T)."""
         with jax.enable_x64(True):
-            y: jax.Array = _forward(problem, operands)
+            y: Array = _forward(problem, operands)
         return y
 
     def vjp(
         self,
         problem: Problem,
         operands: Operands,
-        y: jax.Array,
-        grad_y: jax.Array,
-        grad_last: jax.Array | None,
+        y: Array,
+        grad_y: Array,
+        grad_last: Array | None,
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
@@ -55,16 +55,17 @@ class Jax:
 
 
 @partial(jax.jit, static_argnums=0)
-def _forward(problem: Problem, operands: Operands) -> jax.Array:
+def _forward(problem: Problem, operands: Operands) -> Array:
     if not problem.batch * problem.channels * problem.length:
         return jnp.zeros((problem.batch, problem.channels, problem.length), problem.y_dtype)
     dtype = compute_type(problem)
     filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype)
 
-    def piece(operands: Operands, filter_: Filter) -> tuple[jax.Array, None]:
+    def piece(operands: Operands, filter_: Filter) -> tuple[Array, None]:
         return run(operands, filter_, problem.channels, problem.reverse, dtype).astype(problem.y_dtype), None
 
-    y, _ = in_pieces(piece, (operands, filter_), problem.batch, piece_length(problem))
+    size = piece_length(problem) if filter_.tables is not None else problem.batch
+    y, _ = in_pieces(piece, (operands, filter_), problem.batch, size)
     # jit returns an input that is its output as it came, and results own their memory
     return jnp.array(y, copy=True) if y is operands.x else y
 
@@ -74,9 +75,9 @@ def _vjp(
     problem: Problem,
     needs: Needs,
     operands: Operands,
-    y: jax.Array,
-    grad_y: jax.Array,
-    grad_last: jax.Array | None,
+    y: Array,
+    grad_y: Array,
+    grad_last: Array | None,
 ) -> Gradients:
     if not problem.batch * problem.channels * problem.length:
         return _nothing(problem, operands, needs)
@@ -84,9 +85,7 @@ def _vjp(
     feedback, backwards = operands.feedback, not problem.reverse
     adjoint = make_filter(None, None if feedback is None else feedback.conj(), problem.length, backwards, dtype)
 
-    def piece(
-        operands: Operands, adjoint: Filter, y: jax.Array, grad_y: jax.Array, grad_last: jax.Array | None
-    ) -> tuple[Any, Any]:
+    def piece(operands: Operands, adjoint: Filter, y: Array, grad_y: Array, grad_last: Array | None) -> tuple[Any, Any]:
         operands = Operands(*(_wide(part, problem) for part in operands))
         y, grad_y, grad_last = (_wide(part, problem) for part in (y, grad_y, grad_last))
         if grad_last is not None:
@@ -94,15 +93,15 @@ def _vjp(
             place = slice(0, count) if problem.reverse else slice(problem.length - count, None)
             grad_y = grad_y.at[..., place].add(grad_last)
 
-        def back(of_adjoint: Operands, reverse: bool) -> jax.Array:
+        def back(of_adjoint: Operands, reverse: bool) -> Array:
             # coefficients that change over time belong to other samples in the adjoint
             own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback, None)
             return run(of_adjoint, own, problem.channels, reverse, dtype)
 
         found = _formula.gradients(back, operands, y, grad_y, needs, problem.reverse)
         grad_x = None if found.x is None else found.x.astype(problem.dtype)
-        joined = {"x": grad_x, "inputs": found.inputs, "outputs": found.outputs}
-        summed = {}
+        joined: dict[str, Array] = {"x": grad_x, "inputs": found.inputs, "outputs": found.outputs}
+        summed: dict[str, Array] = {}
         for name, grad, taps in (
             ("feedforward", found.feedforward, problem.feedforward),
             ("feedback", found.feedback, problem.feedback),
@@ -115,7 +114,7 @@ def _vjp(
     return Gradients(**joined, **summed)
 
 
-def _wide(array: jax.Array | None, problem: Problem) -> jax.Array | None:
+def _wide(array: Array | None, problem: Problem) -> Array | None:
     """Return an operand in the precision it is computed in."""
     if array is None:
         return None
@@ -126,7 +125,8 @@ def _wide(array: jax.Array | None, problem: Problem) -> jax.Array | None:
 
 def _nothing(problem: Problem, operands: Operands, needs: Needs) -> Gradients:
     """Return the gradients of an empty y."""
-    grads = (jnp.zeros_like(_wide(part, problem)) if need else None for part, need in zip(operands, needs, strict=True))
+    wide = (_wide(part, problem) if need else None for part, need in zip(operands, needs, strict=True))
+    grads = (None if part is None else jnp.zeros(part.shape, part.dtype) for part in wide)
     found = Gradients(*grads)
     return found if found.x is None else found._replace(x=found.x.astype(problem.dtype))
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from multirec.backend import Problem
+from multirec.backend import Array, Problem
 
 __all__ = ["in_pieces", "piece_length"]
 
@@ -44,26 +44,35 @@ def in_pieces(
     own = [leaf.shape[axis] == count for leaf in leaves]
     parts = [_cut(leaf, size, axis) for leaf, is_own in zip(leaves, own, strict=True) if is_own]
 
-    def piece(parts: list[jax.Array]) -> tuple[Any, Any]:
+    def piece(parts: list[Array]) -> tuple[Any, Any]:
         mine = iter(parts)
-        whole = [next(mine) if is_own else leaf for leaf, is_own in zip(leaves, own, strict=True)]
+        whole = [
+            next(mine).reshape(*leaf.shape[:axis], size, *leaf.shape[axis + 1 :]) if is_own else leaf
+            for is_own, leaf in zip(own, leaves, strict=True)
+        ]
         return function(*jax.tree.unflatten(tree, whole))
 
-    def step(sums: Any, parts: list[jax.Array]) -> tuple[Any, Any]:
+    def step(sums: Any, parts: list[Array]) -> tuple[Any, Any]:
         joined, summed = piece(parts)
-        return jax.tree.map(jnp.add, sums, summed), joined
+        return jax.tree.map(jnp.add, sums, summed), jax.tree.map(jnp.squeeze, joined)
 
-    like = jax.eval_shape(lambda: piece([part[0] for part in parts])[1])
-    sums, joined = lax.scan(step, jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), like), parts)
-    return jax.tree.map(lambda part: _join(part, axis), joined), sums
+    joined_like, summed_like = jax.eval_shape(lambda: piece([part[0] for part in parts]))
+    sums, joined = lax.scan(step, jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), summed_like), parts)
+    return jax.tree.map(lambda part, like: _join(part, like.shape, axis), joined, joined_like), sums
 
 
-def _cut(array: jax.Array, size: int, axis: int) -> jax.Array:
+# XLA copies a loop's arrays whole, before it, where they have axes of length 1: in the loop there are none
+
+
+def _cut(array: Array, size: int, axis: int) -> Array:
+    """Return an array as its pieces, (count // size, …) without axes of length 1."""
     shape = array.shape
-    return jnp.moveaxis(array.reshape(*shape[:axis], shape[axis] // size, size, *shape[axis + 1 :]), axis, 0)
+    pieces = jnp.moveaxis(array.reshape(*shape[:axis], shape[axis] // size, size, *shape[axis + 1 :]), axis, 0)
+    return pieces.reshape(len(pieces), *(length for length in pieces.shape[1:] if length != 1))
 
 
-def _join(array: jax.Array, axis: int) -> jax.Array:
-    array = jnp.moveaxis(array, 0, axis)
-    shape = array.shape
-    return array.reshape(*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])
+def _join(pieces: Array, shape: tuple[int, ...], axis: int) -> Array:
+    """Return the array of pieces of `shape`."""
+    count = len(pieces)
+    array = jnp.moveaxis(pieces.reshape(count, *shape), 0, axis)
+    return array.reshape(*shape[:axis], count * shape[axis], *shape[axis + 1 :])

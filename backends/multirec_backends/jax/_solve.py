@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from multirec.backend import Operands, Problem
+from multirec.backend import Array, Operands, Problem
 
 from ._blocks import run_blocks
 from ._feedforward import run_feedforward
@@ -32,8 +31,8 @@ _STEPPED = 256
 class Filter(NamedTuple):
     """Coefficients, and the tables of those that stay the same over time."""
 
-    feedforward: jax.Array | None
-    feedback: jax.Array | None
+    feedforward: Array | None
+    feedback: Array | None
     tables: Tables | None
 
 
@@ -43,9 +42,7 @@ def compute_type(problem: Problem) -> Any:
     return jnp.result_type(real, jnp.complex64) if problem.is_complex else real
 
 
-def make_filter(
-    feedforward: jax.Array | None, feedback: jax.Array | None, length: int, reverse: bool, dtype: Any
-) -> Filter:
+def make_filter(feedforward: Array | None, feedback: Array | None, length: int, reverse: bool, dtype: Any) -> Filter:
     """Prepare coefficients (B|1, C|1, T|1, taps) for signals of `length`."""
     if feedback is not None and not feedback.shape[-1]:
         feedback = None
@@ -58,12 +55,12 @@ def make_filter(
     return Filter(feedforward, feedback, tables)
 
 
-def _merged(feedforward: jax.Array | None) -> jax.Array | None:
+def _merged(feedforward: Array | None) -> Array | None:
     fits = feedforward is not None and feedforward.shape[2] == 1 and feedforward.shape[3] <= _LONGEST_MERGED
     return feedforward if fits else None
 
 
-def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any) -> jax.Array:
+def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any) -> Array:
     """Return y (B, C, T) in `dtype`; coefficients are the filter's."""
     x, inputs, outputs = operands.x, operands.inputs, operands.outputs
     feedforward, feedback, tables = filter_
@@ -72,7 +69,7 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
         p = feedback.shape[-1]
         past = jnp.zeros((*shape[:2], p), dtype) if outputs is None else outputs.astype(dtype)
 
-    def drive() -> jax.Array:
+    def drive() -> Array:
         u = x.astype(dtype)
         if feedforward is not None:
             u = run_feedforward(u, feedforward, None if inputs is None else inputs.astype(dtype), reverse)
@@ -87,20 +84,23 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
     else:
         y, wrong = run_blocks(x.astype(dtype), inputs, past, tables, reverse)
 
-    def repaired() -> jax.Array:
+    def repaired() -> Array:
         return jnp.where(wrong[..., None], run_steps(drive(), feedback, past, reverse), y)
 
     return lax.cond(wrong.any(), repaired, lambda: y)
 
 
-def _steps(u: jax.Array, feedback: jax.Array, past: jax.Array, reverse: bool) -> jax.Array:
-    """Run the steps, some channels at a time: laying them side by side is cheap only in the cache."""
-    channels = u.shape[1]
-    size = divisor(channels, _STEPPED)
+def _steps(u: Array, feedback: Array, past: Array, reverse: bool) -> Array:
+    """Run the steps, some sequences at a time: laying them side by side is cheap only in the cache."""
+    shape = u.shape
+    if feedback.shape[:2] == shape[:2]:
+        u, feedback, past = (part.reshape(1, -1, *part.shape[2:]) for part in (u, feedback, past))
+    count = u.shape[1]
+    size = divisor(count, _STEPPED)
     if size < _STEPPED // 2:
-        size = channels
+        size = count
 
-    def piece(u: jax.Array, feedback: jax.Array, past: jax.Array) -> tuple[jax.Array, None]:
+    def piece(u: Array, feedback: Array, past: Array) -> tuple[Array, None]:
         return run_steps(u, feedback, past, reverse), None
 
-    return in_pieces(piece, (u, feedback, past), channels, size, axis=1)[0]
+    return in_pieces(piece, (u, feedback, past), count, size, axis=1)[0].reshape(shape)

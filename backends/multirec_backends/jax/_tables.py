@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
+
+from multirec.backend import Array
 
 __all__ = ["Tables", "block_length", "build_tables"]
 
@@ -25,9 +26,9 @@ _SHORTEST_BLOCK, _LONGEST_BLOCK = 8, 32
 class Tables(NamedTuple):
     """The matrices of filters (B|1, C|1), in the order of memory."""
 
-    samples: jax.Array
+    samples: Array
     """[B H; P], (B|1, C|1, q + L + p, L)."""
-    jump: jax.Array
+    jump: Array
     """From the p outputs before a block to its own last p, (B|1, C|1, p, p), in float64."""
 
 
@@ -39,9 +40,7 @@ def block_length(past: int, length: int) -> int:
     return block
 
 
-def build_tables(
-    feedforward: jax.Array | None, feedback: jax.Array, length: int, reverse: bool, dtype: jnp.dtype
-) -> Tables:
+def build_tables(feedforward: Array | None, feedback: Array, length: int, reverse: bool, dtype: jnp.dtype) -> Tables:
     """Return the tables for blocks of `length` of coefficients (B|1, C|1, taps)."""
     wide = jnp.complex128 if jnp.issubdtype(dtype, jnp.complexfloating) else jnp.float64
     a = feedback.astype(wide)
@@ -49,7 +48,7 @@ def build_tables(
     start = jnp.eye(p, p + 1, dtype=wide)  # rows are outputs, oldest first; columns are responses to c and to u[0]
     first = jnp.zeros((1, p + 1), wide).at[0, p].set(1)
 
-    def step(rows: jax.Array, drive: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def step(rows: Array, drive: Array) -> tuple[Array, Array]:
         row = jnp.sum(a[..., ::-1, None] * rows, -2) + drive
         return jnp.concatenate([rows[..., 1:, :], row[..., None, :]], -2), row
 
@@ -69,13 +68,13 @@ def build_tables(
     return Tables(samples.astype(dtype), jump)
 
 
-def _toeplitz(impulse: jax.Array, length: int) -> jax.Array:
+def _toeplitz(impulse: Array, length: int) -> Array:
     """Return H[t, l] = impulse[l - t]."""
     lag = jnp.arange(length) - jnp.arange(length)[:, None]
     return jnp.where(lag >= 0, impulse[..., lag.clip(0)], 0)
 
 
-def _taps_matrix(taps: jax.Array, length: int) -> jax.Array:
+def _taps_matrix(taps: Array, length: int) -> Array:
     """Return B[w, t] = taps[t - w + q]: what the sample w of past and block gives to the block's sample t."""
     q = taps.shape[-1] - 1
     index = jnp.arange(length) - jnp.arange(q + length)[:, None] + q

@@ -38,8 +38,10 @@ __device__ void forward(const Problem& p) {
 #pragma unroll
       for (int k = 0; k < P; ++k) {
         if (!w.active || p.phase == 1) continue;
-        if (p.phase == 2 && !alone) state[k] = to<V>(((const typename F::W*)p.starts)[(w.row * p.segments + w.segment) * P + k]);
-        else if (p.outputs.at) state[k] = load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time);
+        if (p.phase == 2 && !alone)
+          state[k] = to<V>(((const typename F::W*)p.starts)[(w.row * p.segments + w.segment) * P + k]);
+        else if (p.outputs.at)
+          state[k] = load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time);
       }
     }
     for (i64 n = first; n < stop; ++n) {

@@ -19,7 +19,8 @@ template <class V> struct Ring {
   }
 };
 
-template <class S> __device__ inline compute_t<S> sample(const Signal& s, const Signal& past, i64 count, i64 b, i64 c, i64 t) {
+template <class S>
+__device__ inline compute_t<S> sample(const Signal& s, const Signal& past, i64 count, i64 b, i64 c, i64 t) {
   if (t >= 0) return load(at<const S>(s, b, c) + t * s.time);
   if (!past.at || t + count < 0) return compute_t<S>();
   return load(at<const S>(past, b, c) + (t + count) * past.time);
@@ -91,7 +92,8 @@ template <class X, class Y, class B, class A> __device__ void sequential_backwar
         if (t == 0 && p.grad_outputs.at)
           for (i64 n = 0; n < order; ++n) {
             V sum = V();
-            for (i64 k = n; k < order && k - n < p.length; ++k) mac(sum, conj(tap<A>(p.a, b, c, k - n, k)), later[k - n]);
+            for (i64 k = n; k < order && k - n < p.length; ++k)
+              mac(sum, conj(tap<A>(p.a, b, c, k - n, k)), later[k - n]);
             store(at<compute_t<Y>>(p.grad_outputs, b, c) + (order - 1 - n) * p.grad_outputs.time, sum);
           }
         if (!p.b.at) g = l;

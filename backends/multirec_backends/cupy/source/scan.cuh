@@ -1,0 +1,228 @@
+// The recurrence on a tile: powers of companion matrices, the scan over lanes, and what the fast kernels are made of.
+
+template <class W> __device__ inline W sum_of_lanes(W v, int lane) {
+  for (int d = 16; d; d /= 2) {
+    W other = from_lane(v, lane ^ d);
+    mac(v, to<W>(1.0), other);
+  }
+  return v;
+}
+
+// Square matrices in shared memory, one warp at work.
+template <class W, int N> struct Matrix {
+  W* entries;
+  __device__ W& operator()(int i, int j) const { return entries[i * N + j]; }
+  // this = x y; may be one of them
+  __device__ void product(const Matrix& x, const Matrix& y, int lane) const {
+    constexpr int OWN = (N * N + 31) / 32;
+    W own[OWN];
+    for (int e = 0; e < OWN; ++e) {
+      own[e] = W();
+      int at = lane + 32 * e;
+      if (at < N * N)
+        for (int k = 0; k < N; ++k) mac(own[e], x(at / N, k), y(k, at % N));
+    }
+    __syncwarp();
+    for (int e = 0; e < OWN; ++e)
+      if (lane + 32 * e < N * N) entries[lane + 32 * e] = own[e];
+    __syncwarp();
+  }
+  // the companion matrix of a row's feedback, p taps padded with zeros
+  template <class A> __device__ void companion(const A* taps, i64 stride, int p, int lane) const {
+    __syncwarp();
+    for (int e = lane; e < N * N; e += 32) {
+      int i = e / N, j = e % N;
+      entries[e] = i == 0 ? (taps && j < p ? to<W>(load(taps + j * stride)) : W()) : to<W>(i == j + 1 ? 1.0 : 0.0);
+    }
+    __syncwarp();
+  }
+  __device__ void copy(const Matrix& x, int lane) const {
+    __syncwarp();
+    for (int e = lane; e < N * N; e += 32) entries[e] = x.entries[e];
+    __syncwarp();
+  }
+  __device__ bool is_large(int lane) const {
+    bool large = false;
+    for (int e = lane; e < N * N; e += 32) large = large || !(size_of(entries[e]) <= LARGEST_POWER);
+    return __any_sync(ALL, large);
+  }
+  // state += this old, or with the conjugate
+  template <bool CONJ, class V> __device__ void apply(V (&state)[N], const V (&old)[N]) const {
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+#pragma unroll
+      for (int j = 0; j < N; ++j) mac(state[i], CONJ ? conj((*this)(i, j)) : (*this)(i, j), old[j]);
+  }
+};
+
+// The powers A^M ... A^16M of a row, in shared memory; says whether one of them, or of those that segments need, is
+// too large to compute with.
+template <class W, int P, int M> struct Powers {
+  static constexpr int COUNT = P ? 6 : 0;  // the last one is for trying further powers
+  W* entries;
+  __device__ Matrix<W, P> operator[](int i) const { return {entries + i * P * P}; }
+  template <class A> __device__ bool build(const A* taps, i64 stride, i64 reach, int lane) const {
+    auto first = (*this)[0];
+    first.companion(taps, stride, P, lane);
+    for (int m = 1; m < M; m *= 2) first.product(first, first, lane);
+    bool large = first.is_large(lane);
+    for (int i = 1; i < 5; ++i) {
+      (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
+      large = large || (*this)[i].is_large(lane);
+    }
+    (*this)[5].copy((*this)[4], lane);
+    for (i64 power = 16 * M; power < reach && !large; power *= 2) {
+      (*this)[5].product((*this)[5], (*this)[5], lane);
+      large = (*this)[5].is_large(lane);
+    }
+    return large;
+  }
+};
+
+// The recurrence on a tile in registers. `tap(i, k)` is the coefficient of lane's sample i on the value k + 1 before.
+template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver {
+  using WA = wide_t<A>;
+  using WV = wide_t<V>;
+  int lane;
+
+  __device__ int rank() const { return BACK ? 31 - lane : lane; }
+  template <class T> __device__ T before(T v, int d) const {
+    int source = BACK ? lane + d : lane - d;
+    return from_lane(v, source & 31);
+  }
+  template <class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
+#pragma unroll
+    for (int n = 0; n < M; ++n) {
+      int i = BACK ? M - 1 - n : n;
+      V sum = v[i];
+#pragma unroll
+      for (int k = P - 1; k >= 0; --k) mac(sum, tap(i, k), h[k]);
+#pragma unroll
+      for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
+      h[0] = v[i] = sum;
+    }
+  }
+
+  // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples.
+  template <class F>
+  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Powers<WA, P, M>& powers,
+                        bool sequential) const {
+    WV z[P];
+    if (!sequential) sequential = !end_states(v, state, z, tap, powers);
+    V h[P];
+    if (sequential) {
+      for (int turn = 0; turn < 32; ++turn) {
+        if (rank() == turn) {
+#pragma unroll
+          for (int k = 0; k < P; ++k) h[k] = mine[k] = state[k];
+          run(v, h, tap);
+        }
+#pragma unroll
+        for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 31 - turn : turn);
+      }
+      return;
+    }
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      V earlier = to<V>(before(z[k], 1));
+      h[k] = mine[k] = rank() ? earlier : state[k];
+    }
+    run(v, h, tap);
+    unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
+    bool after_lost = BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1;
+    if (after_lost) {
+#pragma unroll
+      for (int i = 0; i < M; ++i) v[i] = nan_of<V>();
+#pragma unroll
+      for (int k = 0; k < P; ++k) h[k] = nan_of<V>();
+    }
+#pragma unroll
+    for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 0 : 31);
+  }
+
+  // the true state after each lane's samples; false where products of varying coefficients are too large
+  template <class F>
+  __device__ bool end_states(const V (&v)[M], const V (&state)[P], WV (&z)[P], F tap,
+                             const Powers<WA, P, M>& powers) const {
+    V h[P], copy[M];
+#pragma unroll
+    for (int i = 0; i < M; ++i) copy[i] = v[i];
+#pragma unroll
+    for (int k = 0; k < P; ++k) h[k] = V();
+    run(copy, h, tap);
+    WV old[P];
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      z[k] = to<WV>(h[k]);
+      old[k] = to<WV>(state[k]);
+    }
+    if constexpr (VARYING) {
+      WA product = to<WA>(1.0);
+#pragma unroll
+      for (int i = 0; i < M; ++i) product = times(product, to<WA>(tap(i, 0)));
+      bool large = !(size_of(product) <= LARGEST_POWER);
+      if (rank() == 0) mac(z[0], product, old[0]);
+      for (int d = 1; d < 32; d *= 2) {
+        WV other = before(z[0], d);
+        WA factor = before(product, d);
+        if (rank() >= d) {
+          mac(z[0], product, other);
+          product = times(product, factor);
+        }
+        large = large || !(size_of(product) <= LARGEST_POWER);
+      }
+      return !__any_sync(ALL, large);
+    } else {
+      if (rank() == 0) powers[0].template apply<BACK>(z, old);
+#pragma unroll
+      for (int i = 0; i < 5; ++i) {
+#pragma unroll
+        for (int k = 0; k < P; ++k) old[k] = before(z[k], 1 << i);
+        if (rank() >= 1 << i) powers[i].template apply<BACK>(z, old);
+      }
+      return true;
+    }
+  }
+  __device__ static WA times(WA x, WA y) {
+    WA s = WA();
+    mac(s, x, y);
+    return s;
+  }
+};
+
+// What one instantiation of the fast kernels is made of.
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA> struct Filter {
+  using V = compute_t<Y>;
+  using W = wide_t<V>;
+  using WA = wide_t<A>;
+  static constexpr int M = 64 / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, VA ? 1 : 0), M);
+  static constexpr int P1 = largest(P, 1), Q1 = largest(Q, 1);  // arrays have an element even where there is none
+  using Row = Tile<V, M, HALO>;
+  using RowA = Tile<A, M, HALO>;
+
+  B b[Q + 1];
+  A a[P1];
+
+  __device__ Filter(const Problem& p, const Place& w) {
+#pragma unroll
+    for (int j = 0; j <= Q; ++j) {
+      b[j] = p.b.at ? B() : to<B>(1.0);
+      if (!VB && p.b.at && w.active) b[j] = load(at<const B>(p.b, w.b, w.c) + j * p.b.tap);
+    }
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      a[k] = A();
+      if (!VA && w.active) a[k] = load(at<const A>(p.a, w.b, w.c) + k * p.a.tap);
+    }
+  }
+  // tap j of the sample at t
+  __device__ B forward_tap(const Problem& p, const Place& w, int j, i64 t) const {
+    if (!VB) return b[j];
+    if (!w.active || t < 0 || t >= p.length) return B();
+    return load(at<const B>(p.b, w.b, w.c) + t * p.b.time + j * p.b.tap);
+  }
+  // the first tap of every sample, as a signal
+  __device__ static Signal varying(const Taps& taps) {
+    return {taps.at, taps.batch, taps.channel, taps.time, taps.across};
+  }
+};

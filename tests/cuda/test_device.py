@@ -1,0 +1,148 @@
+"""The part that talks to CuPy, with a stand-in for CuPy: compiling, launching, devices, and absent drivers."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from multirec import _registry
+from multirec.backend import Operands, Problem, Taps
+from multirec.errors import BackendBrokenError
+
+
+class CompileError(Exception):
+    pass
+
+
+class DriverError(RuntimeError):
+    pass
+
+
+class FakeCupy(SimpleNamespace):
+    """Records what is compiled and launched; device 0 is current."""
+
+    def __init__(self) -> None:
+        self.current, self.compiled, self.launched, self.log, self.count = 0, [], [], "", 1
+        runtime = SimpleNamespace(
+            getDevice=lambda: self.current, getDeviceCount=self.device_count, CUDARuntimeError=DriverError
+        )
+        super().__init__(
+            ndarray=type("ndarray", (), {}),
+            cuda=SimpleNamespace(
+                runtime=runtime,
+                compiler=SimpleNamespace(CompileException=CompileError),
+                Device=self.device,
+                get_current_stream=lambda index: SimpleNamespace(ptr=1000 + index),
+            ),
+        )
+
+    def device_count(self) -> int:
+        if isinstance(self.count, Exception):
+            raise self.count
+        return self.count
+
+    @contextmanager
+    def device(self, index):
+        before, self.current = self.current, index
+        yield
+        self.current = before
+
+    def RawKernel(self, code, name, options=()):
+        fake = self
+
+        class Raw:
+            @property
+            def kernel(self):
+                fake.compiled.append(code)
+                if fake.log:
+                    raise CompileError(fake.log)
+
+                def launch(grid, block, args, shared, stream):
+                    fake.launched.append((grid, block, args[0].size, args[0].nbytes, shared, stream.ptr, fake.current))
+
+                return launch
+
+        return Raw()
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    fake = FakeCupy()
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    monkeypatch.delitem(sys.modules, "multirec_backends.cupy._device", raising=False)
+    _registry._is_installed.cache_clear()
+    yield fake
+    _registry._is_installed.cache_clear()
+    _registry.registry._kernels.pop(_registry.registry._found()["cupy"].info, None)
+    sys.modules.pop("multirec_backends.cupy._device", None)
+
+
+def array(*shape):
+    values = np.zeros(shape, np.float32)
+    strides = values.strides
+    return SimpleNamespace(shape=shape, itemsize=4, strides=strides, data=SimpleNamespace(ptr=1 << 40))
+
+
+def run(device="cuda:0", length=700):
+    taps = Taps(1, 3, 1, 2, "float32")
+    problem = Problem("cupy", device, "float32", "float32", "BCT", False, 2, 3, length, 3, None, taps)
+    kernel = importlib.import_module("multirec_backends.cupy._device").kernel
+    operands = Operands(array(2, 3, length), None, array(1, 3, 1, 2), None, None)
+    return kernel.forward(problem, operands, lambda channels, dtype: array(2, channels, length))
+
+
+def test_a_kernel_is_compiled_once_and_launched_with_its_arguments_by_value(cupy):
+    for length in (700, 701, 700):
+        run(length=length)
+    assert len(cupy.compiled) == 1
+    assert "forward<float,float,float,float,2,0,false,false>(p)" in cupy.compiled[0]
+    (grid, block, elements, size, _shared, stream, device), *_ = cupy.launched
+    assert (grid, block, stream, device) == ((2,), (128,), 1000, 0)
+    assert elements == 1
+    assert size == 8 * (14 + 9 * 5 + 4 * 6 + 5)
+
+
+def test_a_second_gpu_is_guarded(cupy):
+    run("cuda:1")
+    run("cuda:0")
+    assert [launched[-2:] for launched in cupy.launched] == [(1001, 1), (1000, 0)]
+    assert cupy.current == 0
+    assert len(cupy.compiled) == 2
+
+
+def test_a_failed_compile_shows_the_log_once(cupy):
+    cupy.log = "kernels.cu(1): error: what it was"
+    with pytest.raises(BackendBrokenError, match="what it was"):
+        run()
+    with pytest.raises(BackendBrokenError) as again:
+        run()
+    assert "what it was" not in str(again.value)
+    assert len(cupy.compiled) == 1
+
+
+def test_nothing_is_launched_for_empty_arrays(cupy):
+    run(length=0)
+    assert not cupy.launched
+
+
+@pytest.mark.parametrize(
+    ("count", "status", "reason"),
+    [
+        (1, "ready", ""),
+        (0, "missing", "no device of type cuda is usable here"),
+        (DriverError("cudaErrorNoDevice: no CUDA-capable device is detected"), "missing", "no device"),
+        (DriverError("cudaErrorInsufficientDriver: CUDA driver version is insufficient"), "missing", "driver"),
+        (ImportError("libcuda.so.1: cannot open shared object file"), "broken", "libcuda"),
+    ],
+)
+def test_status_says_what_is_wrong_with_the_driver(cupy, count, status, reason):
+    cupy.count = count
+    found = _registry.registry.status("cupy")
+    assert found.status == status
+    assert reason in found.reason
+    assert found.fix or status == "ready"
