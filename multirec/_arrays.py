@@ -10,19 +10,18 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from ._canonical import from_channels_time, to_channels_time
-from ._problem import Family, Layout, Problem, Spec, join_shape
+from ._problem import Family, Layout, Problem, Spec, Target, join_shape
 from .errors import DtypeError, FamilyError
 
 if TYPE_CHECKING:
     from .backend import Allocate
 
 Array: TypeAlias = Any
-Target: TypeAlias = Family | Literal["cuda"]
 """What a backend takes: arrays of one library, or whatever lies in CUDA memory."""
 
 _HOST: tuple[Target, ...] = ("numpy", "torch", "jax")

@@ -6,8 +6,10 @@ import sys
 from itertools import pairwise
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from . import _select
-from ._arrays import family_of, spec_of
+from ._arrays import device_index, family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
 from ._plan import Plan
 from ._problem import Layout, Spec
@@ -128,10 +130,8 @@ def coefficients_in(call: Call, feedforward: Array | None, feedback: Array | Non
     if call.problem.family != "cupy":
         return feedforward, feedback
     cupy = sys.modules["cupy"]
-    b, a = (
-        array if array is None or family_of(array) == "cupy" else cupy.asarray(array)
-        for array in (feedforward, feedback)
-    )
+    with cupy.cuda.Device(device_index(call.problem)):
+        b, a = (cupy.asarray(taps) if isinstance(taps, np.ndarray) else taps for taps in (feedforward, feedback))
     return b, a
 
 

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 Family: TypeAlias = Literal["numpy", "torch", "jax", "cupy"]
+Target: TypeAlias = Family | Literal["cuda"]
+"""What a kernel takes: arrays of one library, or of any that are in CUDA memory, as they are."""
 Layout: TypeAlias = Literal["BCT", "BTC", "TBC"]
 Kind: TypeAlias = Literal["static", "per_example", "time_varying"]
 

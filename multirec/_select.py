@@ -144,6 +144,8 @@ def _considered(problem: Problem, notes: tuple[str, ...] = ()) -> tuple[Explanat
         elif support.ok:
             infos[name] = info
             support = Support(True, f"place {order.index(name) + 1} in the order for {problem.device_type}")
+        if support.ok and (how := info.note(problem)):
+            support = Support(True, f"{support.reason}: {how}")
         candidates[name] = support
     chosen = next((name for name in order if name in infos), None)
     return Explanation(problem, chosen, candidates, notes), infos

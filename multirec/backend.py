@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps
+from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
 from ._threads import num_threads
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Problem",
     "Support",
     "Taps",
+    "Target",
     "num_threads",
 ]
 
@@ -142,6 +143,10 @@ def _accept(problem: Problem) -> str | None:
     return None
 
 
+def _silent(problem: Problem) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackendInfo:
     """The description of a backend: what it is, what it needs, what it computes.
@@ -167,6 +172,8 @@ class BackendInfo:
         What it promises about repeated calls, for `multirec backends`.
     decline
         Called with a problem that fits all of the above; a reason to refuse it, or None.
+    note
+        Called with a problem that the backend computes; how it would, in a few words, for `explain`.
 
     Example
     -------
@@ -178,7 +185,7 @@ class BackendInfo:
     name: str
     summary: str
     kernel: str
-    family: Family
+    family: Target
     requires: tuple[str, ...] = ()
     install: str | None = None
     devices: tuple[str, ...] = ("cpu",)
@@ -188,6 +195,7 @@ class BackendInfo:
     max_order: int | None = None
     promise: Literal["bitwise", "library"] = "library"
     decline: Callable[[Problem], str | None] = _accept
+    note: Callable[[Problem], str] = _silent
 
     def supports(self, problem: Problem) -> Support:
         """Say whether this backend computes `problem`; a refusal always has its reason."""
