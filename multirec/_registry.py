@@ -28,7 +28,7 @@ class BackendStatus:
     reason, fix
         Why it is not ready, and what to do; empty when it is ready.
     version
-        Of the library it computes with.
+        The library it computes with, and its version.
     devices
         The devices it can compute on, on this machine.
     """
@@ -243,7 +243,7 @@ def _version(info: BackendInfo) -> str:
     module = info.requires[0] if info.requires else "numpy"
     owners = importlib.metadata.packages_distributions().get(module, [module])
     try:
-        return importlib.metadata.version(owners[0])
+        return f"{module} {importlib.metadata.version(owners[0])}"
     except importlib.metadata.PackageNotFoundError:
         return ""
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from multirec import _formula
+from multirec.adjoint import gradients
 from multirec.backend import Allocate, Array, Gradients, Needs, Operands, Problem
 
 from ._pieces import in_pieces, piece_length
@@ -98,7 +98,7 @@ def _vjp(
             own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback, None)
             return run(of_adjoint, own, problem.channels, reverse, dtype)
 
-        found = _formula.gradients(back, operands, y, grad_y, needs, problem.reverse)
+        found = gradients(back, operands, y, grad_y, needs, problem.reverse)
         grad_x = None if found.x is None else found.x.astype(problem.dtype)
         joined: dict[str, Array] = {"x": grad_x, "inputs": found.inputs, "outputs": found.outputs}
         summed: dict[str, Array] = {}

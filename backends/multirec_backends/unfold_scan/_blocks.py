@@ -18,9 +18,7 @@ class Blocks:
 
     def __init__(self, feedback: Tensor, plan: Plan) -> None:
         self.feedback, self.order, self.plan, self.reverse = feedback, feedback.shape[-1], plan, plan.reverse
-        self.tables = build_tables(
-            feedback.reshape(-1, self.order), plan.block, plan.reverse, plan.dtype, plan.wide
-        )
+        self.tables = build_tables(feedback.reshape(-1, self.order), plan.block, plan.reverse, plan.dtype, plan.wide)
 
     def __call__(self, u: Tensor, carry: Tensor, span: slice, out: Tensor) -> Tensor:
         """Write the outputs of `u` (outer, inner, N, L), whatever its `span`, to `out`.

@@ -87,9 +87,7 @@ def _run(operands: Operands, y: Tensor, solve: Solver | None, plan: Plan, scratc
             inside, beyond = slice(short, None), slice(0, short)
         samples = u.flatten(2)
         samples[..., beyond].zero_()
-        feedforward(
-            samples[..., inside], operands.x, operands.feedforward, operands.inputs, span.start, plan.reverse
-        )
+        feedforward(samples[..., inside], operands.x, operands.feedforward, operands.inputs, span.start, plan.reverse)
         if solve is None:
             out = u
         else:

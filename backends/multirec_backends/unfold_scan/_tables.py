@@ -52,9 +52,7 @@ def group_length(order: int, block: int) -> int:
     return max(2, min(_LONGEST_GROUP, block // order))
 
 
-def build_tables(
-    feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype
-) -> Tables:
+def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype) -> Tables:
     """Return the tables of `feedback` (S, p) for blocks of `length`: H and P in `dtype`, the carries' in `wide`."""
     # mps has no float64
     exact = feedback.to("cpu" if feedback.device.type == "mps" else feedback.device)
