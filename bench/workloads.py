@@ -177,7 +177,6 @@ def w5(backend: str) -> Workload:
 
     work.both["limit"] = move
     try:
-        from philtorch.lti import lfilter as _  # noqa: F401
         from philtorch.lpv import linear_recurrence
 
         def philtorch(x: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
