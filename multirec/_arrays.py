@@ -43,7 +43,7 @@ def family_of(array: object, name: str = "x") -> Family:
 def _find_family(array: object, name: str) -> Family:
     if isinstance(array, np.ma.MaskedArray):
         raise FamilyError(f"{name} is a masked array; a recurrence would ignore its mask. Pass {name}.filled(0).")
-    if isinstance(array, np.ndarray):
+    if isinstance(array, np.ndarray) and not isinstance(array, np.matrix):
         return "numpy"
     for family, type_name in (("jax", "Array"), ("cupy", "ndarray")):
         module = sys.modules.get(family)
@@ -140,7 +140,13 @@ def _host_bytes(shape: tuple[int, ...], dtype: str) -> Array:
     size = prod(shape) * np.dtype(_stored(dtype)).itemsize
     if size < _SMALL:
         return np.empty(size, np.uint8)
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    try:
+        raw = np.empty(size + _ALIGNMENT, np.uint8)
+    except MemoryError:
+        raise MemoryError(
+            f"no memory for an output of shape {shape}, {dtype}: {size / 2**30:.1f} GiB. Filter fewer examples, "
+            "channels or samples at a time; the returned state continues a block."
+        ) from None
     start = -raw.ctypes.data % _ALIGNMENT
     return raw[start : start + size]
 

@@ -12,7 +12,7 @@ from ._function import recurrence
 from ._problem import Layout
 from ._state import State
 from ._validate import as_layout
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, DtypeError, ShapeError
 
 Array: TypeAlias = Any
 
@@ -79,6 +79,13 @@ class RecurrenceBank:
                     f"{name} has shape {tuple(taps.shape)}; a bank's coefficients are (channels, taps) or "
                     f"(batch…, channels, taps).{hint}"
                 )
+            if "int" in str(taps.dtype) or "bool" in str(taps.dtype):
+                raise DtypeError(
+                    f"{name} has dtype {taps.dtype}; coefficients are floating-point or complex. Cast them, or give "
+                    "SciPy's b and a to RecurrenceBank.from_ba, which takes integers."
+                )
+        if not isinstance(reverse, bool):
+            raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
         _select.check_name(backend)
         self.feedforward = feedforward
         self.feedback = feedback
@@ -197,6 +204,18 @@ class RecurrenceCascade:
 
     def __init__(self, banks: list[RecurrenceBank]) -> None:
         self.sections = tuple(banks)
+
+    @property
+    def layout(self) -> Layout:
+        return self.sections[0].layout
+
+    @property
+    def reverse(self) -> bool:
+        return self.sections[0].reverse
+
+    @property
+    def backend(self) -> str:
+        return self.sections[0].backend
 
     @property
     def order(self) -> int:

@@ -44,7 +44,7 @@ def contiguous(array: Array) -> Array:
     """Return an owned copy in C order."""
     if hasattr(array, "clone"):
         return array.clone(memory_format=namespace(array).contiguous_format)
-    return array.copy()
+    return namespace(array).array(array)
 
 
 def to_channels_time(array: Array, layout: Layout) -> Array:

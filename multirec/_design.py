@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -66,8 +67,17 @@ def _check_pair(b: Array, a: Array) -> None:
             "number of channels, or 1."
         )
     zero = a[..., 0] == 0
-    if bool(zero.any()):
+    if not _is_traced(a) and bool(zero.any()):
         raise ArgumentError(
             f"a[..., 0] is 0 in {int(zero.sum())} filters of a with shape {tuple(a.shape)}, "
             "so the recurrence has no current output. Remove leading zeros of a (and shift b)."
         )
+
+
+def _is_traced(array: Array) -> bool:
+    """Whether values cannot be looked at: under a transformation or a compiler."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return bool(torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None)
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.core.Tracer)

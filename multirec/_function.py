@@ -15,7 +15,7 @@ from ._plan import Plan
 from ._problem import Layout, Spec
 from ._state import State
 from ._validate import Call, as_layout, plan_call
-from .errors import ArgumentError
+from .errors import ArgumentError, UnsupportedError
 
 Array: TypeAlias = Any
 
@@ -82,6 +82,12 @@ def recurrence(
         from ._jax import recurrence as jax_recurrence
 
         return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.compiler.is_compiling():
+        raise UnsupportedError(
+            "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
+            "Pass a tensor, or call it outside of the compiled function."
+        )
     call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
     b, a = coefficients_in(call, feedforward, feedback)
     operands = operands_in(call, x, b, a, inputs, outputs)

@@ -118,6 +118,9 @@ def derived_vjp(
     if problem.dtype in HALF_DTYPES:
         operands = Operands(*(_wide(array, problem.dtype) for array in operands))
         y, grad_y, grad_last = (_wide(array, problem.dtype) for array in (y, grad_y, grad_last))
+    if problem.feedforward is None and not problem.order:
+        # x's gradient is y's, in memory of its own
+        grad_y = grad_y + 0
     if grad_last is not None and grad_last.shape[-1]:
         grad_y = _add_last(grad_y, grad_last, problem.reverse)
 

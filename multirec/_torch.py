@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ._arrays import hand_over
 from ._canonical import operands_in, signal_out, tails
@@ -24,6 +25,7 @@ from ._state import State
 from ._torch_function import apply, transformed
 from ._torch_ops import CHOICES, OPERANDS, library
 from ._validate import Call, as_layout, build_call
+from .errors import UnsupportedError
 
 _Optional: TypeAlias = Tensor | None
 
@@ -40,7 +42,14 @@ def recurrence(
 ) -> tuple[Tensor, State]:
     """`multirec.recurrence` for torch tensors."""
     if torch.compiler.is_compiling():
-        feedforward, feedback = (_as_tensor(c, x) for c in (feedforward, feedback))
+        if forward_ad._current_level >= 0:
+            raise UnsupportedError(
+                "forward-mode derivatives inside torch.compile are not supported: the compiled operator loses them. "
+                "Take them of the function before it is compiled."
+            )
+        feedforward, feedback = (
+            torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in (feedforward, feedback)
+        )
         y, *parts = torch.ops.multirec.recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
         return y, State(*parts)
     call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
@@ -60,7 +69,7 @@ def _as_tensor(coefficients: Any, x: Tensor) -> _Optional:
 
 def _is_plain(*tensors: _Optional) -> bool:
     """Whether these are plain tensors of which no derivative, transform or dispatch mode wants to know."""
-    if transformed() or torch._C._len_torch_dispatch_stack():
+    if transformed() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
         return False
     grad = torch.is_grad_enabled()
     return all(

@@ -52,8 +52,10 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.save_for_backward(*inputs[:5], output[0])
+        # only feedback's gradient looks at y: for any other, the caller may drop it or change it in place
+        ctx.save_for_backward(*inputs[:5], output[0] if ctx.needs_input_grad[2] else None)
         ctx.save_for_forward(*inputs[:5], output[0])
+        ctx.like_y = (output[0].shape, output[0].dtype)
         ctx.choices = inputs[5:]
         ctx.set_materialize_grads(False)
 
@@ -65,7 +67,9 @@ class _Recurrence(torch.autograd.Function):
         if not any(wanted) or (grad_y is None and grad_inputs is None and grad_outputs is None):
             return (None,) * 8
         if grad_y is None:
-            grad_y = torch.zeros((), dtype=y.dtype, device=y.device).expand(y.shape)
+            shape, dtype = ctx.like_y
+            grad_y = torch.zeros((), dtype=dtype, device=operands.x.device).expand(shape)
+        y = grad_y if y is None else y
         adjoint = _adjoint_formula if torch.is_grad_enabled() or transformed() else _adjoint_fused
         return (*adjoint(operands, y, grad_y, grad_inputs, grad_outputs, wanted, *choices), None, None, None)
 

@@ -229,3 +229,15 @@ def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtype: str
         )
     if got.dtype != dtype:
         raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {dtype}, which is {source}'s. Cast it.")
+
+
+def check_signal(name: str, got: Spec, expected: Spec) -> None:
+    """Raise unless an array is what is expected, to the letter."""
+    if got.family != expected.family:
+        raise FamilyError(f"{name} is a {got.family} array, expected {expected.family}, as x is. Convert it.")
+    if got.device != expected.device:
+        raise DeviceError(f"x is on {expected.device} and {name} is on {got.device}. Move one of them.")
+    if got.shape != expected.shape:
+        raise ShapeError(f"{name} has shape {got.shape}, expected {expected.shape}.")
+    if got.dtype != expected.dtype:
+        raise DtypeError(f"{name} has dtype {got.dtype}, expected {expected.dtype}. Cast it.")

@@ -12,10 +12,11 @@ from ._canonical import operands_in, signal_in, signal_out, taps_gradient_out
 from ._formula import gradients, tangent
 from ._function import coefficients_in, plan_of, recurrence, split_state
 from ._plan import cast_to
-from ._problem import Layout
+from ._problem import Layout, join_shape
 from ._state import State
+from ._validate import check_signal
 from .backend import Needs
-from .errors import FamilyError, ShapeError
+from .errors import FamilyError
 
 __all__ = ["RecurrenceGradients", "gradients", "tangent", "vjp"]
 
@@ -78,8 +79,20 @@ def vjp(
     inputs, outputs = split_state(state)
     call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
     problem, batch = call.problem, call.problem.batch
-    if tuple(grad_y.shape) != call.y_shape:
-        raise ShapeError(f"grad_y has shape {tuple(grad_y.shape)}, expected y's, {call.y_shape}.")
+    own = spec_of(x, "x")
+    states = [
+        join_shape(call.batch_shape, channels, count, problem.layout)
+        for channels, count in ((problem.x_channels, problem.input_order), (problem.channels, problem.order))
+    ]
+    grad_inputs, grad_outputs = split_state(grad_state)
+    for name, array, shape, dtype in (
+        ("grad_y", grad_y, call.y_shape, problem.y_dtype),
+        ("y", y, call.y_shape, problem.y_dtype),
+        ("grad_state.inputs", grad_inputs, states[0], problem.dtype),
+        ("grad_state.outputs", grad_outputs, states[1], problem.y_dtype),
+    ):
+        if array is not None or name == "grad_y":
+            check_signal(name, spec_of(array, name), own._replace(shape=shape, dtype=dtype))
     if y is None:
         y, _ = recurrence(
             x,
@@ -92,7 +105,7 @@ def vjp(
         )
     operands = operands_in(call, x, *coefficients_in(call, feedforward, feedback), inputs, outputs)
     grad_inputs, grad_outputs = (
-        None if part is None else signal_in(part, problem.layout, batch) for part in split_state(grad_state)
+        None if part is None else signal_in(part, problem.layout, batch) for part in (grad_inputs, grad_outputs)
     )
     needs = Needs(True, feedforward is not None, feedback is not None, inputs is not None, outputs is not None)
     y, grad_y = (signal_in(array, problem.layout, batch) for array in (y, grad_y))

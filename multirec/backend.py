@@ -121,6 +121,7 @@ class FusedKernel(ForwardKernel, Protocol):
     ) -> Gradients:
         """Return the adjoint applied to `grad_y` (torch's convention: conjugated coefficients).
 
+        `y` is the output where ``needs.feedback``, and otherwise any array of its shape: not to be read.
         `grad_y` (B, C, T) has any strides, 0 included, and is not to be written to. `grad_last`
         (B, C, min(p, T)), or None, is a further gradient of the last outputs to be computed, ascending
         in memory: it belongs to y[..., T-n:], with reverse to y[..., :n]. Gradients are summed over

@@ -55,13 +55,23 @@ def narrow(array: Wide, dtype: str) -> Wide:
     return np.where(np.isnan(array), np.uint16(0x7FC0), rounded)
 
 
+_LARGEST = {
+    "float16": 65504.0,
+    "bfloat16": 3.3895313892515355e38,
+    "float32": 3.4028234663852886e38,
+    "float64": np.inf,
+    "complex64": 3.4028234663852886e38,
+    "complex128": np.inf,
+}
+
+
 class Reference:
     """The reference kernel. `wide_forward` and `wide_vjp` give the unrounded float64 results."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Wide:
         y = allocate(problem.channels, problem.y_dtype)
         with np.errstate(over="ignore"):
-            y[...] = narrow(self.wide_forward(problem, operands), problem.y_dtype)
+            y[...] = narrow(_once_lost(self.wide_forward(problem, operands), problem), problem.y_dtype)
         return cast(Wide, y)
 
     def vjp(
@@ -87,6 +97,16 @@ class Reference:
         return _Run(problem, operands).adjoint(
             widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.y_dtype)
         )
+
+
+def _once_lost(y: Wide, problem: Problem) -> Wide:
+    """Return y with NaN after what y's own precision has no number for: float64 could bring it back, a kernel not."""
+    lost = np.abs(y) > _LARGEST[problem.y_dtype]
+    if not lost.any():
+        return y
+    step = -1 if problem.reverse else 1
+    after = np.logical_or.accumulate(lost[..., ::step], axis=-1)[..., ::step]
+    return np.where(after & ~lost, np.nan, y)
 
 
 class _Run:

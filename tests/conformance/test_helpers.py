@@ -45,7 +45,7 @@ class TestPoison:
             Spec((2, 3, 4), dtype, family, "cpu"), None, Spec((3, 1), real, family, "cpu"), None, None, "BCT", False
         )
         with poisoned():
-            fresh = _arrays.empty(call.problem, 3, dtype)
+            fresh = _arrays.empty(call.problem, 3, dtype, call.problem.family)
         values = fresh if family == "torch" else torch.from_numpy(fresh)
         values = values.view(torch.bfloat16) if dtype == "bfloat16" else values
         assert torch.isnan(values.abs().float()).all()

@@ -318,7 +318,37 @@ CASES: dict[str, tuple[Callable[[], object], type, type, str]] = {
         lambda: mr.adjoint.vjp(np.zeros((4, 3, 19)), X, feedback=A),
         errors.ShapeError,
         ValueError,
-        r"grad_y has shape \(4, 3, 19\), expected y's, \(4, 3, 20\)",
+        r"grad_y has shape \(4, 3, 19\), expected \(4, 3, 20\)",
+    ),
+    "gradient of the wrong precision": (
+        lambda: mr.adjoint.vjp(np.zeros((4, 3, 20)), X, feedback=A),
+        errors.DtypeError,
+        TypeError,
+        "grad_y has dtype float64, expected float32",
+    ),
+    "y of the wrong shape": (
+        lambda: mr.adjoint.vjp(X, X, feedback=A, y=X[..., :1]),
+        errors.ShapeError,
+        ValueError,
+        r"y has shape \(4, 3, 1\), expected \(4, 3, 20\)",
+    ),
+    "gradient of a state of the wrong shape": (
+        lambda: mr.adjoint.vjp(X, X, feedback=A, grad_state=mr.State(None, np.zeros((1, 1, 1), np.float32))),
+        errors.ShapeError,
+        ValueError,
+        r"grad_state\.outputs has shape \(1, 1, 1\), expected \(4, 3, 2\)",
+    ),
+    "gradient of another library": (
+        lambda: mr.adjoint.vjp(torch.zeros(4, 3, 20), X, feedback=A),
+        errors.FamilyError,
+        TypeError,
+        "grad_y is a torch array, expected numpy",
+    ),
+    "gradient that is a list": (
+        lambda: mr.adjoint.vjp([[1.0]], X, feedback=A),
+        errors.FamilyError,
+        TypeError,
+        "grad_y is a builtins.list",
     ),
     "vjp of a tensor": (
         lambda: mr.adjoint.vjp(tensor(1, 3), tensor(1, 3), feedback=np.zeros((1, 1))),

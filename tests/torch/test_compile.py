@@ -136,3 +136,39 @@ def test_opcheck_of_the_raw_operators() -> None:
     operands, choices = (x, b, a, inputs, outputs), ("BTC", True, "numba")
     torch.library.opcheck(torch.ops.multirec.forward.default, (*operands, *choices))
     torch.library.opcheck(torch.ops.multirec.adjoint.default, (*operands, y, y, None, None, [True] * 5, *choices))
+
+
+def test_numpy_coefficients_are_compiled_in() -> None:
+    bank = mr.RecurrenceBank.from_ba([1.0, 0.0, -1.0], [1.0, -0.5, 0.2])
+    x = torch.randn(2, 1, 6)
+    compiled = torch.compile(lambda x: bank(x)[0], fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), bank(x)[0])
+
+
+def test_numpy_input_of_a_compiled_function_is_refused() -> None:
+    x, a = tensors()[0].detach().numpy(), tensors()[2].detach().numpy()
+    compiled = torch.compile(lambda x: mr.recurrence(x, feedback=a)[0], fullgraph=True, backend="aot_eager")
+    with pytest.raises(Exception, match=r"Pass a tensor"):
+        compiled(x)
+
+
+def test_a_tangent_is_never_lost() -> None:
+    x, _, a = (tensor.detach() for tensor in tensors())
+
+    def call(u: torch.Tensor) -> torch.Tensor:
+        return mr.recurrence(x, feedback=u)[0]
+
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(a, torch.ones_like(a))
+        expected = torch.autograd.forward_ad.unpack_dual(call(dual)).tangent
+        assert expected is not None
+        with pytest.raises(Exception, match="forward-mode derivatives inside torch.compile"):
+            torch.compile(call, fullgraph=True, backend="aot_eager")(dual)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.filterwarnings("ignore")
+def test_traced_calls_keep_the_operator(backend: str) -> None:
+    x, b, a = (tensor.detach() for tensor in tensors())
+    traced = torch.jit.trace(lambda x: mr.recurrence(x, feedforward=b, feedback=a, backend=backend)[0], x)
+    torch.testing.assert_close(traced(x + 1), mr.recurrence(x + 1, feedforward=b, feedback=a, backend=backend)[0])

@@ -169,3 +169,33 @@ class TestTransforms:
             quiet = call(*tensors)
         for got, expected in zip(quiet, call(*tensors), strict=True):
             assert torch.equal(got, expected.detach())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+class TestMemory:
+    def test_the_gradient_of_x_is_not_the_callers_gradient(self, backend: str) -> None:
+        x = torch.randn(1, 2, 5, requires_grad=True)
+        y, _ = mr.recurrence(x, feedback=torch.ones(2, 0), backend=backend)
+        gradient = torch.ones(1, 2, 5)
+        y.backward(gradient)
+        x.grad.zero_()
+        assert gradient.sum() == 10
+
+    def test_y_may_change_where_no_gradient_looks_at_it(self, backend: str) -> None:
+        x = torch.randn(1, 2, 5, requires_grad=True)
+        b, a = torch.randn(2, 2, requires_grad=True), torch.full((2, 1), 0.5)
+        y, _ = mr.recurrence(x, feedforward=b, feedback=a, backend=backend)
+        y.mul_(2)
+        y.sum().backward()
+        found = x.grad.clone(), b.grad.clone()
+        x.grad = b.grad = None
+        (2 * mr.recurrence(x, feedforward=b, feedback=a, backend=backend)[0]).sum().backward()
+        for got, expected in zip(found, (x.grad, b.grad), strict=True):
+            torch.testing.assert_close(got, expected)
+
+    def test_y_may_not_change_where_a_gradient_looks_at_it(self, backend: str) -> None:
+        a = torch.full((2, 1), 0.5, requires_grad=True)
+        y, _ = mr.recurrence(torch.randn(1, 2, 5), feedback=a, backend=backend)
+        y.mul_(2)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()

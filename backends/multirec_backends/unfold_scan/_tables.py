@@ -59,7 +59,7 @@ def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtyp
     exact = exact.to(torch.complex128 if dtype.is_complex else torch.float64)
     sets, p = exact.shape
     rows = exact.new_zeros(sets, p + length, p + 1)  # p past outputs, the block; their responses to c and to u[0]
-    rows[:, :p, :p] = torch.eye(p)
+    rows[:, :p, :p] = torch.eye(p, dtype=rows.dtype, device=rows.device)
     rows[:, p, p] = 1
     newest_last = exact.flip(1)[:, None]
     for t in range(p, p + length):
