@@ -162,7 +162,7 @@ def test_a_tangent_is_never_lost() -> None:
         dual = torch.autograd.forward_ad.make_dual(a, torch.ones_like(a))
         expected = torch.autograd.forward_ad.unpack_dual(call(dual)).tangent
         assert expected is not None
-        with pytest.raises(Exception, match="forward-mode derivatives inside torch.compile"):
+        with pytest.raises(Exception, match=r"forward-mode derivatives inside torch.compile"):
             torch.compile(call, fullgraph=True, backend="aot_eager")(dual)
 
 
