@@ -6,13 +6,13 @@ import sys
 from typing import Any, TypeAlias
 
 from . import _select
-from ._arrays import family_of
+from ._arrays import family_of, spec_of
 from ._design import feedback_of, feedforward_of, from_scipy, sections
 from ._function import recurrence
 from ._problem import Layout
 from ._state import State
-from ._validate import as_layout
-from .errors import ArgumentError, DtypeError, ShapeError
+from ._validate import as_layout, check_taps_dtype
+from .errors import ArgumentError, ShapeError
 
 Array: TypeAlias = Any
 
@@ -79,11 +79,7 @@ class RecurrenceBank:
                     f"{name} has shape {tuple(taps.shape)}; a bank's coefficients are (channels, taps) or "
                     f"(batch…, channels, taps).{hint}"
                 )
-            if "int" in str(taps.dtype) or "bool" in str(taps.dtype):
-                raise DtypeError(
-                    f"{name} has dtype {taps.dtype}; coefficients are floating-point or complex. Cast them, or give "
-                    "SciPy's b and a to RecurrenceBank.from_ba, which takes integers."
-                )
+            check_taps_dtype(name, spec_of(taps, name).dtype)
         if not isinstance(reverse, bool):
             raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
         _select.check_name(backend)

@@ -130,15 +130,20 @@ def _check_places(x: Spec, *others: Spec | None) -> None:
             raise DeviceError(f"x is on {x.device} and {name} is on {other.device}. Move one of them.")
 
 
+def check_taps_dtype(name: str, dtype: str) -> None:
+    """Raise unless coefficients are floating-point or complex."""
+    if dtype not in FLOATING_DTYPES:
+        raise DtypeError(
+            f"{name} has dtype {dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, "
+            "or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers."
+        )
+
+
 def _check_coefficient_dtypes(x: Spec, *coefficients: Spec | None) -> None:
     for name, other in zip(("feedforward", "feedback"), coefficients, strict=True):
         if other is None:
             continue
-        if other.dtype not in FLOATING_DTYPES:
-            raise DtypeError(
-                f"{name} has dtype {other.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, "
-                "or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers."
-            )
+        check_taps_dtype(name, other.dtype)
         if other.dtype in COMPLEX_DTYPES and x.dtype in HALF_DTYPES:
             raise DtypeError(
                 f"x is {x.dtype} and {name} is {other.dtype}: y would be a complex half type, which does not exist. "

@@ -46,7 +46,7 @@ def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
     `limit` is the longest call that would be timed, in seconds.
     """
     longer, last = runs[-1]
-    return predict(runs, 2 * longer) > limit / 4 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
+    return predict(runs, 2 * longer) > limit / 16 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
 
 
 def predict(runs: Sequence[Short], length: int) -> float:

@@ -108,7 +108,7 @@ def _what(mode: Mode) -> str:
 def _legend(results: Results) -> str:
     lines = [
         "median and spread (interquartile range) of n samples in interleaved rounds",
-        "vs: how many times faster. memory: growth of the process at the peak of a call",
+        "vs …: how many times faster. memory: growth of the process at the peak of a call",
         "memcpy: the least traffic that the work needs, over what a copy moves in that time",
     ]
     checked = next((cell.checked for cell in results.cells if cell.checked), "")
