@@ -181,7 +181,7 @@ def w5(backend: str) -> Workload:
 
         def philtorch(x: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
             rows = x.flatten(0, 1)
-            return linear_recurrence(gate[..., 0].flatten(0, 1), rows.new_zeros(rows.shape[0]), rows)
+            return linear_recurrence(gate[..., 0].flatten(0, 1), rows.new_zeros(rows.shape[0]), rows).view_as(x)
 
         work.forward["philtorch"] = quiet(philtorch, *inputs)
         work.both["philtorch"] = train(philtorch, inputs, grad)

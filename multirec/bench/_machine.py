@@ -19,7 +19,7 @@ from ._memory import available_bytes
 def describe_machine() -> dict[str, Any]:
     """Return the processor, memory, load, threads and versions."""
     return {
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": num_threads(),
