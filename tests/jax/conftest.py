@@ -10,7 +10,9 @@ with contextlib.suppress(RuntimeError):
 
 
 @pytest.fixture(autouse=True)
-def _quick_compilation():
+def _jax_as_it_starts():
     jax.config.update("jax_disable_most_optimizations", True)
-    yield
+    # as a user finds it, whatever ran before in this process
+    with jax.enable_x64(False):
+        yield
     jax.config.update("jax_disable_most_optimizations", False)
