@@ -55,10 +55,10 @@ class Adjoint:
             for tile in (self.x, self.y, self.grad):
                 tile.clear(rows)
         group.load(self.grad, "grad_y", spec.y, frame.region("offsets_g"), time, steps, ahead=-TILE)
-        if spec.grad_taps:
+        if self.wants_b:
             group.load_x(self.x, "x", frame.region("offsets_x"), time, steps, ahead=-TILE)
-            if spec.feedback is not None:
-                group.load(self.y, "y", spec.y, frame.region("offsets_y"), time, steps, ahead=-TILE)
+        if self.wants_a:
+            group.load(self.y, "y", spec.y, frame.region("offsets_y"), time, steps, ahead=-TILE)
         for taps in (self.b, self.a):
             taps.load(time, steps, ahead=-TILE)
         self._add_last(time, steps)
