@@ -21,7 +21,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from . import _adjoint, _emit, _forward, _frame, _memory, _numbers, _sums, _taps, _tiles, _vjp
+from . import _adjoint, _emit, _forward, _frame, _memory, _numbers, _stream, _sums, _taps, _tiles, _vjp
 from ._frame import Spec
 
 KernelFunction = Any
@@ -75,7 +75,7 @@ def _machine() -> Any:
 @cache
 def _fingerprint() -> str:
     digest = hashlib.sha256()
-    for module in (_emit, _numbers, _memory, _tiles, _frame, _taps, _sums, _adjoint, _forward, _vjp):
+    for module in (_emit, _numbers, _memory, _stream, _tiles, _frame, _taps, _sums, _adjoint, _forward, _vjp):
         digest.update(Path(str(module.__file__)).read_bytes())
     for part in (llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()):
         digest.update(part.encode())

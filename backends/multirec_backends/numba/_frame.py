@@ -13,6 +13,7 @@ from llvmlite import ir
 from ._emit import I32, I64, PTR, Function, Int, Ptr
 from ._memory import STORAGES
 from ._numbers import Format, SharedTile, Tile
+from ._stream import LINE, stage_bytes
 from ._tiles import Tiles
 
 TILE = 64
@@ -22,17 +23,17 @@ UNROLL = 4
 
 _SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
-_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a")
+_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
 _KEPT = (
     *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
-    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a"),
+    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
     *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
 )
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
     *("counter", "items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
-    *("kept_bytes", "last_steps", "grad_shared", "grad_shared_row"),
+    *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
     *(f"at_{name}" for name in REGIONS),
@@ -104,9 +105,11 @@ class Spec:
             "y": row * (deep + UNROLL),
             "b": varying(input_order + 1, self.feedforward_varies),
             "a": varying(order, self.feedback_varies),
+            "stage": max(stage_bytes(fmt, STORAGES[name], TILE) for name in (self.x, self.y, self.compute)),
         }
         kept = dict.fromkeys(("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"), table)
         kept |= {
+            "carry": fmt.lanes * LINE,
             "past_x": one * (input_order + fmt.width),
             "past_y": row * (order + UNROLL + fmt.width),
             "steady_b": steady(input_order + 1, self.feedforward_varies),
@@ -114,6 +117,7 @@ class Spec:
         }
         if self.vjp:
             turn |= {"g": row * TILE}
+            kept |= {"carry_b": kept["carry"] * (input_order + 1), "carry_a": kept["carry"] * order}
             turn |= {"out_b": products(input_order + 1, self.feedforward_varies)}
             turn |= {"out_a": products(order, self.feedback_varies)}
             kept |= dict.fromkeys(("offsets_grad_x", "offsets_grad_b", "offsets_grad_a"), table)
@@ -134,7 +138,7 @@ class Frame:
 
     def __init__(self, module: ir.Module, name: str, spec: Spec) -> None:
         self.spec, self.fmt = spec, spec.format
-        self.tiles = Tiles(module, self.fmt)
+        self.tiles = Tiles(module, self.fmt, TILE)
         self.f = Function(module, name, [PTR, PTR], public=True)
         self.arguments: Ptr = self.f.arguments[0]
         self.scratch: Ptr = self.f.arguments[1]
@@ -142,6 +146,7 @@ class Frame:
         self.q = self.f.int(self.word("input_order") if spec.input_order is None else spec.input_order)
         self.length = self.word("length")
         self.kept: Int = self.f.int(0)
+        self.backward = False
 
     def word(self, name: str) -> Int:
         return (self.arguments + 8 * FIELD[name]).int()
@@ -159,7 +164,7 @@ class Frame:
 
     def walk(self, kernel: type[Steps], *, backward: bool) -> None:
         """Take items off the shared counter; in each, go through time tile by tile, all its groups in turn."""
-        f = self.f
+        f, self.backward = self.f, backward
         with flushed_subnormals(f), self._items() as item:
             blocks, run = self.word("blocks"), self.word("run")
             per_block = (blocks + run - 1) // f.maximum(run, 1)
@@ -245,6 +250,24 @@ class Group:
         target, stride = self._place(name, start, tap)
         function = self.frame.tiles.store(STORAGES[storage])
         self.f.call(function, tile.base, target, stride, offsets, self.lanes, self.f.int(steps))
+
+    def stream(
+        self, tile: Tile, name: str, storage: str, offsets: Ptr, carry: Ptr, start: Int, steps: Int, *,
+        tap: int | None = None,
+    ) -> None:  # fmt: skip
+        """Store the samples of a tile, and past the caches where outputs are large; no tile is left out."""
+        frame, f = self.frame, self.f
+        target, stride = self._place(name, start, tap)
+        place = (tile.base, target, stride, offsets, self.lanes, steps)
+        behind = frame.length - start - steps
+        visited, left = (behind, start) if frame.backward else (start, behind)
+        with f.choice(frame.word("large").differs(0)) as (large, small):
+            with large:
+                descends = (stride > 0) if frame.backward else (stride < 0)
+                ends = (f.minimum(visited, LINE) * STORAGES[storage].bytes, left.equals(0), descends)
+                f.call(frame.tiles.stream(STORAGES[storage]), *place, frame.region("stage"), carry, *ends)
+            with small:
+                f.call(frame.tiles.store(STORAGES[storage]), *place)
 
     def load_x(
         self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int, *, ahead: int = 0

@@ -13,6 +13,7 @@ from multirec.backend import Needs, Problem
 
 from ._compile import compiled, vector_bytes
 from ._frame import REGIONS, TILE, Spec
+from ._memory import STORAGES
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
@@ -23,6 +24,8 @@ _ITEMS = 16
 _MOST_SUMMED, _MOST_NEIGHBOURS = 16, 8
 """Groups of lanes in an item: where a shared input's gradient is summed, and where channels are neighbours."""
 _KEPT_BYTES = 1 << 22
+_LARGE = 1 << 25
+"""Bytes of an output above which it is written past the caches, where it would not fit in any case."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     starts |= kept_starts
     head = (
         *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
-        kept_bytes,
+        *(kept_bytes, int(total * problem.length * STORAGES[problem.y_dtype].bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
