@@ -32,7 +32,7 @@ _KEPT = (
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
-    *("counter", "items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
+    *("counter", "items", "fronts", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
     *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
@@ -196,10 +196,16 @@ class Frame:
         head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))
         f.b.branch(head)
         f.b.position_at_end(head)
-        item = Int(f, f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
-        f.b.cbranch((item < self.word("items")).v, body, after)
+        turn = Int(f, f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
+        # threads begin far apart: two that touch the same fresh page both wait for it to be cleared
+        fronts = self.word("fronts")
+        each = (self.word("items") + fronts - 1) // fronts
+        step = turn // fronts
+        item = (turn - step * fronts) * each + step
+        f.b.cbranch((step < each).v, body, after)
         f.b.position_at_end(body)
-        yield item
+        with f.when(item < self.word("items")):
+            yield item
         f.b.branch(head)
         f.b.position_at_end(after)
 

@@ -80,7 +80,7 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     kept_bytes = end - turn_bytes
     starts |= kept_starts
     head = (
-        *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
+        *(problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
         *(kept_bytes, int(total * problem.length * STORAGES[problem.y_dtype].bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
