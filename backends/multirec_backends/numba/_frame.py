@@ -31,7 +31,7 @@ _KEPT = (
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
-    *("counter", "items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
+    *("counter", "items", "stride", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
     *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
@@ -149,7 +149,10 @@ class Frame:
     def walk(self, kernel: type[Steps], *, backward: bool) -> None:
         """Take items off the shared counter; in each, go through time tile by tile, all its groups in turn."""
         f = self.f
-        with flushed_subnormals(f), self._items() as item:
+        with flushed_subnormals(f), self._items() as taken:
+            # items taken at the same time lie far apart: two threads that meet in a fresh page both clear it
+            strided, items = taken * self.word("stride"), self.word("items")
+            item = strided - strided // items * items
             blocks, run = self.word("blocks"), self.word("run")
             per_block = (blocks + run - 1) // f.maximum(run, 1)
             block = item // per_block

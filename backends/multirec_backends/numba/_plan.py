@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: b
     kept_bytes = end - turn_bytes
     starts |= kept_starts
     head = (
-        *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
+        *(items, _stride(items), problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
         *(kept_bytes, int(total * problem.length * STORAGES[problem.y_dtype].bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
@@ -102,6 +103,12 @@ def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:
         return max(1, min(blocks, spread, _MOST_SUMMED))
     # where channels are neighbours, an item reads and writes longer pieces of memory
     return max(1, min(blocks, spread, _MOST_NEIGHBOURS)) if problem.layout != "BCT" else 1
+
+
+def _stride(items: int) -> int:
+    """Return a step through all items that keeps any few in a row far apart: the golden section, without a factor."""
+    near = max(1, round(items * 0.618))
+    return next(step for step in range(near, 2 * near + 1) if gcd(step, items) == 1)
 
 
 def _places(sizes: dict[str, int], at: int) -> tuple[dict[str, int], int]:
