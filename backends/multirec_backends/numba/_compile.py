@@ -145,4 +145,3 @@ def _load(code: bytes) -> KernelFunction:
     engine.finalize_object()
     _engines.append(engine)
     return _PROTOTYPE(engine.get_function_address("kernel"))
-
