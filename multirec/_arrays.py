@@ -186,13 +186,13 @@ def hand_over(array: Array, source: Target, target: Target, bits: bool = False) 
 
     `bits` says that a NumPy array of uint16 holds bfloat16.
     """
+    if target == "numpy":
+        array = _to_numpy(array, source)
+        return array.view(sys.modules["ml_dtypes"].bfloat16) if bits else array
     if source == "torch":
         array = _settled(array)
     if "cuda" in (source, target):
         return _in_cuda(array, source, target)
-    if target == "numpy":
-        array = _to_numpy(array, source)
-        return array.view(sys.modules["ml_dtypes"].bfloat16) if bits else array
     if source == "numpy" and target == "torch":
         return _numpy_to_torch(array, bits)
     if source == target:
@@ -227,8 +227,7 @@ def _in_cuda(array: Array, source: Target, target: Target) -> Array:
 
 def _to_numpy(array: Array, source: Target) -> Array:
     if source == "torch":
-        torch = sys.modules["torch"]
-        array = (array.view(torch.uint16) if array.dtype is torch.bfloat16 else array).numpy()
+        array = _torch_to_numpy(array)
     elif source == "jax":
         array = np.asarray(array)
     if _is_bfloat16(array.dtype):
@@ -236,6 +235,17 @@ def _to_numpy(array: Array, source: Target) -> Array:
     return (
         array if array.flags.aligned and array.dtype.isnative else np.array(array, dtype=array.dtype.newbyteorder("="))
     )
+
+
+def _torch_to_numpy(tensor: Array) -> Array:
+    torch = sys.modules["torch"]
+    tensor = tensor.detach() if tensor.requires_grad else tensor
+    # lazy bits are resolved by NumPy: torch would do it on threads, which a forked child waits for without end
+    if tensor.is_conj():
+        return np.conj(_torch_to_numpy(tensor.conj()))
+    if tensor.is_neg():
+        return np.negative(_torch_to_numpy(tensor._neg_view()))
+    return (tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
 
 def _is_bfloat16(dtype: np.dtype[Any]) -> bool:

@@ -76,11 +76,17 @@ class Plan:
         x, feedforward, feedback, inputs, outputs = operands
         return Operands(
             bridge.give(x),
-            bridge.give(_rounded(feedforward, problem.feedforward)),
-            bridge.give(_rounded(feedback, problem.feedback)),
+            self._give_taps(feedforward, problem.feedforward),
+            self._give_taps(feedback, problem.feedback),
             bridge.give(inputs),
             bridge.give(outputs),
         )
+
+    def _give_taps(self, array: Array | None, taps: Taps | None) -> Array | None:
+        bridge = self._bridge
+        if bridge.target == "numpy":  # NumPy's rounding needs no threads: torch's are gone in a forked child
+            return _rounded(_wide(bridge.give(array), "bfloat16"), taps)
+        return bridge.give(_rounded(array, taps))
 
 
 def _is_bits(array: Array | None) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from .backend import BackendInfo, ForwardKernel
+from .backend import BackendInfo, ForwardKernel, fork_lock
 from .errors import ArgumentError, BackendBrokenError, BackendMissingError, UnknownBackendError
 
 GROUP = "multirec.backends"
@@ -59,7 +58,7 @@ class Registry:
         self._entries: dict[str, _Entry] | None = None
         self._added: dict[str, _Entry] = {}
         self._kernels: dict[BackendInfo, ForwardKernel] = {}
-        self._lock = threading.RLock()
+        self._lock = fork_lock()
 
     def names(self) -> list[str]:
         """Return the registered names, sorted."""

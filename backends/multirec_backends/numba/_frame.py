@@ -26,7 +26,8 @@ _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
 _TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
 _KEPT = (
     *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
-    *("carry", "steady_b", "steady_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry"),
+    *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
 )
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
@@ -57,11 +58,17 @@ class Spec:
     feedback_varies: bool
     vector_bytes: int
     grad_x: bool = False
-    grad_taps: bool = False
+    grad_feedforward: bool = False
+    grad_feedback: bool = False
 
     @cached_property
     def format(self) -> Format:
         return Format(self.y in ("float64", "complex128"), self.y.startswith("complex"), self.vector_bytes)
+
+    @property
+    def in_registers(self) -> bool:
+        """Whether the gradient keeps its history in registers."""
+        return self.order is not None and self.input_order is not None
 
     @property
     def compute(self) -> str:
@@ -81,9 +88,13 @@ class Spec:
         one = fmt.parts * fmt.real_bytes if self.shared else row
         doubles = fmt.lanes * fmt.parts * 8
         deep = history + TILE + fmt.width
+        later = history if self.vjp and self.in_registers else 0
 
         def varying(count: int, varies: bool) -> int:
-            return row * count * TILE if varies else 0
+            return row * count * (TILE + later) if varies else 0
+
+        def products(count: int, varies: bool) -> int:
+            return row * (count * TILE if self.in_registers else deep) if varies else 0
 
         def steady(count: int, varies: bool) -> int:
             return 0 if varies else row * (count + UNROLL + fmt.width)
@@ -106,9 +117,12 @@ class Spec:
         }
         if self.vjp:
             turn |= {"g": row * TILE}
-            turn |= {"out_b": row * deep if self.feedforward_varies else 0}
-            turn |= {"out_a": row * deep if self.feedback_varies else 0}
+            turn |= {"out_b": products(input_order + 1, self.feedforward_varies)}
+            turn |= {"out_a": products(order, self.feedback_varies)}
+            kept |= dict.fromkeys(("offsets_grad_x", "offsets_grad_b", "offsets_grad_a"), table)
             kept |= {
+                "later_b": row * (input_order + 1) * later if self.feedforward_varies else 0,
+                "later_a": row * order * later if self.feedback_varies else 0,
                 "lam": row * (deep + history),
                 "gx": row * deep,
                 "last": row * (order + fmt.width),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from multirec.backend import Problem
+from multirec.backend import Needs, Problem
 
 from ._compile import compiled, vector_bytes
 from ._frame import REGIONS, TILE, Spec
@@ -45,8 +45,9 @@ class Plan:
 
 
 @lru_cache(maxsize=512)
-def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: bool = False) -> Plan:
-    """Plan a problem; the same answer for the same shapes."""
+def plan(problem: Problem, needs: Needs | None = None) -> Plan:
+    """Plan a problem, or the gradients of it that are needed; the same answer for the same shapes."""
+    vjp = needs is not None
     order, input_order = problem.order, problem.input_order
     ff, fb = problem.feedforward, problem.feedback
     ff_varies, fb_varies = (taps is not None and taps.time > 1 for taps in (ff, fb))
@@ -62,8 +63,9 @@ def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: b
         feedforward_varies=ff_varies,
         feedback_varies=fb_varies and order > 0,
         vector_bytes=vector_bytes(),
-        grad_x=grad_x,
-        grad_taps=grad_taps,
+        grad_x=needs is not None and needs.x,
+        grad_feedforward=needs is not None and needs.feedforward,
+        grad_feedback=needs is not None and needs.feedback,
     )
     lanes, total = spec.format.lanes, problem.batch * problem.channels
     # a group of lanes stays within one example where the example's x is shared, or its channels are neighbours
