@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, num_threads
 
 from . import _segments as segments
 from ._frame import FIELDS, REGIONS
@@ -181,7 +181,8 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
 def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], memory: Any) -> None:
     """Run the kernel; `memory` is the arrays that `extra` and `signals` have the addresses of."""
     counter = np.zeros(8, np.int64)
-    block = _BLOCK.pack(_address(counter), *planned.head, *extra, *signals, *planned.regions)
+    fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
+    block = _BLOCK.pack(_address(counter), planned.items, fronts, *planned.head, *extra, *signals, *planned.regions)
     function, size = planned.function, planned.scratch_bytes
 
     def work() -> None:

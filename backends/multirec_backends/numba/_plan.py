@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     kept_bytes = end - turn_bytes
     starts |= kept_starts
     head = (
-        *(items, _stride(items), problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
+        *(problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
         *(kept_bytes, int(total * problem.length * STORAGES[problem.y_dtype].bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
@@ -105,12 +104,6 @@ def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:
         return max(1, min(blocks, spread, _MOST_SUMMED))
     # where channels are neighbours, an item reads and writes longer pieces of memory
     return max(1, min(blocks, spread, _MOST_NEIGHBOURS)) if problem.layout != "BCT" else 1
-
-
-def _stride(items: int) -> int:
-    """Return a step through all items that keeps any few in a row far apart: the golden section, without a factor."""
-    near = max(1, round(items * 0.618))
-    return next(step for step in range(near, 2 * near + 1) if gcd(step, items) == 1)
 
 
 def _places(sizes: dict[str, int], at: int) -> tuple[dict[str, int], int]:
