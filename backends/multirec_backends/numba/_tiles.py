@@ -39,7 +39,7 @@ class Tiles:
         return self._get("store", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_store)
 
     def stream(self, storage: Storage) -> Function:
-        """(tile, target, time stride, offsets, lanes, steps, stage, carry, visited, last, descends): write past the caches.
+        """(tile, target, time stride, offsets, lanes, steps, stage, carry, visited, last, descends): past the caches.
 
         The carry is a line for each lane. `visited` counts the bytes of a row in earlier tiles, up to a line at least;
         `last` says that this tile is the last of the row, `descends` that later tiles have lower addresses.
@@ -56,7 +56,7 @@ class Tiles:
         return self._get("offsets", storage, [PTR, I64, I64, I64, I64, I64], _emit_offsets)
 
     def _emit_stream(self, f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
-        _, _, stride, offsets = place = arguments[:4]
+        stride = arguments[2]
         with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
             with time:
                 emit_stream(f, fmt, storage, self.samples, *arguments)
