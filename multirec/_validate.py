@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple, TypeAlias, cast, get_args
 
 from ._problem import (
     COMPLEX_DTYPES,
@@ -27,6 +27,10 @@ from ._problem import (
 from .errors import ArgumentError, DeviceError, DtypeError, FamilyError, ShapeError
 
 _LAYOUT_AXES = {"BCT": "(batch…, channels, time)", "BTC": "(batch…, time, channels)", "TBC": "(time, batch…, channels)"}
+
+
+Specs: TypeAlias = tuple[Spec, Spec | None, Spec | None, Spec | None, Spec | None]
+"""Of x, feedforward, feedback, and the state's inputs and outputs."""
 
 
 class Call(NamedTuple):
