@@ -56,22 +56,19 @@ def spec_of(array: Array, name: str) -> Spec:
     """Return the metadata that validation looks at."""
     family = family_of(array, name)
     if family == "numpy":
-        return Spec(array.shape, name_of(array.dtype), "numpy", "cpu")
+        return Spec(array.shape, name_of(array.dtype), family, "cpu")
     if family == "torch":
-        _check_dense(array, name)
-        return Spec(tuple(array.shape), name_of(array.dtype), "torch", name_of(array.device))
-    if family == "cupy":
-        return Spec(array.shape, name_of(array.dtype), "cupy", f"cuda:{array.device.id}")
-    return Spec(array.shape, name_of(array.dtype), "jax", _jax_device(array))
+        if array.is_nested or array.layout is not sys.modules["torch"].strided:
+            raise _not_dense(array, name)
+        return Spec(tuple(array.shape), name_of(array.dtype), family, name_of(array.device))
+    device = f"cuda:{array.device.id}" if family == "cupy" else _jax_device(array)
+    return Spec(array.shape, name_of(array.dtype), family, device)
 
 
-def _check_dense(tensor: Array, name: str) -> None:
-    torch = sys.modules["torch"]
-    if tensor.layout is torch.strided and not tensor.is_nested:
-        return
+def _not_dense(tensor: Array, name: str) -> DtypeError:
     what = "nested" if tensor.is_nested else f"of layout {tensor.layout}"
     mend = "to_padded_tensor(0.0)" if tensor.is_nested else "to_dense()"
-    raise DtypeError(f"{name} is a tensor that is {what}; a recurrence needs a dense one. Pass {name}.{mend}.")
+    return DtypeError(f"{name} is a tensor that is {what}; a recurrence needs a dense one. Pass {name}.{mend}.")
 
 
 def _jax_device(array: Array) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
+from importlib import import_module
 from itertools import pairwise
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from . import _select
 from ._arrays import family_of, spec_of
@@ -72,15 +74,8 @@ def recurrence(
     """
     family = family_of(x)
     inputs, outputs = split_state(state)
-    if family == "torch":
-        # multirec imports torch only once a tensor shows that the caller has
-        from ._torch import recurrence as torch_recurrence
-
-        return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
-    if family == "jax":
-        from ._jax import recurrence as jax_recurrence
-
-        return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    if family in ("torch", "jax"):
+        return _bridge(family)(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(
@@ -89,6 +84,12 @@ def recurrence(
         )
     arrays = (x, feedforward, feedback, inputs, outputs)
     return compute(*plan_of(arrays, layout, reverse, backend), arrays)
+
+
+@cache
+def _bridge(family: str) -> Any:
+    """Import what knows a library, once an array shows that the caller has it."""
+    return import_module(f"multirec._{family}").recurrence
 
 
 def split_state(state: Any) -> tuple[Array | None, Array | None]:
@@ -105,9 +106,14 @@ def split_state(state: Any) -> tuple[Array | None, Array | None]:
 
 def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
     """Return the metadata of (x, feedforward, feedback, inputs, outputs)."""
-    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
-    specs = [None if array is None else spec_of(array, name) for array, name in zip(arrays, names, strict=True)]
-    return cast(Specs, tuple(specs))
+    x, feedforward, feedback, inputs, outputs = arrays
+    return (
+        spec_of(x, "x"),
+        None if feedforward is None else spec_of(feedforward, "feedforward"),
+        None if feedback is None else spec_of(feedback, "feedback"),
+        None if inputs is None else spec_of(inputs, "state.inputs"),
+        None if outputs is None else spec_of(outputs, "state.outputs"),
+    )
 
 
 def plan_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> tuple[Call, Plan]:
@@ -130,11 +136,10 @@ def compute(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[A
     """Run a planned call on (x, feedforward, feedback, inputs, outputs), of which no derivative is wanted."""
     operands = operands_in(call, *plan.give_all(Operands(*arrays)))
     y = plan.forward(operands)
-    y, *parts = (
-        plan.take(signal_out(part, call.problem.layout, call.batch_shape))
-        for part in (y, *tails(call.problem, operands, y))
-    )
-    return y, State(*parts)
+    inputs, outputs = tails(call.problem, operands, y)
+    layout, batch, take = call.problem.layout, call.batch_shape, plan.take
+    state = State(take(signal_out(inputs, layout, batch)), take(signal_out(outputs, layout, batch)))
+    return take(signal_out(y, layout, batch)), state
 
 
 def explain(

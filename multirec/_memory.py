@@ -55,12 +55,12 @@ def _misfit_of_jax(array: Array) -> str | None:
 
 def hand_over(array: Array, source: Target, target: Target) -> Array:
     """Return an array of library `source` as one of `target` on the same memory, where that is possible."""
-    if source == "torch" and target != "numpy":
+    if target == "numpy":
+        return _to_numpy(array, source)
+    if source == "torch":
         array = _settled(array)
     if "cuda" in (source, target):
         return _in_cuda(array, source, target)
-    if target == "numpy":
-        return _to_numpy(array, source)
     if source == "numpy" and target == "torch":
         return _numpy_to_torch(array)
     if source == target:
@@ -115,10 +115,13 @@ def _native(array: Array) -> Array:
 
 def _numpy_to_torch(array: Array) -> Array:
     torch = sys.modules["torch"]
-    if _is_bfloat16(array.dtype):
-        array = array.view(np.uint16)
-    tensor = torch.from_numpy(unlocked(_native(array) if misfit(array, "torch") else array))
-    return tensor.view(torch.bfloat16) if array.dtype.kind == "u" else tensor
+    is_half = array.dtype.kind == "u" or _is_bfloat16(array.dtype)
+    array = unlocked(array.view(np.uint16) if is_half else array)
+    try:
+        tensor = torch.from_numpy(array)
+    except ValueError:  # a misfit
+        tensor = torch.from_numpy(_native(array))
+    return tensor.view(torch.bfloat16) if is_half else tensor
 
 
 def unlocked(array: Array) -> Array:

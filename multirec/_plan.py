@@ -66,7 +66,7 @@ class Plan:
     def forward(self, operands: Operands) -> Array:
         """Return y (B, C, T), contiguous in the layout."""
         problem = self.problem
-        y = self._kernel.forward(problem, Operands(*map(self._to_kernel, operands)), self._allocate)
+        y = self._kernel.forward(problem, self._all_to_kernel(operands), self._allocate)
         return _memory.as_layout_contiguous(self._from_kernel(y), problem.layout, self.library)
 
     def vjp(
@@ -90,7 +90,7 @@ class Plan:
 
     def _vjp(self, operands: Operands, y: Array, grad_y: Array, grad_last: Array | None, needs: Needs) -> Gradients:
         problem = self.problem
-        given = Operands(*map(self._to_kernel, operands))
+        given = self._all_to_kernel(operands)
         arrays = (self._to_kernel(y), self._to_kernel(grad_y), self._to_kernel(grad_last))
         if isinstance(self._kernel, FusedKernel):
             found = self._kernel.vjp(problem, given, *arrays, needs, self._allocate)
@@ -100,6 +100,9 @@ class Plan:
         if found.x is None:
             return found
         return found._replace(x=_memory.as_layout_contiguous(found.x, problem.layout, self.library))
+
+    def _all_to_kernel(self, operands: Operands) -> Operands:
+        return operands if self.library == self.info.family else Operands(*map(self._to_kernel, operands))
 
     def _to_kernel(self, array: Array | None) -> Array:
         library, target = self.library, self.info.family

@@ -61,16 +61,19 @@ def recurrence(
     return _differentiable(call, plan.info.name, Operands(*tensors))
 
 
-_PLAIN = (Tensor, torch.nn.Parameter, np.ndarray, type(None))
-
-
 def _is_plain(arrays: tuple[Any, ...]) -> bool:
     """Whether these are plain arrays of which no derivative, transform or dispatch mode wants to know."""
     if transformed() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
         return False
-    if not all(type(part) in _PLAIN for part in arrays):
-        return False
-    return not torch.is_grad_enabled() or not any(getattr(part, "requires_grad", False) for part in arrays)
+    grad = torch.is_grad_enabled()
+    for part in arrays:
+        kind = type(part)
+        if kind is Tensor or kind is torch.nn.Parameter:
+            if grad and part.requires_grad:
+                return False
+        elif part is not None and not isinstance(part, np.ndarray):
+            return False
+    return True
 
 
 def _differentiable(call: Call, backend: str, tensors: Operands) -> tuple[Tensor, State]:
