@@ -11,19 +11,16 @@ from typing import Any, get_args
 import click
 
 from multirec.bench._case import DTYPES, MODES, Case, Mode
-from multirec.bench._report import report
-from multirec.bench._results import Results
 from multirec.bench._run import Run
+from multirec.bench._upgrade import upgraded
 from multirec.bench.contestants import Contestant, named, ready
 
 from ._options import COUNT, Duration
-
-_STYLES = {"title": "bold", "head": "dim", "best": "green", "note": "", "ok": ""}
-_BAD = {"failed_check", "crash", "oom", "timeout"}
+from ._print import print_report
 
 
 @click.command(
-    "bench",
+    "run",
     epilog="Exit codes: 0 fine (also with cells unsupported, skipped or too slow), 2 wrong usage, 4 some values or "
     "gradients were wrong, 5 nothing could run, 7 a contestant crashed, timed out or ran out of memory, "
     "130 interrupted (what was measured is kept).",
@@ -83,7 +80,7 @@ def command(
     if as_json:
         click.echo(text)
     else:
-        _print(results)
+        print_report(upgraded(results.as_dict(), "run"))  # type: ignore[arg-type]
     return int(results.exit_code())
 
 
@@ -117,14 +114,3 @@ def _save(output: Path, text: str) -> None:
     part = output.with_name(f".{output.name}.{os.getpid()}")
     part.write_text(text + "\n")
     part.replace(output)
-
-
-def _print(results: Results) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    width = console.width if console.is_terminal else 100
-    for line in report(results, width):
-        style = "red" if line.role in _BAD else _STYLES.get(line.role, "yellow")
-        console.print(Text(line.text, style=style), soft_wrap=True)

@@ -6,7 +6,6 @@ import pytest
 
 from multirec.bench._case import Case
 from multirec.bench._machine import describe_machine
-from multirec.bench._report import report
 from multirec.bench._results import Cell, Results, Status
 
 
@@ -61,15 +60,3 @@ def test_fraction_of_memcpy() -> None:
     results.bandwidth = {"cpu": 26.5e9}
     traffic = results.case.traffic("forward")
     assert results.memcpy_fraction(cell) == pytest.approx(traffic / 0.022 / 26.5e9)
-
-
-@pytest.mark.parametrize("width", [72, 80, 100, 240])
-def test_the_table_fits(width: int) -> None:
-    results = results_of("crash", "skipped", "too_slow")
-    results.cells += [measured("a_backend_with_a_name", 1234.5), measured("scipy", 1e-6), measured("numba", 0.02)]
-    results.bandwidth = {"cpu": 26.5e9}
-    results.notes = ["not here: " + ", ".join(f"peer{n}" for n in range(30))]
-    lines = [line.text for line in report(results, width)]
-    assert max(map(len, lines)) <= min(width, 100)
-    for text in ("vs scipy", "median", "spread", "memory", "numba", "crash: a reason"):
-        assert any(text in line for line in lines), text
