@@ -12,8 +12,8 @@ import click
 
 from multirec.bench._case import DTYPES, MODES, Case, Mode
 from multirec.bench._report import report
-from multirec.bench._results import Results
 from multirec.bench._run import Run
+from multirec.bench._write import document
 from multirec.bench.contestants import Contestant, named, ready
 
 from ._options import COUNT, Duration
@@ -77,13 +77,14 @@ def command(
     with Reporter() as reporter:
         results = Run(contestants, Case(**sizes), modes, seconds, reporter).go()
     results.notes.extend(notes)
-    text = json.dumps(results.as_dict(), indent=1, allow_nan=False)
+    found = document(results)
+    text = json.dumps(found, indent=1, allow_nan=False)
     if output is not None:
         _save(output, text)
     if as_json:
         click.echo(text)
     else:
-        _print(results)
+        _print(found)
     return int(results.exit_code())
 
 
@@ -119,12 +120,12 @@ def _save(output: Path, text: str) -> None:
     part.replace(output)
 
 
-def _print(results: Results) -> None:
+def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
     width = console.width if console.is_terminal else 100
-    for line in report(results, width):
+    for line in report(found, width):
         style = "red" if line.role in _BAD else _STYLES.get(line.role, "yellow")
         console.print(Text(line.text, style=style), soft_wrap=True)
