@@ -83,7 +83,7 @@ class Case:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the sizes for the JSON document."""
-        return {"text": self.describe()} | asdict(self)
+        return {"name": "forum", "text": self.describe(), "base": "forum", "layout": "BCT"} | asdict(self)
 
     def coefficients(self) -> tuple[FloatArray, FloatArray]:
         """Return b and a (C, p+1) in SciPy's convention, stable, rounded once to the case's dtype."""

@@ -175,6 +175,16 @@ def ratios_of(document: Document) -> dict[Key, Ratio]:
     return {(row["case"], row["mode"], row["contestant"]): row for row in document["ratios"]}
 
 
+def references_of(document: Document) -> dict[tuple[int, str], str]:
+    """Return by case and mode what the ratios refer to; it has no ratio of its own."""
+    found: dict[tuple[int, str], str] = {}
+    for row in document["ratios"]:
+        found[row["case"], row["mode"]] = row["reference"]
+    for floor in document["floors"]:
+        found[floor["case"], floor["mode"]] = floor["contestant"]
+    return found
+
+
 def floors_of(document: Document) -> dict[tuple[int, str], Floor]:
     """Return the floors by case and mode."""
     return {(row["case"], row["mode"]): row for row in document["floors"]}

@@ -76,8 +76,7 @@ class Rounds:
         self.step(f"{cell.contestant} {cell.mode}")
         worker, limit = self.workers[cell.contestant], _PATIENCE + 20 * turn_seconds(cell)
         try:
-            cell.samples.append(worker.ask(limit, "time", cell.mode, cell.calls, cell.cost < _WARM))
-            cell.positions.append(position)
+            cell.add(worker.ask(limit, "time", cell.mode, cell.calls, cell.cost < _WARM), *position)
             if not self.hold:
                 worker.ask(limit, "release")
         except WorkerError as failure:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from statistics import median
 from time import monotonic
 from typing import Any, Protocol
 
 from ._case import Case, Mode
-from ._machine import describe_machine
+from ._machine import describe_machine, git_state, load, versions
 from ._memory import available_bytes
 from ._oracle import Oracle
 from ._plan import FIRST_LENGTH, is_telling, predict, probe_lengths
 from ._remote import Worker, WorkerError, preload
-from ._results import BASELINES, Cell, Results
+from ._results import Cell, Results
 from ._rounds import Rounds, turn_seconds
 from ._session import Checked
 from ._text import bytes_text, seconds_text
@@ -29,6 +30,8 @@ _FOR_ROUNDS = 0.3
 _QUICK, _SHORT = 0.3, 1.0
 # a first compilation into an empty cache may take this long
 _PATIENCE = 180.0
+# what must be measured, even where time is scarce
+BASELINES = ("scipy", "torch_loop")
 _NO_TIME = "no time was left; raise --time or name fewer with -b"
 
 
@@ -52,10 +55,29 @@ class Run:
         self, contestants: Iterable[Contestant], case: Case, modes: Iterable[Mode], budget: float, progress: Progress
     ) -> None:
         self.case, self.budget, self.progress = case, budget, progress
-        self.results = Results(case, describe_machine(), budget)
         self.workers = {contestant.name: Worker(contestant, case) for contestant in contestants}
         self.modes = list(modes)
-        self.results.cells = [Cell(name, mode) for mode in self.modes for name in self.workers]
+        self.results = Results(
+            run={
+                "name": "multirec bench",
+                "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "elapsed_s": 0.0,
+                "budget_s": budget,
+                "compile_s": 0.0,
+                "preset": "default",
+                "seed": case.seed,
+                "command": "multirec bench",
+            },
+            machine=describe_machine(),
+            versions=versions(worker.contestant.distribution for worker in self.workers.values()),
+            git=git_state(),
+            cases=[case],
+        )
+        self.results.cells = [
+            Cell(name, mode, backend=worker.contestant.backend)
+            for mode in self.modes
+            for name, worker in self.workers.items()
+        ]
         self.oracle = Oracle(case)
         self.began = monotonic()
 
@@ -75,7 +97,8 @@ class Run:
             if cell.open and cell.samples:
                 cell.close("ok")
             cell.close("skipped", "interrupted before it was timed")
-        self.results.elapsed = monotonic() - self.began
+        self.results.run["elapsed_s"] = monotonic() - self.began
+        self.results.machine["load_after"] = load()
         return self.results
 
     def _left(self) -> float:
@@ -224,6 +247,9 @@ class Run:
         for place, group in enumerate(groups):
             ends = monotonic() + self._left() * weights[place] / sum(weights[place:])
             rounds.go(group, counts[place], ends, self.began + self.budget)
+        for group in timed:
+            first = min(group, key=lambda cell: (not cell.backend, cell.cost))
+            self.results.copies[(first.case, first.mode)] = Cell(first.contestant, first.mode)
         for cell in self._open_cells():
             cell.close("ok" if cell.samples else "too_slow", _late(cell) if not cell.samples else "")
             self.progress.settled(cell)
@@ -250,6 +276,7 @@ class Run:
             samples = [seconds for cell in yardsticks if cell.device == kind for seconds in cell.samples]
             if samples:
                 self.results.bandwidth[kind] = moved / median(samples)
+                self.results.bandwidth_samples[kind] = samples
 
     def _fits_together(self, groups: list[list[Cell]]) -> bool:
         free = available_bytes()

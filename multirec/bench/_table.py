@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import ceil
 from typing import NamedTuple
 
-from ._document import CellRow, Document, Mode, Ratio, floors_of, ratios_of
+from ._document import CellRow, Document, Mode, Ratio, floors_of, ratios_of, references_of
 from ._text import DASH, bytes_text, percent_text, ratio_text, seconds_text
 
 MODES: tuple[Mode, ...] = ("forward", "forward+backward")
@@ -71,9 +71,7 @@ def growth(document: Document, mode: Mode) -> list[str]:
 
 
 def _table(document: Document, mode: Mode, cells: list[CellRow]) -> Table:
-    ratios = ratios_of(document)
-    references = {row["reference"] for row in document["ratios"] if row["mode"] == mode}
-    columns = _columns(f"vs {references.pop()}" if len(references) == 1 else "vs reference", ratios)
+    columns = _columns(document, mode)
     several = len({cell["device"] for cell in document["cells"]}) > 1
 
     def row(cell: CellRow, best: bool = False) -> Row:
@@ -97,15 +95,24 @@ def _table(document: Document, mode: Mode, cells: list[CellRow]) -> Table:
     return Table(f"{mode}  ({_WHAT[mode]})", tuple(columns), groups, growth(document, mode))
 
 
-def _columns(against: str, ratios: dict[tuple[int, str, str], Ratio]) -> dict[str, Callable[[CellRow], str]]:
+def _columns(document: Document, mode: Mode) -> dict[str, Callable[[CellRow], str]]:
+    ratios, references = ratios_of(document), references_of(document)
+    names = {name for (_, other), name in references.items() if other == mode}
+    against = f"vs {names.pop()}" if len(names) == 1 else "vs reference"
+
     def ratio(cell: CellRow) -> Ratio | None:
         return ratios.get((cell["case"], cell["mode"], cell["contestant"]))
+
+    def ratio_column(cell: CellRow) -> str:
+        # the reference has no ratio of its own
+        is_reference = references.get((cell["case"], cell["mode"])) == cell["contestant"]
+        return "1×" if is_reference else _ratio(ratio(cell))
 
     return {
         "median": lambda cell: _median(cell),
         "±": lambda cell: _half(cell["low_s"], cell["high_s"], cell["median_s"]),
         "n": lambda cell: str(len(cell["samples_s"])),
-        against: lambda cell: _ratio(ratio(cell)),
+        against: ratio_column,
         " ±": lambda cell: _ratio_half(ratio(cell)),
         "memcpy": lambda cell: _or_dash(cell["memcpy_fraction"], percent_text),
         "memory": lambda cell: _or_dash(_memory(cell), bytes_text),
@@ -165,8 +172,6 @@ def _median(cell: CellRow) -> str:
 def _ratio(row: Ratio | None) -> str:
     if row is None:
         return DASH
-    if row["contestant"] == row["reference"]:
-        return "1×"
     if row["low"] is None or row["high"] is None:
         return ratio_text(row["ratio"])
     if row["verdict"] == "tie":
@@ -176,7 +181,7 @@ def _ratio(row: Ratio | None) -> str:
 
 
 def _ratio_half(row: Ratio | None) -> str:
-    return "" if row is None or row["contestant"] == row["reference"] else _half(row["low"], row["high"], row["ratio"])
+    return "" if row is None else _half(row["low"], row["high"], row["ratio"])
 
 
 def _half(low: float | None, high: float | None, value: float | None) -> str:

@@ -56,13 +56,15 @@ def percent_text(fraction: float) -> str:
 
     Example
     -------
-    >>> percent_text(0.361), percent_text(0.042), percent_text(0.0004), percent_text(1.2)
-    ('36%', '4.2%', '0.04%', '120%')
+    >>> percent_text(0.361), percent_text(0.042), percent_text(0.0004), percent_text(1.2), percent_text(1e-5)
+    ('36%', '4.2%', '0.04%', '120%', '<0.01%')
     """
     percent = 100 * fraction
     if percent >= 9.95:
         return f"{percent:.0f}%"
-    return f"{percent:.1f}%" if percent >= 0.095 else f"{percent:.2f}%"
+    if percent >= 0.095:
+        return f"{percent:.1f}%"
+    return f"{percent:.2f}%" if percent >= 0.005 or not percent else "<0.01%"
 
 
 def digits(value: float, half_width: float | None = None) -> str:

@@ -157,7 +157,7 @@ def _cell(old: CellOne) -> CellRow:
 
 
 def _ratio(old: CellOne) -> list[Ratio]:
-    if old["ratio"] is None or old["ratio_to"] is None:
+    if old["ratio"] is None or old["ratio_to"] in (None, old["backend"]):
         return []
     return [
         {

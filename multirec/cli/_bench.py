@@ -12,7 +12,7 @@ import click
 
 from multirec.bench._case import DTYPES, MODES, Case, Mode
 from multirec.bench._run import Run
-from multirec.bench._upgrade import upgraded
+from multirec.bench._write import document
 from multirec.bench.contestants import Contestant, named, ready
 
 from ._options import COUNT, Duration
@@ -20,7 +20,7 @@ from ._print import print_report
 
 
 @click.command(
-    "run",
+    "bench",
     epilog="Exit codes: 0 fine (also with cells unsupported, skipped or too slow), 2 wrong usage, 4 some values or "
     "gradients were wrong, 5 nothing could run, 7 a contestant crashed, timed out or ran out of memory, "
     "130 interrupted (what was measured is kept).",
@@ -74,13 +74,14 @@ def command(
     with Reporter() as reporter:
         results = Run(contestants, Case(**sizes), modes, seconds, reporter).go()
     results.notes.extend(notes)
-    text = json.dumps(results.as_dict(), indent=1, allow_nan=False)
+    found: Any = document(results)
+    text = json.dumps(found, indent=1, allow_nan=False)
     if output is not None:
         _save(output, text)
     if as_json:
         click.echo(text)
     else:
-        print_report(upgraded(results.as_dict(), "run"))  # type: ignore[arg-type]
+        print_report(found)
     return int(results.exit_code())
 
 

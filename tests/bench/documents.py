@@ -116,7 +116,11 @@ def document(cells: Sequence[CellRow], cases: Sequence[Mapping[str, Any]] = (), 
             }
             for (place, mode), row in references.items()
         ],
-        "ratios": [ratio(row, references[row["case"], row["mode"]]) for row in rows if row["median_s"] and references],
+        "ratios": [
+            ratio(row, references[row["case"], row["mode"]])
+            for row in rows
+            if row["median_s"] and row["contestant"] != reference and references
+        ],
         "fits": [],
         "regret": [],
         "notes": [],
@@ -128,8 +132,6 @@ def ratio(row: CellRow, reference: CellRow) -> Ratio:
     """The ratio of a cell to the reference of its case."""
     value = (reference["median_s"] or 0.0) / (row["median_s"] or 1.0)
     low, high = value * 0.97, value * 1.03
-    if row["contestant"] == reference["contestant"]:
-        value = low = high = 1.0
     verdict: Any = "faster" if low > 1 + FLOOR else "slower" if high < 1 - FLOOR else "tie"
     found: Any = {"ratio": value, "low": low, "high": high, "rounds": ROUNDS, "verdict": verdict}
     names = {"contestant": row["contestant"], "reference": reference["contestant"]}

@@ -10,6 +10,7 @@ import pytest
 from multirec.bench import _run
 from multirec.bench._case import Case
 from multirec.bench._results import Cell, Results
+from multirec.bench._write import document
 from multirec.bench.contestants import Contestant, named
 
 CASE = Case(batch=2, channels=12, length=120)
@@ -59,7 +60,7 @@ def test_a_bad_contestant_costs_one_row(contestant: Contestant, status: str, rea
     assert (cell.status, bystander.status) == (status, "ok")
     assert reason in cell.reason
     assert bool(cell.samples) == (status == "ok")
-    json.dumps(results.as_dict(), allow_nan=False)
+    json.dumps(document(results), allow_nan=False)
 
 
 def test_a_hanging_contestant_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,13 +55,13 @@ def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert json.loads(output.read_text()) == document
-    assert document["schema"] == "multirec.bench/1"
-    rows = {row["backend"]: row for row in document["results"]}
+    assert document["schema"] == "multirec.bench/2"
+    rows = {row["contestant"]: row for row in document["cells"]}
     assert set(rows) == {"reference", "torchlpc"}
     assert rows["reference"]["status"] == "ok"
     assert rows["reference"]["median_s"] > 0
     assert rows["reference"]["memcpy_fraction"] > 0
-    assert {"mode", "reason", "peak_bytes", "errors", "ratio", "first_call_s"} <= set(rows["reference"])
+    assert {"mode", "reason", "peak_bytes", "check", "first_call_s"} <= set(rows["reference"])
     assert list(tmp_path.iterdir()) == [output]
 
 
@@ -95,7 +95,7 @@ def test_an_existing_output_is_kept_unless_forced(tmp_path: Path) -> None:
     assert "--force" in done.stderr
     assert output.read_text() == "precious"
     multirec("bench", "-b", "reference", "--mode", "forward", "-o", str(output), "--force", *SMALL)
-    assert json.loads(output.read_text())["results"]
+    assert json.loads(output.read_text())["cells"]
 
 
 def test_a_size_that_does_not_fit_is_said_before_anything_is_allocated() -> None:
@@ -103,7 +103,7 @@ def test_a_size_that_does_not_fit_is_said_before_anything_is_allocated() -> None
     done = multirec("bench", "-b", "reference", "-B", "1000000", "-T", "10000000", "--json")
     assert time.monotonic() - began < 20
     assert done.returncode == 5
-    for row in json.loads(done.stdout)["results"]:
+    for row in json.loads(done.stdout)["cells"]:
         assert row["status"] == "skipped"
         assert "TiB" in row["reason"]
 
@@ -121,9 +121,9 @@ def test_ctrl_c_is_exit_130_with_results(tmp_path: Path) -> None:
     stdout, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     document = json.loads(stdout)
-    assert document["interrupted"] is True
+    assert document["run"]["interrupted"] is True
     assert json.loads(output.read_text()) == document
-    assert all(row["status"] in ("ok", "skipped") for row in document["results"])
+    assert all(row["status"] in ("ok", "skipped") for row in document["cells"])
 
 
 def test_backends_lists_reference() -> None:

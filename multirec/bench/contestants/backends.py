@@ -29,6 +29,7 @@ class _Backend(Contestant):
     """What is known of a backend without importing it."""
 
     copies = (3.0, 6.0)
+    backend = True
 
     def __init__(self, info: BackendInfo) -> None:
         self.name, self.summary = info.name, info.summary

@@ -38,6 +38,8 @@ class Contestant(ABC):
         gradient of y excluded: the estimate made before anything is allocated.
     compiles
         Whether every new shape is compiled, so that a short run has to be run twice to be timed.
+    backend
+        Whether it is a backend of multirec, its own or another package's.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Contestant(ABC):
     distribution: str = ""
     copies: tuple[float, float] = (1.0, 2.0)
     compiles: bool = False
+    backend: bool = False
 
     def missing(self) -> str | None:
         """Say what is not installed, or None. Imports nothing."""
