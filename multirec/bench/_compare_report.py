@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
 from ._compare import Comparison, Pair
-from ._report import LEAST, WIDTH, Line
+from ._report import LEAST, WIDTH, Line, wrapped
 from ._text import DASH, ratio_text, seconds_text
 
 _ROLES = {"faster": "good", "mended": "good", "slower": "bad", "broken": "bad", "unclear": "unsure", "gone": "unsure"}
@@ -30,18 +29,18 @@ def comparison_report(comparison: Comparison, width: int = WIDTH) -> Iterator[Li
             if group:
                 yield Line("", "note")
             group = (pair.case, pair.mode)
-            yield from _wrapped(f"{pair.mode}  {pair.case}", width, "title")
+            yield from wrapped(f"{pair.mode}  {pair.case}", width, "title")
             yield Line(_line(_TITLES, widths), "head")
         role = _ROLES.get(pair.outcome, "ok")
         yield Line(_line(row, widths), role)
         if pair.reason:
-            yield from _wrapped(f"{'':{widths[0]}}  {pair.reason}", width, role, widths[0] + 2)
+            yield from wrapped(f"{'':{widths[0]}}  {pair.reason}", width, role, widths[0] + 2)
     yield Line("", "note")
-    yield from _wrapped(f"{_MEANINGS[comparison.by]}; ±: half of its 95 % interval", width, "note")
-    yield from _wrapped("same: no difference beyond the A/A floor; unclear: the interval does not tell", width, "note")
-    yield from _wrapped(_summary(comparison), width, "title")
+    yield from wrapped(f"{_MEANINGS[comparison.by]}; ±: half of its 95 % interval", width, "note")
+    yield from wrapped("same: no difference beyond the A/A floor; unclear: the interval does not tell", width, "note")
+    yield from wrapped(_summary(comparison), width, "title")
     for note in comparison.notes:
-        yield from _wrapped(f"note: {note}", width, "note")
+        yield from wrapped(f"note: {note}", width, "note")
 
 
 def _texts(pair: Pair, by: str) -> tuple[str, ...]:
@@ -74,8 +73,3 @@ def _summary(comparison: Comparison) -> str:
     half = (high - low) / 2
     interval = f"{ratio_text(low, half)} to {ratio_text(high, half)}"
     return f"{told}; geometric mean of the speeds {ratio_text(mean, half)}, 95 % interval {interval}"
-
-
-def _wrapped(text: str, width: int, role: str, indent: int = 2) -> Iterator[Line]:
-    for line in textwrap.wrap(text, width, subsequent_indent=" " * indent, drop_whitespace=True):
-        yield Line(line, role)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ._document import Document
@@ -25,7 +25,7 @@ class Line(NamedTuple):
 def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
     """Yield the lines of the report, none wider than `width` (72 to 100)."""
     width = max(LEAST, min(width, WIDTH))
-    yield from _labelled(introduction(document), width)
+    yield from labelled(introduction(document), width)
     shown, left_out = [], []
     for table in tables(document):
         yield Line("", "note")
@@ -35,11 +35,11 @@ def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
         left_out += [column for column in narrow if column not in left_out]
         yield from _lines(fitting, names, width, len(document["cases"]) > 1)
     yield Line("", "note")
-    yield from _labelled(legend(document, shown), width)
+    yield from labelled(legend(document, shown), width)
     for text in closing(document):
-        yield from _wrapped(text, width, "note")
+        yield from wrapped(text, width, "note")
     if left_out:
-        yield from _wrapped(f"no room for: {', '.join(name.strip() for name in left_out)}", width, "note")
+        yield from wrapped(f"no room for: {', '.join(name.strip() for name in left_out)}", width, "note")
 
 
 def introduction(document: Document) -> Iterator[tuple[str, str]]:
@@ -131,36 +131,39 @@ def _lines(table: Table, names: int, width: int, several: bool) -> Iterator[Line
         if several:
             if place:
                 yield Line("", "case")
-            yield from _wrapped(group.title, width, "case")
+            yield from wrapped(group.title, width, "case")
         for row in group.rows:
             if row.texts:
                 yield Line(line(row.contestant, row.texts).rstrip(), "best" if row.best else row.status)
             if row.status != "ok":
                 yield from _reason(row, names, width)
         for remark in group.remarks:
-            yield from _wrapped(f"  {remark}", width, "remark")
+            yield from wrapped(f"  {remark}", width, "remark", 4)
     if table.remarks:
         yield Line("", "remark")
     for remark in table.remarks:
-        yield from _wrapped(remark, width, "remark")
+        yield from wrapped(remark, width, "remark")
 
 
 def _reason(row: Row, names: int, width: int) -> Iterator[Line]:
-    head = ("" if row.texts else row.contestant).ljust(names) + "  "
-    for line in textwrap.wrap(
-        f"{row.status}: {row.reason}", width, initial_indent=head, subsequent_indent=" " * (names + 2)
-    ):
+    head = ("" if row.texts else row.contestant).ljust(names + 2)
+    for line in fill(f"{row.status}: {row.reason}", width, head, names + 2):
         yield Line(line, row.status)
 
 
-def _labelled(pairs: Iterator[tuple[str, str]], width: int) -> Iterator[Line]:
+def labelled(pairs: Iterable[tuple[str, str]], width: int) -> Iterator[Line]:
+    """Yield labels in a column and texts beside them, wrapped to `width`."""
     found = list(pairs)
     labels = max((len(label) for label, _ in found), default=0) + 2
     for label, text in found:
-        for line in textwrap.wrap(text, width, initial_indent=label.ljust(labels), subsequent_indent=" " * labels):
-            yield Line(line, "note")
+        yield from (Line(line, "note") for line in fill(text, width, label.ljust(labels), labels))
 
 
-def _wrapped(text: str, width: int, role: str) -> Iterator[Line]:
-    for line in textwrap.wrap(text, width, subsequent_indent="  "):
-        yield Line(line, role)
+def wrapped(text: str, width: int, role: str, indent: int = 2) -> Iterator[Line]:
+    """Yield a text wrapped to `width`, its further lines indented."""
+    return (Line(line, role) for line in fill(text, width, "", indent))
+
+
+def fill(text: str, width: int, head: str, indent: int) -> list[str]:
+    """Return the lines of a text that begins after `head`; names with hyphens stay whole."""
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * indent, break_on_hyphens=False)
