@@ -35,7 +35,8 @@ def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
         left_out += [column for column in narrow if column not in left_out]
         yield from _lines(fitting, names, width, len(document["cases"]) > 1)
     yield Line("", "note")
-    yield from labelled(legend(document, shown), width)
+    yield from labelled(legend(document, shown), width, "remark")
+    yield Line("", "note")
     for text in closing(document):
         yield from wrapped(text, width, "note")
     if left_out:
@@ -47,7 +48,12 @@ def introduction(document: Document) -> Iterator[tuple[str, str]]:
     machine, versions = document["machine"], document["versions"]
     cases = document["cases"]
     if len(cases) == 1:
-        yield "case", f"{cases[0]['name']}: {cases[0]['text']}"
+        case = cases[0]
+        yield "case", f"{case['name']}: {case['text']}"
+        yield (
+            "",
+            f"batch {case['batch']}, {case['length']} samples, {case['channels']} filters of order {case['order']}",
+        )
     else:
         yield "cases", f"{len(cases)}, of which each has rows of its own below"
     parts = [machine["cpu"]]
@@ -151,12 +157,12 @@ def _reason(row: Row, names: int, width: int) -> Iterator[Line]:
         yield Line(line, row.status)
 
 
-def labelled(pairs: Iterable[tuple[str, str]], width: int) -> Iterator[Line]:
+def labelled(pairs: Iterable[tuple[str, str]], width: int, role: str = "note") -> Iterator[Line]:
     """Yield labels in a column and texts beside them, wrapped to `width`."""
     found = list(pairs)
     labels = max((len(label) for label, _ in found), default=0) + 2
     for label, text in found:
-        yield from (Line(line, "note") for line in fill(text, width, label.ljust(labels), labels))
+        yield from (Line(line, role) for line in fill(text, width, label.ljust(labels), labels))
 
 
 def wrapped(text: str, width: int, role: str, indent: int = 2) -> Iterator[Line]:

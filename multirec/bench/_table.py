@@ -14,6 +14,8 @@ _WHAT = {"forward": "y alone", "forward+backward": "y, then the gradients of x a
 _EVERY = "every case"
 MEANINGS = {
     "median": "of n samples, in interleaved rounds; ±: half of its 95 % interval",
+    "hot": "the same with the data in the GPU's second-level cache; the median begins with a cold one",
+    "host": "the host's part of a call on a GPU",
     "vs": "how many times faster, paired by round; tie: no difference beyond the A/A floor; ?: not settled",
     "memcpy": "the least traffic that the work needs, over what a copy moves in that time",
     "memory": "growth of the process (on a GPU, of its allocator) at the peak of a call",
@@ -111,6 +113,8 @@ def _columns(document: Document, mode: Mode) -> dict[str, Callable[[CellRow], st
     return {
         "median": lambda cell: _median(cell),
         "±": lambda cell: _half(cell["low_s"], cell["high_s"], cell["median_s"]),
+        "hot": lambda cell: _or_dash(cell.get("hot_s"), seconds_text),
+        "host": lambda cell: _or_dash(cell.get("host_s"), seconds_text),
         "n": lambda cell: str(len(cell["samples_s"])),
         against: ratio_column,
         " ±": lambda cell: _ratio_half(ratio(cell)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import documents
 import pytest
@@ -68,6 +69,9 @@ def test_columns_without_a_figure_are_left_out() -> None:
     assert "repaid" not in head
     assert "memory" not in head
     assert "repaid" in row_of(documents.forum(), "contestant")
+    assert "hot" not in row_of(documents.forum(), "contestant")
+    on_gpu = documents.document([documents.cell(0, "cupy", 0.001, device="cuda:0", hot_s=0.0009, host_s=2e-5)])
+    assert {"900 µs", "20.0 µs"} <= set(re.split(r"  +", row_of(on_gpu, "cupy")))
 
 
 def test_what_is_missing_in_every_case_is_said_once() -> None:
