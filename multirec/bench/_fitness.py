@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from . import _statistics as statistics
 from ._case import Case
+from ._signals import signals
 from .contestants import Memcpy, copied_bytes
 
 # 64 MiB, more than caches hold
@@ -34,7 +35,7 @@ class Fitness(NamedTuple):
 
 def measure(seconds: float = 1.5) -> Fitness:
     """Time two equal copies of memory against each other, in rounds of random order, for `seconds`."""
-    twins = [Memcpy().prepare(_CASE.signals("forward"), "forward") for _ in range(2)]
+    twins = [Memcpy().prepare(_CASE, signals(_CASE, "forward"), "forward") for _ in range(2)]
     for run in twins:
         run()
     samples: list[list[float]] = [[], []]

@@ -41,9 +41,10 @@ def command(folder: Path | None) -> int:
 
 
 def _cases() -> Iterator[tuple[str, str]]:
-    from multirec.bench._case import Case
+    from multirec.bench._cases import NAMED
 
-    yield "forum", Case().describe()
+    for name, (case, summary) in NAMED.items():
+        yield name, f"{summary}: {case.describe()}"
 
 
 def _contestants() -> Iterator[tuple[str, str]]:
