@@ -12,7 +12,9 @@ from ._text import bytes_text
 
 WIDTH, LEAST = 100, 72
 # what is left out first where there is no room
-_DISPENSABLE = ("n", "error", "repaid", "1st call", " ±", "memory")
+_DISPENSABLE = ("n", "error", "±", " ±", "memory", "repaid", "1st call")
+
+_TOLD = {"±": "± of median", " ±": "± of vs"}
 
 
 class Line(NamedTuple):
@@ -40,7 +42,7 @@ def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
     for text in closing(document):
         yield from wrapped(text, width, "note")
     if left_out:
-        yield from wrapped(f"no room for: {', '.join(name.strip() for name in left_out)}", width, "note")
+        yield from wrapped(f"no room for: {', '.join(_TOLD.get(name, name) for name in left_out)}", width, "note")
 
 
 def introduction(document: Document) -> Iterator[tuple[str, str]]:
