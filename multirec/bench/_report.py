@@ -1,144 +1,169 @@
-"""The table of a run: plain lines of at most 100 columns, understandable without a manual."""
+"""A document in a terminal: plain lines of at most 100 columns, understandable without a manual."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from ._text import bytes_text, ratio_text, seconds_text
+from ._document import Document
+from ._table import MEANINGS, Row, Table, tables
+from ._text import bytes_text
 
-WIDTH = 100
-_DASH = "–"
+WIDTH, LEAST = 100, 72
+# what is left out first where there is no room
+_DISPENSABLE = ("n", "error", "repaid", "1st call", " ±", "memory")
 
 
 class Line(NamedTuple):
-    """A line of the report, and what it is: title, head, note, best, or a cell's status."""
+    """A line of the report, and what it is: title, head, case, note, best, or a cell's status."""
 
     text: str
     role: str
 
 
-Row: TypeAlias = dict[str, Any]
-
-
-def report(document: Row, width: int = WIDTH) -> Iterator[Line]:
-    """Yield the lines of the table of a document, none wider than `width` (at least 72)."""
-    width = max(72, min(width, WIDTH))
-    yield from _wrapped(_introduction(document), width, "note")
-    for case, mode in dict.fromkeys((cell["case"], cell["mode"]) for cell in document["cells"]):
+def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
+    """Yield the lines of the report, none wider than `width` (72 to 100)."""
+    width = max(LEAST, min(width, WIDTH))
+    yield from labelled(introduction(document), width)
+    shown, left_out = [], []
+    for table in tables(document):
         yield Line("", "note")
-        yield from _table(document, case, mode, width)
+        names = _names(table)
+        fitting, narrow = _fitting(table, names, width)
+        shown += [column for column in fitting.columns if column not in shown]
+        left_out += [column for column in narrow if column not in left_out]
+        yield from _lines(fitting, names, width, len(document["cases"]) > 1)
     yield Line("", "note")
-    yield from _wrapped(_legend(document), width, "note")
-    for note in document["notes"]:
-        yield from _wrapped(note, width, "note")
+    yield from labelled(legend(document, shown), width)
+    for text in closing(document):
+        yield from wrapped(text, width, "note")
+    if left_out:
+        yield from wrapped(f"no room for: {', '.join(name.strip() for name in left_out)}", width, "note")
 
 
-def _introduction(document: Row) -> str:
+def introduction(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield what was measured and where, as labels and texts."""
     machine, versions = document["machine"], document["versions"]
-    lines = [f"case     {case['text']}" for case in document["cases"]]
-    lines += [
-        f"machine  {machine['cpu']}, {machine['threads']} threads, {machine['system']}",
-        "         " + ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "outputs  fresh memory at every call; all channels share one input, which is not copied for them",
-    ]
+    cases = document["cases"]
+    if len(cases) == 1:
+        yield "case", f"{cases[0]['name']}: {cases[0]['text']}"
+    else:
+        yield "cases", f"{len(cases)}, of which each has rows of its own below"
+    parts = [machine["cpu"]]
+    parts += [f"{machine[part]} {part}" for part in ("cores", "threads") if machine[part]]
+    parts += [bytes_text(machine["memory_bytes"])] if machine["memory_bytes"] else []
+    yield "machine", ", ".join([*parts, *machine["gpus"], machine["system"]])
+    git = document["git"]
+    if git is not None:
+        versions = versions | {"commit": git["commit"][:10] + (" with changes" if git["dirty"] else "")}
+    yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items())
     for kind, rate in document["calibration"]["memcpy_bytes_per_s"].items():
-        lines.append(
-            f"memcpy   {rate / 1e9:.3g} GB/s moved (read + written) by a copy of warm memory, {kind}, same rounds"
-        )
-    return "\n".join(lines)
+        yield "memcpy", f"{rate / 1e9:.3g} GB/s moved (read + written) by a copy of warm memory, {kind}, same rounds"
 
 
-class _Column(NamedTuple):
-    title: str
-    width: int
-    text: Callable[[Row], str]
+def legend(document: Document, columns: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what the columns mean that are shown."""
+    for title, meaning in MEANINGS.items():
+        found = next((column for column in columns if column.partition(" ")[0] == title or column == title), None)
+        if found is not None:
+            yield found, meaning
+    checked = dict.fromkeys(cell["check"]["what"] for cell in document["cells"] if cell["check"])
+    if len(checked) == 1 and next(iter(checked)):
+        yield "checked", next(iter(checked))
 
 
-def _columns(ratios: dict[str, Row]) -> list[_Column]:
-    reference = next((row["reference"] for row in ratios.values()), "")
-    against = f"vs {reference}" if reference else "ratio"
-
-    def ratio(cell: Row) -> str:
-        found = ratios.get(cell["contestant"])
-        return _DASH if found is None else ratio_text(found["ratio"])
-
-    return [
-        _Column("median", 9, lambda cell: _or_dash(cell["median_s"], seconds_text)),
-        _Column("spread", 7, lambda cell: _spread(cell)),
-        _Column("n", 4, lambda cell: str(len(cell["samples_s"]))),
-        _Column(against, max(9, len(against) + 1), ratio),
-        _Column("memcpy", 7, lambda cell: _or_dash(cell["memcpy_fraction"], _percent)),
-        _Column("memory", 9, lambda cell: _or_dash(cell["peak_bytes"], bytes_text)),
-        _Column("error", 8, lambda cell: f"{max(cell['check']['errors'].values()):.0e}" if cell["check"] else _DASH),
-        _Column("1st call", 9, lambda cell: _or_dash(cell["first_call_s"], seconds_text)),
-    ]
-
-
-def _table(document: Row, case: int, mode: str, width: int) -> Iterator[Line]:
-    cells = [cell for cell in document["cells"] if (cell["case"], cell["mode"]) == (case, mode)]
-    found = {row["contestant"]: row for row in document["ratios"] if (row["case"], row["mode"]) == (case, mode)}
-    names = max(11, *(len(cell["contestant"]) + 1 for cell in cells))
-    columns = _columns(found)
-    while sum(column.width + 1 for column in columns) + names > width:
-        # the last ones are the least needed
-        columns.pop()
-    yield Line(f"{document['cases'][case]['name']} {mode}  ({_what(mode)})", "title")
-    yield Line("contestant".ljust(names) + "".join(f" {column.title:>{column.width}}" for column in columns), "head")
-    timed = sorted((cell for cell in cells if cell["samples_s"]), key=lambda cell: cell["median_s"])
-    for place, cell in enumerate(timed):
-        figures = "".join(f" {column.text(cell):>{column.width}}" for column in columns)
-        yield Line(cell["contestant"].ljust(names) + figures, "best" if place == 0 else cell["status"])
-        if cell["status"] != "ok":
-            yield from _reason(cell, names, width)
-    for cell in cells:
-        if not cell["samples_s"]:
-            yield from _reason(cell, names, width, cell["contestant"])
-
-
-def _reason(cell: Row, names: int, width: int, name: str = "") -> Iterator[Line]:
-    text = f"{cell['status']}: {cell['reason']}"
-    head = name.ljust(names) + " "
-    for line in textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * (names + 1)):
-        yield Line(line, cell["status"])
-
-
-def _what(mode: str) -> str:
-    return "y alone" if mode == "forward" else "y, then the gradients of x, feedforward and feedback"
-
-
-def _legend(document: Row) -> str:
-    run = document["run"]
-    lines = [
-        "median and spread (interquartile range) of n samples in interleaved rounds",
-        "vs …: how many times faster. memory: growth of the process at the peak of a call",
-        "memcpy: the least traffic that the work needs, over what a copy moves in that time",
-    ]
-    checked = next((cell["check"]["what"] for cell in document["cells"] if cell["check"]), "")
-    if checked:
-        lines.append(f"error: the largest of values and gradients, relative, against float64: {checked}")
-    lines.append(f"{run['elapsed_s']:.0f} s in all, of {run['budget_s']:.0f} s asked for")
+def closing(document: Document) -> Iterator[str]:
+    """Yield how the run went, and its notes."""
+    run, machine = document["run"], document["machine"]
+    took = f"{run['elapsed_s']:.0f} s in all, of {run['budget_s']:.0f} s asked for"
+    if run["compile_s"]:
+        took += f", and {run['compile_s']:.0f} s of first compilations besides"
+    loads = {"before": machine["load_before"], "after": machine["load_after"]}
+    told = ", ".join(f"{load:.1f} {when}" for when, load in loads.items() if load is not None)
+    yield took + (f"; load of the machine {told}" if told else "")
     if run["interrupted"]:
-        lines.append("Interrupted: the rows hold what was measured until then.")
-    return "\n".join(lines)
+        yield "Interrupted: the rows hold what was measured until then."
+    for note in document["notes"]:
+        yield f"note: {note}"
 
 
-def _wrapped(text: str, width: int, role: str) -> Iterator[Line]:
-    for line in text.splitlines():
-        for piece in textwrap.wrap(line, width, subsequent_indent="  ", replace_whitespace=False) or [""]:
-            yield Line(piece, role)
+def _names(table: Table) -> int:
+    return max(len("contestant"), *(len(row.contestant) for group in table.groups for row in group.rows))
 
 
-def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
-    return _DASH if value is None else text(value)
+def _widths(table: Table) -> list[int]:
+    rows = [row.texts for group in table.groups for row in group.rows if row.texts]
+    return [max(map(len, texts)) for texts in zip(table.columns, *rows, strict=True)]
 
 
-def _spread(cell: Row) -> str:
-    if cell["spread_s"] is None or not cell["median_s"]:
-        return _DASH
-    return _percent(cell["spread_s"] / cell["median_s"])
+def _fitting(table: Table, names: int, width: int) -> tuple[Table, list[str]]:
+    """Return the table without the columns that there is no room for, and their titles."""
+    left_out: list[str] = []
+    for title in _DISPENSABLE:
+        if names + sum(width + 2 for width in _widths(table)) <= width:
+            break
+        if title in table.columns:
+            table = _without(table, title)
+            left_out.append(title)
+    return table, left_out
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f}%" if fraction >= 0.095 else f"{100 * fraction:.1f}%"
+def _without(table: Table, title: str) -> Table:
+    place = table.columns.index(title)
+
+    def cut(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return texts[:place] + texts[place + 1 :]
+
+    groups = [group._replace(rows=[row._replace(texts=cut(row.texts)) for row in group.rows]) for group in table.groups]
+    return table._replace(columns=cut(table.columns), groups=groups)
+
+
+def _lines(table: Table, names: int, width: int, several: bool) -> Iterator[Line]:
+    widths = _widths(table)
+
+    def line(name: str, texts: tuple[str, ...]) -> str:
+        return name.ljust(names) + "".join(f"  {text:>{w}}" for text, w in zip(texts, widths, strict=True))
+
+    yield Line(table.title, "title")
+    yield Line(line("contestant", table.columns), "head")
+    for place, group in enumerate(table.groups):
+        if several:
+            if place:
+                yield Line("", "case")
+            yield from wrapped(group.title, width, "case")
+        for row in group.rows:
+            if row.texts:
+                yield Line(line(row.contestant, row.texts).rstrip(), "best" if row.best else row.status)
+            if row.status != "ok":
+                yield from _reason(row, names, width)
+        for remark in group.remarks:
+            yield from wrapped(f"  {remark}", width, "remark", 4)
+    if table.remarks:
+        yield Line("", "remark")
+    for remark in table.remarks:
+        yield from wrapped(remark, width, "remark")
+
+
+def _reason(row: Row, names: int, width: int) -> Iterator[Line]:
+    head = ("" if row.texts else row.contestant).ljust(names + 2)
+    for line in fill(f"{row.status}: {row.reason}", width, head, names + 2):
+        yield Line(line, row.status)
+
+
+def labelled(pairs: Iterable[tuple[str, str]], width: int) -> Iterator[Line]:
+    """Yield labels in a column and texts beside them, wrapped to `width`."""
+    found = list(pairs)
+    labels = max((len(label) for label, _ in found), default=0) + 2
+    for label, text in found:
+        yield from (Line(line, "note") for line in fill(text, width, label.ljust(labels), labels))
+
+
+def wrapped(text: str, width: int, role: str, indent: int = 2) -> Iterator[Line]:
+    """Yield a text wrapped to `width`, its further lines indented."""
+    return (Line(line, role) for line in fill(text, width, "", indent))
+
+
+def fill(text: str, width: int, head: str, indent: int) -> list[str]:
+    """Return the lines of a text that begins after `head`; names with hyphens stay whole."""
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * indent, break_on_hyphens=False)

@@ -12,7 +12,6 @@ from multirec.bench import _interrupt as interrupt
 from multirec.bench._cases import NAMED
 from multirec.bench._clock import Budget
 from multirec.bench._journal import JournalError, beside
-from multirec.bench._report import report
 from multirec.bench._results import Exit
 from multirec.bench._run import Run
 from multirec.bench._write import document
@@ -20,9 +19,7 @@ from multirec.bench._write import document
 from ._bench_request import AXIS, DTYPE, LAYOUT, MODE, request
 from ._options import Duration
 from ._output import check_writable, save
-
-_STYLES = {"title": "bold", "head": "dim", "best": "green", "note": "", "ok": ""}
-_BAD = {"failed_check", "crash", "oom", "timeout"}
+from ._print import print_report
 
 
 def _complete_case(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -112,7 +109,7 @@ def command(
     results.notes.extend(notes)
     if results.interrupted and output is not None:
         results.notes.append("Interrupted. The same command with --resume continues.")
-    found = document(results)
+    found: Any = document(results)
     text = json.dumps(found, indent=1, allow_nan=False)
     if output is not None:
         save(output, text)
@@ -120,7 +117,7 @@ def command(
     if as_json:
         click.echo(text)
     else:
-        _print(found)
+        print_report(found)
     return int(Exit.INTERRUPTED if interrupt.pressed() else results.exit_code())
 
 
@@ -130,10 +127,10 @@ def _journal(output: Path | None, force: bool, resume: bool) -> Path | None:
         if resume:
             raise click.UsageError("--resume continues the run of an --output. Name it with -o.")
         return None
+    check_writable(output, force or resume)
     journal = beside(output)
     if resume and not journal.exists():
         raise click.UsageError(f"--resume: there is no {journal}, so nothing to continue. Run without --resume.")
-    check_writable(output, force or resume)
     if not resume:
         if journal.exists() and not force:
             raise click.UsageError(
@@ -141,14 +138,3 @@ def _journal(output: Path | None, force: bool, resume: bool) -> Path | None:
             )
         journal.unlink(missing_ok=True)
     return journal
-
-
-def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    width = console.width if console.is_terminal else 100
-    for line in report(found, width):
-        style = "red" if line.role in _BAD else _STYLES.get(line.role, "yellow")
-        console.print(Text(line.text, style=style), soft_wrap=True)

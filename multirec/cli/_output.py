@@ -26,8 +26,8 @@ def check_writable(output: Path, replace: bool, hint: str = "add --force to repl
         raise click.UsageError(f"--output {output}: the folder {folder} is not writable ({error.strerror}).") from None
 
 
-def save(output: Path, text: str) -> None:
+def save(output: Path, content: str | bytes) -> None:
     """Write a file as a whole or not at all."""
     part = output.with_name(f".{output.name}.{os.getpid()}")
-    part.write_text(text + "\n")
+    part.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
     part.replace(output)

@@ -10,7 +10,6 @@ from jsonschema import Draft202012Validator
 
 from multirec.bench._case import Case
 from multirec.bench._machine import describe_machine, versions
-from multirec.bench._report import report
 from multirec.bench._results import Cell, Results, Status
 from multirec.bench._write import document
 
@@ -124,13 +123,3 @@ def test_a_dear_first_call_is_repaid_by_faster_ones() -> None:
     own = {row["contestant"]: row["break_even_calls"] for row in document(results)["cells"]}
     assert rows["scipy"] is None
     assert own["numba"] == pytest.approx((10 - numba.median) / (scipy.median - numba.median))
-
-
-@pytest.mark.parametrize("width", [72, 80, 100, 240])
-def test_the_table_fits(width: int) -> None:
-    results = compared()
-    results.notes = ["not here: " + ", ".join(f"peer{n}" for n in range(30))]
-    lines = [line.text for line in report(document(results), width)]
-    assert max(map(len, lines)) <= min(width, 100)
-    for text in ("vs numba", "median", "spread", "memory", "scipy", "crash: a reason"):
-        assert any(text in line for line in lines), text
