@@ -20,7 +20,7 @@ from .contestants import Float64, Loaded
 # the longest single call, of the budget, and of what each cell has of it
 _LONGEST_CALL, _LONGEST_SHARE = 1 / 12, 2.5
 # when checking ends, of the budget: for those that can wait, and for all
-_UNTIL, _AT_LAST = 0.45, 0.75
+_UNTIL, _AT_LAST = 0.45, 0.8
 # seconds: up to the first, or after a first call, calls are repeated; up to the second, a cell is checked at once
 _QUICK, _SHORT = 0.3, 1.0
 # seconds that an import may take, however small the budget

@@ -17,12 +17,14 @@ from multirec.reference import kernel
 
 from ._signals import Array
 
+# up to here the loop takes less time than importing SciPy
+_SHORT = 2000
 State = tuple[Array, Array] | None
 
 
 def outputs_of(dtype: str, x: Array, feedforward: Array | None, feedback: Array, state: State) -> Array:
     """Return y."""
-    if feedback.ndim == 2 and find_spec("scipy") is not None:
+    if _by_scipy(x, feedback):
         return _filter(*_wide(x, feedforward, feedback), state)
     return kernel.wide_forward(*_canonical(dtype, x, feedforward, feedback, state))
 
@@ -31,7 +33,7 @@ def both(
     dtype: str, x: Array, feedforward: Array | None, feedback: Array, state: State, grad_y: Array
 ) -> dict[str, Array]:
     """Return y and the gradients by name, conjugated as torch's are."""
-    if feedback.ndim == 4 or find_spec("scipy") is None:
+    if not _by_scipy(x, feedback):
         problem, operands = _canonical(dtype, x, feedforward, feedback, state)
         found = {"y": kernel.wide_forward(problem, operands)}
         wide = kernel.wide_vjp(problem, operands, grad_y)
@@ -52,6 +54,10 @@ def both(
     if feedforward is not None:
         found["feedforward"] = _correlated(slope, x, past[0], range(b.shape[1]))
     return found | {"feedback": _correlated(slope, y, past[1], range(1, a.shape[1]))}
+
+
+def _by_scipy(x: Array, feedback: Array) -> bool:
+    return feedback.ndim == 2 and x.shape[-1] > _SHORT and find_spec("scipy") is not None
 
 
 def _wide(x: Array, feedforward: Array | None, feedback: Array) -> tuple[Array, Array, Array]:

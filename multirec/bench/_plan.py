@@ -28,7 +28,7 @@ def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     Example
     -------
     >>> probe_lengths(16000)
-    [125, 250, 500, 1000, 2000]
+    [31, 62, 125, 250, 500, 1000, 2000]
     >>> probe_lengths(16000, compiles=True)
     [500]
     >>> probe_lengths(500)
@@ -36,7 +36,9 @@ def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     """
     if length < _SHORTEST << 6:
         return []
-    return [length >> 5] if compiles else [length >> shift for shift in range(7, 2, -1)]
+    if compiles:
+        return [length >> 5]
+    return [length >> shift for shift in range(9, 2, -1) if length >> shift >= _SHORTEST]
 
 
 def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import click
 
+from multirec.bench import _interrupt as interrupt
+
 from ._lazy import Known, LazyGroup
 
 __all__ = ["cli", "main"]
@@ -41,6 +43,12 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code: see ``multirec bench --help`` for what codes mean."""
+    words = sys.argv[1:] if args is None else args
+    if words[:1] == ["bench"]:
+        # a run acts on it where its results can be kept
+        interrupt.hold()
+    else:
+        interrupt.release()
     try:
         code = cli.main(args, prog_name="multirec", standalone_mode=False)
     except click.ClickException as error:
@@ -48,5 +56,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
+        code = _EXIT_INTERRUPTED
+    if interrupt.pressed():
         code = _EXIT_INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)

@@ -33,7 +33,7 @@ def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete:
 
 
 @click.command(
-    "run",
+    "bench",
     epilog="Exit codes: 0 fine (also with cells unsupported, skipped or too slow), 2 wrong usage, 4 some values or "
     "gradients were wrong, 5 nothing could run, 7 a contestant crashed, timed out or ran out of memory, "
     "130 interrupted (what was measured is kept).",
@@ -127,10 +127,10 @@ def _journal(output: Path | None, force: bool, resume: bool) -> Path | None:
         if resume:
             raise click.UsageError("--resume continues the run of an --output. Name it with -o.")
         return None
+    check_writable(output, force or resume)
     journal = beside(output)
     if resume and not journal.exists():
         raise click.UsageError(f"--resume: there is no {journal}, so nothing to continue. Run without --resume.")
-    check_writable(output, force or resume)
     if not resume:
         if journal.exists() and not force:
             raise click.UsageError(

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from multirec.bench import _interrupt as interrupt
+
 from ._lazy import Known, LazyGroup
 
 _COMMANDS = {
@@ -35,6 +37,12 @@ class _BenchGroup(LazyGroup):
         if close and not ctx.resilient_parsing:
             ctx.fail(f"no command named {args[0]!r}. Did you mean {close[0]!r}?")
         return args
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "run":
+            # only a run has something to keep
+            interrupt.release()
+        return super().get_command(ctx, cmd_name)
 
     def _run(self, ctx: click.Context) -> tuple[click.Command, click.Context]:
         run = self.get_command(ctx, "run")

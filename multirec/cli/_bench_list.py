@@ -44,7 +44,7 @@ def _cases() -> Iterator[tuple[str, str]]:
     from multirec.bench._cases import NAMED
 
     for name, (case, summary) in NAMED.items():
-        yield name, f"{summary}: {case.describe()}"
+        yield name, f"{case.describe()}: {summary}"
 
 
 def _contestants() -> Iterator[tuple[str, str]]:
