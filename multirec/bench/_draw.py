@@ -40,7 +40,7 @@ _THEMES = {False: _Theme("#1f2328", "#d5d9de", "#ffffff", _LIGHT), True: _Theme(
 def draw(
     panels: Sequence[Panel], metric: Metric, axis: str | None, series: Mapping[str, Series], footer: str, dark: bool
 ) -> Figure:
-    """Return a figure with a row for each set of cases and a column for each mode; `series` may have more than are drawn."""
+    """Return a figure with a row for each set of cases and a column for each mode, in the styles of all `series`."""
     theme = _THEMES[dark]
     rows = list(dict.fromkeys(panel.row for panel in panels))
     columns = list(dict.fromkeys(panel.column for panel in panels))
