@@ -88,6 +88,10 @@ class Lap:
             if width <= narrow or (len(seen) > 2 and width > _WORTH_WHILE * seen[-3]):
                 self.done.add(who)
 
+    def wants(self, who: int) -> bool:
+        """Say whether a member takes part in further rounds; the reference and its copy do as long as there are any."""
+        return who < 2 or who not in self.done
+
     def finished(self) -> bool:
         """Say whether nobody is left who gains from another round."""
         others = [who for who, cell in enumerate(self.members) if who > 1 and cell in self.cells and cell.open]

@@ -33,6 +33,8 @@ class Rounds:
 
     def go(self) -> None:
         """Time what is open, group by group, each for its part of what is left of the budget."""
+        if not self.laps:
+            return
         for lap in self.laps:
             self._hire(lap)
         self._plan()
@@ -92,7 +94,7 @@ class Rounds:
             for position, who in enumerate(order):
                 cell = lap.members[who]
                 waiting = sum(turn_seconds(other) for other in lap.cells if other.open and not other.samples)
-                if cell.open and who not in lap.done and self._in_time(cell, spare + waiting):
+                if cell.open and lap.wants(who) and self._in_time(cell, spare + waiting):
                     self._turn(lap, cell, number, position)
             timed = [cell for cell in lap.cells if cell.samples]
             if timed:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("-B", "2", "-C", "9", "-T", "200", "--time", "6s")
+SMALL = ("-B", "2", "-C", "9", "-T", "200", "--time", "5s")
 
 
 def multirec(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -143,7 +143,7 @@ def test_ctrl_c_is_exit_130_with_results_that_can_be_continued(tmp_path: Path) -
     assert any("--resume" in note for note in document["notes"])
     refused = multirec("bench", *arguments)
     assert refused.returncode == 2
-    done = multirec("bench", *arguments[:-1], "6s", "--resume")
+    done = multirec("bench", *arguments[:-1], "5s", "--resume")
     assert done.returncode == 0, done.stderr
     after = json.loads(done.stdout)
     assert [row["status"] for row in after["cells"]] == ["ok", "ok"]

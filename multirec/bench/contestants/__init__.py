@@ -57,7 +57,9 @@ PEERS: tuple[Contestant, ...] = (
 
 
 class Unavailable(Contestant):
-    """A name that is registered and cannot run here; it has a row, and says why."""
+    """A backend that is registered and cannot run here; it has a row, and says why."""
+
+    backend = True
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason

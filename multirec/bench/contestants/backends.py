@@ -48,24 +48,25 @@ class _Backend(Contestant):
     backend = True
 
     def __init__(self, info: BackendInfo) -> None:
-        self.name, self.summary = info.name, info.summary
+        # the name in reports may be another, where a backend takes part twice
+        self.name, self.backend_name, self.summary = info.name, info.name, info.summary
         self.first = info.name in _MAIN
         self.backend_devices = info.devices
 
     def missing(self) -> str | None:
         try:
-            registry.info(self.name)
+            registry.info(self.backend_name)
         except (BackendMissingError, BackendBrokenError) as error:
             return str(error)
         return None
 
     def declines(self, case: Case, mode: Mode) -> str | None:
-        support = registry.info(self.name).supports(problem_of(case, self.backend_devices[0]))
+        support = registry.info(self.backend_name).supports(problem_of(case, self.backend_devices[0]))
         return super().declines(case, mode) or (None if support.ok else f"it does not support {support.reason}")
 
     def load(self) -> Loaded:
         loaded = super().load()
-        status = registry.status(self.name)
+        status = registry.status(self.backend_name)
         if status.status != "ready":
             raise ImportError(f"{status.reason} {status.fix}".strip())
         return loaded._replace(version=status.version)
@@ -84,7 +85,7 @@ class TorchBackend(_Backend, TorchContestant):
     def function(self, case: Case, state: Any) -> Function:
         from multirec import recurrence
 
-        how: dict[str, Any] = {"state": state, "layout": case.layout, "backend": self.name}
+        how: dict[str, Any] = {"state": state, "layout": case.layout, "backend": self.backend_name}
         return lambda x, feedback, feedforward=None: recurrence(x, feedforward=feedforward, feedback=feedback, **how)[0]
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
@@ -100,7 +101,7 @@ class TorchBackend(_Backend, TorchContestant):
             case.order,
             bias=False,
             layout=case.layout,
-            backend=self.name,
+            backend=self.backend_name,
             dtype=getattr(torch, case.dtype),
         ).to(self.device)
         with torch.no_grad():
@@ -117,7 +118,7 @@ class JaxBackend(_Backend, JaxContestant):
     def function(self, case: Case, state: Any) -> Function:
         from multirec import recurrence
 
-        how: dict[str, Any] = {"state": state, "layout": case.layout, "backend": self.name}
+        how: dict[str, Any] = {"state": state, "layout": case.layout, "backend": self.backend_name}
         return lambda x, feedback, feedforward=None: recurrence(x, feedforward=feedforward, feedback=feedback, **how)[0]
 
 
@@ -135,7 +136,7 @@ class NumpyBackend(_Backend):
             "feedback": signals.feedback,
             "state": signals.state,
             "layout": case.layout,
-            "backend": self.name,
+            "backend": self.backend_name,
         }
         x, grad_y = signals.x, signals.grad_y
 
