@@ -77,8 +77,8 @@ def legend(document: Document, columns: list[str]) -> Iterator[tuple[str, str]]:
         if found is not None:
             yield found, meaning
     checked = dict.fromkeys(cell["check"]["what"] for cell in document["cells"] if cell["check"])
-    if len(checked) == 1 and next(iter(checked)):
-        yield "checked", next(iter(checked))
+    if any(checked):
+        yield "checked", "; or ".join(filter(None, checked))
 
 
 def closing(document: Document) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import ceil
 from typing import NamedTuple
 
-from ._document import CellRow, Document, Mode, Ratio, floors_of, ratios_of, references_of
+from ._document import CellRow, Document, Mode, Ratio, Regret, floors_of, ratios_of, references_of
 from ._text import DASH, bytes_text, percent_text, ratio_text, seconds_text
 
 MODES: tuple[Mode, ...] = ("forward", "forward+backward")
@@ -64,12 +64,20 @@ def tables(document: Document) -> Iterator[Table]:
 def growth(document: Document, mode: Mode) -> list[str]:
     """Return how times grow along the axes that were swept, a line for each axis."""
     lines = []
-    for axis in dict.fromkeys(fit["axis"] for fit in document["fits"]):
-        fits = [fit for fit in document["fits"] if fit["axis"] == axis and fit["mode"] == mode]
-        if fits:
-            powers = ", ".join(f"{fit['contestant']} {fit['exponent']:.2f}" for fit in fits)
-            lines.append(f"growth: time is proportional to {axis} to the power of: {powers}")
+    fits = [fit for fit in document["fits"] if fit["mode"] == mode]
+    for axis in dict.fromkeys(fit["axis"] for fit in fits):
+        powers: dict[str, list[float]] = {}
+        for fit in fits:
+            if fit["axis"] == axis:
+                powers.setdefault(fit["contestant"], []).append(fit["exponent"])
+        told = ", ".join(f"{name} {_span(found)}" for name, found in powers.items())
+        lines.append(f"growth: time is proportional to {axis} to the power of: {told}")
     return lines
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _table(document: Document, mode: Mode, cells: list[CellRow]) -> Table:
@@ -94,7 +102,7 @@ def _table(document: Document, mode: Mode, cells: list[CellRow]) -> Table:
     if everywhere:
         once = {cell["contestant"]: row(cell) for cell in everywhere}
         groups.append(Group(_EVERY, list(once.values()), []))
-    return Table(f"{mode}  ({_WHAT[mode]})", tuple(columns), groups, growth(document, mode))
+    return Table(f"{mode}  ({_WHAT[mode]})", tuple(columns), groups, _choices(document, mode) + growth(document, mode))
 
 
 def _columns(document: Document, mode: Mode) -> dict[str, Callable[[CellRow], str]]:
@@ -150,13 +158,25 @@ def _remarks(document: Document, place: int, mode: Mode) -> list[str]:
         width = percent_text(floor["floor"])
         lines.append(f"A/A floor ±{width}: {floor['contestant']} against a hidden second copy of itself")
     choices = [row for row in document["regret"] if (row["case"], row["mode"]) == (place, mode)]
-    return lines + [_choice(row["picked"], row["fastest"], row["regret"]) for row in choices]
+    alone = len(document["cases"]) == 1
+    told = [_choice(row) for row in choices if alone or row["picked"] != row["fastest"]]
+    return lines + told
 
 
-def _choice(picked: str, fastest: str, regret: float) -> str:
+def _choices(document: Document, mode: Mode) -> list[str]:
+    """Return how often auto picks the fastest, where there are several cases."""
+    rows = [row for row in document["regret"] if row["mode"] == mode]
+    if len(document["cases"]) == 1 or not rows:
+        return []
+    right = sum(row["picked"] == row["fastest"] for row in rows)
+    return [f"backend='auto' picks the fastest of multirec's backends in {right} of {len(rows)} cases"]
+
+
+def _choice(row: Regret) -> str:
+    picked, fastest = row["picked"], row["fastest"]
     if picked == fastest:
         return f"backend='auto' picks {picked}, the fastest of multirec's backends here"
-    return f"backend='auto' picks {picked}, which takes {ratio_text(regret)} the time of {fastest}"
+    return f"backend='auto' picks {picked}, which takes {ratio_text(row['regret'])} the time of {fastest}"
 
 
 def _without_empty_columns(table: Table) -> Table:
@@ -194,6 +214,8 @@ def _relative(low: float | None, high: float | None, value: float | None) -> str
     if half is None or not value:
         return ""
     half /= value
+    if half > 1:
+        return ">100%"
     return f"{100 * half:.0f}%" if half >= 0.01 else f"{100 * half:.1f}%"
 
 

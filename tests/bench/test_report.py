@@ -89,6 +89,15 @@ def test_remarks_of_floor_auto_and_growth() -> None:
     assert "A/A floor ±2.0%: scipy against a hidden second copy" in text_of(documents.forum())
     assert "backend='auto' picks numba, the fastest" in text_of(documents.forum())
     assert "proportional to length to the power of: numba 0.98" in text_of(documents.sweep())
+    many = documents.sweep()
+    many["fits"].append(many["fits"][0] | {"exponent": 0.5})
+    many["regret"] = [
+        {"case": place, "mode": "forward", "picked": "numba", "fastest": name, "regret": 1.5}
+        for place, name in enumerate(("numba", "numba", "jax"))
+    ]
+    assert "to the power of: numba 0.50 to 0.98" in text_of(many)
+    assert "picks the fastest of multirec's backends in 2 of 3 cases" in text_of(many)
+    assert text_of(many).count("picks numba, which takes 1.50× the time of jax") == 1
     slow = documents.forum()
     slow["regret"][0].update(fastest="unfold_scan", regret=1.31)
     assert "picks numba, which takes 1.31× the time of unfold_scan" in text_of(slow)
