@@ -139,8 +139,9 @@ def timer(backend: str, runs: int) -> dict[str, Any]:
     theirs = Timer("run()", globals={"run": session._run(CASE, "forward")}, num_threads=1)
     ratios = []
     for _ in range(runs):
-        ours = [session.time(CASE, "forward", calls, True).seconds for _ in range(9)]
-        other = [theirs.timeit(calls).mean for _ in range(9)]
+        # in turns, so that drift meets both
+        turns = [(session.time(CASE, "forward", calls, True).seconds, theirs.timeit(calls).mean) for _ in range(15)]
+        ours, other = zip(*turns, strict=True)
         ratios.append(median(ours) / median(other))
     return {"runs": runs, "ratios": ratios, "median": median(ratios)}
 

@@ -100,9 +100,16 @@ class Checks:
 
     def _check_case(self, place: int, folder: Path, until: float) -> None:
         cells = [cell for cell in self.team.open_cells() if cell.case == place]
-        cells.sort(key=lambda cell: not self.team.worker(cell).contestant.first)
         if not self._reference(place, folder, cells):
             return
+        for first in (True, False):
+            self._check_some([cell for cell in cells if self._comes_first(cell) == first], folder, until)
+
+    def _comes_first(self, cell: Cell) -> bool:
+        return self.team.worker(cell).contestant.first
+
+    def _check_some(self, cells: list[Cell], folder: Path, until: float) -> None:
+        """Check these, the slow ones at last."""
         later = []
         for cell in cells:
             self.team.progress.step(f"{cell.contestant} {cell.mode}")
@@ -114,12 +121,12 @@ class Checks:
                     later.append(cell)
                 else:
                     self._check(self.team.worker(cell), cell, folder)
-        for cell in sorted(later, key=lambda cell: (not self.team.worker(cell).contestant.first, cell.cost)):
+        for cell in sorted(later, key=lambda cell: cell.cost):
             self.team.progress.step(f"{cell.contestant} {cell.mode}")
             with self.team.settling(cell):
-                reserved = sum(other.cost for other in cells if other.open and other.errors)
+                checked = sum(other.cost for other in self.team.open_cells() if other.errors)
                 # a check and a timed call have to fit, beside the others
-                if 2 * cell.cost + reserved > self.budget.left():
+                if 2 * cell.cost + checked > self.budget.left():
                     reason = f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}"
                     raise WorkerError("too_slow", reason)
                 self._check(self.team.worker(cell), cell, folder)
@@ -141,7 +148,7 @@ class Checks:
 
     def _in_time(self, cell: Cell, until: float) -> None:
         spent = self.budget.seconds - self.budget.left()
-        if self.team.worker(cell).contestant.first or not probe_lengths(self.cases[cell.case].length):
+        if self._comes_first(cell) or not probe_lengths(self.cases[cell.case].length):
             until = max(until, _AT_LAST * self.budget.seconds)
         if spent > until:
             raise WorkerError("skipped", NO_TIME)
@@ -174,7 +181,7 @@ class Checks:
 
     def _check(self, worker: Worker, cell: Cell, folder: Path) -> None:
         case = self.cases[cell.case]
-        patience = max(4 * cell.cost, 2 * self.longest) if cell.cost else self.patience
+        patience = max(2 * cell.cost, self.longest) if cell.cost else self.patience
         checked: Checked = self._unless_slow(worker, patience, "check", case, cell.mode, folder)
         # what compiles for every length has compiled again
         cell.cost = min(checked.seconds, cell.cost) if worker.contestant.compiles and cell.cost else checked.seconds

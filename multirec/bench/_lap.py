@@ -75,11 +75,11 @@ class Lap:
 
     def look(self, results: Results, narrow: float) -> None:
         """Find who needs no more rounds: its ratio is known well enough, or its noise does not average out."""
-        floor = results.floor(self.group)
+        noise = statistics.noise(results.twins(self.group))
         for who, cell in enumerate(self.members):
             if who == 0 or who in self.done or len(cell.samples) not in _LOOKS:
                 continue
-            found = statistics.ratio(statistics.paired(self.reference.by_round, cell.by_round), floor)
+            found = statistics.ratio(statistics.paired(self.reference.by_round, cell.by_round), noise)
             if found is None:
                 continue
             width = (found.high - found.low) / (2 * found.ratio)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ def describe_machine() -> dict[str, Any]:
         "load_after": None,
         "governor": _governor(),
         "timer_resolution_s": timer_resolution(),
-        "gpus": [],
+        "gpus": _gpus(),
     }
 
 
@@ -84,6 +85,18 @@ def git_state() -> dict[str, Any] | None:
 def _git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=5, check=True)
     return done.stdout.strip()
+
+
+def _gpus() -> list[str]:
+    """Return the names of NVIDIA's GPUs, without an array library."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.splitlines()
 
 
 def _governor() -> str | None:

@@ -118,12 +118,12 @@ class Results:
             return None
         return next(cell for cell in self.group(group) if cell.contestant == copy.contestant)
 
-    def floor(self, group: Group) -> float | None:
-        """Return the A/A floor of a group."""
+    def twins(self, group: Group) -> list[float]:
+        """Return the per-round ratios of a group's reference to its hidden copy."""
         reference, copy = self.reference(group), self.copies.get(group)
         if reference is None or copy is None:
-            return None
-        return statistics.floor(statistics.paired(reference.by_round, copy.by_round))
+            return []
+        return statistics.paired(reference.by_round, copy.by_round)
 
     def ratio(self, cell: Cell) -> statistics.Ratio | None:
         """Return how many times faster than its group's reference a cell is; None for the reference itself."""
@@ -131,7 +131,9 @@ class Results:
         reference = self.reference(group)
         if reference is None or reference is cell:
             return None
-        return statistics.ratio(statistics.paired(reference.by_round, cell.by_round), self.floor(group))
+        return statistics.ratio(
+            statistics.paired(reference.by_round, cell.by_round), statistics.noise(self.twins(group))
+        )
 
     def exit_code(self) -> Exit:
         """Return the exit code that the cells ask for."""

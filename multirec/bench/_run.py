@@ -71,7 +71,6 @@ class Run:
         results.run["elapsed_s"] = self.budget.elapsed()
         results.run["compile_s"] = self.budget.excluded
         results.machine["load_after"] = load()
-        results.machine["gpus"] = sorted({cell.device for cell in results.cells if cell.device != "cpu"})
         results.notes.extend(surprises(results, self.budget))
         return results
 

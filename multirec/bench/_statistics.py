@@ -21,6 +21,8 @@ _LEVEL = 0.95
 _RESAMPLES = 1000
 # two processes of one program differ by about this much by where their memory happens to lie
 _LEAST_FLOOR = 0.01
+# so much of the copy's interval that an equal contestant's lies within the floor 95 times of 100
+_WIDTHS = 1.25
 # and the least that a handful of rounds can exclude
 _LEAST_GUESSED = 0.05
 
@@ -91,39 +93,57 @@ def paired(reference: dict[int, float], contestant: dict[int, float]) -> list[fl
     return [reference[turn] / contestant[turn] for turn in sorted(reference.keys() & contestant.keys())]
 
 
-def ratio(rounds: Sequence[float], floor: float | None, seed: int = 0) -> Ratio | None:
-    """Summarise per-round ratios; few rounds are only as good as the floor says.
+def ratio(rounds: Sequence[float], noise: float | None, seed: int = 0) -> Ratio | None:
+    """Summarise per-round ratios; few rounds are only as good as the `noise` of one.
 
     Example
     -------
-    >>> ratio([2.0, 2.0], floor=0.25)
+    >>> ratio([2.0, 2.0], noise=0.25)
     Ratio(ratio=2.0, low=1.6, high=2.5, rounds=2)
     """
     if not rounds:
         return None
     logs = interval([float(value) for value in np.log(rounds)], seed)
     assert logs is not None
-    slack = np.log1p(floor) if floor is not None and len(rounds) < ENOUGH else 0.0
+    slack = np.log1p(noise) if noise is not None and len(rounds) < ENOUGH else 0.0
     median, low, high = (round(float(np.exp(v)), 12) for v in (logs.median, logs.low - slack, logs.high + slack))
     return Ratio(median, low, high, len(rounds))
 
 
-def floor(rounds: Sequence[float]) -> float | None:
-    """Return the A/A floor: how far from 1 ratios of the reference to its own hidden copy lie in a single round.
+def noise(rounds: Sequence[float]) -> float | None:
+    """Return how far from 1 the ratios of the reference to its own hidden copy lie in a single round.
 
-    That is the 95 % quantile, at least 1 %; of fewer than six rounds, twice the largest, at least 5 %.
+    That is the 95 % quantile; of fewer than six rounds, twice the largest, at least 5 %.
 
     Example
     -------
-    >>> floor([1.0] * 10), floor([1.0, 0.8])
-    (0.01, 0.5625)
+    >>> noise([1.0] * 10), noise([1.0, 0.8])
+    (0.0, 0.5625)
     """
     if not rounds:
         return None
     sizes = np.abs(np.log(rounds))
     if len(rounds) < ENOUGH:
         return max(round(float(np.expm1(2 * sizes.max())), 6), _LEAST_GUESSED)
-    return max(round(float(np.expm1(np.quantile(sizes, _LEVEL))), 6), _LEAST_FLOOR)
+    return round(float(np.expm1(np.quantile(sizes, _LEVEL))), 6)
+
+
+def floor(rounds: Sequence[float]) -> float | None:
+    """Return the A/A floor: how far from 1 the median ratio of two equal contestants may lie after so many rounds.
+
+    That is how far the reference's hidden copy lies, and one and a quarter times the width of its 95 % interval, at
+    least 1 %; of fewer than six rounds, the noise of one.
+
+    Example
+    -------
+    >>> floor([1.0] * 10), floor([1.0, 0.8])
+    (0.01, 0.5625)
+    """
+    if len(rounds) < ENOUGH:
+        return noise(rounds)
+    found = interval([float(value) for value in np.log(rounds)])
+    assert found is not None
+    return max(round(float(np.expm1(abs(found.median) + _WIDTHS * (found.high - found.low))), 6), _LEAST_FLOOR)
 
 
 def verdict(found: Ratio, floor: float | None) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from . import _statistics as statistics
 from ._clock import Budget
 from ._results import Results
 
@@ -44,15 +45,15 @@ def _load(results: Results) -> Iterator[str]:
 
 def _noise(results: Results) -> Iterator[str]:
     for group in results.copies:
-        reference, floor = results.reference(group), results.floor(group)
+        reference, floor = results.reference(group), statistics.floor(results.twins(group))
         if reference is None:
             continue
         case, mode = results.cases[group[0]].name, group[1]
         if floor is not None and floor > _NOISY:
             yield (
-                f"{case} {mode}: {reference.contestant} differed from itself by up to {100 * floor:.0f} % in a round, "
-                "so nothing smaller is called a difference. Something else is using the machine, or its clock "
-                "changes; repeat on a quiet one, or with --rigorous."
+                f"{case} {mode}: after {len(results.twins(group))} rounds {reference.contestant} may still differ from "
+                f"itself by {100 * floor:.0f} %, so nothing smaller is called a difference. Give it more --time, or a "
+                "machine that nothing else uses."
             )
         third = len(reference.samples) // 3
         if third * 3 >= _ENOUGH:

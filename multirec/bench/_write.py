@@ -98,7 +98,7 @@ def _floor(results: Results, group: Group) -> dict[str, Any]:
         "contestant": copy.contestant,
         "samples_s": copy.samples,
         "rounds": copy.rounds,
-        "floor": results.floor(group),
+        "floor": statistics.floor(results.twins(group)),
     }
 
 
@@ -113,7 +113,7 @@ def _ratios(results: Results) -> Iterator[dict[str, Any]]:
                 "contestant": cell.contestant,
                 "reference": reference.contestant,
                 **found._asdict(),
-                "verdict": statistics.verdict(found, results.floor(group)),
+                "verdict": statistics.verdict(found, statistics.floor(results.twins(group))),
             }
 
 

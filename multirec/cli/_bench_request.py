@@ -86,7 +86,7 @@ def request(
         bases = [case_named(name) for name in cases or ["forum"]]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    contestants, notes = _chosen(names, bases)
+    contestants, notes = _chosen(names, bases, modes)
     if count * len(contestants) > MOST_CELLS and not sweep_is_meant:
         raise click.UsageError(
             f"this is {count * len(contestants)} cells: {count} combinations of case, sizes and mode, for "
@@ -102,7 +102,7 @@ def request(
     return Request(contestants, unique, modes, preset, seconds or PRESETS[preset].seconds, 0, name, command), notes
 
 
-def _chosen(names: Sequence[str], cases: Sequence[Case]) -> tuple[list[Contestant], list[str]]:
+def _chosen(names: Sequence[str], cases: Sequence[Case], modes: Sequence[Mode]) -> tuple[list[Contestant], list[str]]:
     """Return the contestants that were named; or all that are here and made for any of the cases."""
     if names:
         try:
@@ -110,5 +110,9 @@ def _chosen(names: Sequence[str], cases: Sequence[Case]) -> tuple[list[Contestan
         except ValueError as error:
             raise click.UsageError(str(error)) from None
     contestants, absent = ready()
-    fitting = [each for each in contestants if any(each.needs_layer <= bool(case.features) for case in cases)]
-    return fitting, [f"not here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
+    fitting = [
+        each for each in contestants if any(each.declines(case, mode) is None for case in cases for mode in modes)
+    ]
+    unfit = [each.name for each in contestants if each not in fitting]
+    notes = [f"not here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
+    return fitting, notes + ([f"not made for this: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])

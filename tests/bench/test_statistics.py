@@ -15,26 +15,25 @@ def called(seed: int, factor: float, noise: float, rounds: int, drift: float = 0
     reference, copy, contestant = (
         dict(enumerate(machine * scale * np.exp(noise * rng.standard_normal(rounds)))) for scale in (1, 1, factor)
     )
-    floor = statistics.floor(statistics.paired(reference, copy))
-    found = statistics.ratio(statistics.paired(reference, contestant), floor)
+    twins = statistics.paired(reference, copy)
+    found = statistics.ratio(statistics.paired(reference, contestant), statistics.noise(twins))
     assert found is not None
-    return statistics.verdict(found, floor)
+    return statistics.verdict(found, statistics.floor(twins))
 
 
 @pytest.mark.parametrize("rounds", [6, 12, 40, 100])
 @pytest.mark.parametrize("noise", [0.001, 0.01, 0.05, 0.3])
 def test_the_same_is_called_a_tie(noise: float, rounds: int) -> None:
-    verdicts = [called(seed, 1.0, noise, rounds) for seed in range(200)]
-    assert not {"faster", "slower"} & set(verdicts) or verdicts.count("faster") + verdicts.count("slower") <= 4
-    if rounds >= 12:
-        assert verdicts.count("tie") >= 190
+    verdicts = [called(seed, 1.0, noise, rounds) for seed in range(100)]
+    assert verdicts.count("faster") + verdicts.count("slower") <= 1
+    assert verdicts.count("tie") >= (95 if rounds >= 12 else 90)
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.5])
-@pytest.mark.parametrize("noise", [0.001, 0.01, 0.02])
+@pytest.mark.parametrize("noise", [0.001, 0.01, 0.025])
 def test_a_tenth_slower_is_called_slower(noise: float, drift: float) -> None:
-    verdicts = [called(seed, 1.1, noise, 40, drift) for seed in range(200)]
-    assert verdicts.count("slower") >= 180
+    verdicts = [called(seed, 1.1, noise, 40, drift) for seed in range(100)]
+    assert verdicts.count("slower") >= 90
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3, 5])
