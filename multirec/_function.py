@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
-from importlib import import_module
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -74,8 +72,15 @@ def recurrence(
     """
     family = family_of(x)
     inputs, outputs = split_state(state)
-    if family in ("torch", "jax"):
-        return _bridge(family)(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    if family == "torch":
+        # multirec imports torch only once a tensor shows that the caller has
+        from ._torch import recurrence as torch_recurrence
+
+        return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    if family == "jax":
+        from ._jax import recurrence as jax_recurrence
+
+        return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(
@@ -84,12 +89,6 @@ def recurrence(
         )
     arrays = (x, feedforward, feedback, inputs, outputs)
     return compute(*plan_of(arrays, layout, reverse, backend), arrays)
-
-
-@cache
-def _bridge(family: str) -> Any:
-    """Import what knows a library, once an array shows that the caller has it."""
-    return import_module(f"multirec._{family}").recurrence
 
 
 def split_state(state: Any) -> tuple[Array | None, Array | None]:
