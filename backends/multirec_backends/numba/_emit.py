@@ -90,8 +90,19 @@ class Ptr:
     def store(self, value: Any) -> None:
         self.f.b.store(value, self._as(value.type), align=1)
 
+    def stream(self, value: Any) -> None:
+        """Store a cache line past the caches; the address must be a multiple of 64."""
+        store = self.f.b.store(value, self._as(value.type), align=64)
+        store.set_metadata("nontemporal", self.f.module.add_metadata([ir.Constant(I32, 1)]))
+
+    def address(self) -> Int:
+        return Int(self.f, self.f.b.ptrtoint(self.v, I64))
+
     def int(self) -> Int:
         return Int(self.f, self.load(I64))
+
+    def address(self) -> Int:
+        return Int(self.f, self.f.b.ptrtoint(self.v, I64))
 
     def _as(self, kind: Any) -> Any:
         return self.f.b.bitcast(self.v, kind.as_pointer())

@@ -13,6 +13,7 @@ from llvmlite import ir
 from ._emit import I32, I64, PTR, Function, Int, Ptr
 from ._memory import STORAGES
 from ._numbers import Format, SharedTile, Tile
+from ._stream import LINE, stage_bytes
 from ._tiles import Tiles
 
 TILE = 64
@@ -22,16 +23,17 @@ UNROLL = 4
 
 _SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
-_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a")
+_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
 _KEPT = (
     *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
-    *("steady_b", "steady_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry"),
+    *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
 )
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
     *("counter", "items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
-    *("kept_bytes", "last_steps", "grad_shared", "grad_shared_row"),
+    *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
     *(f"at_{name}" for name in REGIONS),
@@ -56,11 +58,17 @@ class Spec:
     feedback_varies: bool
     vector_bytes: int
     grad_x: bool = False
-    grad_taps: bool = False
+    grad_feedforward: bool = False
+    grad_feedback: bool = False
 
     @cached_property
     def format(self) -> Format:
         return Format(self.y in ("float64", "complex128"), self.y.startswith("complex"), self.vector_bytes)
+
+    @property
+    def in_registers(self) -> bool:
+        """Whether the gradient keeps its history in registers."""
+        return self.order is not None and self.input_order is not None
 
     @property
     def compute(self) -> str:
@@ -80,9 +88,13 @@ class Spec:
         one = fmt.parts * fmt.real_bytes if self.shared else row
         doubles = fmt.lanes * fmt.parts * 8
         deep = history + TILE + fmt.width
+        later = history if self.vjp and self.in_registers else 0
 
         def varying(count: int, varies: bool) -> int:
-            return row * count * TILE if varies else 0
+            return row * count * (TILE + later) if varies else 0
+
+        def products(count: int, varies: bool) -> int:
+            return row * (count * TILE if self.in_registers else deep) if varies else 0
 
         def steady(count: int, varies: bool) -> int:
             return 0 if varies else row * (count + UNROLL + fmt.width)
@@ -93,9 +105,11 @@ class Spec:
             "y": row * (deep + UNROLL),
             "b": varying(input_order + 1, self.feedforward_varies),
             "a": varying(order, self.feedback_varies),
+            "stage": stage_bytes(fmt, STORAGES[self.y], TILE),
         }
         kept = dict.fromkeys(("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"), table)
         kept |= {
+            "carry": fmt.lanes * LINE,
             "past_x": one * (input_order + fmt.width),
             "past_y": row * (order + UNROLL + fmt.width),
             "steady_b": steady(input_order + 1, self.feedforward_varies),
@@ -103,9 +117,12 @@ class Spec:
         }
         if self.vjp:
             turn |= {"g": row * TILE}
-            turn |= {"out_b": row * deep if self.feedforward_varies else 0}
-            turn |= {"out_a": row * deep if self.feedback_varies else 0}
+            turn |= {"out_b": products(input_order + 1, self.feedforward_varies)}
+            turn |= {"out_a": products(order, self.feedback_varies)}
+            kept |= dict.fromkeys(("offsets_grad_x", "offsets_grad_b", "offsets_grad_a"), table)
             kept |= {
+                "later_b": row * (input_order + 1) * later if self.feedforward_varies else 0,
+                "later_a": row * order * later if self.feedback_varies else 0,
                 "lam": row * (deep + history),
                 "gx": row * deep,
                 "last": row * (order + fmt.width),
@@ -120,7 +137,7 @@ class Frame:
 
     def __init__(self, module: ir.Module, name: str, spec: Spec) -> None:
         self.spec, self.fmt = spec, spec.format
-        self.tiles = Tiles(module, self.fmt)
+        self.tiles = Tiles(module, self.fmt, TILE)
         self.f = Function(module, name, [PTR, PTR], public=True)
         self.arguments: Ptr = self.f.arguments[0]
         self.scratch: Ptr = self.f.arguments[1]
@@ -231,6 +248,16 @@ class Group:
         target, stride = self._place(name, start, tap)
         function = self.frame.tiles.store(STORAGES[storage])
         self.f.call(function, tile.base, target, stride, offsets, self.lanes, self.f.int(steps))
+
+    def stream(self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int, steps: Int) -> None:
+        """Store `steps` samples from `start` past the caches; tiles follow each other without a gap."""
+        frame = self.frame
+        target, stride = self._place(name, start, None)
+        function = frame.tiles.stream(STORAGES[storage])
+        end = (start + steps) >= frame.length
+        ends = (start.equals(0), end)
+        place = (frame.region("stage"), frame.region("carry"))
+        self.f.call(function, tile.base, target, stride, offsets, self.lanes, steps, *place, *ends)
 
     def load_x(
         self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int, *, ahead: int = 0

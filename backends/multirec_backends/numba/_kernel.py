@@ -74,7 +74,7 @@ def run_vjp(
     """Return the gradients wanted; the gradient of x goes to `to_x`."""
     flip, batch, channels = problem.reverse, problem.batch, problem.channels
     x, feedforward, feedback, inputs, outputs = operands
-    planned = plan(problem, True, needs.x, needs.feedforward or needs.feedback)
+    planned = plan(problem, needs)
     spec, p, q = planned.spec, problem.order, problem.input_order
     # one row of sums for every (example, channel); broadcast axes are summed afterwards, in a fixed order
     to_b = _sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None

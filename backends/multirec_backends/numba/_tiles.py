@@ -14,15 +14,16 @@ from typing import Any
 from llvmlite import ir
 
 from ._emit import I1, I32, I64, PTR, Function, Int, Ptr
-from ._memory import Access, Storage, transpose
+from ._memory import Access, Limits, Storage, transpose
 from ._numbers import Format, Tile
+from ._stream import emit_stream
 
 
 class Tiles:
     """The tile functions of one module, generated when first asked for."""
 
-    def __init__(self, module: ir.Module, fmt: Format) -> None:
-        self.module, self.fmt = module, fmt
+    def __init__(self, module: ir.Module, fmt: Format, samples: int) -> None:
+        self.module, self.fmt, self.samples = module, fmt, samples
         self._made: dict[tuple[str, str], Function] = {}
 
     def load(self, storage: Storage) -> Function:
@@ -36,6 +37,14 @@ class Tiles:
         """(tile, target, time stride, offsets, lanes, steps): write `steps` rows."""
         return self._get("store", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_store)
 
+    def stream(self, storage: Storage) -> Function:
+        """(tile, target, time stride, offsets, lanes, steps, stage, carry, first, last): write past the caches.
+
+        The carry is a line for each lane; `first` and `last` say that a row begins or ends with this tile.
+        """
+        arguments = [PTR, PTR, I64, PTR, I64, I64, PTR, PTR, I1, I1]
+        return self._get("stream", storage, arguments, self._emit_stream)
+
     def load_shared(self, storage: Storage) -> Function:
         """(row of numbers, source, time stride, steps): one signal that serves every lane."""
         return self._get("shared", storage, [PTR, PTR, I64, I64], _emit_load_shared)
@@ -43,6 +52,14 @@ class Tiles:
     def offsets(self, storage: Storage) -> Function:
         """(table, first row, lanes, channels, batch stride, channel stride): where each lane starts."""
         return self._get("offsets", storage, [PTR, I64, I64, I64, I64, I64], _emit_offsets)
+
+    def _emit_stream(self, f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
+        _, _, stride, offsets = place = arguments[:4]
+        with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
+            with time:
+                emit_stream(f, fmt, storage, self.samples, *arguments)
+            with otherwise:
+                f.call(self.store(storage), *arguments[:6])
 
     def _get(self, what: str, storage: Storage, arguments: Sequence[Any], emit: Callable[..., None]) -> Function:
         key = (what, storage.name)
@@ -107,7 +124,7 @@ class _Way:
     def square(self, lane: Int, sample: Int, row_step: Int) -> None:
         raise NotImplementedError
 
-    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
         """Take across a vector of neighbouring lanes, or its first few."""
         raise NotImplementedError
 
@@ -126,7 +143,7 @@ class _Way:
             row = self.rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
             left = self.lanes - lane
             with f.choice(left >= fmt.width) as (full, part):
-                for branch, limit in ((full, None), (part, left)):
+                for branch, limit in ((full, None), (part, (f.int(0), left))):
                     with branch:
                         self.vector(here, row, limit)
 
@@ -159,8 +176,8 @@ class _Load(_Way):
             for i, vector in enumerate(transpose(f, [column[part] for column in columns])):
                 (target + row_step * i + part * fmt.vector_bytes).store(vector)
 
-    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
-        for k, part in enumerate(self.access.read(memory, count)):
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
+        for k, part in enumerate(self.access.read(memory, limits)):
             (row + k * self.fmt.vector_bytes).store(part)
 
     def prefetch(self, memory: Ptr) -> None:
@@ -182,9 +199,9 @@ class _Store(_Way):
         for i in range(fmt.width):
             self.access.write(self.start(lane + i) + sample * self.stride, [part[i] for part in parts])
 
-    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
         parts = [(row + k * self.fmt.vector_bytes).load(self.fmt.vector) for k in range(self.storage.parts)]
-        self.access.write(memory, parts, count)
+        self.access.write(memory, parts, limits)
 
     def one(self, memory: Ptr, row: Ptr) -> None:
         memory.store(self.storage.encode(self.f, row.load(self.fmt.real)))
