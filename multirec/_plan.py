@@ -85,7 +85,7 @@ class Plan:
     def _give_taps(self, array: Array | None, taps: Taps | None) -> Array | None:
         bridge = self._bridge
         if bridge.target == "numpy":  # NumPy's rounding needs no threads: torch's are gone in a forked child
-            return _rounded(bridge.give(array), taps)
+            return _rounded(_wide(bridge.give(array), "bfloat16"), taps)
         return bridge.give(_rounded(array, taps))
 
 
