@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
-from ._threads import after_fork, fork_lock, num_threads
+from ._threads import after_fork, no_fork, num_threads
 
 __all__ = [
     "COMPLEX_DTYPES",
@@ -50,7 +50,7 @@ __all__ = [
     "Taps",
     "Target",
     "after_fork",
-    "fork_lock",
+    "no_fork",
     "num_threads",
 ]
 

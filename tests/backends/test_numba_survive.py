@@ -23,11 +23,19 @@ SCENARIOS = {
         "ignorant_platform",
     ),
     "threads": ("first_call_from_sixteen", "no_more_threads", "end_while_filtering"),
+    "memory": ("numpy_without_memory", "numpy_leaks_nothing", "new_shapes_leak_nothing"),
     "interrupts": ("in_a_long_call", "at_any_moment", "among_forks", "while_compiling"),
 }
 WITH_TORCH = {
     "forks": ("fork_with_torch", "data_loader"),
     "threads": ("sixteen", "one_torch_thread"),
+    "memory": (
+        "torch_without_memory",
+        "torch_leaks_nothing",
+        "step_with_gradients_of_coefficients",
+        "step_without_gradients_of_coefficients",
+        "graph_without_y",
+    ),
 }
 EMPTY_CACHE = ("fork_while_another_thread_compiles", "while_compiling")
 

@@ -7,8 +7,9 @@ import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
-import multirec as mr
 from work import BACKEND, bank, in_child, main, same, torch_bank
+
+import multirec as mr
 
 
 def bare_fork() -> None:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import multirec as mr
 from work import bank, in_child, main, same
+
+import multirec as mr
 
 
 def in_a_long_call() -> None:

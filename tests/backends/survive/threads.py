@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import multirec as mr
 from work import bank, main, same, torch_bank
+
+import multirec as mr
 
 
 def sixteen() -> None:
