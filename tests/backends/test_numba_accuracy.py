@@ -15,7 +15,7 @@ from multirec_backends.numba._kernel import kernel
 from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.reference import kernel as reference
 
-SEEDS = 16  # a state's gradient is two numbers: the median of eight is left to chance
+SEEDS = 16
 RADII = (0.5, 0.9, 0.99, 0.999, 0.9999)
 ANGLES = (1e-3, 1e-2, 0.3, 1.5, 3.1)
 POLES = [(radius, angle) for radius in RADII for angle in ANGLES]
@@ -145,6 +145,8 @@ def check(length: int, channels: int, varies: bool = False) -> None:
 def _error(found: np.ndarray, want: np.ndarray) -> np.ndarray:
     """Return the root mean square of each channel, in the median over seeds."""
     squares = (found - want) ** 2
+    if squares[0, 0].size < SEEDS:  # two or three numbers: a median over seeds would be left to chance
+        return np.sqrt(squares.mean(axis=(0, *range(2, want.ndim))))
     return np.median(np.sqrt(squares.mean(axis=tuple(range(2, want.ndim)))), axis=0)
 
 
