@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeAlias
 
+from ._arrays import name_of
 from ._problem import Layout, Problem, Taps, split_shape
 from ._validate import Call
 from .backend import Operands
@@ -40,11 +41,20 @@ def concatenate(parts: tuple[Array, ...]) -> Array:
     return join(parts, -1)
 
 
+def cast_to(array: Array, dtype: str) -> Array:
+    """Return `array` in `dtype`, itself where it has that dtype already."""
+    if name_of(array.dtype) == dtype:
+        return array
+    if hasattr(array, "astype"):
+        return array.astype(dtype)
+    return array.to(getattr(namespace(array), dtype))
+
+
 def contiguous(array: Array) -> Array:
     """Return an owned copy in C order."""
     if hasattr(array, "clone"):
         return array.clone(memory_format=namespace(array).contiguous_format)
-    return namespace(array).array(array)
+    return array.copy()
 
 
 def to_channels_time(array: Array, layout: Layout) -> Array:

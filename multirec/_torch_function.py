@@ -38,17 +38,8 @@ class _Recurrence(torch.autograd.Function):
     """y and its two tails, as a function of the canonical operands."""
 
     @staticmethod
-    def forward(
-        x: Tensor,
-        b: _Optional,
-        a: _Optional,
-        inputs: _Optional,
-        outputs: _Optional,
-        layout: str,
-        reverse: bool,
-        backend: str,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return raw.forward(x, b, a, inputs, outputs, layout, reverse, backend)  # type: ignore[no-any-return]
+    def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return raw.forward(*arguments)  # type: ignore[no-any-return]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

@@ -95,9 +95,6 @@ class Ptr:
         store = self.f.b.store(value, self._as(value.type), align=64)
         store.set_metadata("nontemporal", self.f.module.add_metadata([ir.Constant(I32, 1)]))
 
-    def address(self) -> Int:
-        return Int(self.f, self.f.b.ptrtoint(self.v, I64))
-
     def int(self) -> Int:
         return Int(self.f, self.load(I64))
 

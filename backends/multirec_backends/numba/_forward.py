@@ -60,10 +60,8 @@ class _Forward:
             taps.load(time, steps, ahead=TILE)
         self._tile((steps + (UNROLL - 1)) & -UNROLL)
         with self.f.when(frame.word("y_at").differs(0)):
-            with self.f.choice(frame.word("large").differs(0)) as (large, small):
-                for branch, store in ((large, group.stream), (small, group.store)):
-                    with branch:
-                        store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
+            offsets, carry = frame.region("offsets_y"), frame.region("carry")
+            group.stream(self.y.shifted(self.depth), "y", spec.y, offsets, carry, time, steps)
         self.past_x.take(self.x.shifted(steps), frame.q)
         self.past_y.take(self.y.shifted(steps), self.depth)
 
