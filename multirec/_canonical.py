@@ -98,7 +98,8 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
 def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
     """Return coefficients as (B|1, C|1, T|1, taps); only a mixture of full and single batch axes is expanded."""
     if array.ndim == 2:
-        return array[None, :, None]
+        channels, count = array.shape
+        return array.reshape((1, channels, 1, count))
     layout = call.problem.layout
     if array.ndim == rank:
         array = array[..., None, :]
