@@ -30,7 +30,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checka
 from ._address import address
 from ._bfloat16 import from_bfloat16, to_bfloat16
 from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
-from ._threads import after_fork, fork_lock, num_threads
+from ._threads import after_fork, no_fork, num_threads
 
 __all__ = [
     "COMPLEX_DTYPES",
@@ -53,8 +53,8 @@ __all__ = [
     "Target",
     "address",
     "after_fork",
-    "fork_lock",
     "from_bfloat16",
+    "no_fork",
     "num_threads",
     "to_bfloat16",
 ]
