@@ -59,11 +59,11 @@ class _Forward:
         for taps in (self.b, self.a):
             taps.load(time, steps, ahead=TILE)
         self._tile((steps + (UNROLL - 1)) & -UNROLL)
-        with self.f.when(frame.word("y_at").differs(0)):
-            with self.f.choice(frame.word("large").differs(0)) as (large, small):
-                for branch, store in ((large, group.stream), (small, group.store)):
-                    with branch:
-                        store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
+        wanted, large = (frame.word(name).differs(0) for name in ("y_at", "large"))
+        with self.f.when(wanted), self.f.choice(large) as branches:
+            for branch, store in zip(branches, (group.stream, group.store), strict=True):
+                with branch:
+                    store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
         self.past_x.take(self.x.shifted(steps), frame.q)
         self.past_y.take(self.y.shifted(steps), self.depth)
 
