@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+from multirec_backends.numba import _plan
 from multirec_backends.numba._kernel import kernel
 
 from multirec import _threads
@@ -195,6 +196,45 @@ def test_threads_do_not_change_a_bit(shared):
     for other in results[1:]:
         for one, two in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+@pytest.fixture
+def past_the_caches(monkeypatch):
+    """Return a switch that has every output, or none, count as a large one."""
+
+    def switch(on):
+        monkeypatch.setattr(_plan, "_LARGE", -1 if on else 1 << 60)
+        _plan.plan.cache_clear()
+
+    yield switch
+    monkeypatch.undo()
+    _plan.plan.cache_clear()
+
+
+def forward_within(case, shift):
+    """Filter into the middle of a larger array, `shift` items after a cache line begins, and return all of it."""
+    shape = case.problem.batch, case.problem.channels, case.problem.length
+    axes, room = AXES[case.problem.layout], np.zeros(np.prod(shape) + 256, case.operands.x.dtype)
+    start = -room.ctypes.data % 64 // room.itemsize + 64 + shift
+    room[:start] = room[start + np.prod(shape) :] = 7
+    y = room[start : start + np.prod(shape)].reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
+    kernel.forward(case.problem, case.operands, lambda channels, dtype: y)
+    assert (room[:start] == 7).all()
+    assert (room[start + np.prod(shape) :] == 7).all()
+    return y
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("layout", ["BCT", "BTC"])
+def test_large_outputs_are_the_same_bits(dtype, layout, past_the_caches):
+    sizes = [(16, 64, 0), (64, 130, 0), (20, 67, 1), (33, 200, 3), (1, 1, 5), (48, 129, 0)]
+    for (channels, length, shift), reverse in itertools.product(sizes, (False, True)):
+        case = Case(2, channels, length, dtype=dtype, layout=layout, reverse=reverse)
+        results = []
+        for on in (False, True):
+            past_the_caches(on)
+            results.append(forward_within(case, shift))
+        np.testing.assert_array_equal(results[1], results[0])
 
 
 def test_non_finite_stays_in_its_channel():

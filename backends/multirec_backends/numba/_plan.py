@@ -79,9 +79,10 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     kept_starts, end = _places(kept, turn_bytes)
     kept_bytes = end - turn_bytes
     starts |= kept_starts
+    y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
     head = (
         *(problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
-        *(kept_bytes, int(total * problem.length * STORAGES[problem.y_dtype].bytes > _LARGE)),
+        *(kept_bytes, int(y_bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
