@@ -62,13 +62,13 @@ def coefficients(rng: Any, kind: str, sizes: tuple[int, int, int], count: int, d
 
 CASES: tuple[dict[str, Any], ...] = (
     # several tiles, and rows that do not fill a block
-    {"sizes": (2, 9, 1030), "shared": True},
+    {"sizes": (2, 9, 1032), "shared": True},
     {"sizes": (1, 9, 600), "layout": "BTC", "reverse": True},
     {"sizes": (2, 5, 530), "layout": "TBC", "shared": True, "reverse": True},
     # segments in time
     {"sizes": (1, 2, 512 * 18 + 3)},
     {"sizes": (2, 1, 512 * 17), "layout": "TBC", "reverse": True, "shared": True},
-    {"sizes": (1, 2, 512 * 9 + 1), "p": 0},
+    {"sizes": (1, 2, 512 * 9 + 4), "p": 0},
     {"sizes": (1, 3, 512 * 9), "unstable": True},
     # coefficients that change
     {"sizes": (2, 3, 600), "p": 1, "q": 0, "a": "varying"},
@@ -78,7 +78,7 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 3, 515), "b": "gate", "a": "example", "reverse": True},
     # orders above what a lane holds, and what the fast kernels do not compute
     {"sizes": (1, 3, 130), "dtype": "complex128", "p": 5, "q": 6, "shared": True},
-    {"sizes": (1, 3, 530), "p": 9, "q": 9},
+    {"sizes": (1, 3, 532), "p": 9, "q": 9},
     {"sizes": (1, 34, 40), "p": 20, "q": 18, "shared": True},
     {"sizes": (2, 3, 40), "p": 3, "q": 1, "a": "varying", "b": "gate", "layout": "BTC", "reverse": True},
     {"sizes": (2, 3, 300), "dtype": "float64", "p": 3, "q": 1},

@@ -38,6 +38,6 @@ def launch_bounds(name: str) -> str:
     if taps > 8:
         return "128"
     if kind == "backward":
-        return "512"
+        return "256, 2"
     # a short filter fits in 80 registers, so that three blocks fit on a processor
     return "256, 3" if taps <= 4 and varies == "false" else "256, 2"
