@@ -177,7 +177,7 @@ def fake_cupy() -> None:
         float32=np.float32,
         empty=empty,
         asnumpy=np.array,
-        from_dlpack=own(lambda tensor: tensor.numpy()),
+        from_dlpack=own(lambda array: array.numpy() if isinstance(array, torch.Tensor) else array),
         random=SimpleNamespace(standard_normal=draw),
         RawKernel=RawKernel,
         cuda=SimpleNamespace(
@@ -208,6 +208,10 @@ def fake_multirec() -> None:
 
     from multirec import _arrays, _registry
 
+    import jax
+
+    jax.default_backend = lambda: "gpu"
+    _arrays._jax_device = lambda array: "cuda:0"
     find = _arrays._find_family
     _arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
     _device.CudaDevice.has = lambda self, arguments: arguments in FAST  # type: ignore[method-assign]
