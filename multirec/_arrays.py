@@ -219,7 +219,7 @@ def _in_cuda(array: Array, source: Target, target: Target) -> Array:
     if source == "jax":
         return sys.modules["cupy"].from_dlpack(array)
     if target == "jax":
-        return _to_jax(sys.modules["cupy"].ascontiguousarray(array), "cupy", bits=False)
+        return _to_jax(array, "cupy", bits=False)
     if source == "cupy" and array.data.ptr % array.real.itemsize:
         return array.copy()
     return array
@@ -272,8 +272,10 @@ def _to_jax(array: Array, source: Target, bits: bool) -> Array:
     jax = sys.modules["jax"]
     # JAX would round 64-bit types where the user has not enabled them
     with jax.enable_x64(True):
-        if source == "cupy" or (source == "torch" and array.device.type != "cpu"):
-            return jax.dlpack.from_dlpack(array.contiguous() if source == "torch" else array)
+        if source == "cupy":
+            return jax.dlpack.from_dlpack(sys.modules["cupy"].ascontiguousarray(array))
+        if source == "torch" and array.device.type != "cpu":
+            return jax.dlpack.from_dlpack(array.contiguous())
         bits = bits or (source == "torch" and array.dtype is sys.modules["torch"].bfloat16)
         array = _to_numpy(array, source) if source == "torch" else array
         array = array.view(jax.numpy.bfloat16) if bits else array

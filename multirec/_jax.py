@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import jax
@@ -20,10 +21,11 @@ from ._function import call_of, state_out
 from ._function import recurrence as any_recurrence
 from ._jax_function import Choices, apply
 from ._plan import cast_to
-from ._problem import Layout
+from ._problem import Family, Layout
 from ._select import plan_for
 from ._state import State
 from ._validate import Call
+from .backend import BackendInfo
 from .errors import DtypeError, FamilyError
 
 __all__ = ["recurrence"]
@@ -46,7 +48,7 @@ def recurrence(
     call = call_of(arrays, layout, reverse)
     plan = plan_for(call.problem, backend)
     if plan.info.family != "jax":
-        return _through_host(arrays, call, plan.info.name)
+        return _through_shared_memory(arrays, call, plan.info)
     _check_64_bit(call)
     y, state = _compute(call, plan.info.name, *arrays)
     return y, state
@@ -83,8 +85,9 @@ def _compute(
     return signal_out(y, problem.layout, call.batch_shape), state_out(call, *tails(problem, operands, y))
 
 
-def _through_host(arrays: tuple[Array | None, ...], call: Call, backend: str) -> tuple[Array, State]:
-    """Compute on the host memory of JAX arrays with a backend of another library."""
+def _through_shared_memory(arrays: tuple[Array | None, ...], call: Call, info: BackendInfo) -> tuple[Array, State]:
+    """Compute on the memory of JAX arrays with a backend of another library."""
+    backend = info.name
     names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
     for name, array in zip(names, arrays, strict=True):
         if isinstance(array, jax.core.Tracer):
@@ -97,7 +100,17 @@ def _through_host(arrays: tuple[Array | None, ...], call: Call, backend: str) ->
                 f"{name} is sharded over {len(array.devices())} devices, and backend {backend!r} computes on one. Ask "
                 "for backend='jax', or gather it on one first."
             )
-    x, feedforward, feedback, inputs, outputs = (None if array is None else np.asarray(array) for array in arrays)
+    library: Family = "numpy"
+    if call.problem.device_type == "cuda":
+        library = "torch" if info.family == "torch" else "cupy"
+        import_module(library)
+
+    def shared(array: Array | None) -> Array | None:
+        if library != "numpy" and isinstance(array, jax.Array):
+            return hand_over(array, "jax", library)
+        return None if array is None else np.asarray(array)
+
+    x, feedforward, feedback, inputs, outputs = map(shared, arrays)
     y, state = any_recurrence(
         x,
         feedforward=feedforward,
@@ -107,7 +120,7 @@ def _through_host(arrays: tuple[Array | None, ...], call: Call, backend: str) ->
         reverse=call.problem.reverse,
         backend=backend,
     )
-    y, *parts = (hand_over(array, "numpy", "jax") for array in (y, *state))
+    y, *parts = (hand_over(array, library, "jax") for array in (y, *state))
     return y, State(*parts)
 
 

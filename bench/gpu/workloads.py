@@ -10,7 +10,6 @@ import torch
 
 import multirec as mr
 
-
 SIZES = {
     "W1 forum": (32, 128, 16_000),
     "W2 dense": (32, 128, 16_000),

@@ -56,7 +56,8 @@ def far_apart(values: Any) -> Any:
     batch, channels, length = values.shape
     row = -(-(1 << 31) // (batch * channels - 1)) if batch * channels > 1 else length
     count = (batch * channels - 1) * row + length
-    memory = np.memmap(TemporaryFile(), values.dtype, "w+", shape=(max(count, 1),))
+    with TemporaryFile() as file:
+        memory = np.memmap(file, values.dtype, "w+", shape=(max(count, 1),))
     strides = tuple(stride * values.itemsize for stride in (channels * row, row, 1))
     copy = np.lib.stride_tricks.as_strided(memory, values.shape, strides)
     copy[...] = values

@@ -98,7 +98,9 @@ class Graph:
     """A graph that was captured and cannot replay."""
 
     def replay(self) -> None:
-        raise NotImplementedError("a stand-in does not replay")
+        from faults import SkippedError
+
+        raise SkippedError("a stand-in does not replay")
 
 
 class Generators:
@@ -204,11 +206,10 @@ def _lfilter(b: Any, a: Any, x: Any) -> Any:
 
 def fake_multirec() -> None:
     """Let arrays of the stand-in be CuPy's, and the backend have the kernels that are built."""
+    import jax
     from multirec_backends.cupy import _device
 
     from multirec import _arrays, _registry
-
-    import jax
 
     jax.default_backend = lambda: "gpu"
     _arrays._jax_device = lambda array: "cuda:0"
@@ -227,7 +228,7 @@ def small() -> None:
 
     checks_of = conformance.checks_of
     workloads.SIZES.update(
-        {name: (1, 3, 240) for name in workloads.SIZES} | {"W1 forum": (2, 3, 600), "W3 long": (2, 1, 4200)}
+        dict.fromkeys(workloads.SIZES, (1, 3, 240)) | {"W1 forum": (2, 3, 600), "W3 long": (2, 1, 4200)}
     )
     workloads.CHECKED = 200
     faults.MANY_CHANNELS, faults.MANY_ELEMENTS = 11, (5, 40)
