@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import runpy
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -54,10 +53,8 @@ def fake_devices() -> None:
     torch_empty = torch.empty
     for name in ("empty", "zeros", "ones", "full", "rand", "randn", "as_tensor", "tensor"):
         setattr(torch, name, making(getattr(torch, name)))
-    tensor.device = property(  # type: ignore[assignment, misc]
-        lambda self: torch.device("cpu") if isinstance(self, Host) else ON_DEVICE
-    )
-    tensor.to, tensor.cpu = moved, lambda self: self.as_subclass(Host)  # type: ignore[method-assign, assignment]
+    tensor.device = property(lambda self: torch.device("cpu") if isinstance(self, Host) else ON_DEVICE)
+    tensor.to, tensor.cpu = moved, lambda self: self.as_subclass(Host)
 
 
 class Event:
@@ -110,7 +107,7 @@ class Generators:
         self._own = own
 
     def __call__(self, device: str = "cpu") -> torch.Generator:
-        return self._own("cpu")  # type: ignore[no-any-return]
+        return self._own("cpu")
 
     def __or__(self, other: Any) -> Any:
         return self._own | other
@@ -134,7 +131,7 @@ def fake_torch() -> None:
         "CUDAGraph": Graph,
     }.items():
         setattr(cuda, name, value)
-    torch.Generator = Generators(generator)  # type: ignore[assignment, misc]
+    torch.Generator = Generators(generator)
     torch.from_numpy = lambda array: from_numpy(array).as_subclass(Host)
     fake_devices()
 
@@ -142,8 +139,8 @@ def fake_torch() -> None:
 class Ndarray(np.ndarray):
     """CuPy's array: NumPy's, with an address and a device."""
 
-    data = property(lambda self: SimpleNamespace(ptr=self.__array_interface__["data"][0]))  # type: ignore[assignment]
-    device = property(lambda self: SimpleNamespace(id=0))  # type: ignore[assignment]
+    data = property(lambda self: SimpleNamespace(ptr=self.__array_interface__["data"][0]))
+    device = property(lambda self: SimpleNamespace(id=0))
 
 
 class RawKernel:
@@ -195,7 +192,7 @@ def fake_cupy() -> None:
     sys.modules["cupy"] = cupy
     for name in ("cupyx", "cupyx.scipy"):
         sys.modules[name] = ModuleType(name)
-    sys.modules["cupyx.scipy.signal"] = SimpleNamespace(lfilter=own(_lfilter))  # type: ignore[assignment]
+    sys.modules["cupyx.scipy.signal"] = SimpleNamespace(lfilter=own(_lfilter))
 
 
 def _lfilter(b: Any, a: Any, x: Any) -> Any:
@@ -215,9 +212,9 @@ def fake_multirec() -> None:
     _arrays._jax_device = lambda array: "cuda:0"
     find = _arrays._find_family
     _arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
-    _device.CudaDevice.has = lambda self, arguments: arguments in FAST  # type: ignore[method-assign]
+    _device.CudaDevice.has = lambda self, arguments: arguments in FAST
     installed = _registry._is_installed
-    _registry._is_installed = lambda module: module == "cupy" or installed(module)  # type: ignore[assignment]
+    _registry._is_installed = lambda module: module == "cupy" or installed(module)
 
 
 def small() -> None:
@@ -279,8 +276,8 @@ def main(folder: str, names: Path) -> None:
     import run
 
     if not names.exists():
-        benchmark.mismatch = lambda workload: ""  # type: ignore[assignment]
-    run.subprocess.run = in_process  # type: ignore[assignment]
+        benchmark.mismatch = lambda workload: ""
+    run.subprocess.run = in_process
     run.shutil = SimpleNamespace(which=lambda name: "/stand-in/" + name)
     sys.argv = ["run.py", "--results", folder]
     code = run.main()
@@ -290,5 +287,4 @@ def main(folder: str, names: Path) -> None:
 
 
 if __name__ == "__main__":
-    assert subprocess.run
     main(sys.argv[1], Path(sys.argv[2]))

@@ -110,7 +110,7 @@ __device__ void backward(const Problem& p) {
             mac(l[i], to<V>(1.0), load(at<const Y>(p.grad_last, w.b, w.c) + late * p.grad_last.time));
         }
       }
-      A gates[M + F::RowA::E];
+      A gates[M + F::RowA::E] = {};
       if constexpr (VA) varying.read(gates, offset);
       if constexpr (P > 0) {
         V mine[P];

@@ -58,7 +58,7 @@ __device__ void forward(const Problem& p) {
 #pragma unroll
         for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + w.lane * M + i), x[F::REACH + i - j]);
       }
-      A gates[M];
+      A gates[M] = {};
       if constexpr (VA) varying.read(gates, w.lane * M);
       if constexpr (P > 0) {
         V before[P];
