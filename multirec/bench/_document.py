@@ -77,8 +77,8 @@ class Check(TypedDict):
     what: str
 
 
-class CellRow(TypedDict):
-    """One contestant on one case in one mode."""
+class _Cell(TypedDict):
+    """What every cell has."""
 
     case: int
     mode: Mode
@@ -101,6 +101,17 @@ class CellRow(TypedDict):
     memcpy_fraction: float | None
     peak_bytes: int | None
     allocator_peak_bytes: int | None
+
+
+class CellRow(_Cell, total=False):
+    """One contestant on one case in one mode.
+
+    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, `host_s` the
+    host's part of a call.
+    """
+
+    hot_s: float | None
+    host_s: float | None
 
 
 class Floor(TypedDict):

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from ._plots import Metric, Panel
+from ._plots import Metric, Panel, Series
 
 # Okabe and Ito's colours, and lighter ones of the same hues
 _LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -38,13 +38,14 @@ _THEMES = {False: _Theme("#1f2328", "#d5d9de", "#ffffff", _LIGHT), True: _Theme(
 
 
 def draw(
-    panels: Sequence[Panel], metric: Metric, axis: str | None, names: Sequence[str], footer: str, dark: bool
+    panels: Sequence[Panel], metric: Metric, axis: str | None, series: Mapping[str, Series], footer: str, dark: bool
 ) -> Figure:
-    """Return a figure with a row for each set of cases, and a column for each mode; `names` are those of all series."""
+    """Return a figure with a row for each set of cases and a column for each mode, in the styles of all `series`."""
     theme = _THEMES[dark]
     rows = list(dict.fromkeys(panel.row for panel in panels))
     columns = list(dict.fromkeys(panel.column for panel in panels))
-    styles = {name: _style(place, theme) for place, name in enumerate(names)}
+    runs = 1 + max(place.run for place in series.values())
+    styles = {name: _style(place, runs, theme) for name, place in series.items()}
     heights = [_height([panel for panel in panels if panel.row == row], axis) for row in rows]
     with matplotlib.rc_context(_settings(theme)):
         figure = Figure(figsize=(_WIDTH * len(columns) + 1.2, sum(heights) + 0.6), layout="constrained")
@@ -90,12 +91,14 @@ def _settings(theme: _Theme) -> Any:
     }
 
 
-def _style(place: int, theme: _Theme) -> dict[str, Any]:
-    colours = theme.colours
+def _style(series: Series, runs: int, theme: _Theme) -> dict[str, Any]:
+    """Return a contestant's colour, with the marker and the dashes of its run where there are several."""
+    colours, (contestant, run) = theme.colours, series
+    shape = run if runs > 1 else contestant
     return {
-        "color": colours[place % len(colours)],
-        "marker": _MARKERS[place % len(_MARKERS)],
-        "linestyle": _DASHES[place // len(colours) % len(_DASHES)],
+        "color": colours[contestant % len(colours)],
+        "marker": _MARKERS[shape % len(_MARKERS)],
+        "linestyle": _DASHES[(run if runs > 1 else contestant // len(colours)) % len(_DASHES)],
     }
 
 

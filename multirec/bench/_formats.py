@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ._document import CellRow, Document, ratios_of
 from ._report import closing, introduction, legend
@@ -15,14 +15,14 @@ _AXES = ("batch", "channels", "length", "order", "dtype", "layout")
 _OF_CELL = ("version", "device", "status", "reason")
 _FIGURES = (
     *("median_s", "low_s", "high_s", "spread_s", "memcpy_fraction", "first_call_s", "break_even_calls"),
-    *("peak_bytes", "allocator_peak_bytes"),
+    *("peak_bytes", "allocator_peak_bytes", "hot_s", "host_s"),
 )
 _UNITS = (("s", 1.0, "seconds"), ("ms", 1e-3, "milliseconds"), ("us", 1e-6, "microseconds"))
 
 
 def as_markdown(document: Document) -> str:
     """Return headings and tables in Markdown."""
-    parts = ["\n".join(f"* **{label}:** {_escaped(text)}" for label, text in introduction(document))]
+    parts = [_bullets(introduction(document))]
     columns: list[str] = []
     for table in tables(document):
         parts.append(f"## {table.title}")
@@ -33,9 +33,13 @@ def as_markdown(document: Document) -> str:
             parts.append("\n".join(_markdown_rows(table, group.rows)))
             parts.extend(map(_escaped, group.remarks))
         parts.extend(map(_escaped, table.remarks))
-    parts.append("\n".join(f"* **{label}:** {_escaped(text)}" for label, text in legend(document, columns)))
+    parts.append(_bullets(legend(document, columns)))
     parts.append("\n".join(f"* {_escaped(text)}" for text in closing(document)))
     return "\n\n".join(parts) + "\n"
+
+
+def _bullets(pairs: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"* **{label}:** {_escaped(text)}" if label else f"  {_escaped(text)}" for label, text in pairs)
 
 
 def _markdown_rows(table: Table, rows: list[Row]) -> Iterator[str]:
@@ -74,7 +78,7 @@ def as_csv(document: Document) -> str:
                 cell["contestant"],
                 *(cell[key] for key in _OF_CELL),  # type: ignore[literal-required]
                 len(cell["samples_s"]),
-                *(cell[key] for key in _FIGURES),  # type: ignore[literal-required]
+                *(cell.get(key) for key in _FIGURES),
                 max((size for size in errors.values() if size is not None), default=None),
                 *found,
             ]

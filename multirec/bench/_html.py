@@ -14,7 +14,7 @@ from multirec.errors import ArgumentError
 from ._document import Document
 from ._plots import METRICS, Axis, figure, swept_axes
 from ._report import closing, introduction, legend
-from ._table import Group, Table, tables
+from ._table import Row, Table, tables
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --faint: #6a737d; --line: #d5d9de; --paper: #fff; --soft: #f4f6f8;
@@ -23,7 +23,7 @@ _STYLE = """
   --soft: #1f2429; --good: #4cc38a; --bad: #ff8a80; --unsure: #e3b341 } }
 body { margin: 2rem auto; max-width: 66rem; padding: 0 1rem; color: var(--ink); background: var(--paper);
   font: 15px/1.5 system-ui, sans-serif }
-h1, h2, h3, h4 { line-height: 1.25; margin: 2rem 0 .5rem } h1 { margin-top: 0 } h4 { margin-top: 1rem }
+h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .5rem } h1 { margin-top: 0 }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem }
 dt { color: var(--faint) } dd { margin: 0 }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -31,7 +31,9 @@ th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(-
 th:first-child, td:first-child, td.reason { text-align: left } td.reason { white-space: normal; color: var(--unsure) }
 th { color: var(--faint); font-weight: 600 } tr.best { background: var(--soft); font-weight: 600 }
 tr.failed_check td.reason, tr.crash td.reason, tr.oom td.reason, tr.timeout td.reason { color: var(--bad) }
-p.remark { margin: .3rem 0; color: var(--faint) } img { max-width: 100%; height: auto; margin: .5rem 0 }
+p.remark { margin: .3rem 0 } .remark { color: var(--faint) } tr.remark td { border: 0; white-space: normal }
+tr.case th { padding-top: 1.2rem; text-align: left; color: var(--ink) }
+img { max-width: 100%; height: auto; margin: .5rem 0 }
 """
 
 
@@ -57,28 +59,32 @@ def _run(document: Document) -> Iterator[str]:
     for table in tables(document):
         columns += [column for column in table.columns if column not in columns]
         yield f"<h3>{escape(table.title)}</h3>\n"
-        for group in table.groups:
-            if len(document["cases"]) > 1:
-                yield f"<h4>{escape(group.title)}</h4>\n"
-            yield _table(table, group)
+        yield _table(table, several=len(document["cases"]) > 1)
         yield from (_remark(text) for text in table.remarks)
     yield f"<h3>What the columns mean</h3>\n{_definitions([*legend(document, columns)])}"
     yield from (_remark(text) for text in closing(document))
 
 
-def _table(table: Table, group: Group) -> str:
+def _table(table: Table, several: bool) -> str:
+    width = 1 + len(table.columns)
     head = "".join(f"<th>{escape(title.strip())}</th>" for title in ("contestant", *table.columns))
-    rows = []
-    for row in group.rows:
-        kind = f"{row.status} best" if row.best else row.status
-        cells = f"<td>{escape(row.contestant)}</td>" + "".join(f"<td>{escape(text)}</td>" for text in row.texts)
-        why = f'<td class="reason" colspan="{len(table.columns)}">{escape(f"{row.status}: {row.reason}")}</td>'
-        if row.texts:
-            rows.append(f'<tr class="{kind}">{cells}</tr>')
-        if row.status != "ok":
-            rows.append(f'<tr class="{kind}">{"<td></td>" if row.texts else cells}{why}</tr>')
-    remarks = "".join(_remark(text) for text in group.remarks)
-    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{chr(10).join(rows)}\n</table></div>\n{remarks}'
+    rows = [f"<tr>{head}</tr>"]
+    for group in table.groups:
+        if several:
+            rows.append(f'<tr class="case"><th colspan="{width}">{escape(group.title)}</th></tr>')
+        rows += [text for row in group.rows for text in _rows(row, width)]
+        rows += [f'<tr class="remark"><td colspan="{width}">{escape(text)}</td></tr>' for text in group.remarks]
+    return f'<div class="wide"><table>\n{chr(10).join(rows)}\n</table></div>\n'
+
+
+def _rows(row: Row, width: int) -> Iterator[str]:
+    kind = f"{row.status} best" if row.best else row.status
+    name = f"<td>{escape(row.contestant)}</td>"
+    if row.texts:
+        yield f'<tr class="{kind}">{name}{"".join(f"<td>{escape(text)}</td>" for text in row.texts)}</tr>'
+    if row.status != "ok":
+        why = f'<td class="reason" colspan="{width - 1}">{escape(f"{row.status}: {row.reason}")}</td>'
+        yield f'<tr class="{kind}">{"<td></td>" if row.texts else name}{why}</tr>'
 
 
 def _definitions(pairs: Sequence[tuple[str, str]]) -> str:

@@ -102,10 +102,13 @@ def _fault(value: Any, shape: Any, place: str) -> str | None:
         if not isinstance(value, dict):
             return _wrong(place, "an object", value)
         kinds = get_type_hints(shape) if is_typeddict(shape) else dict.fromkeys(value, inner[1])
-        lacking = next((name for name in kinds if name not in value), None)
+        required = shape.__required_keys__ if is_typeddict(shape) else ()
+        lacking = next((name for name in kinds if name in required and name not in value), None)
         if lacking is not None:
             return f"{place or 'the document'}: expected a field {lacking!r}, found {_shown(value)}"
-        return _first(_fault(value[name], kind, f"{place}.{name}".lstrip(".")) for name, kind in kinds.items())
+        return _first(
+            _fault(value[name], kind, f"{place}.{name}".lstrip(".")) for name, kind in kinds.items() if name in value
+        )
     return None if shape is Any or _is(value, shape) else _wrong(place, _WORDS[shape], value)
 
 

@@ -79,9 +79,21 @@ def swept_axes(documents: Sequence[Document]) -> list[Axis]:
     return found
 
 
-def series_names(documents: Sequence[Document]) -> list[str]:
-    """Return the names of all series, in the order of the documents; a name has the same colour in every figure."""
-    return list(dict.fromkeys(_name(doc, cell, documents) for doc in documents for cell in doc["cells"]))
+class Series(NamedTuple):
+    """Which contestant (its colour, in every figure) and which run (its line) a series is of, both counted from 0."""
+
+    contestant: int
+    run: int
+
+
+def all_series(documents: Sequence[Document]) -> dict[str, Series]:
+    """Return the series of the documents by name."""
+    contestants = list(dict.fromkeys(cell["contestant"] for document in documents for cell in document["cells"]))
+    return {
+        _name(document, cell, documents): Series(contestants.index(cell["contestant"]), run)
+        for run, document in enumerate(documents)
+        for cell in document["cells"]
+    }
 
 
 def panels(documents: Sequence[Document], metric: str, axis: Axis | None) -> list[Panel]:
@@ -162,7 +174,7 @@ def figure(documents: Sequence[Document], metric: str, axis: Axis | None = None,
     from ._draw import draw
 
     along = AXES[axis] if axis is not None else None
-    return draw(drawn, METRICS[metric], along, series_names(documents), _footer(documents), dark)
+    return draw(drawn, METRICS[metric], along, all_series(documents), _footer(documents), dark)
 
 
 def _footer(documents: Sequence[Document]) -> str:

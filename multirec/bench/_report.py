@@ -12,7 +12,9 @@ from ._text import bytes_text
 
 WIDTH, LEAST = 100, 72
 # what is left out first where there is no room
-_DISPENSABLE = ("n", "error", "repaid", "1st call", " ±", "memory")
+_DISPENSABLE = ("n", "error", "±", " ±", "memory", "repaid", "1st call")
+
+_TOLD = {"±": "± of median", " ±": "± of vs"}
 
 
 class Line(NamedTuple):
@@ -35,11 +37,12 @@ def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
         left_out += [column for column in narrow if column not in left_out]
         yield from _lines(fitting, names, width, len(document["cases"]) > 1)
     yield Line("", "note")
-    yield from labelled(legend(document, shown), width)
+    yield from labelled(legend(document, shown), width, "remark")
+    yield Line("", "note")
     for text in closing(document):
         yield from wrapped(text, width, "note")
     if left_out:
-        yield from wrapped(f"no room for: {', '.join(name.strip() for name in left_out)}", width, "note")
+        yield from wrapped(f"no room for: {', '.join(_TOLD.get(name, name) for name in left_out)}", width, "note")
 
 
 def introduction(document: Document) -> Iterator[tuple[str, str]]:
@@ -47,7 +50,12 @@ def introduction(document: Document) -> Iterator[tuple[str, str]]:
     machine, versions = document["machine"], document["versions"]
     cases = document["cases"]
     if len(cases) == 1:
-        yield "case", f"{cases[0]['name']}: {cases[0]['text']}"
+        case = cases[0]
+        yield "case", f"{case['name']}: {case['text']}"
+        yield (
+            "",
+            f"batch {case['batch']}, {case['length']} samples, {case['channels']} filters of order {case['order']}",
+        )
     else:
         yield "cases", f"{len(cases)}, of which each has rows of its own below"
     parts = [machine["cpu"]]
@@ -69,8 +77,8 @@ def legend(document: Document, columns: list[str]) -> Iterator[tuple[str, str]]:
         if found is not None:
             yield found, meaning
     checked = dict.fromkeys(cell["check"]["what"] for cell in document["cells"] if cell["check"])
-    if len(checked) == 1 and next(iter(checked)):
-        yield "checked", next(iter(checked))
+    if any(checked):
+        yield "checked", "; or ".join(filter(None, checked))
 
 
 def closing(document: Document) -> Iterator[str]:
@@ -151,12 +159,12 @@ def _reason(row: Row, names: int, width: int) -> Iterator[Line]:
         yield Line(line, row.status)
 
 
-def labelled(pairs: Iterable[tuple[str, str]], width: int) -> Iterator[Line]:
+def labelled(pairs: Iterable[tuple[str, str]], width: int, role: str = "note") -> Iterator[Line]:
     """Yield labels in a column and texts beside them, wrapped to `width`."""
     found = list(pairs)
     labels = max((len(label) for label, _ in found), default=0) + 2
     for label, text in found:
-        yield from (Line(line, "note") for line in fill(text, width, label.ljust(labels), labels))
+        yield from (Line(line, role) for line in fill(text, width, label.ljust(labels), labels))
 
 
 def wrapped(text: str, width: int, role: str, indent: int = 2) -> Iterator[Line]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import ceil
 from typing import NamedTuple
 
-from ._document import CellRow, Document, Mode, Ratio, floors_of, ratios_of, references_of
+from ._document import CellRow, Document, Mode, Ratio, Regret, floors_of, ratios_of, references_of
 from ._text import DASH, bytes_text, percent_text, ratio_text, seconds_text
 
 MODES: tuple[Mode, ...] = ("forward", "forward+backward")
@@ -14,12 +14,14 @@ _WHAT = {"forward": "y alone", "forward+backward": "y, then the gradients of x a
 _EVERY = "every case"
 MEANINGS = {
     "median": "of n samples, in interleaved rounds; ±: half of its 95 % interval",
-    "vs": "how many times faster, paired by round; tie: no difference beyond the A/A floor; ?: not settled",
+    "hot": "the same with the data in the GPU's second-level cache; the median begins with a cold one",
+    "host": "the host's part of a call on a GPU",
+    "vs": "paired by round; tie: no difference beyond the A/A floor; ?: the interval does not tell",
     "memcpy": "the least traffic that the work needs, over what a copy moves in that time",
     "memory": "growth of the process (on a GPU, of its allocator) at the peak of a call",
     "error": "the largest of values and gradients, relative, against float64",
     "1st call": "in a new process, with what is compiled or loaded for it",
-    "repaid": "calls after which a slower first call is made good against the reference",
+    "repaid": "calls that make a slower first call good against the reference",
 }
 """What the columns mean, by title; 'vs' is followed by the reference."""
 
@@ -62,12 +64,20 @@ def tables(document: Document) -> Iterator[Table]:
 def growth(document: Document, mode: Mode) -> list[str]:
     """Return how times grow along the axes that were swept, a line for each axis."""
     lines = []
-    for axis in dict.fromkeys(fit["axis"] for fit in document["fits"]):
-        fits = [fit for fit in document["fits"] if fit["axis"] == axis and fit["mode"] == mode]
-        if fits:
-            powers = ", ".join(f"{fit['contestant']} {fit['exponent']:.2f}" for fit in fits)
-            lines.append(f"growth: time is proportional to {axis} to the power of: {powers}")
+    fits = [fit for fit in document["fits"] if fit["mode"] == mode]
+    for axis in dict.fromkeys(fit["axis"] for fit in fits):
+        powers: dict[str, list[float]] = {}
+        for fit in fits:
+            if fit["axis"] == axis:
+                powers.setdefault(fit["contestant"], []).append(fit["exponent"])
+        told = ", ".join(f"{name} {_span(found)}" for name, found in powers.items())
+        lines.append(f"growth: time is proportional to {axis} to the power of: {told}")
     return lines
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _table(document: Document, mode: Mode, cells: list[CellRow]) -> Table:
@@ -92,7 +102,7 @@ def _table(document: Document, mode: Mode, cells: list[CellRow]) -> Table:
     if everywhere:
         once = {cell["contestant"]: row(cell) for cell in everywhere}
         groups.append(Group(_EVERY, list(once.values()), []))
-    return Table(f"{mode}  ({_WHAT[mode]})", tuple(columns), groups, growth(document, mode))
+    return Table(f"{mode}  ({_WHAT[mode]})", tuple(columns), groups, _choices(document, mode) + growth(document, mode))
 
 
 def _columns(document: Document, mode: Mode) -> dict[str, Callable[[CellRow], str]]:
@@ -106,18 +116,24 @@ def _columns(document: Document, mode: Mode) -> dict[str, Callable[[CellRow], st
     def ratio_column(cell: CellRow) -> str:
         # the reference has no ratio of its own
         is_reference = references.get((cell["case"], cell["mode"])) == cell["contestant"]
-        return "1×" if is_reference else _ratio(ratio(cell))
+        return "reference" if is_reference else _ratio(ratio(cell))
+
+    def half_of_ratio(cell: CellRow) -> str:
+        row = ratio(cell)
+        return "" if row is None else _relative(row["low"], row["high"], row["ratio"])
 
     return {
         "median": lambda cell: _median(cell),
-        "±": lambda cell: _half(cell["low_s"], cell["high_s"], cell["median_s"]),
+        "±": lambda cell: _relative(cell["low_s"], cell["high_s"], cell["median_s"]),
+        "hot": lambda cell: _or_dash(cell.get("hot_s"), seconds_text),
+        "host": lambda cell: _or_dash(cell.get("host_s"), seconds_text),
         "n": lambda cell: str(len(cell["samples_s"])),
         against: ratio_column,
-        " ±": lambda cell: _ratio_half(ratio(cell)),
+        " ±": half_of_ratio,
         "memcpy": lambda cell: _or_dash(cell["memcpy_fraction"], percent_text),
         "memory": lambda cell: _or_dash(_memory(cell), bytes_text),
         "error": lambda cell: _error(cell),
-        "1st call": lambda cell: _or_dash(cell["first_call_s"], lambda seconds: seconds_text(seconds, seconds / 10)),
+        "1st call": lambda cell: _or_dash(cell["first_call_s"], _roughly),
         "repaid": lambda cell: _or_dash(cell["break_even_calls"], _calls),
     }
 
@@ -142,13 +158,25 @@ def _remarks(document: Document, place: int, mode: Mode) -> list[str]:
         width = percent_text(floor["floor"])
         lines.append(f"A/A floor ±{width}: {floor['contestant']} against a hidden second copy of itself")
     choices = [row for row in document["regret"] if (row["case"], row["mode"]) == (place, mode)]
-    return lines + [_choice(row["picked"], row["fastest"], row["regret"]) for row in choices]
+    alone = len(document["cases"]) == 1
+    told = [_choice(row) for row in choices if alone or row["picked"] != row["fastest"]]
+    return lines + told
 
 
-def _choice(picked: str, fastest: str, regret: float) -> str:
+def _choices(document: Document, mode: Mode) -> list[str]:
+    """Return how often auto picks the fastest, where there are several cases."""
+    rows = [row for row in document["regret"] if row["mode"] == mode]
+    if len(document["cases"]) == 1 or not rows:
+        return []
+    right = sum(row["picked"] == row["fastest"] for row in rows)
+    return [f"backend='auto' picks the fastest of multirec's backends in {right} of {len(rows)} cases"]
+
+
+def _choice(row: Regret) -> str:
+    picked, fastest = row["picked"], row["fastest"]
     if picked == fastest:
         return f"backend='auto' picks {picked}, the fastest of multirec's backends here"
-    return f"backend='auto' picks {picked}, which takes {ratio_text(regret)} the time of {fastest}"
+    return f"backend='auto' picks {picked}, which takes {ratio_text(row['regret'])} the time of {fastest}"
 
 
 def _without_empty_columns(table: Table) -> Table:
@@ -165,35 +193,44 @@ def _without_empty_columns(table: Table) -> Table:
 
 def _median(cell: CellRow) -> str:
     median = cell["median_s"] or 0.0
-    low, high = cell["low_s"], cell["high_s"]
-    return seconds_text(median, None if low is None or high is None else (high - low) / 2)
+    # a single sample is worth two digits
+    return seconds_text(median, _half(cell["low_s"], cell["high_s"]) or median / 10)
 
 
 def _ratio(row: Ratio | None) -> str:
     if row is None:
         return DASH
-    if row["low"] is None or row["high"] is None:
-        return ratio_text(row["ratio"])
     if row["verdict"] == "tie":
         return "tie"
-    doubt = "?" if row["verdict"] == "unclear" else ""
-    return ratio_text(row["ratio"], (row["high"] - row["low"]) / 2) + doubt
+    faster = row["ratio"] >= 1
+    half = (_half(row["low"], row["high"]) or row["ratio"] / 10) / row["ratio"]
+    ratio = row["ratio"] if faster else 1 / row["ratio"]
+    doubt = "?" if row["verdict"] == "unclear" and row["low"] is not None else ""
+    return f"{ratio_text(ratio, half * ratio)} {'faster' if faster else 'slower'}{doubt}"
 
 
-def _ratio_half(row: Ratio | None) -> str:
-    return "" if row is None else _half(row["low"], row["high"], row["ratio"])
-
-
-def _half(low: float | None, high: float | None, value: float | None) -> str:
-    if low is None or high is None or not value:
+def _relative(low: float | None, high: float | None, value: float | None) -> str:
+    half = _half(low, high)
+    if half is None or not value:
         return ""
-    half = (high - low) / 2 / value
+    half /= value
+    if half > 1:
+        return ">100%"
     return f"{100 * half:.0f}%" if half >= 0.01 else f"{100 * half:.1f}%"
+
+
+def _half(low: float | None, high: float | None) -> float | None:
+    """Return half of an interval; None where there is none, as of a single sample."""
+    return (high - low) / 2 if low is not None and high is not None and high > low else None
 
 
 def _memory(cell: CellRow) -> int | None:
     on_device = cell["allocator_peak_bytes"]
     return on_device if on_device is not None and cell["device"] != "cpu" else cell["peak_bytes"]
+
+
+def _roughly(seconds: float) -> str:
+    return seconds_text(seconds, seconds / 10)
 
 
 def _calls(count: float) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import documents
 import pytest
+from jsonschema import Draft202012Validator
 
-from multirec.bench._document import SCHEMA
+from multirec.bench._document import SCHEMA, Document
 from multirec.bench._load import load
 from multirec.errors import ArgumentError
 
@@ -57,6 +60,35 @@ def test_version_1_is_upgraded(tmp_path: Path) -> None:
     assert document["notes"][0] == "a note"
     # what an upgrade makes is a whole document
     assert load(saved(tmp_path, document)) == document
+
+
+def shapes(schema: Any, shape: Any, place: str = "document") -> Iterator[tuple[str, set[str], set[str]]]:
+    """The fields that the schema requires and those that readers know, of each object that both name."""
+    if get_origin(shape) in (Union, UnionType):
+        schema = next(kind for kind in schema.get("oneOf", [schema]) if kind.get("type") != "null")
+        shape = get_args(shape)[0]
+    if get_origin(shape) is list:
+        yield from shapes(schema["items"], get_args(shape)[0], place)
+    elif is_typeddict(shape):
+        yield place, set(schema["required"]), set(shape.__required_keys__)
+        for name, kind in get_type_hints(shape).items():
+            yield from shapes(schema["properties"][name], kind, f"{place}.{name}")
+
+
+SCHEMA_FILE = json.loads((files("multirec.bench") / "schema" / "multirec.bench-2.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("required", "known"), [pytest.param(*sets, id=place) for place, *sets in shapes(SCHEMA_FILE, Document)]
+)
+def test_readers_know_what_the_schema_requires(required: set[str], known: set[str]) -> None:
+    assert known == required
+
+
+@pytest.mark.parametrize("make", [documents.forum, documents.sweep])
+def test_the_documents_of_these_tests_fit_the_schema(make: Callable[[], Any]) -> None:
+    errors = Draft202012Validator(SCHEMA_FILE).iter_errors(make())
+    assert [f"{list(error.path)}: {error.message}" for error in errors] == []
 
 
 def broken(change: Callable[[Any], Any]) -> Any:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import documents
 import pytest
 
-from multirec.bench._plots import METRICS, figure, panels, series_names, swept_axes
+from multirec.bench._plots import METRICS, all_series, figure, panels, swept_axes
 from multirec.errors import ArgumentError
 
 FORUM, SWEEP = documents.forum(), documents.sweep()
@@ -56,7 +56,9 @@ def test_runs_drawn_together_keep_their_names() -> None:
     other["run"]["name"] = "other"
     (forward, _) = panels([FORUM, other], "time", None)
     assert {"numba · example", "numba · other"} <= set(forward.series)
-    assert series_names([FORUM, other])[0] == "numba · example"
+    series = all_series([FORUM, other])
+    assert (series["numba · example"], series["numba · other"]) == ((0, 0), (0, 1))
+    assert series["jax · other"].contestant == series["jax · example"].contestant > 0
 
 
 def test_nothing_to_draw_is_an_error() -> None:
