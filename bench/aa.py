@@ -33,9 +33,10 @@ from multirec.bench._results import Cell
 from multirec.bench._run import Run
 from multirec.bench._session import Session
 from multirec.bench._write import document
-from multirec.bench.contestants import Contestant, Sample, named
+from multirec.bench.contestants import Contestant, named
 
-CASE = replace(case_named("forum"), batch=4, channels=32, length=4000)
+# small enough for one thread, so that a second process disturbs it no more than it must
+CASE = replace(case_named("forum"), batch=1, channels=32, length=2000)
 SECONDS = 6.0
 
 
@@ -52,7 +53,7 @@ class Silent:
 
 
 class Slower(Contestant):
-    """Another contestant, each of whose samples is followed by a tenth more work of the same kind."""
+    """Another contestant whose every call is followed by waiting at work: for a part of what the call takes."""
 
     def __init__(self, of: Contestant, name: str, extra: float) -> None:
         self.of, self.name, self.summary, self.extra = of, name, of.summary, extra
@@ -62,19 +63,25 @@ class Slower(Contestant):
         return self.of.load()
 
     def prepare(self, case: Case, signals: Any, mode: Any) -> Any:
-        return self.of.prepare(case, signals, mode)
+        run = self.of.prepare(case, signals, mode)
+        times = []
+        for _ in range(200):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+        extra = self.extra * median(times)
+
+        def slower() -> Any:
+            result = run()
+            until = time.perf_counter() + extra
+            while time.perf_counter() < until:
+                pass
+            return result
+
+        return slower
 
     def outputs(self, result: Any) -> Any:
         return self.of.outputs(result)
-
-    def measure(self, run: Any, calls: int) -> Sample:
-        start = time.perf_counter()
-        for call in range(calls):
-            run()
-            # work of the same kind, not sleep: every so many calls one more
-            if (call + 1) % round(1 / self.extra) == 0:
-                run()
-        return Sample((time.perf_counter() - start) / calls)
 
 
 def called(name: str, backend: str) -> Contestant:

@@ -13,7 +13,7 @@ WARM = 0.1
 _OVERHEAD = 0.003
 # samples after which it is asked whether more are worth while
 _LOOKS = (6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256, 360)
-# an interval that is still wider than this part of what it was at half as many samples does not narrow
+# an interval that is still wider than this part of what it was four looks ago does not narrow
 _WORTH_WHILE = 0.9
 
 
@@ -85,7 +85,7 @@ class Lap:
             width = (found.high - found.low) / (2 * found.ratio)
             seen = self.widths.setdefault(who, [])
             seen.append(width)
-            if width <= narrow or (len(seen) > 2 and width > _WORTH_WHILE * seen[-3]):
+            if width <= narrow or (len(seen) > 4 and width > _WORTH_WHILE * seen[-5]):
                 self.done.add(who)
 
     def wants(self, who: int) -> bool:

@@ -90,7 +90,7 @@ class Session:
         return min(seconds), peak
 
     def time(self, case: Case, mode: Mode, calls: int, warm: bool) -> Sample:
-        """Return the time of a call, the mean of `calls`; first one untimed call where `warm`."""
+        """Return the time of a call, out of `calls`; first one untimed call where `warm`."""
         run = self._run(case, mode)
         if warm:
             self._timed(run)

@@ -22,7 +22,7 @@ _RESAMPLES = 1000
 # two processes of one program differ by about this much by where their memory happens to lie
 _LEAST_FLOOR = 0.01
 # so much of the copy's interval that an equal contestant's lies within the floor 95 times of 100
-_WIDTHS = 1.25
+_WIDTHS, _NOISES = 1.25, 3.0
 # and the least that a handful of rounds can exclude
 _LEAST_GUESSED = 0.05
 
@@ -131,19 +131,23 @@ def noise(rounds: Sequence[float]) -> float | None:
 def floor(rounds: Sequence[float]) -> float | None:
     """Return the A/A floor: how far from 1 the median ratio of two equal contestants may lie after so many rounds.
 
-    That is how far the reference's hidden copy lies, and one and a quarter times the width of its 95 % interval, at
-    least 1 %; of fewer than six rounds, the noise of one.
+    That is how far the reference's hidden copy lies, and one and a quarter times the width of its 95 % interval; at
+    least three times the noise of a round over the root of their number, and 1 %. Of fewer than six rounds it is the
+    noise of one.
 
     Example
     -------
     >>> floor([1.0] * 10), floor([1.0, 0.8])
     (0.01, 0.5625)
     """
-    if len(rounds) < ENOUGH:
-        return noise(rounds)
+    single = noise(rounds)
+    if single is None or len(rounds) < ENOUGH:
+        return single
     found = interval([float(value) for value in np.log(rounds)])
     assert found is not None
-    return max(round(float(np.expm1(abs(found.median) + _WIDTHS * (found.high - found.low))), 6), _LEAST_FLOOR)
+    copy = float(np.expm1(abs(found.median) + _WIDTHS * (found.high - found.low)))
+    # where single rounds stray far, as under another program's load, the copy alone is not enough of a sample
+    return max(round(copy, 6), round(_NOISES * single / len(rounds) ** 0.5, 6), _LEAST_FLOOR)
 
 
 def verdict(found: Ratio, floor: float | None) -> Verdict:

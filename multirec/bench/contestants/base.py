@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from statistics import median
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -13,6 +14,9 @@ from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._memory import host_growth, reset_host_peak
 from multirec.bench._oracle import Outputs
 from multirec.bench._signals import Signals
+
+# who is interrupted for a moment loses a block, not the sample
+_BLOCKS = 15
 
 Run = Callable[[], Any]
 """Does the work of a case once; on a GPU it is done once `Contestant.wait` returns."""
@@ -121,11 +125,15 @@ class Contestant(ABC):
         """Wait for the device to be done; a CPU is when a call returns."""
 
     def measure(self, run: Run, calls: int) -> Sample:
-        """Return the mean time of `calls` calls."""
-        start = perf_counter_ns()
-        for _ in range(calls):
-            run()
-        return Sample((perf_counter_ns() - start) / calls / 1e9)
+        """Return the time of a call: of up to fifteen equal blocks of `calls`, the median."""
+        blocks = min(calls, _BLOCKS)
+        each, times = calls // blocks, []
+        for _ in range(blocks):
+            start = perf_counter_ns()
+            for _ in range(each):
+                run()
+            times.append((perf_counter_ns() - start) / each / 1e9)
+        return Sample(median(times))
 
     def reset_peak(self) -> None:
         """Start to watch the peak memory."""
