@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -171,8 +172,45 @@ def test_expanded_gradient_and_input():
     case.check()
 
 
-def test_only_the_wanted_gradients():
-    case = Case(2, 20, 80, shared=True)
+@pytest.fixture
+def always_past_the_caches(monkeypatch):
+    _plan.plan.cache_clear()
+    monkeypatch.setattr(_plan, "_LARGE", -1)
+    yield
+    _plan.plan.cache_clear()
+
+
+@pytest.mark.usefixtures("always_past_the_caches")
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "float16"])
+def test_large_outputs(dtype):
+    # lengths that end within a line, within the second line, and on a tile; rows that begin anywhere in a line
+    for length, reverse, kind in itertools.product((1, 67, 83, 128, 201), (False, True), ("static", "time_varying")):
+        Case(2, 19, length, q=1, p=2, dtype=dtype, reverse=reverse, kinds=("static", kind)).check()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_memory_of_a_gradient(shared):
+    case = Case(4, 64, 8000, shared=shared)
+    y, to_x = case.forward(), case.allocate(1 if shared else 64, "float32")
+    needs = Needs(True, True, True, False, False)
+
+    def gradient():
+        return kernel.vjp(case.problem, case.operands, y, case.grad_y, None, needs, lambda *_: to_x)
+
+    gradient()
+    tracemalloc.start()
+    try:
+        gradient()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # a shared x has partial sums over channels, one row for each slice of them
+    assert peak < 0.1 * (y.nbytes + case.grad_y.nbytes)
+
+
+@pytest.mark.parametrize("kind", ["static", "time_varying"])
+def test_only_the_wanted_gradients(kind):
+    case = Case(2, 20, 80, shared=True, kinds=(kind, kind))
     y = case.forward()
     full = case.vjp(y)
     for wanted in range(5):
