@@ -181,9 +181,9 @@ class Checks:
 
     def _check(self, worker: Worker, cell: Cell, folder: Path) -> None:
         case = self.cases[cell.case]
-        patience = max(2 * cell.cost, self.longest) if cell.cost else self.patience
+        # what compiles for every length compiles once more
+        patience = max(2 * cell.cost, self.longest) * (1 + worker.contestant.compiles) if cell.cost else self.patience
         checked: Checked = self._unless_slow(worker, patience, "check", case, cell.mode, folder)
-        # what compiles for every length has compiled again
         cell.cost = min(checked.seconds, cell.cost) if worker.contestant.compiles and cell.cost else checked.seconds
         cell.first_call, cell.errors = checked.first, checked.errors
         cell.peak, cell.allocator_peak = checked.peak

@@ -7,6 +7,7 @@ Intervals are percentile bootstraps with a fixed seed: the same samples always g
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -147,7 +148,7 @@ def floor(rounds: Sequence[float]) -> float | None:
     assert found is not None
     copy = float(np.expm1(abs(found.median) + _WIDTHS * (found.high - found.low)))
     # where single rounds stray far, as under another program's load, the copy alone is not enough of a sample
-    return max(round(copy, 6), round(_NOISES * single / float(len(rounds) ** 0.5), 6), _LEAST_FLOOR)
+    return max(round(copy, 6), round(_NOISES * single / sqrt(len(rounds)), 6), _LEAST_FLOOR)
 
 
 def verdict(found: Ratio, floor: float | None) -> Verdict:

@@ -58,7 +58,8 @@ def test_contestants_are_right(name: str, references: dict[Case, Path]) -> None:
     contestant = loaded(name)
     computed = 0
     # each compilation takes JAX about a second, and high orders far more
-    cases = [case for case in CASES if not contestant.compiles or (case.order <= 2 and case.layout == "BCT")]
+    few = ("forum", "dense", "gated", "streaming", "complex")
+    cases = [each for each in CASES[: len(NAMED)] if each.base in few] if contestant.compiles else CASES
     for case in cases:
         for mode in MODES:
             if contestant.declines(case, mode) is not None:
