@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from .backend import BackendInfo, ForwardKernel
+from .backend import BackendInfo, ForwardKernel, no_fork
 from .errors import ArgumentError, BackendBrokenError, BackendMissingError, UnknownBackendError
 
 GROUP = "multirec.backends"
@@ -59,7 +58,6 @@ class Registry:
         self._entries: dict[str, _Entry] | None = None
         self._added: dict[str, _Entry] = {}
         self._kernels: dict[BackendInfo, ForwardKernel] = {}
-        self._lock = threading.RLock()
 
     def names(self) -> list[str]:
         """Return the registered names, sorted."""
@@ -69,7 +67,7 @@ class Registry:
         """Register a backend for this process."""
         if not isinstance(info, BackendInfo):
             raise ArgumentError(f"register_backend needs a multirec.backend.BackendInfo, got {type(info).__name__}.")
-        with self._lock:
+        with no_fork:
             known = self._found().get(info.name)
             if known is not None and known.info != info:
                 raise ArgumentError(
@@ -104,7 +102,7 @@ class Registry:
         """Import and return a backend's kernel; remembered."""
         found = self._kernels.get(info)
         if found is None:
-            with self._lock:
+            with no_fork:
                 found = self._kernels[info] = self._import_kernel(info)
         return found
 
@@ -172,7 +170,7 @@ class Registry:
 
     def _found(self) -> dict[str, _Entry]:
         if self._entries is None:
-            with self._lock:
+            with no_fork:
                 self._entries = {**_discover(), **self._added}
         return self._entries
 

@@ -27,8 +27,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from ._address import address
+from ._bfloat16 import from_bfloat16, to_bfloat16
 from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
-from ._threads import num_threads
+from ._threads import after_fork, no_fork, num_threads
 
 __all__ = [
     "COMPLEX_DTYPES",
@@ -49,7 +51,12 @@ __all__ = [
     "Support",
     "Taps",
     "Target",
+    "address",
+    "after_fork",
+    "from_bfloat16",
+    "no_fork",
     "num_threads",
+    "to_bfloat16",
 ]
 
 Array: TypeAlias = Any

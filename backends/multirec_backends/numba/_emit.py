@@ -91,8 +91,9 @@ class Ptr:
         self.f.b.store(value, self._as(value.type), align=1)
 
     def stream(self, value: Any) -> None:
-        """Store a cache line past the caches; the address must be a multiple of 64."""
-        store = self.f.b.store(value, self._as(value.type), align=64)
+        """Store past the caches; the address must be a multiple of 32 bytes, or of 64 for longer vectors."""
+        size = value.type.count * {FLOAT: 4, DOUBLE: 8}.get(value.type.element, 2)
+        store = self.f.b.store(value, self._as(value.type), align=min(size, 64))
         store.set_metadata("nontemporal", self.f.module.add_metadata([ir.Constant(I32, 1)]))
 
     def int(self) -> Int:

@@ -32,20 +32,8 @@ _KEPT = (
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
-    *(
-        "counter",
-        "items",
-        "fronts",
-        "length",
-        "batch",
-        "channels",
-        "span",
-        "rows",
-        "blocks",
-        "run",
-        "order",
-        "input_order",
-    ),
+    *("counter", "items", "fronts", "length", "batch", "channels", "span", "rows", "blocks", "run"),
+    *("order", "input_order"),
     *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, num_threads
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads
 
 from . import _segments as segments
 from ._frame import FIELDS, REGIONS
@@ -59,7 +59,7 @@ def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Si
         *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip), *_signal(ends, flip),
         *_NO_SIGNAL * 5, *_taps(feedforward, flip), *_taps(feedback, flip), *_NO_TAPS * 2,
     )  # fmt: skip
-    _call(plan(problem), (0, 0, 0), signals)
+    _call(plan(problem), (0, 0, 0), signals, (operands, y, ends))
 
 
 def run_vjp(
@@ -85,7 +85,7 @@ def run_vjp(
     if grad_y.size:
         extra = (
             0 if last is None else last.shape[2],
-            0 if shared is None else _address(shared),
+            0 if shared is None else address(shared),
             0 if shared is None else shared.strides[1],
         )
         signals = (
@@ -95,7 +95,8 @@ def run_vjp(
             *_signal(to_inputs, flip), *_signal(to_outputs, flip),
             *_taps(feedforward, flip), *_taps(feedback, flip), *_taps(to_b, flip), *_taps(to_a, flip),
         )  # fmt: skip
-        _call(planned, extra, signals)
+        memory = (operands, y, grad_y, last, to_x, shared, to_b, to_a, to_inputs, to_outputs)
+        _call(planned, extra, signals, memory)
         if shared is not None:
             total = _summed(shared[..., : problem.length], (0,))[0][:, None]
             _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
@@ -147,15 +148,11 @@ def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
     target[...] = np.where(np.isnan(values), 0x7FC0, rounded)
 
 
-def _address(array: Signal) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
 def _signal(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time); running backwards starts at the end."""
     if array is None or not array.size:
         return _NO_SIGNAL
-    at = _address(array)
+    at = address(array)
     batch, channel, time = array.strides
     if array.shape[1] == 1:
         channel = 0
@@ -168,7 +165,7 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time, tap), 0 along axes that are broadcast."""
     if array is None or not array.size:
         return _NO_TAPS
-    at = _address(array)
+    at = address(array)
     batch, channel, time, tap = array.strides
     batches, channels, length, _ = array.shape
     batch, channel = batch if batches > 1 else 0, channel if channels > 1 else 0
@@ -177,19 +174,20 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
     return at, batch, channel, time, tap
 
 
-def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...]) -> None:
+def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], memory: Any) -> None:
+    """Run the kernel; `memory` is the arrays that `extra` and `signals` have the addresses of."""
     counter = np.zeros(8, np.int64)
     fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
-    block = _BLOCK.pack(_address(counter), planned.items, fronts, *planned.head, *extra, *signals, *planned.regions)
+    block = _BLOCK.pack(address(counter), planned.items, fronts, *planned.head, *extra, *signals, *planned.regions)
     function, size = planned.function, planned.scratch_bytes
 
     def work() -> None:
-        memory, address = scratch(size)
+        own, address = scratch(size)
         function(block, address)
-        del memory
+        del own
 
     if planned.helpers:
-        run(work, planned.items)
+        run(work, planned.items, (counter, memory))
     else:
         work()
 

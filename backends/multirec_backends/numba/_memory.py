@@ -154,16 +154,24 @@ class Access:
         parts = [self.storage.decode(f, part) for part in parts]
         return parts + [ir.Constant(self.fmt.vector, None)] * (self.fmt.parts - len(parts))
 
+    def stream(self, target: Ptr, parts: Sequence[Any]) -> None:
+        """Write the parts of `width` items to `target`, on a multiple of 64 bytes, past the caches."""
+        for k, part in enumerate(self._encoded(parts)):
+            (target + k * self.step).stream(part)
+
     def write(self, target: Ptr, parts: Sequence[Any], limits: Limits | None = None) -> None:
         """Write the parts of `width` items to `target`; with `limits`, the items within alone."""
-        parts = [self.storage.encode(self.f, part) for part in parts[: self.storage.parts]]
-        if self.storage.parts == 2:
-            parts = [shuffle(self.f, parts[0], parts[1], order) for order in interleaved(self.fmt.width)]
-        for k, part in enumerate(parts):
+        for k, part in enumerate(self._encoded(parts)):
             if limits is None:
                 (target + k * self.step).store(part)
             else:
                 store_some(self.f, target + k * self.step, part, self._limits(limits, k))
+
+    def _encoded(self, parts: Sequence[Any]) -> list[Any]:
+        parts = [self.storage.encode(self.f, part) for part in parts[: self.storage.parts]]
+        if self.storage.parts == 2:
+            parts = [shuffle(self.f, parts[0], parts[1], order) for order in interleaved(self.fmt.width)]
+        return list(parts)
 
     def _read(self, source: Ptr, limits: Limits | None, k: int) -> Any:
         return source.load(self.raw) if limits is None else load_some(self.f, source, self.raw, self._limits(limits, k))

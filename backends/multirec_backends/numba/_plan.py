@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multirec.backend import Needs, Problem
+from multirec.backend import Needs, Problem, address
 
 from ._compile import compiled, vector_bytes
 from ._frame import REGIONS, TILE, Spec
@@ -79,9 +79,10 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     kept_starts, end = _places(kept, turn_bytes)
     kept_bytes = end - turn_bytes
     starts |= kept_starts
+    y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
     head = (
         *(problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
-        *(kept_bytes, int(total * problem.length * STORAGES[problem.y_dtype].bytes > _LARGE)),
+        *(kept_bytes, int(y_bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
@@ -129,5 +130,4 @@ def scratch(size: int) -> tuple[np.ndarray[Any, Any], int]:
         memory = np.empty(size, np.uint8)
         if size <= _KEPT_BYTES:
             _local.memory = memory
-    address = memory.__array_interface__["data"][0]
-    return memory, -(-address // 64) * 64
+    return memory, -(-address(memory) // 64) * 64

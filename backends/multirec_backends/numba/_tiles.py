@@ -17,7 +17,7 @@ from llvmlite import ir
 from ._emit import I1, I32, I64, PTR, Function, Int, Ptr
 from ._memory import Access, Limits, Storage, transpose
 from ._numbers import Format, Tile
-from ._stream import emit_stream
+from ._stream import LINE, emit_stream
 
 
 class Tiles:
@@ -39,9 +39,9 @@ class Tiles:
         return self._get("store", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_store)
 
     def stream(self, storage: Storage) -> Function:
-        """(tile, target, time stride, offsets, lanes, steps, stage, carry, visited, last, descends).
+        """(tile, target, time stride, offsets, lanes, steps, stage, carry, visited, last, descends): past the caches.
 
-        Write past the caches. The carry is a line for each lane. `visited` counts the bytes of a row in earlier tiles, up to a line at least;
+        The carry is a line for each lane. `visited` counts the bytes of a row in earlier tiles, up to a line at least;
         `last` says that this tile is the last of the row, `descends` that later tiles have lower addresses.
         """
         arguments = [PTR, PTR, I64, PTR, I64, I64, PTR, PTR, I64, I1, I1]
@@ -56,12 +56,18 @@ class Tiles:
         return self._get("offsets", storage, [PTR, I64, I64, I64, I64, I64], _emit_offsets)
 
     def _emit_stream(self, f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
-        stride = arguments[2]
+        _, target, stride, offsets, lanes, *_ = arguments
+        place = (target + offsets.int()).address()
+        neighbours = (offsets + 8 * fmt.lanes).int()
+        whole = ((place | stride) & (LINE - 1)).equals(0) & (lanes & (fmt.width - 1)).equals(0)
         with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
             with time:
                 emit_stream(f, fmt, storage, self.samples, *arguments)
-            with otherwise:
-                f.call(self.store(storage), *arguments[:6])
+            with otherwise, f.choice(whole & neighbours.differs(0)) as (lane, rest):
+                with lane:
+                    _Stream(f, fmt, storage, *arguments[:6]).by_lane()
+                with rest:
+                    f.call(self.store(storage), *arguments[:6])
 
     def _get(self, what: str, storage: Storage, arguments: Sequence[Any], emit: Callable[..., None]) -> Function:
         key = (what, storage.name)
@@ -80,12 +86,9 @@ def _cross(
     width = fmt.width
     with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
         with time:
-            whole_lanes, whole_steps = lanes & -width, steps & -width
-            with f.when(whole_lanes.differs(fmt.lanes) | whole_steps.differs(steps)):
+            with f.when(lanes <= fmt.lanes - width):
                 way.edges(steps)
-                way.one_by_one(f.int(0), whole_lanes, whole_steps, steps)
-                way.one_by_one(whole_lanes, lanes, f.int(0), steps)
-            _squares(f, fmt, stride, whole_lanes, whole_steps, way.square)
+            _squares(f, fmt, stride, lanes, steps, way.square)
         with otherwise:
             neighbours = (offsets + 8 * fmt.lanes).int()
             with f.choice(neighbours.differs(0)) as (lane, rest):
@@ -96,13 +99,25 @@ def _cross(
 
 
 def _squares(
-    f: Function, fmt: Format, stride: Int, lanes: Int, steps: Int, square: Callable[[Int, Int, Int], None]
-) -> None:
-    """Visit squares as `square(first lane, sample with the lowest address, row step in bytes)`."""
-    backward = stride < 0
+    f: Function, fmt: Format, stride: Int, lanes: Int, steps: Int,
+    square: Callable[[Int, Int, Int, Callable[[int], Limits | None]], None],
+) -> None:  # fmt: skip
+    """Visit squares as `square(first lane, sample with the lowest address, row step in bytes, limits of lane i)`."""
+    width, backward = fmt.width, stride < 0
     row_step = f.select(backward, -fmt.row_bytes, fmt.row_bytes)
-    with f.loop(0, lanes, fmt.width) as lane, f.loop(0, steps, fmt.width) as time:
-        square(lane, f.select(backward, time + (fmt.width - 1), time), row_step)
+    with f.loop(0, lanes, width) as lane, f.loop(0, steps, width) as time:
+        lowest = f.select(backward, time + (width - 1), time)
+        rows, columns = lanes - lane, f.minimum(steps - time, width)
+
+        def limits(i: int, rows: Int = rows, columns: Int = columns) -> Limits:
+            count = f.select(rows > i, columns, 0)
+            return f.select(backward, width - count, 0), f.select(backward, width, count)
+
+        with f.choice((rows >= width) & (columns >= width)) as (whole, part):
+            with whole:
+                square(lane, lowest, row_step, lambda i: None)
+            with part:
+                square(lane, lowest, row_step, limits)
 
 
 class _Way:
@@ -120,9 +135,10 @@ class _Way:
         _cross(self.f, self.fmt, self.storage, self.stride, self.offsets, self.lanes, self.steps, self)
 
     def edges(self, steps: Int) -> None:
-        """Prepare a tile that is not filled to its edges."""
+        """Prepare a tile of which not every vector is filled."""
 
-    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+    def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
+        """Take across a vector of lanes times as many samples, of each lane what is within its limits."""
         raise NotImplementedError
 
     def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
@@ -136,7 +152,7 @@ class _Way:
     def scattered(self) -> None:
         """Take across what has no neighbours."""
         self.edges(self.steps)
-        self.one_by_one(self.f.int(0), self.lanes, self.f.int(0), self.steps)
+        self.one_by_one(self.steps)
 
     def start(self, lane: Int) -> Ptr:
         return self.memory + (self.offsets + lane * 8).int()
@@ -153,12 +169,12 @@ class _Way:
                     with branch:
                         self.vector(here, row, limit)
 
-    def one_by_one(self, first_lane: Int, end_lane: Int, first_step: Int, end_step: Int) -> None:
+    def one_by_one(self, steps: Int) -> None:
         f, fmt = self.f, self.fmt
         size = self.storage.bytes // self.storage.parts
-        with f.loop(first_lane, end_lane) as lane:
+        with f.loop(0, self.lanes) as lane:
             start, column = self.start(lane), self.rows.base + _lane_bytes(f, fmt, lane)
-            with f.loop(first_step, end_step) as time:
+            with f.loop(0, steps) as time:
                 for part in range(self.storage.parts):
                     row = column + time * fmt.row_bytes + part * fmt.vector_bytes
                     self.one(start + time * self.stride + part * size, row)
@@ -176,25 +192,27 @@ class _Load(_Way):
             with same:
                 # an expanded array, such as the gradient of a sum
                 self.edges(self.steps)
-                self.one_by_one(f.int(0), self.lanes, f.int(0), f.minimum(self.steps, 1))
+                self.one_by_one(f.minimum(self.steps, 1))
                 with f.loop(1, self.steps) as row:
                     rows.move(row, 0, 1)
             with other:
                 super().scattered()
 
-    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+    def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
         f, fmt = self.f, self.fmt
         columns = []
         for i in range(fmt.width):
             place = self.start(lane + i) + sample * self.stride
             self.prefetch(place + self.ahead)
-            columns.append(self.access.read(place))
+            columns.append(self.access.read(place, limits(i)))
         target = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         for part in range(fmt.parts):
             for i, vector in enumerate(transpose(f, [column[part] for column in columns])):
                 (target + row_step * i + part * fmt.vector_bytes).store(vector)
 
     def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
+        for k in range(self.storage.parts):
+            self.prefetch(memory + self.ahead + k * self.access.step)
         for k, part in enumerate(self.access.read(memory, limits)):
             (row + k * self.fmt.vector_bytes).store(part)
 
@@ -207,7 +225,7 @@ class _Load(_Way):
 
 
 class _Store(_Way):
-    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+    def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
         f, fmt = self.f, self.fmt
         source = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         parts = [
@@ -215,7 +233,7 @@ class _Store(_Way):
             for part in range(self.storage.parts)
         ]
         for i in range(fmt.width):
-            self.access.write(self.start(lane + i) + sample * self.stride, [part[i] for part in parts])
+            self.access.write(self.start(lane + i) + sample * self.stride, [part[i] for part in parts], limits(i))
 
     def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
         parts = [(row + k * self.fmt.vector_bytes).load(self.fmt.vector) for k in range(self.storage.parts)]
@@ -223,6 +241,14 @@ class _Store(_Way):
 
     def one(self, memory: Ptr, row: Ptr) -> None:
         memory.store(self.storage.encode(self.f, row.load(self.fmt.real)))
+
+
+class _Stream(_Store):
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
+        if limits is None:
+            self.access.stream(
+                memory, [(row + k * self.fmt.vector_bytes).load(self.fmt.vector) for k in range(self.storage.parts)]
+            )
 
 
 def _emit_load(f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
