@@ -169,9 +169,9 @@ class BackendInfo:
         The array library whose arrays the kernel takes. Host arrays of the other families reach a "numpy" kernel
         without a copy, and so on (see the user guide on array families).
     requires
-        Importable top-level modules that must be installed.
+        Importable top-level modules that must be installed; ``"jax>=0.10"`` names the oldest version, too.
     install
-        What to pass to ``pip install`` when one of them is missing.
+        What to pass to ``pip install`` when one of them is missing or too old.
     devices, dtypes, kinds
         Device types, data types of x, and kinds of coefficients that it computes.
     min_order, max_order
