@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeAlias
 
+from ._arrays import name_of
 from ._problem import Layout, Problem, Taps, split_shape
 from ._validate import Call
 from .backend import Operands
@@ -40,11 +41,20 @@ def concatenate(parts: tuple[Array, ...]) -> Array:
     return join(parts, -1)
 
 
+def cast_to(array: Array, dtype: str) -> Array:
+    """Return `array` in `dtype`, itself where it has that dtype already."""
+    if name_of(array.dtype) == dtype:
+        return array
+    if hasattr(array, "astype"):
+        return array.astype(dtype)
+    return array.to(getattr(namespace(array), dtype))
+
+
 def contiguous(array: Array) -> Array:
     """Return an owned copy in C order."""
     if hasattr(array, "clone"):
         return array.clone(memory_format=namespace(array).contiguous_format)
-    return namespace(array).array(array)
+    return array.copy()
 
 
 def to_channels_time(array: Array, layout: Layout) -> Array:
@@ -88,7 +98,8 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
 def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
     """Return coefficients as (B|1, C|1, T|1, taps); only a mixture of full and single batch axes is expanded."""
     if array.ndim == 2:
-        return array[None, :, None]
+        channels, count = array.shape
+        return array.reshape((1, channels, 1, count))
     layout = call.problem.layout
     if array.ndim == rank:
         array = array[..., None, :]

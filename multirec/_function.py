@@ -6,15 +6,14 @@ import sys
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from . import _select
-from ._arrays import device_index, family_of, spec_of
+from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
 from ._plan import Plan
-from ._problem import Layout, Spec
+from ._problem import Layout
 from ._state import State
-from ._validate import Call, as_layout, plan_call
+from ._validate import Call, Specs, as_layout, plan_call
+from .backend import Operands
 from .errors import ArgumentError, UnsupportedError
 
 Array: TypeAlias = Any
@@ -88,11 +87,8 @@ def recurrence(
             "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
             "Pass a tensor, or call it outside of the compiled function."
         )
-    call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
-    b, a = coefficients_in(call, feedforward, feedback)
-    operands = operands_in(call, x, b, a, inputs, outputs)
-    y = plan.forward(operands)
-    return signal_out(y, layout, call.batch_shape), state_out(call, *tails(call.problem, operands, y))
+    arrays = (x, feedforward, feedback, inputs, outputs)
+    return compute(*plan_of(arrays, layout, reverse, backend), arrays)
 
 
 def split_state(state: Any) -> tuple[Array | None, Array | None]:
@@ -107,10 +103,16 @@ def split_state(state: Any) -> tuple[Array | None, Array | None]:
     return state
 
 
-def specs_of(arrays: tuple[Array | None, ...]) -> tuple[Spec | None, ...]:
+def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
     """Return the metadata of (x, feedforward, feedback, inputs, outputs)."""
-    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
-    return tuple(None if array is None else spec_of(array, name) for array, name in zip(arrays, names, strict=True))
+    x, feedforward, feedback, inputs, outputs = arrays
+    return (
+        spec_of(x, "x"),
+        None if feedforward is None else spec_of(feedforward, "feedforward"),
+        None if feedback is None else spec_of(feedback, "feedback"),
+        None if inputs is None else spec_of(inputs, "state.inputs"),
+        None if outputs is None else spec_of(outputs, "state.outputs"),
+    )
 
 
 def plan_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> tuple[Call, Plan]:
@@ -119,32 +121,24 @@ def plan_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backen
         raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
     if not isinstance(backend, str):
         raise ArgumentError(f"backend is a name such as 'auto' or 'numba', got {backend!r}.")
-    x, *others = specs_of(arrays)
-    return _select.bind(x, *others, as_layout(layout), reverse, backend)
+    return _select.bind(*specs_of(arrays), as_layout(layout), reverse, backend)
 
 
 def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool) -> Call:
     """Validate a call; remembered by its metadata."""
     if not isinstance(reverse, bool):
         raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
-    x, *others = specs_of(arrays)
-    return plan_call(x, *others, as_layout(layout), reverse)
+    return plan_call(*specs_of(arrays), as_layout(layout), reverse)
 
 
-def coefficients_in(call: Call, feedforward: Array | None, feedback: Array | None) -> tuple[Array | None, Array | None]:
-    """Return NumPy coefficients in x's library; others as they are."""
-    if call.problem.family != "cupy":
-        return feedforward, feedback
-    cupy = sys.modules["cupy"]
-    with cupy.cuda.Device(device_index(call.problem)):
-        b, a = (cupy.asarray(taps) if isinstance(taps, np.ndarray) else taps for taps in (feedforward, feedback))
-    return b, a
-
-
-def state_out(call: Call, inputs: Array, outputs: Array) -> State:
-    """Return a canonical state in the caller's axes."""
-    layout = call.problem.layout
-    return State(signal_out(inputs, layout, call.batch_shape), signal_out(outputs, layout, call.batch_shape))
+def compute(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[Array, State]:
+    """Run a planned call on (x, feedforward, feedback, inputs, outputs), of which no derivative is wanted."""
+    operands = operands_in(call, *plan.give_all(Operands(*arrays)))
+    y = plan.forward(operands)
+    inputs, outputs = tails(call.problem, operands, y)
+    layout, batch, take = call.problem.layout, call.batch_shape, plan.take
+    state = State(take(signal_out(inputs, layout, batch)), take(signal_out(outputs, layout, batch)))
+    return take(signal_out(y, layout, batch)), state
 
 
 def explain(

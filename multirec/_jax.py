@@ -13,13 +13,10 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from ._arrays import hand_over
 from ._bank import RecurrenceBank, RecurrenceCascade
-from ._canonical import operands_in, signal_out, tails
-from ._function import call_of, state_out
-from ._function import recurrence as any_recurrence
+from ._canonical import cast_to, operands_in, signal_out, tails
+from ._function import call_of, compute
 from ._jax_function import Choices, apply
-from ._plan import cast_to
 from ._problem import Layout
 from ._select import plan_for
 from ._state import State
@@ -46,7 +43,8 @@ def recurrence(
     call = call_of(arrays, layout, reverse)
     plan = plan_for(call.problem, backend)
     if plan.info.family != "jax":
-        return _through_host(arrays, call, plan.info.name)
+        _check_concrete(arrays, plan.info.name)
+        return compute(call, plan, arrays)
     _check_64_bit(call)
     y, state = _compute(call, plan.info.name, *arrays)
     return y, state
@@ -80,11 +78,12 @@ def _compute(
     )
     operands = operands._replace(feedforward=b, feedback=a)
     y = apply(operands, Choices(problem.device, problem.reverse, backend))
-    return signal_out(y, problem.layout, call.batch_shape), state_out(call, *tails(problem, operands, y))
+    y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, y)))
+    return y, State(*parts)
 
 
-def _through_host(arrays: tuple[Array | None, ...], call: Call, backend: str) -> tuple[Array, State]:
-    """Compute on the host memory of JAX arrays with a backend of another library."""
+def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
+    """Raise unless a backend of another library can look at the memory of these arrays."""
     names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
     for name, array in zip(names, arrays, strict=True):
         if isinstance(array, jax.core.Tracer):
@@ -97,18 +96,6 @@ def _through_host(arrays: tuple[Array | None, ...], call: Call, backend: str) ->
                 f"{name} is sharded over {len(array.devices())} devices, and backend {backend!r} computes on one. Ask "
                 "for backend='jax', or gather it on one first."
             )
-    x, feedforward, feedback, inputs, outputs = (None if array is None else np.asarray(array) for array in arrays)
-    y, state = any_recurrence(
-        x,
-        feedforward=feedforward,
-        feedback=feedback,
-        state=State(inputs, outputs),
-        layout=call.problem.layout,
-        reverse=call.problem.reverse,
-        backend=backend,
-    )
-    y, *parts = (hand_over(array, "numpy", "jax") for array in (y, *state))
-    return y, State(*parts)
 
 
 def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], ...], tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from .backend import BackendInfo, ForwardKernel, fork_lock
+from .backend import BackendInfo, ForwardKernel, no_fork
 from .errors import ArgumentError, BackendBrokenError, BackendMissingError, UnknownBackendError
 
 GROUP = "multirec.backends"
@@ -58,7 +59,6 @@ class Registry:
         self._entries: dict[str, _Entry] | None = None
         self._added: dict[str, _Entry] = {}
         self._kernels: dict[BackendInfo, ForwardKernel] = {}
-        self._lock = fork_lock()
 
     def names(self) -> list[str]:
         """Return the registered names, sorted."""
@@ -68,7 +68,7 @@ class Registry:
         """Register a backend for this process."""
         if not isinstance(info, BackendInfo):
             raise ArgumentError(f"register_backend needs a multirec.backend.BackendInfo, got {type(info).__name__}.")
-        with self._lock:
+        with no_fork:
             known = self._found().get(info.name)
             if known is not None and known.info != info:
                 raise ArgumentError(
@@ -103,7 +103,7 @@ class Registry:
         """Import and return a backend's kernel; remembered."""
         found = self._kernels.get(info)
         if found is None:
-            with self._lock:
+            with no_fork:
                 found = self._kernels[info] = self._import_kernel(info)
         return found
 
@@ -137,9 +137,9 @@ class Registry:
         about = BackendStatus(
             name=name, status="ready", summary=info.summary, promise=info.promise, distribution=entry.distribution
         )
-        missing = _missing_module(info)
-        if missing:
-            return replace(about, status="missing", reason=f"module {missing!r} is not installed", fix=_install(info))
+        reason = _shortfall(info)
+        if reason:
+            return replace(about, status="missing", reason=reason, fix=_install(info))
         about = replace(about, version=_version(info))
         try:
             self.kernel(info)
@@ -171,7 +171,7 @@ class Registry:
 
     def _found(self) -> dict[str, _Entry]:
         if self._entries is None:
-            with self._lock:
+            with no_fork:
                 self._entries = {**_discover(), **self._added}
         return self._entries
 
@@ -222,24 +222,49 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def _missing_module(info: BackendInfo) -> str | None:
-    return next((module for module in info.requires if not _is_installed(module)), None)
+@lru_cache(maxsize=256)
+def _older(module: str, oldest: str) -> str:
+    """Return the version of a module that is older than `oldest`, or nothing."""
+    import importlib.metadata
+
+    try:
+        version = importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    found, needed = ([int(part) for part in re.findall(r"\d+", text)] for text in (version, oldest))
+    return version if found < needed else ""
+
+
+def _needs(info: BackendInfo) -> list[tuple[str, str]]:
+    """Return the modules that a backend requires, each with its oldest version or nothing."""
+    return [(module, oldest) for module, _, oldest in (need.partition(">=") for need in info.requires)]
+
+
+def _shortfall(info: BackendInfo) -> str:
+    """Say what is missing or too old, or nothing."""
+    for module, oldest in _needs(info):
+        if not _is_installed(module):
+            return f"module {module!r} is not installed"
+        version = _older(module, oldest) if oldest else ""
+        if version:
+            return f"{module} {version} is too old, it needs {oldest} or newer"
+    return ""
 
 
 def _install(info: BackendInfo) -> str:
-    return f"Install it with: pip install {info.install or ' '.join(info.requires)}"
+    return f"Install it with: pip install {info.install or ' '.join(module for module, _ in _needs(info))}"
 
 
 def lacking(info: BackendInfo) -> str:
     """Say what is not installed and how to install it; empty if nothing is lacking."""
-    missing = _missing_module(info)
-    return f"module {missing!r} is not installed. {_install(info)}." if missing else ""
+    reason = _shortfall(info)
+    return f"{reason}. {_install(info)}." if reason else ""
 
 
 def _version(info: BackendInfo) -> str:
     import importlib.metadata
 
-    module = info.requires[0] if info.requires else "numpy"
+    module = _needs(info)[0][0] if info.requires else "numpy"
     owners = importlib.metadata.packages_distributions().get(module, [module])
     try:
         return f"{module} {importlib.metadata.version(owners[0])}"

@@ -1,4 +1,4 @@
-"""Threads and forks: how many threads kernels may use, and locks that no fork finds held.
+"""Threads and forks: how many threads kernels may use, and a lock that forks wait for.
 
 The number is the affinity mask, capped by OMP_NUM_THREADS, or what the user set.
 """
@@ -8,9 +8,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from .errors import ArgumentError
+
+no_fork = threading.RLock()
+"""Re-entrant, and held by every fork: what it guards is never half done in a child.
+
+One for all, since a hook that is registered while another thread forks would be called after that fork, but not before.
+"""
+if hasattr(os, "register_at_fork"):
+    # built-in methods as they are: an interrupt could stop a Python function before it lets go
+    os.register_at_fork(before=no_fork.acquire, after_in_parent=no_fork.release, after_in_child=no_fork.release)
 
 _chosen: int | None = None
 
@@ -56,22 +64,6 @@ def set_num_threads(count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ArgumentError(f"set_num_threads needs a whole number of at least 1, got {count!r}.")
     _chosen = count
-
-
-def fork_lock() -> Any:
-    """Return a re-entrant lock that a fork waits for: what it guards is never half done in the child.
-
-    Example
-    -------
-    >>> lock = fork_lock()
-    >>> with lock:
-    ...     pass
-    """
-    lock = threading.RLock()
-    if hasattr(os, "register_at_fork"):
-        # built-in methods as they are: an interrupt could stop a Python function before it lets go
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
-    return lock
 
 
 def after_fork(renew: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ itself to be differentiated or transformed, the adjoint's formula is computed by
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, TypeAlias
 
 import torch
@@ -38,17 +39,8 @@ class _Recurrence(torch.autograd.Function):
     """y and its two tails, as a function of the canonical operands."""
 
     @staticmethod
-    def forward(
-        x: Tensor,
-        b: _Optional,
-        a: _Optional,
-        inputs: _Optional,
-        outputs: _Optional,
-        layout: str,
-        reverse: bool,
-        backend: str,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return raw.forward(x, b, a, inputs, outputs, layout, reverse, backend)  # type: ignore[no-any-return]
+    def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return raw.forward(*arguments)  # type: ignore[no-any-return]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -104,6 +96,10 @@ class _Recurrence(torch.autograd.Function):
         )
         results = apply(Operands(x, b, a, inputs, outputs), layout, reverse, backend)
         return tuple(part.reshape(size, batch, *part.shape[1:]) for part in results), (0, 0, 0)
+
+
+# torch binds the arguments of every call, and would work this out anew each time
+_Recurrence.forward.__signature__ = signature(_Recurrence.forward)  # type: ignore[attr-defined]
 
 
 def _fold(part: Tensor, mapped: bool, size: int, batch: int, is_taps: bool) -> Tensor:

@@ -1,11 +1,12 @@
 """The two raw operators that torch sees: y with its tails, and the adjoint; with their fakes.
 
 Tensors are canonical (see `multirec.backend`). Neither knows of derivatives: `_torch_function` adds those.
+Arguments come by position, in the order of the schemas below.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,8 +19,6 @@ from ._select import plan_for
 from ._validate import as_layout
 from .backend import Needs, Operands
 
-_Optional: TypeAlias = Tensor | None
-
 OPERANDS = "Tensor x, Tensor? feedforward, Tensor? feedback, Tensor? inputs, Tensor? outputs"
 CHOICES = "str layout, bool reverse, str backend"
 
@@ -31,47 +30,28 @@ library.define(
 )
 
 
-def _plan(x: Tensor, b: _Optional, a: _Optional, layout: str, reverse: bool, backend: str) -> Plan:
-    specs = [None if part is None else spec_of(part, "operand") for part in (b, a)]
-    return plan_for(plan_problem(spec_of(x, "x"), *specs, as_layout(layout), reverse), backend)
+def _plan(operands: Operands, layout: str, reverse: bool, backend: str) -> Plan:
+    specs = [None if part is None else spec_of(part, "operand") for part in operands[:3]]
+    return plan_for(plan_problem(*specs, as_layout(layout), reverse), backend)
 
 
-def _raw_forward(
-    x: Tensor,
-    b: _Optional,
-    a: _Optional,
-    inputs: _Optional,
-    outputs: _Optional,
-    layout: str,
-    reverse: bool,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    plan = _plan(x, b, a, layout, reverse, backend)
-    operands = Operands(x, b, a, inputs, outputs)
-    y = plan.forward(operands)
-    return (y, *tails(plan.problem, operands, y))
+def _raw_forward(*arguments: Any) -> tuple[Tensor, ...]:
+    operands = Operands(*arguments[:5])
+    plan = _plan(operands, *arguments[5:])
+    given = plan.give_all(operands)
+    y = plan.forward(given)
+    return tuple(map(plan.take, (y, *tails(plan.problem, given, y))))
 
 
-def _raw_adjoint(
-    x: Tensor,
-    b: _Optional,
-    a: _Optional,
-    inputs: _Optional,
-    outputs: _Optional,
-    y: Tensor,
-    grad_y: Tensor,
-    grad_inputs: _Optional,
-    grad_outputs: _Optional,
-    needs: list[bool],
-    layout: str,
-    reverse: bool,
-    backend: str,
-) -> tuple[Tensor, ...]:
-    operands = Operands(x, b, a, inputs, outputs)
-    found = _plan(x, b, a, layout, reverse, backend).vjp(operands, y, grad_y, grad_inputs, grad_outputs, Needs(*needs))
-    results = [x.new_empty(0) if found.x is None else found.x]
-    taken = [part for part in (*operands, y, grad_y, grad_inputs, grad_outputs) if part is not None]
-    for grad, part in zip(found[1:], operands[1:], strict=True):
+def _raw_adjoint(*arguments: Any) -> tuple[Tensor, ...]:
+    operands, signals, (needs, *choices) = Operands(*arguments[:5]), arguments[5:9], arguments[9:]
+    plan, x = _plan(operands, *choices), operands.x
+    y, grad_y, grad_inputs, grad_outputs = map(plan.give, signals)
+    found = plan.vjp(plan.give_all(operands), y, grad_y, grad_inputs, grad_outputs, Needs(*needs))
+    grad_x, *others = map(plan.take, found)
+    results = [x.new_empty(0) if grad_x is None else grad_x]
+    taken = [part for part in (*operands, *signals) if part is not None]
+    for grad, part in zip(others, operands[1:], strict=True):
         if grad is None or part is None:
             results.append(x.new_empty(0))
         else:
@@ -94,47 +74,26 @@ def _fake_signal(like: Tensor, shape: tuple[int, ...], layout: Layout, dtype: to
     return cast(Tensor, to_channels_time(stored, layout))
 
 
-def _fake_forward(
-    x: Tensor,
-    b: _Optional,
-    a: _Optional,
-    inputs: _Optional,
-    outputs: _Optional,
-    layout: str,
-    reverse: bool,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    specs = [None if part is None else spec_of(part, "operand") for part in (x, b, a)]
-    problem = canonical_problem(cast(Spec, specs[0]), specs[1], specs[2], as_layout(layout), reverse)
+def _fake_forward(*arguments: Any) -> tuple[Tensor, ...]:
+    x, layout, reverse = arguments[0], as_layout(arguments[5]), arguments[6]
+    specs = [None if part is None else spec_of(part, "operand") for part in arguments[:3]]
+    problem = canonical_problem(cast(Spec, specs[0]), specs[1], specs[2], layout, reverse)
     batch, channels, dtype = problem.batch, problem.channels, getattr(torch, problem.y_dtype)
     return (
-        _fake_signal(x, (batch, channels, problem.length), problem.layout, dtype),
-        _fake_signal(x, (batch, problem.x_channels, problem.input_order), problem.layout, x.dtype),
-        _fake_signal(x, (batch, channels, problem.order), problem.layout, dtype),
+        _fake_signal(x, (batch, channels, problem.length), layout, dtype),
+        _fake_signal(x, (batch, problem.x_channels, problem.input_order), layout, x.dtype),
+        _fake_signal(x, (batch, channels, problem.order), layout, dtype),
     )
 
 
-def _fake_adjoint(
-    x: Tensor,
-    b: _Optional,
-    a: _Optional,
-    inputs: _Optional,
-    outputs: _Optional,
-    y: Tensor,
-    grad_y: Tensor,
-    grad_inputs: _Optional,
-    grad_outputs: _Optional,
-    needs: list[bool],
-    layout: str,
-    reverse: bool,
-    backend: str,
-) -> tuple[Tensor, ...]:
-    others = (
+def _fake_adjoint(*arguments: Any) -> tuple[Tensor, ...]:
+    x, *others = arguments[:5]
+    needs, layout = arguments[9], as_layout(arguments[10])
+    small = (
         torch.empty(part.shape, dtype=part.dtype, device=part.device) if part is not None and need else x.new_empty(0)
-        for part, need in zip((b, a, inputs, outputs), needs[1:], strict=True)
+        for part, need in zip(others, needs[1:], strict=True)
     )
-    grad_x = _fake_signal(x, tuple(x.shape), as_layout(layout), x.dtype) if needs[0] else x.new_empty(0)
-    return (grad_x, *others)
+    return (_fake_signal(x, tuple(x.shape), layout, x.dtype) if needs[0] else x.new_empty(0), *small)
 
 
 for _name, _real, _fake in (("forward", _raw_forward, _fake_forward), ("adjoint", _raw_adjoint, _fake_adjoint)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple, TypeAlias, cast
 
 from ._problem import (
     COMPLEX_DTYPES,
@@ -26,7 +26,15 @@ from ._problem import (
 )
 from .errors import ArgumentError, DeviceError, DtypeError, FamilyError, ShapeError
 
-_LAYOUT_AXES = {"BCT": "(batch…, channels, time)", "BTC": "(batch…, time, channels)", "TBC": "(time, batch…, channels)"}
+_LAYOUT_AXES: dict[str, str] = {
+    "BCT": "(batch…, channels, time)",
+    "BTC": "(batch…, time, channels)",
+    "TBC": "(time, batch…, channels)",
+}
+
+
+Specs: TypeAlias = tuple[Spec, Spec | None, Spec | None, Spec | None, Spec | None]
+"""Of x, feedforward, feedback, and the state's inputs and outputs."""
 
 
 class Call(NamedTuple):
@@ -39,7 +47,7 @@ class Call(NamedTuple):
 
 def as_layout(layout: object) -> Layout:
     """Return `layout` typed; raise unless it is one of the three."""
-    if not isinstance(layout, str) or layout not in get_args(Layout):
+    if not isinstance(layout, str) or layout not in _LAYOUT_AXES:
         known = ", ".join(f"{name!r} {axes}" for name, axes in _LAYOUT_AXES.items())
         raise ArgumentError(f"unknown layout {layout!r}. The layouts are {known}.")
     return cast(Layout, layout)

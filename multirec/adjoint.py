@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 from ._arrays import family_of, spec_of
-from ._canonical import operands_in, signal_in, signal_out, taps_gradient_out
+from ._canonical import cast_to, operands_in, signal_in, signal_out, taps_gradient_out
 from ._formula import gradients, tangent
-from ._function import coefficients_in, plan_of, recurrence, split_state
-from ._plan import cast_to
+from ._function import plan_of, recurrence, split_state
 from ._problem import Layout, join_shape
 from ._state import State
 from ._validate import check_signal
-from .backend import Needs
+from .backend import Gradients, Needs, Operands
 from .errors import FamilyError
 
 __all__ = ["RecurrenceGradients", "gradients", "tangent", "vjp"]
@@ -78,7 +77,7 @@ def vjp(
         )
     inputs, outputs = split_state(state)
     call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
-    problem, batch = call.problem, call.problem.batch
+    problem = call.problem
     own = spec_of(x, "x")
     states = [
         join_shape(call.batch_shape, channels, count, problem.layout)
@@ -103,13 +102,14 @@ def vjp(
             reverse=reverse,
             backend=backend,
         )
-    operands = operands_in(call, x, *coefficients_in(call, feedforward, feedback), inputs, outputs)
-    grad_inputs, grad_outputs = (
-        None if part is None else signal_in(part, problem.layout, batch) for part in (grad_inputs, grad_outputs)
+    given = Operands(x, feedforward, feedback, inputs, outputs)
+    operands = operands_in(call, *plan.give_all(given))
+    needs = Needs(*(part is not None for part in given))
+    y, grad_y, grad_inputs, grad_outputs = (
+        None if part is None else signal_in(plan.give(part), problem.layout, problem.batch)
+        for part in (y, grad_y, grad_inputs, grad_outputs)
     )
-    needs = Needs(True, feedforward is not None, feedback is not None, inputs is not None, outputs is not None)
-    y, grad_y = (signal_in(array, problem.layout, batch) for array in (y, grad_y))
-    found = plan.vjp(operands, y, grad_y, grad_inputs, grad_outputs, needs)
+    found = Gradients(*map(plan.take, plan.vjp(operands, y, grad_y, grad_inputs, grad_outputs, needs)))
 
     def taps_out(own: Array | None, grad: Array) -> Array | None:
         if own is None:

@@ -22,6 +22,8 @@ from .backend import (
     Operands,
     Problem,
     Taps,
+    from_bfloat16,
+    to_bfloat16,
 )
 
 __all__ = ["info", "kernel"]
@@ -42,17 +44,13 @@ info = BackendInfo(
 def widen(array: Wide, dtype: str) -> Wide:
     """Return `array` as float64 or complex128; bfloat16 comes as its bits in uint16."""
     if dtype == "bfloat16":
-        array = (array.astype(np.uint32) << 16).view(np.float32)
+        array = from_bfloat16(array)
     return array.astype(np.complex128 if dtype in COMPLEX_DTYPES else np.float64)
 
 
 def narrow(array: Wide, dtype: str) -> Wide:
     """Round a float64 or complex128 array to `dtype`; bfloat16 is returned as its bits in uint16."""
-    if dtype != "bfloat16":
-        return array.astype(dtype)
-    bits = array.astype(np.float32).view(np.uint32)
-    rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
-    return np.where(np.isnan(array), np.uint16(0x7FC0), rounded)
+    return to_bfloat16(array) if dtype == "bfloat16" else array.astype(dtype)
 
 
 _LARGEST = {

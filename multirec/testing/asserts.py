@@ -66,9 +66,9 @@ def poisoned() -> Iterator[None]:
 
     Not for several threads at once.
     """
-    arrays: Any = importlib.import_module("multirec._arrays")
+    memory: Any = importlib.import_module("multirec._memory")
     torch: Any = sys.modules.get("torch")
-    places = [(arrays, "empty")] + ([(torch, "empty"), (torch, "empty_like")] if torch else [])
+    places = [(memory, "empty")] + ([(torch, "empty"), (torch, "empty_like")] if torch else [])
     originals = [getattr(owner, name) for owner, name in places]
     for (owner, name), original in zip(places, originals, strict=True):
         setattr(owner, name, _poisoning(original))

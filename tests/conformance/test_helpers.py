@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import multirec as mr
-from multirec import _arrays
+from multirec import _memory
 from multirec._problem import Spec
 from multirec._validate import plan_call
 from multirec.testing import CHECKS, Case, arguments, assert_close, check_backend, mismatch, poisoned
@@ -45,7 +45,7 @@ class TestPoison:
             Spec((2, 3, 4), dtype, family, "cpu"), None, Spec((3, 1), real, family, "cpu"), None, None, "BCT", False
         )
         with poisoned():
-            fresh = _arrays.empty(call.problem, 3, dtype, call.problem.family)
+            fresh = _memory.empty(call.problem, 3, dtype, call.problem.family)
         values = fresh if family == "torch" else torch.from_numpy(fresh)
         values = values.view(torch.bfloat16) if dtype == "bfloat16" else values
         assert torch.isnan(values.abs().float()).all()

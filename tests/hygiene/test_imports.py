@@ -87,9 +87,11 @@ def test_test_and_command_line_libraries_stay_where_they_belong(path):
 
 LEVELS = [
     {"errors"},
-    {"_problem", "_threads"},
-    {"_validate", "_canonical", "_state", "backend"},
-    {"_arrays", "_formula", "_design", "reference"},
+    {"_problem", "_threads", "_address", "_bfloat16"},
+    {"_validate", "_state", "backend", "_arrays"},
+    {"_canonical", "_design", "reference"},
+    {"_formula", "_memory"},
+    {"_derived"},
     {"_plan", "_registry"},
     {"_select"},
     {"_function", "_bank", "_torch", "_jax", "adjoint"},

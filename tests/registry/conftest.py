@@ -36,6 +36,7 @@ def start_afresh():
     _registry.registry._entries = None
     forget_plans()
     _registry._is_installed.cache_clear()
+    _registry._older.cache_clear()
 
 
 @pytest.fixture

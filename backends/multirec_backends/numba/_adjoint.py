@@ -111,7 +111,8 @@ class Adjoint:
         """Store rows of the gradient of x, or add up their lanes where x is shared."""
         f, fmt, group, width = self.f, self.fmt, self.group, self.fmt.width
         if not self.spec.shared:
-            group.store(tile, "grad_x", self.spec.x, self.frame.region("offsets_grad_x"), time, steps)
+            offsets, carry = self.frame.region("offsets_grad_x"), self.frame.region("carry")
+            group.stream(tile, "grad_x", self.spec.x, offsets, carry, time, steps)
             return
         row = (group.part * self.frame.word("batch") + group.block) * self.frame.word("grad_shared_row")
         base = Ptr(f, f.b.inttoptr(self.frame.word("grad_shared").v, group.frame.arguments.v.type)) + row

@@ -20,7 +20,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from multirec.backend import fork_lock
+from multirec.backend import no_fork
 
 from . import _forward, _vjp
 from ._frame import Spec
@@ -29,7 +29,6 @@ KernelFunction = Any
 """A ctypes function (arguments address, scratch address); calling it releases the GIL."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-_lock = fork_lock()
 _ready: dict[Spec, KernelFunction] = {}
 _engines: list[Any] = []
 
@@ -39,7 +38,7 @@ def compiled(spec: Spec) -> KernelFunction:
     function = _ready.get(spec)
     if function is not None:
         return function
-    with _lock:
+    with no_fork:
         if spec not in _ready:
             _ready[spec] = _load(_object_code(spec))
         return _ready[spec]
@@ -59,7 +58,7 @@ def cache_folder() -> Path | None:
 @cache
 def vector_bytes() -> int:
     """Return the bytes of one vector register of this processor, or of two where they are short."""
-    with _lock:
+    with no_fork:
         return 64 if llvm.get_host_cpu_features().get("avx512f") else 32
 
 

@@ -59,11 +59,9 @@ class _Forward:
         for taps in (self.b, self.a):
             taps.load(time, steps, ahead=TILE)
         self._tile((steps + (UNROLL - 1)) & -UNROLL)
-        wanted, large = (frame.word(name).differs(0) for name in ("y_at", "large"))
-        with self.f.when(wanted), self.f.choice(large) as branches:
-            for branch, store in zip(branches, (group.stream, group.store), strict=True):
-                with branch:
-                    store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
+        with self.f.when(frame.word("y_at").differs(0)):
+            offsets, carry = frame.region("offsets_y"), frame.region("carry")
+            group.stream(self.y.shifted(self.depth), "y", spec.y, offsets, carry, time, steps)
         self.past_x.take(self.x.shifted(steps), frame.q)
         self.past_y.take(self.y.shifted(steps), self.depth)
 

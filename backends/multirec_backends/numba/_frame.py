@@ -26,14 +26,15 @@ _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
 _TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
 _KEPT = (
     *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
-    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry"),
+    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
     *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
 )
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
-    *("counter", "items", "stride", "length", "batch", "channels", "span", "rows", "blocks", "run"),
-    *("order", "input_order", "kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
+    *("counter", "items", "fronts", "length", "batch", "channels", "span", "rows", "blocks", "run"),
+    *("order", "input_order"),
+    *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
     *(f"at_{name}" for name in REGIONS),
@@ -105,7 +106,7 @@ class Spec:
             "y": row * (deep + UNROLL),
             "b": varying(input_order + 1, self.feedforward_varies),
             "a": varying(order, self.feedback_varies),
-            "stage": stage_bytes(fmt, STORAGES[self.y], TILE),
+            "stage": max(stage_bytes(fmt, STORAGES[name], TILE) for name in (self.x, self.y, self.compute)),
         }
         kept = dict.fromkeys(("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"), table)
         kept |= {
@@ -117,6 +118,7 @@ class Spec:
         }
         if self.vjp:
             turn |= {"g": row * TILE}
+            kept |= {"carry_b": kept["carry"] * (input_order + 1), "carry_a": kept["carry"] * order}
             turn |= {"out_b": products(input_order + 1, self.feedforward_varies)}
             turn |= {"out_a": products(order, self.feedback_varies)}
             kept |= dict.fromkeys(("offsets_grad_x", "offsets_grad_b", "offsets_grad_a"), table)
@@ -145,6 +147,7 @@ class Frame:
         self.q = self.f.int(self.word("input_order") if spec.input_order is None else spec.input_order)
         self.length = self.word("length")
         self.kept: Int = self.f.int(0)
+        self.backward = False
 
     def word(self, name: str) -> Int:
         return (self.arguments + 8 * FIELD[name]).int()
@@ -162,11 +165,8 @@ class Frame:
 
     def walk(self, kernel: type[Steps], *, backward: bool) -> None:
         """Take items off the shared counter; in each, go through time tile by tile, all its groups in turn."""
-        f = self.f
-        with flushed_subnormals(f), self._items() as taken:
-            # items taken at the same time lie far apart: two threads that meet in a fresh page both clear it
-            strided, items = taken * self.word("stride"), self.word("items")
-            item = strided - strided // items * items
+        f, self.backward = self.f, backward
+        with flushed_subnormals(f), self._items() as item:
             blocks, run = self.word("blocks"), self.word("run")
             per_block = (blocks + run - 1) // f.maximum(run, 1)
             block = item // per_block
@@ -197,10 +197,16 @@ class Frame:
         head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))
         f.b.branch(head)
         f.b.position_at_end(head)
-        item = Int(f, f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
-        f.b.cbranch((item < self.word("items")).v, body, after)
+        turn = Int(f, f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
+        # threads begin far apart: two that touch the same fresh page both wait for it to be cleared
+        fronts = self.word("fronts")
+        each = (self.word("items") + fronts - 1) // fronts
+        step = turn // fronts
+        item = (turn - step * fronts) * each + step
+        f.b.cbranch((step < each).v, body, after)
         f.b.position_at_end(body)
-        yield item
+        with f.when(item < self.word("items")):
+            yield item
         f.b.branch(head)
         f.b.position_at_end(after)
 
@@ -252,15 +258,23 @@ class Group:
         function = self.frame.tiles.store(STORAGES[storage])
         self.f.call(function, tile.base, target, stride, offsets, self.lanes, self.f.int(steps))
 
-    def stream(self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int, steps: Int) -> None:
-        """Store `steps` samples from `start` past the caches; tiles follow each other without a gap."""
-        frame = self.frame
-        target, stride = self._place(name, start, None)
-        function = frame.tiles.stream(STORAGES[storage])
-        end = (start + steps) >= frame.length
-        ends = (start.equals(0), end)
-        place = (frame.region("stage"), frame.region("carry"))
-        self.f.call(function, tile.base, target, stride, offsets, self.lanes, steps, *place, *ends)
+    def stream(
+        self, tile: Tile, name: str, storage: str, offsets: Ptr, carry: Ptr, start: Int, steps: Int, *,
+        tap: int | None = None,
+    ) -> None:  # fmt: skip
+        """Store the samples of a tile, and past the caches where outputs are large; no tile is left out."""
+        frame, f = self.frame, self.f
+        target, stride = self._place(name, start, tap)
+        place = (tile.base, target, stride, offsets, self.lanes, steps)
+        behind = frame.length - start - steps
+        visited, left = (behind, start) if frame.backward else (start, behind)
+        with f.choice(frame.word("large").differs(0)) as (large, small):
+            with large:
+                descends = (stride > 0) if frame.backward else (stride < 0)
+                ends = (f.minimum(visited, LINE) * STORAGES[storage].bytes, left.equals(0), descends)
+                f.call(frame.tiles.stream(STORAGES[storage]), *place, frame.region("stage"), carry, *ends)
+            with small:
+                f.call(frame.tiles.store(STORAGES[storage]), *place)
 
     def load_x(
         self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int, *, ahead: int = 0

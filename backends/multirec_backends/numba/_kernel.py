@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads
 
 from . import _segments as segments
 from ._frame import FIELDS, REGIONS
@@ -85,7 +85,7 @@ def run_vjp(
     if grad_y.size:
         extra = (
             0 if last is None else last.shape[2],
-            0 if shared is None else _address(shared),
+            0 if shared is None else address(shared),
             0 if shared is None else shared.strides[1],
         )
         signals = (
@@ -148,15 +148,11 @@ def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
     target[...] = np.where(np.isnan(values), 0x7FC0, rounded)
 
 
-def _address(array: Signal) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
 def _signal(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time); running backwards starts at the end."""
     if array is None or not array.size:
         return _NO_SIGNAL
-    at = _address(array)
+    at = address(array)
     batch, channel, time = array.strides
     if array.shape[1] == 1:
         channel = 0
@@ -169,7 +165,7 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time, tap), 0 along axes that are broadcast."""
     if array is None or not array.size:
         return _NO_TAPS
-    at = _address(array)
+    at = address(array)
     batch, channel, time, tap = array.strides
     batches, channels, length, _ = array.shape
     batch, channel = batch if batches > 1 else 0, channel if channels > 1 else 0
@@ -181,7 +177,8 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
 def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], memory: Any) -> None:
     """Run the kernel; `memory` is the arrays that `extra` and `signals` have the addresses of."""
     counter = np.zeros(8, np.int64)
-    block = _BLOCK.pack(_address(counter), *planned.head, *extra, *signals, *planned.regions)
+    fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
+    block = _BLOCK.pack(address(counter), planned.items, fronts, *planned.head, *extra, *signals, *planned.regions)
     function, size = planned.function, planned.scratch_bytes
 
     def work() -> None:

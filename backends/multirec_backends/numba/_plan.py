@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
 from typing import Any
 
 import numpy as np
 
-from multirec.backend import Needs, Problem
+from multirec.backend import Needs, Problem, address
 
 from ._compile import compiled, vector_bytes
 from ._frame import REGIONS, TILE, Spec
@@ -82,8 +81,8 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     starts |= kept_starts
     y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
     head = (
-        *(items, _stride(items), problem.length, problem.batch, problem.channels, span, lanes, blocks, run),
-        *(order, input_order, kept_bytes, int(y_bytes > _LARGE)),
+        *(problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
+        *(kept_bytes, int(y_bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
@@ -106,12 +105,6 @@ def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:
         return max(1, min(blocks, spread, _MOST_SUMMED))
     # where channels are neighbours, an item reads and writes longer pieces of memory
     return max(1, min(blocks, spread, _MOST_NEIGHBOURS)) if problem.layout != "BCT" else 1
-
-
-def _stride(items: int) -> int:
-    """Return a step through all items that keeps any few in a row far apart: the golden section, without a factor."""
-    near = max(1, round(items * 0.618))
-    return next(step for step in range(near, 2 * near + 1) if gcd(step, items) == 1)
 
 
 def _places(sizes: dict[str, int], at: int) -> tuple[dict[str, int], int]:
@@ -137,5 +130,4 @@ def scratch(size: int) -> tuple[np.ndarray[Any, Any], int]:
         memory = np.empty(size, np.uint8)
         if size <= _KEPT_BYTES:
             _local.memory = memory
-    address = memory.__array_interface__["data"][0]
-    return memory, -(-address // 64) * 64
+    return memory, -(-address(memory) // 64) * 64

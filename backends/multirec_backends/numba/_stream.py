@@ -26,21 +26,24 @@ def stage_bytes(fmt: Format, storage: Storage, tile: int) -> int:
 
 def emit_stream(
     f: Function, fmt: Format, storage: Storage, tile: int, source: Ptr, target: Ptr, stride: Int, offsets: Ptr,
-    lanes: Int, steps: Int, stage: Ptr, carry: Ptr, first: Int, last: Int,
+    lanes: Int, steps: Int, stage: Ptr, carry: Ptr, visited: Int, last: Int, descends: Int,
 ) -> None:  # fmt: skip
-    """Write `steps` rows where samples are neighbours; `first` and `last` say that a row begins or ends here."""
-    size = tile * storage.bytes
+    """Write `steps` rows where samples are neighbours; a tile that is not full is the first or the last of a row."""
+    size, filled = tile * storage.bytes, steps * storage.bytes
     row = LINE + size
-    backward = stride < 0
+    backward, first = stride < 0, visited.equals(0)
     stage = stage + LINE
-    # running forwards, the bytes of this tile follow what is left of the one before; backwards, they precede it
-    here, before, leave = (f.select(backward, *either) for either in ((0, LINE), (size, 0), (0, size)))
+    # what is left of the tile before lies behind this one where addresses descend, and else in front of it
+    here, before, leave = (f.select(descends, *either) for either in ((0, LINE), (size, 0), (0, size)))
+    lowest = here + f.select(backward, size - filled, 0)
+    waits = f.minimum(visited, LINE)
     valid = (
-        f.select(backward, size - steps * storage.bytes, f.select(first, LINE, 0)),
-        f.select(backward, f.select(first, size, row), steps * storage.bytes + LINE),
+        f.select(descends | first, lowest, LINE - waits),
+        f.select(descends, f.select(first, lowest + filled, size + waits), lowest + filled),
     )
+    edges = last | (visited < LINE)
     line = ir.VectorType(storage.raw, LINE // (storage.bytes // storage.parts))
-    begin = f.select(backward, stride * (tile - 1), -LINE)
+    begin = f.select(backward, stride * (tile - 1), 0) - f.select(descends, 0, LINE)
     with f.loop(0, lanes, fmt.width) as lane:
         count = f.minimum(lanes - lane, fmt.width)
         waiting = carry + lane * LINE
@@ -51,9 +54,9 @@ def emit_stream(
             own = stage + i * row
             place = target + (offsets + (lane + i) * 8).int() + begin
             skip = (0 - place.address()) & (LINE - 1)
-            with f.choice(first | last) as (edge, middle):
+            with f.choice(edges) as (edge, middle):
                 with edge:
-                    start = skip - f.select(backward, LINE, 0)
+                    start = skip - f.select(descends, LINE, 0)
                     for k in range(size // LINE + 1):
                         _part(f, line, own, place, start + k * LINE, valid)
                 with middle:

@@ -2,7 +2,8 @@
 
 A tile row holds one sample of every lane. In memory a lane starts at its own offset (a table of byte offsets,
 then one word that says whether the lanes are neighbours), and time has one stride. Three ways lead across:
-time is contiguous (square transposes in registers), lanes are contiguous (plain vectors), or neither (one by one).
+time is contiguous (square transposes in registers), lanes are contiguous (plain vectors), or neither (one by one,
+and once where time stands still).
 Lanes and samples outside the problem are zero in the tile and never touched in memory.
 """
 
@@ -43,11 +44,12 @@ class Tiles:
         return self._get("store", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_store)
 
     def stream(self, storage: Storage) -> Function:
-        """(tile, target, time stride, offsets, lanes, steps, stage, carry, first, last): write past the caches.
+        """(tile, target, time stride, offsets, lanes, steps, stage, carry, visited, last, descends): past the caches.
 
-        The carry is a line for each lane; `first` and `last` say that a row begins or ends with this tile.
+        The carry is a line for each lane. `visited` counts the bytes of a row in earlier tiles, up to a line at least;
+        `last` says that this tile is the last of the row, `descends` that later tiles have lower addresses.
         """
-        arguments = [PTR, PTR, I64, PTR, I64, I64, PTR, PTR, I1, I1]
+        arguments = [PTR, PTR, I64, PTR, I64, I64, PTR, PTR, I64, I1, I1]
         return self._get("stream", storage, arguments, self._emit_stream)
 
     def load_shared(self, storage: Storage) -> Function:
@@ -108,8 +110,7 @@ def _cross(
                 with lane:
                     way.by_lane()
                 with rest:
-                    way.edges(steps)
-                    way.one_by_one(f.int(0), lanes, f.int(0), steps)
+                    way.scattered()
 
 
 def _squares(
@@ -160,6 +161,11 @@ class _Way:
         """Take across one number."""
         raise NotImplementedError
 
+    def scattered(self) -> None:
+        """Take across what has no neighbours."""
+        self.edges(self.steps)
+        self.one_by_one(self.f.int(0), self.lanes, self.f.int(0), self.steps)
+
     def start(self, lane: Int) -> Ptr:
         return self.memory + (self.offsets + lane * 8).int()
 
@@ -191,6 +197,18 @@ class _Load(_Way):
 
     def edges(self, steps: Int) -> None:
         self.rows.clear((steps + (self.fmt.width - 1)) & -self.fmt.width)
+
+    def scattered(self) -> None:
+        f, rows = self.f, self.rows
+        with f.choice(self.stride.equals(0)) as (same, other):
+            with same:
+                # an expanded array, such as the gradient of a sum
+                self.edges(self.steps)
+                self.one_by_one(f.int(0), self.lanes, f.int(0), f.minimum(self.steps, 1))
+                with f.loop(1, self.steps) as row:
+                    rows.move(row, 0, 1)
+            with other:
+                super().scattered()
 
     def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
         f, fmt = self.f, self.fmt

@@ -8,6 +8,7 @@ from ._adjoint import Adjoint
 from ._emit import Int
 from ._frame import TILE, UNROLL, Frame, Group, Spec
 from ._numbers import Num, Slot, Tile, zero
+from ._stream import LINE, fence
 from ._sums import Sums
 from ._taps import Coefficients
 
@@ -69,7 +70,8 @@ class _Registers(Adjoint):
         ):
             for tap in range(count if varies else 0):
                 offsets = self.frame.region(f"offsets_grad_{short}")
-                group.store(out.shifted(tap * TILE), name, spec.compute, offsets, time, steps, tap=tap)
+                carry = self.frame.region(f"carry_{short}") + tap * (self.fmt.lanes * LINE)
+                group.stream(out.shifted(tap * TILE), name, spec.compute, offsets, carry, time, steps, tap=tap)
 
     def _vector(self, rows: Int, g: int) -> None:
         f, fmt, p, q = self.f, self.fmt, self.known_p, self.known_q
@@ -117,6 +119,7 @@ class _Registers(Adjoint):
         return total
 
     def finish(self) -> None:
+        fence(self.f)
         p, q = self.known_p, self.known_q
         self.load_past(self.x if self.sum_b else None, self.y if self.sum_a else None)
         # no sample more: the rows after an empty tile are those of the first samples
@@ -230,6 +233,7 @@ class _Memory(Adjoint):
                 group.store(out.shifted(first), name, self.spec.compute, offsets, start, end - first, tap=tap)
 
     def finish(self) -> None:
+        fence(self.f)
         self.load_past(self.x, self.y)
         # the pending rows are the gradient of the samples before the block
         self.store_past(self.gx.shifted(TILE - self.q), self.lam.shifted(TILE - self.p))

@@ -1,0 +1,75 @@
+"""The gradient of a kernel that gives only forward: the kernel itself, run over reversed time."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, cast
+
+from . import _formula
+from ._arrays import name_of
+from ._bfloat16 import from_bfloat16, to_bfloat16
+from ._canonical import cast_to
+from ._problem import HALF_DTYPES, Problem, Spec, canonical_problem
+from .backend import Allocate, ForwardKernel, Gradients, Needs, Operands
+
+Array: TypeAlias = Any
+
+
+def derived_vjp(
+    kernel: ForwardKernel,
+    problem: Problem,
+    operands: Operands,
+    y: Array,
+    grad_y: Array,
+    grad_last: Array | None,
+    needs: Needs,
+    allocate: Allocate,
+) -> Gradients:
+    """Return what `FusedKernel.vjp` would. Half types are computed in float32 throughout."""
+    if problem.dtype in HALF_DTYPES:
+        operands = Operands(*map(_wide, operands))
+        y, grad_y, grad_last = map(_wide, (y, grad_y, grad_last))
+    if problem.feedforward is None and not problem.order:
+        # x's gradient is y's, in memory of its own
+        grad_y = grad_y + 0
+    if grad_last is not None and grad_last.shape[-1]:
+        grad_y = grad_y + 0
+        add_last(grad_y, grad_last, problem.reverse)
+
+    def run(adjoint: Operands, reverse: bool) -> Array:
+        specs = [None if part is None else _spec(part, problem) for part in adjoint[:3]]
+        of_adjoint = canonical_problem(cast(Spec, specs[0]), specs[1], specs[2], problem.layout, reverse)
+        return kernel.forward(of_adjoint, adjoint, allocate)
+
+    found = _formula.gradients(run, operands, y, grad_y, needs, problem.reverse)
+    return found if found.x is None else found._replace(x=_narrow(found.x, problem.dtype))
+
+
+def add_last(whole: Array, part: Array, reverse: bool) -> None:
+    """Add `part` in place to those samples of `whole` that come last in the running order."""
+    count = part.shape[-1]
+    place = whole[..., :count] if reverse else whole[..., whole.shape[-1] - count :]
+    if _is_bits(whole):
+        place[...] = to_bfloat16(_wide(place) + _wide(part))
+    else:
+        place += _wide(part) if _is_bits(part) else part
+
+
+def _is_bits(array: Array) -> bool:
+    return name_of(array.dtype) == "uint16"
+
+
+def _spec(array: Array, problem: Problem) -> Spec:
+    return Spec(tuple(array.shape), name_of(array.dtype), problem.family, problem.device)
+
+
+def _wide(array: Array | None) -> Array:
+    if array is None:
+        return None
+    if _is_bits(array):
+        return from_bfloat16(array)
+    return cast_to(array, "float32") if name_of(array.dtype) in HALF_DTYPES else array
+
+
+def _narrow(array: Array, dtype: str) -> Array:
+    is_numpy = hasattr(array, "__array_interface__")
+    return to_bfloat16(array) if dtype == "bfloat16" and is_numpy else cast_to(array, dtype)
