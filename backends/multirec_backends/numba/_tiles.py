@@ -19,6 +19,11 @@ from ._memory import Access, Limits, Storage, transpose
 from ._numbers import Format, Tile
 from ._stream import LINE, emit_stream
 
+_FEW = 4
+"""Lanes or samples at the end below which they go one number at a time: a square costs the same whatever it holds."""
+Square = Callable[[Int, Int, Int, Callable[[int], Limits | None]], None]
+"""(first lane, sample with the lowest address, row step in bytes, limits of the i-th lane)."""
+
 
 class Tiles:
     """The tile functions of one module, generated when first asked for."""
@@ -86,9 +91,19 @@ def _cross(
     width = fmt.width
     with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
         with time:
-            with f.when(lanes <= fmt.lanes - width):
+            whole_lanes, whole_steps = lanes & -width, steps & -width
+            most_lanes = f.select(lanes - whole_lanes < _FEW, whole_lanes, lanes)
+            most_steps = f.select(steps - whole_steps < _FEW, whole_steps, steps)
+            with f.when(lanes.differs(fmt.lanes) | most_steps.differs(steps)):
                 way.edges(steps)
-            _squares(f, fmt, stride, lanes, steps, way.square)
+                way.one_by_one(f.int(0), most_lanes, most_steps, steps)
+                way.one_by_one(most_lanes, lanes, f.int(0), steps)
+            rest = most_lanes.differs(whole_lanes) | most_steps.differs(whole_steps)
+            with f.when(rest), f.loop(0, most_lanes, width) as lane:
+                start, end = f.select(lane < whole_lanes, whole_steps, 0), f.minimum(lane + width, most_lanes)
+                _squares(f, fmt, stride, lane, end, start, most_steps, way.square, partial=True)
+            with f.loop(0, whole_lanes, width) as lane:
+                _squares(f, fmt, stride, lane, lane + width, f.int(0), whole_steps, way.square)
         with otherwise:
             neighbours = (offsets + 8 * fmt.lanes).int()
             with f.choice(neighbours.differs(0)) as (lane, rest):
@@ -99,25 +114,22 @@ def _cross(
 
 
 def _squares(
-    f: Function, fmt: Format, stride: Int, lanes: Int, steps: Int,
-    square: Callable[[Int, Int, Int, Callable[[int], Limits | None]], None],
+    f: Function, fmt: Format, stride: Int, lane: Int, end_lane: Int, start: Int, end: Int, square: Square, *,
+    partial: bool = False,
 ) -> None:  # fmt: skip
-    """Visit squares as `square(first lane, sample with the lowest address, row step in bytes, limits of lane i)`."""
+    """Visit the squares of a vector's lanes from sample `start` to `end`; partial ones with limits for each lane."""
     width, backward = fmt.width, stride < 0
     row_step = f.select(backward, -fmt.row_bytes, fmt.row_bytes)
-    with f.loop(0, lanes, width) as lane, f.loop(0, steps, width) as time:
-        lowest = f.select(backward, time + (width - 1), time)
-        rows, columns = lanes - lane, f.minimum(steps - time, width)
+    with f.loop(start, end, width) as time:
+        columns, rows = f.minimum(end - time, width), end_lane - lane
 
-        def limits(i: int, rows: Int = rows, columns: Int = columns) -> Limits:
+        def limits(i: int) -> Limits | None:
+            if not partial:
+                return None
             count = f.select(rows > i, columns, 0)
             return f.select(backward, width - count, 0), f.select(backward, width, count)
 
-        with f.choice((rows >= width) & (columns >= width)) as (whole, part):
-            with whole:
-                square(lane, lowest, row_step, lambda i: None)
-            with part:
-                square(lane, lowest, row_step, limits)
+        square(lane, f.select(backward, time + (width - 1), time), row_step, limits)
 
 
 class _Way:
@@ -135,7 +147,7 @@ class _Way:
         _cross(self.f, self.fmt, self.storage, self.stride, self.offsets, self.lanes, self.steps, self)
 
     def edges(self, steps: Int) -> None:
-        """Prepare a tile of which not every vector is filled."""
+        """Prepare a tile that squares do not fill."""
 
     def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
         """Take across a vector of lanes times as many samples, of each lane what is within its limits."""
@@ -152,7 +164,7 @@ class _Way:
     def scattered(self) -> None:
         """Take across what has no neighbours."""
         self.edges(self.steps)
-        self.one_by_one(self.steps)
+        self.one_by_one(self.f.int(0), self.lanes, self.f.int(0), self.steps)
 
     def start(self, lane: Int) -> Ptr:
         return self.memory + (self.offsets + lane * 8).int()
@@ -169,12 +181,12 @@ class _Way:
                     with branch:
                         self.vector(here, row, limit)
 
-    def one_by_one(self, steps: Int) -> None:
+    def one_by_one(self, first_lane: Int, end_lane: Int, first_step: Int, end_step: Int) -> None:
         f, fmt = self.f, self.fmt
         size = self.storage.bytes // self.storage.parts
-        with f.loop(0, self.lanes) as lane:
+        with f.loop(first_lane, end_lane) as lane:
             start, column = self.start(lane), self.rows.base + _lane_bytes(f, fmt, lane)
-            with f.loop(0, steps) as time:
+            with f.loop(first_step, end_step) as time:
                 for part in range(self.storage.parts):
                     row = column + time * fmt.row_bytes + part * fmt.vector_bytes
                     self.one(start + time * self.stride + part * size, row)
@@ -192,7 +204,7 @@ class _Load(_Way):
             with same:
                 # an expanded array, such as the gradient of a sum
                 self.edges(self.steps)
-                self.one_by_one(f.minimum(self.steps, 1))
+                self.one_by_one(f.int(0), self.lanes, f.int(0), f.minimum(self.steps, 1))
                 with f.loop(1, self.steps) as row:
                     rows.move(row, 0, 1)
             with other:
