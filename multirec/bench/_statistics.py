@@ -7,7 +7,6 @@ Intervals are percentile bootstraps with a fixed seed: the same samples always g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,14 +15,14 @@ import numpy.typing as npt
 Verdict: TypeAlias = Literal["faster", "slower", "tie", "unclear"]
 Array: TypeAlias = npt.NDArray[Any]
 
-ENOUGH = 6
+ENOUGH = 8
 """Rounds from which a bootstrap is believed; fewer are summarised by their range, widened by the floor."""
 _LEVEL = 0.95
 _RESAMPLES = 1000
 # two processes of one program differ by about this much by where their memory happens to lie
 _LEAST_FLOOR = 0.01
-# so much of the copy's interval that an equal contestant's lies within the floor 95 times of 100
-_WIDTHS, _NOISES = 1.25, 3.0
+# what a tie may be told from, where the floor is lower
+_COARSE = 0.1
 # and the least that a handful of rounds can exclude
 _LEAST_GUESSED = 0.05
 
@@ -65,7 +64,7 @@ def spread(samples: Sequence[float]) -> float | None:
 
 
 def interval(samples: Sequence[float], seed: int = 0) -> Interval | None:
-    """Return the median with its bootstrap interval; the range where there are fewer than six; None of none.
+    """Return the median with its bootstrap interval; the range where there are fewer than eight; None of none.
 
     Example
     -------
@@ -114,7 +113,7 @@ def ratio(rounds: Sequence[float], noise: float | None, seed: int = 0) -> Ratio 
 def noise(rounds: Sequence[float]) -> float | None:
     """Return how far from 1 the ratios of the reference to its own hidden copy lie in a single round.
 
-    That is the 95 % quantile; of fewer than six rounds, twice the largest, at least 5 %.
+    That is the 95 % quantile; of fewer than eight rounds, twice the largest, at least 5 %.
 
     Example
     -------
@@ -130,44 +129,45 @@ def noise(rounds: Sequence[float]) -> float | None:
 
 
 def floor(rounds: Sequence[float]) -> float | None:
-    """Return the A/A floor: how far from 1 the median ratio of two equal contestants may lie after so many rounds.
+    """Return the A/A floor: how far from 1 the median ratio of the reference to its own hidden copy may lie.
 
-    That is how far the reference's hidden copy lies, and one and a quarter times the width of its 95 % interval; at
-    least three times the noise of a round over the root of their number, and 1 %. Of fewer than six rounds it is the
-    noise of one.
+    That is the further end of its 95 % interval, at least 1 %. Of fewer than eight rounds it is the noise of one.
 
     Example
     -------
     >>> floor([1.0] * 10), floor([1.0, 0.8])
     (0.01, 0.5625)
     """
-    single = noise(rounds)
-    if single is None or len(rounds) < ENOUGH:
-        return single
+    if len(rounds) < ENOUGH:
+        return noise(rounds)
     found = interval([float(value) for value in np.log(rounds)])
     assert found is not None
-    copy = float(np.expm1(abs(found.median) + _WIDTHS * (found.high - found.low)))
-    # where single rounds stray far, as under another program's load, the copy alone is not enough of a sample
-    return max(round(copy, 6), round(_NOISES * single / sqrt(len(rounds)), 6), _LEAST_FLOOR)
+    return max(round(float(np.expm1(max(-found.low, found.high))), 6), _LEAST_FLOOR)
 
 
 def verdict(found: Ratio, floor: float | None) -> Verdict:
-    """Return what a ratio may be called: a tie where its whole interval lies within the floor.
+    """Return what a ratio may be called.
+
+    Faster or slower: its interval excludes 1, and it is further from 1 than the floor; with fewer than eight rounds the
+    whole interval is. A tie: neither, and the interval lies within three times the floor, or within 10 %. Else nothing
+    is clear.
 
     Example
     -------
-    >>> verdict(Ratio(1.0, 0.99, 1.01, 30), 0.02), verdict(Ratio(0.91, 0.9, 0.92, 30), 0.02)
+    >>> verdict(Ratio(1.01, 0.99, 1.03, 30), 0.02), verdict(Ratio(0.91, 0.9, 0.92, 30), 0.02)
     ('tie', 'slower')
     >>> verdict(Ratio(1.1, 0.99, 1.2, 30), 0.02), verdict(Ratio(20.0, 19.0, 21.0, 30), None)
     ('unclear', 'unclear')
     """
     if floor is None:
         return "unclear"
-    if found.low > 1 + floor:
+    few = found.rounds < ENOUGH
+    if found.low > 1 and (found.low if few else found.ratio) > 1 + floor:
         return "faster"
-    if found.high < 1 / (1 + floor):
+    if found.high < 1 and (found.high if few else found.ratio) < 1 / (1 + floor):
         return "slower"
-    return "tie" if found.low >= 1 / (1 + floor) and found.high <= 1 + floor else "unclear"
+    near = 1 + max(3 * floor, _COARSE)
+    return "tie" if found.low >= 1 / near and found.high <= near else "unclear"
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:

@@ -26,11 +26,12 @@ def called(seed: int, factor: float, noise: float, rounds: int, drift: float = 0
 def test_the_same_is_called_a_tie(noise: float, rounds: int) -> None:
     verdicts = [called(seed, 1.0, noise, rounds) for seed in range(100)]
     assert verdicts.count("faster") + verdicts.count("slower") <= 1
-    assert verdicts.count("tie") >= (95 if rounds >= 12 else 90)
+    # six rounds that stray by a third show no tie, and are called unclear
+    assert verdicts.count("tie") >= (95 if rounds >= 12 else 90 if noise < 0.3 else 0)
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.5])
-@pytest.mark.parametrize("noise", [0.001, 0.01, 0.025])
+@pytest.mark.parametrize("noise", [0.001, 0.01, 0.05])
 def test_a_tenth_slower_is_called_slower(noise: float, drift: float) -> None:
     verdicts = [called(seed, 1.1, noise, 40, drift) for seed in range(100)]
     assert verdicts.count("slower") >= 90
