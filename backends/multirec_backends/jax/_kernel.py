@@ -16,7 +16,7 @@ from multirec.adjoint import gradients
 from multirec.backend import Allocate, Array, Gradients, Needs, Operands, Problem
 
 from ._pieces import in_pieces, piece_length
-from ._solve import Filter, compute_type, make_filter, run
+from ._solve import Filter, compute_type, is_summed, make_filter, run
 
 __all__ = ["Jax", "kernel"]
 
@@ -51,9 +51,15 @@ def _forward(problem: Problem, operands: Operands) -> Array:
     if not problem.batch * problem.channels * problem.length:
         return jnp.zeros((problem.batch, problem.channels, problem.length), problem.y_dtype)
     dtype = compute_type(problem)
-    filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype)
+    by_sums = is_summed(problem, problem.x_channels)
+    filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype, by_sums)
 
-    y = run(operands, filter_, problem.channels, problem.reverse, dtype).astype(problem.y_dtype)
+    def piece(operands: Operands, filter_: Filter) -> tuple[Array, None]:
+        return run(operands, filter_, problem.channels, problem.reverse, dtype, by_sums).astype(problem.y_dtype), None
+
+    # matrices are fast in the cache alone; sums make nothing of y's size but y
+    size = problem.batch if by_sums or filter_.tables is None else piece_length(problem)
+    y, _ = in_pieces(piece, (operands, filter_), problem.batch, size)
     # jit returns an input that is its output as it came, and results own their memory
     return jnp.array(y, copy=True) if y is operands.x else y
 
@@ -71,7 +77,9 @@ def _vjp(
         return _nothing(problem, operands, needs)
     dtype = compute_type(problem)
     feedback, backwards = operands.feedback, not problem.reverse
-    adjoint = make_filter(None, None if feedback is None else feedback.conj(), problem.length, backwards, dtype)
+    by_sums = is_summed(problem, problem.channels)
+    conjugate = None if feedback is None else feedback.conj()
+    adjoint = make_filter(None, conjugate, problem.length, backwards, dtype, by_sums)
 
     def piece(operands: Operands, adjoint: Filter, y: Array, grad_y: Array, grad_last: Array | None) -> tuple[Any, Any]:
         operands = Operands(*(_wide(part, problem) for part in operands))
@@ -84,7 +92,7 @@ def _vjp(
         def back(of_adjoint: Operands, reverse: bool) -> Array:
             # coefficients that change over time belong to other samples in the adjoint
             own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback, None)
-            return run(of_adjoint, own, problem.channels, reverse, dtype)
+            return run(of_adjoint, own, problem.channels, reverse, dtype, by_sums)
 
         found = gradients(back, operands, y, grad_y, needs, problem.reverse)
         grad_x = None if found.x is None else found.x.astype(problem.dtype)

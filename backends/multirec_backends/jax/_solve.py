@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 
 from multirec.backend import Array, Operands, Problem
 
@@ -12,9 +13,10 @@ from ._blocks import run_blocks
 from ._feedforward import run_feedforward
 from ._pieces import divisor, in_pieces
 from ._steps import run_steps
+from ._sums import run_sums
 from ._tables import Tables, block_length, build_tables
 
-__all__ = ["Filter", "compute_type", "make_filter", "run"]
+__all__ = ["Filter", "compute_type", "is_summed", "make_filter", "run"]
 
 _LONGEST_MERGED = 32
 """Taps of feedforward up to which it is part of the block's matrix."""
@@ -22,6 +24,9 @@ _LONGEST_MERGED = 32
 _SHORTEST_BLOCKED = 64
 """Samples below which steps are faster than blocks, and compile in a third of the time."""
 
+
+_LONGEST_SUMMED, _LONGEST_MULTIPLIED = 16, 32
+"""Samples in a block, whose outputs are sums or products of matrices."""
 
 _STEPPED = 256
 """Channels that take their steps together."""
@@ -41,7 +46,15 @@ def compute_type(problem: Problem) -> Any:
     return jnp.result_type(real, jnp.complex64) if problem.is_complex else real
 
 
-def make_filter(feedforward: Array | None, feedback: Array | None, length: int, reverse: bool, dtype: Any) -> Filter:
+def is_summed(problem: Problem, channels: int) -> bool:
+    """Whether sums of products are faster than products of matrices for a signal of `channels`, as measured."""
+    low = problem.order == 1 or (problem.order == 2 and channels < problem.channels)
+    return low and problem.input_order <= 2 and problem.device_type == "cpu"
+
+
+def make_filter(
+    feedforward: Array | None, feedback: Array | None, length: int, reverse: bool, dtype: Any, by_sums: bool
+) -> Filter:
     """Prepare coefficients (B|1, C|1, T|1, taps) for signals of `length`."""
     if feedback is not None and not feedback.shape[-1]:
         feedback = None
@@ -49,7 +62,7 @@ def make_filter(feedforward: Array | None, feedback: Array | None, length: int, 
         return Filter(feedforward, feedback, None)
     merged = _merged(feedforward)
     past = max(feedback.shape[-1], merged.shape[-1] - 1 if merged is not None else 0)
-    block = block_length(past, length)
+    block = block_length(past, length, _LONGEST_SUMMED if by_sums else _LONGEST_MULTIPLIED)
     tables = build_tables(None if merged is None else merged[:, :, 0], feedback[:, :, 0], block, reverse, dtype)
     return Filter(feedforward, feedback, tables)
 
@@ -59,7 +72,7 @@ def _merged(feedforward: Array | None) -> Array | None:
     return feedforward if fits else None
 
 
-def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any) -> Array:
+def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any, by_sums: bool) -> Array:
     """Return y (B, C, T) in `dtype`; coefficients are the filter's."""
     x, inputs, outputs = operands.x, operands.inputs, operands.outputs
     feedforward, feedback, tables = filter_
@@ -82,9 +95,11 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
 
     if tables is None:
         return steps()
-    if _merged(feedforward) is None:
-        return run_blocks(drive(), None, past, tables, reverse, steps)
-    return run_blocks(x.astype(dtype), inputs, past, tables, reverse, steps)
+    signal, before = (drive(), None) if _merged(feedforward) is None else (x.astype(dtype), inputs)
+    if by_sums:
+        return run_sums(signal, before, past, tables, reverse, steps)
+    y, wrong = run_blocks(signal, before, past, tables, reverse)
+    return lax.cond(wrong.any(), lambda: jnp.where(wrong[..., None], steps(), y), lambda: y)
 
 
 def _steps(u: Array, feedback: Array, past: Array, reverse: bool) -> Array:

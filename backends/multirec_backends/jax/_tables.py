@@ -20,7 +20,7 @@ from multirec.backend import Array
 
 __all__ = ["Tables", "block_length", "build_tables"]
 
-_SHORTEST_BLOCK, _LONGEST_BLOCK = 8, 16
+_SHORTEST_BLOCK = 8
 
 
 class Tables(NamedTuple):
@@ -32,10 +32,10 @@ class Tables(NamedTuple):
     """From the p outputs before a block to its own last p, (B|1, C|1, p, p), in float64."""
 
 
-def block_length(past: int, length: int) -> int:
+def block_length(past: int, length: int, longest: int) -> int:
     """Return L: at least the `past` inputs and outputs, and its square about as large as the signal at most."""
     block = _SHORTEST_BLOCK
-    while block < past or (block < _LONGEST_BLOCK and 4 * block * block <= length):
+    while block < past or (block < longest and 4 * block * block <= length):
         block *= 2
     return block
 
