@@ -75,7 +75,10 @@ def recurrence(
     family = family_of(x)
     inputs, outputs = split_state(state)
     if family in ("torch", "jax"):
-        return _bridge(family)(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+        found: tuple[Array, State] = _bridge(family)(
+            x, feedforward, feedback, inputs, outputs, layout, reverse, backend
+        )
+        return found
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(

@@ -99,6 +99,9 @@ def forget_plans() -> None:
     bind.cache_clear()
 
 
+registry.watchers.append(forget_plans)
+
+
 def check_name(backend: str) -> None:
     """Raise unless `backend` is "auto" or names an installed backend."""
     if backend != "auto":

@@ -125,6 +125,18 @@ def test_explain_tells_of_a_copied_batch() -> None:
     assert "copied" not in str(mr.explain(np.zeros((3, 4, 1, 9)), feedback=A))
 
 
+def test_shapes_without_values() -> None:
+    x = torch.zeros(8, 3, 1, device="meta", requires_grad=True)
+    a = torch.zeros(2, 2, device="meta", dtype=torch.float64, requires_grad=True)
+    y, state = mr.recurrence(x, feedforward=np.ones((1, 3)), feedback=a, layout="TBC")
+    real, tails = mr.recurrence(torch.zeros(8, 3, 1), feedforward=np.ones((1, 3)), feedback=A[:2], layout="TBC")
+    for one, other in zip((y, *state), (real, *tails), strict=True):
+        assert one.is_meta
+        assert (one.shape, one.dtype, one.stride()) == (other.shape, other.dtype, other.stride())
+    grads = torch.autograd.grad(y.sum() + state.outputs.sum(), [x, a])
+    assert [(grad.shape, grad.dtype) for grad in grads] == [(x.shape, x.dtype), (a.shape, a.dtype)]
+
+
 @pytest.mark.parametrize("call", ["import multirec", "import multirec; multirec.recurrence", "import multirec.cli"])
 def test_import_loads_no_array_library_but_numpy(call: str) -> None:
     heavy = "{'torch', 'numba', 'jax', 'cupy', 'scipy', 'hypothesis', 'pytest'}"

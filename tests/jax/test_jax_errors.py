@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import multirec as mr
+from multirec._probe import status_of
 from multirec._registry import registry
 from multirec.errors import BackendBrokenError, DtypeError, FamilyError, ShapeError
 
@@ -98,8 +99,8 @@ def test_sharded_arrays_and_a_backend_of_one_device():
 
 @pytest.mark.parametrize("name", ["jax", "jaxlib"])
 def test_jax_is_missing(name, monkeypatch):
-    monkeypatch.setattr("multirec._registry._missing_module", lambda info: name if info.name == "jax" else None)
-    status = registry.status("jax")
+    monkeypatch.setattr("multirec._probe.missing_module", lambda info: name if info.name == "jax" else None)
+    status = status_of("jax")
     assert (status.status, status.reason) == ("missing", f"module {name!r} is not installed")
     assert "pip install 'multirec-bank[jax]'" in status.fix
 
