@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 RESULTS ?= bench/results
 INSTALLED := $(VENV)/.installed
 PLUGIN := $(VENV)/.plugin
+PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help bench gpu test test-long lint types docs clean
+.PHONY: help bench peers gpu test test-long lint types docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +27,16 @@ $(PLUGIN): $(INSTALLED)
 
 bench: $(INSTALLED)  ## install, then run the forum's case on every backend that is ready here
 	$(BIN)/multirec bench
+
+# torch comes with CUDA here: torchaudio and philtorch are built against that one
+$(PEERS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(PEERS)/bin/python -m pip install --quiet -e '.[torch,numba,jax,bench,peers]'
+	touch $@
+
+peers: $(PEERS)/.installed  ## install torch with CUDA and the peers, compare with them, keep the result in RESULTS
+	$(PEERS)/bin/multirec bench --time 3min --force -o $(RESULTS)/peers.json
 
 test: $(PLUGIN) lint types  ## install, then run lint, types and the tests
 	$(BIN)/python -m pytest -q -n 2
@@ -47,4 +58,4 @@ docs: $(INSTALLED)  ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 clean:  ## remove the virtual environment and everything built
-	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(PEERS) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

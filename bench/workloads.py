@@ -1,7 +1,8 @@
 """Times the eight workloads of the project against what their memory traffic costs, and against installed peers.
 
 Every row is measured in interleaved rounds in one process: the library, the copy or fill of the same bytes, and the
-peers. Run on an idle machine:
+peers. "limit" writes to memory that is there already, "fresh limit" to new memory, as every contestant does; a fill
+is always of new memory. Run on an idle machine:
 
     python bench/workloads.py [--rounds 9] [--backend numba] [-o FILE.json] [W1 W5 …]
 """
@@ -55,6 +56,10 @@ def copy(source: np.ndarray) -> Call:
     return lambda: np.copyto(target, source)
 
 
+def fresh_copy(source: np.ndarray) -> Call:
+    return lambda: np.copyto(np.empty_like(source), source)
+
+
 def train(call: Callable[..., torch.Tensor], inputs: list[torch.Tensor], grad: torch.Tensor) -> Call:
     def step() -> None:
         torch.autograd.grad(call(*inputs), inputs, grad)
@@ -90,6 +95,8 @@ def static_bank(
     dense = shape[1] != 1
     work = Workload(about)
     work.forward["limit"] = copy(x) if dense else fill(y_shape)
+    if dense:
+        work.forward["fresh limit"] = fresh_copy(x)
     work.forward[backend] = quiet(bank, *inputs)
     work.both[backend] = train(bank, inputs, grad)
     work.both["y.sum()"] = lambda: torch.autograd.grad(bank(*inputs).sum(), inputs)
@@ -167,6 +174,7 @@ def w5(backend: str) -> Workload:
 
     work = Workload("time-varying order 1, [8,1024,4096]")
     work.forward["limit"] = lambda: np.multiply(x, gate[..., 0], out=target)
+    work.forward["fresh limit"] = lambda: np.multiply(x, gate[..., 0], out=np.empty(shape, np.float32))
     work.forward[backend] = quiet(gated, *inputs)
     work.both[backend] = train(gated, inputs, grad)
 
@@ -246,6 +254,7 @@ def w8(backend: str) -> Workload:
 
     work = Workload("static complex64 order 1, [8,256,4096]")
     work.forward["limit"] = copy(x)
+    work.forward["fresh limit"] = fresh_copy(x)
     work.forward[backend] = quiet(resonators, *inputs)
     work.both["limit"] = copy(x)
     work.both[backend] = train(resonators, inputs, grad)

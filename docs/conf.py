@@ -40,13 +40,13 @@ class CommandHelp(SphinxDirective):
     """Show what ``multirec COMMAND --help`` prints, read from the command itself."""
 
     optional_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         command: Any = import_module("multirec.cli").cli
         settings = command.context_settings | {"terminal_width": 88}
         context = click.Context(command, info_name="multirec", **settings)
-        if self.arguments:
-            name = self.arguments[0]
+        for name in self.arguments[0].split() if self.arguments else ():
             command = command.get_command(context, name)
             context = click.Context(command, info_name=name, parent=context, **settings)
         text = command.get_help(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,8 +62,7 @@ def _load(name: str, value: str, owner: str) -> Entry:
 
 
 @lru_cache(maxsize=256)
-def is_installed(module: str) -> bool:
-    """Whether a top-level module could be imported; remembered."""
+def _is_installed(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None
     try:
@@ -71,17 +71,47 @@ def is_installed(module: str) -> bool:
         return False
 
 
-def missing_module(info: BackendInfo) -> str | None:
-    """Return the first module that a backend needs and that is not installed."""
-    return next((module for module in info.requires if not is_installed(module)), None)
+@lru_cache(maxsize=256)
+def _older(module: str, oldest: str) -> str:
+    """Return the version of a module that is older than `oldest`, or nothing."""
+    import importlib.metadata
+
+    try:
+        version = importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    found, needed = ([int(part) for part in re.findall(r"\d+", text)] for text in (version, oldest))
+    return version if found < needed else ""
+
+
+def forget_modules() -> None:
+    """Forget what was installed."""
+    _is_installed.cache_clear()
+    _older.cache_clear()
+
+
+def needs(info: BackendInfo) -> list[tuple[str, str]]:
+    """Return the modules that a backend requires, each with its oldest version or nothing."""
+    return [(module, oldest) for module, _, oldest in (need.partition(">=") for need in info.requires)]
+
+
+def shortfall(info: BackendInfo) -> str:
+    """Say what is missing or too old, or nothing."""
+    for module, oldest in needs(info):
+        if not _is_installed(module):
+            return f"module {module!r} is not installed"
+        version = _older(module, oldest) if oldest else ""
+        if version:
+            return f"{module} {version} is too old, it needs {oldest} or newer"
+    return ""
 
 
 def install_line(info: BackendInfo) -> str:
     """Say how to install what a backend needs."""
-    return f"Install it with: pip install {info.install or ' '.join(info.requires)}"
+    return f"Install it with: pip install {info.install or ' '.join(module for module, _ in needs(info))}"
 
 
 def lacking(info: BackendInfo) -> str:
     """Say what is not installed and how to install it; empty if nothing is lacking."""
-    missing = missing_module(info)
-    return f"module {missing!r} is not installed. {install_line(info)}." if missing else ""
+    reason = shortfall(info)
+    return f"{reason}. {install_line(info)}." if reason else ""

@@ -87,21 +87,29 @@ def _in_cuda(array: Array, source: Target, target: Target) -> Array:
     if source == "jax":
         return sys.modules["cupy"].from_dlpack(array)
     if target == "jax":
-        return _to_jax(sys.modules["cupy"].ascontiguousarray(array), "cupy")
+        return _to_jax(array, "cupy")
     return array.copy() if source == "cupy" and misfit(array, "cuda") else array
 
 
 def _to_numpy(array: Array, source: Target) -> Array:
     if source == "torch":
-        torch = sys.modules["torch"]
-        array = array.detach().view(torch.uint16) if array.dtype is torch.bfloat16 else array
-        # forced: without graph and lazy bits
-        array = array.numpy(force=True)
+        array = _torch_to_numpy(array)
     elif source == "jax":
         array = np.asarray(array)
     if _is_bfloat16(array.dtype):
         array = array.view(np.uint16)
     return _native(array) if misfit(array, "numpy") else array
+
+
+def _torch_to_numpy(tensor: Array) -> Array:
+    torch = sys.modules["torch"]
+    tensor = tensor.detach() if tensor.requires_grad else tensor
+    # lazy bits are resolved by NumPy: torch would do it on threads, which a forked child waits for without end
+    if tensor.is_conj():
+        return np.conj(_torch_to_numpy(tensor.conj()))
+    if tensor.is_neg():
+        return np.negative(_torch_to_numpy(tensor._neg_view()))
+    return (tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
 
 def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
@@ -144,8 +152,10 @@ def _to_jax(array: Array, source: Target) -> Array:
     jax = sys.modules["jax"]
     # JAX would round 64-bit types where the user has not enabled them
     with jax.enable_x64(True):
-        if source == "cupy" or (source == "torch" and array.device.type != "cpu"):
-            return jax.dlpack.from_dlpack(array.contiguous() if source == "torch" else array)
+        if source == "cupy":
+            return jax.dlpack.from_dlpack(sys.modules["cupy"].ascontiguousarray(array))
+        if source == "torch" and array.device.type != "cpu":
+            return jax.dlpack.from_dlpack(array.contiguous())
         array = _to_numpy(array, source)
         array = array.view(jax.numpy.bfloat16) if array.dtype.kind == "u" else array
         return jax.device_put(array, jax.devices("cpu")[0], may_alias=True)
@@ -162,7 +172,7 @@ def empty(problem: Problem, channels: int, dtype: str, target: Target) -> Array:
     It is an array of library `target`, or of the caller's own for one that works on raw CUDA memory.
     """
     shape = join_shape((problem.batch,), channels, problem.length, problem.layout)
-    if problem.family == "torch" and problem.device_type != "cpu":
+    if "torch" in (problem.family, target) and problem.device_type != "cpu":
         torch = sys.modules["torch"]
         tensor = torch.empty(shape, dtype=getattr(torch, dtype), device=problem.device)
         return hand_over(to_channels_time(tensor, problem.layout), "torch", target)
@@ -198,7 +208,11 @@ def placed(array: Array, problem: Problem) -> Array:
         cupy = sys.modules["cupy"]
         with cupy.cuda.Device(device_index(problem)):
             return cupy.asarray(array)
-    return _to_jax(array, "numpy")
+    if problem.device_type == "cpu":
+        return _to_jax(array, "numpy")
+    jax = sys.modules["jax"]
+    with jax.enable_x64(True):
+        return jax.device_put(array, jax.devices(problem.device_type)[device_index(problem)])
 
 
 def as_layout_contiguous(array: Array, layout: Layout, family: Family) -> Array:

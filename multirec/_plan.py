@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from . import _memory
+from ._bfloat16 import from_bfloat16
 from ._canonical import cast_to, split_tail_gradient
 from ._derived import add_last, derived_vjp
 from ._problem import Family, Problem, Taps
@@ -38,8 +39,11 @@ class Plan:
         """Return a caller's coefficients, of any axes, in `library`: rounded once, to the kernel's precision."""
         if array is None or taps is None:
             return None
-        array = cast_to(array, taps.dtype)
         own: Family = "numpy" if isinstance(array, np.ndarray) else self.problem.family
+        if self.library == "numpy":  # rounded by NumPy: torch's threads are gone in a forked child
+            given = _memory.hand_over(array, own, "numpy")
+            return cast_to(from_bfloat16(given) if given.dtype.kind == "u" else given, taps.dtype)
+        array = cast_to(array, taps.dtype)
         if own != self.library == self.problem.family:
             return _memory.placed(array, self.problem)
         return _memory.hand_over(array, own, self.library)

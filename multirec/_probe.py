@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ._discovery import install_line, missing_module
+from ._discovery import install_line, needs, shortfall
 from ._registry import registry
 from .backend import BackendInfo
 
@@ -65,9 +65,9 @@ def status_of(name: str) -> BackendStatus:
     about = BackendStatus(
         name=name, status="ready", summary=info.summary, promise=info.promise, distribution=entry.distribution
     )
-    missing = missing_module(info)
-    if missing:
-        return replace(about, status="missing", reason=f"module {missing!r} is not installed", fix=install_line(info))
+    reason = shortfall(info)
+    if reason:
+        return replace(about, status="missing", reason=reason, fix=install_line(info))
     about = replace(about, version=_version(info))
     try:
         registry.kernel(info)
@@ -86,7 +86,7 @@ def status_of(name: str) -> BackendStatus:
 def _version(info: BackendInfo) -> str:
     import importlib.metadata
 
-    module = info.requires[0] if info.requires else "numpy"
+    module = needs(info)[0][0] if info.requires else "numpy"
     owners = importlib.metadata.packages_distributions().get(module, [module])
     try:
         return f"{module} {importlib.metadata.version(owners[0])}"

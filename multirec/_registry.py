@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import threading
 from collections.abc import Callable, Iterable
 
-from ._discovery import Entry, discover, is_installed, lacking
-from .backend import BackendInfo, ForwardKernel
+from ._discovery import Entry, discover, forget_modules, lacking
+from .backend import BackendInfo, ForwardKernel, no_fork
 from .errors import ArgumentError, BackendBrokenError, BackendMissingError, UnknownBackendError
 
 _HERE = "this process"
@@ -27,7 +26,6 @@ class Registry:
         self._entries: dict[str, Entry] | None = None
         self._added: dict[str, Entry] = {}
         self._kernels: dict[BackendInfo, ForwardKernel] = {}
-        self._lock = threading.RLock()
 
     def names(self) -> list[str]:
         """Return the registered names, sorted."""
@@ -37,7 +35,7 @@ class Registry:
         """Register a backend for this process."""
         if not isinstance(info, BackendInfo):
             raise ArgumentError(f"register_backend needs a multirec.backend.BackendInfo, got {type(info).__name__}.")
-        with self._lock:
+        with no_fork:
             known = self._found().get(info.name)
             if known is not None and known.info != info:
                 raise ArgumentError(
@@ -49,7 +47,7 @@ class Registry:
     def remove(self, name: str) -> None:
         """Take back a backend that `add` registered."""
         entry = self.entry(name)
-        with self._lock:
+        with no_fork:
             if self._added.pop(name, None) is None:
                 raise ArgumentError(
                     f"backend {name!r} is registered by the package {entry.distribution}, not by register_backend. "
@@ -61,8 +59,8 @@ class Registry:
 
     def look_again(self) -> None:
         """Forget what packages were found and loaded, so that those installed since then are found, too."""
-        with self._lock:
-            is_installed.cache_clear()
+        with no_fork:
+            forget_modules()
             self._kernels.clear()
             self._changed()
 
@@ -97,7 +95,7 @@ class Registry:
         """Import and return a backend's kernel; remembered."""
         found = self._kernels.get(info)
         if found is None:
-            with self._lock:
+            with no_fork:
                 found = self._kernels[info] = self._import_kernel(info)
         return found
 
@@ -132,7 +130,7 @@ class Registry:
 
     def _found(self) -> dict[str, Entry]:
         if self._entries is None:
-            with self._lock:
+            with no_fork:
                 self._entries = {**discover(), **self._added}
         return self._entries
 

@@ -1,10 +1,25 @@
-"""How many threads kernels may use: the affinity mask, capped by OMP_NUM_THREADS, or what the user set."""
+"""Threads and forks: how many threads kernels may use, and a lock that forks wait for.
+
+The number is the affinity mask, capped by OMP_NUM_THREADS, or what the user set.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
+from operator import index
 
 from .errors import ArgumentError
+
+no_fork = threading.RLock()
+"""Re-entrant, and held by every fork: what it guards is never half done in a child.
+
+One for all, since a hook that is registered while another thread forks would be called after that fork, but not before.
+"""
+if hasattr(os, "register_at_fork"):
+    # built-in methods as they are: an interrupt could stop a Python function before it lets go
+    os.register_at_fork(before=no_fork.acquire, after_in_parent=no_fork.release, after_in_child=no_fork.release)
 
 _chosen: int | None = None
 
@@ -47,6 +62,12 @@ def set_num_threads(count: int) -> None:
     >>> set_num_threads(before)
     """
     global _chosen
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
         raise ArgumentError(f"set_num_threads needs a whole number of at least 1, got {count!r}.")
-    _chosen = count
+    _chosen = index(count)
+
+
+def after_fork(renew: Callable[[], None]) -> None:
+    """Have `renew` called in the child of every fork, where the platform has forks."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)

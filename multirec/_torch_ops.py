@@ -49,12 +49,23 @@ def _raw_adjoint(*arguments: Any) -> tuple[Tensor, ...]:
     y, grad_y, grad_inputs, grad_outputs = map(plan.give, signals)
     found = plan.vjp(plan.give_all(operands), y, grad_y, grad_inputs, grad_outputs, Needs(*needs))
     grad_x, *others = map(plan.take, found)
-    # outputs of an operator share no memory, and look as its fake says
-    small = (
-        x.new_empty(0) if grad is None or part is None else grad.to(part.dtype, copy=True).contiguous()
-        for grad, part in zip(others, operands[1:], strict=True)
+    results = [x.new_empty(0) if grad_x is None else grad_x]
+    taken = [part for part in (*operands, *signals) if part is not None]
+    for grad, part in zip(others, operands[1:], strict=True):
+        if grad is None or part is None:
+            results.append(x.new_empty(0))
+        else:
+            # outputs of an operator share no memory, and look as its fake says
+            grad = grad.to(part.dtype).contiguous()
+            results.append(grad.clone() if any(_overlap(grad, other) for other in (*taken, *results)) else grad)
+    return tuple(results)
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    (start, size), (other_start, other_size) = (
+        (storage.data_ptr(), storage.nbytes()) for storage in (one.untyped_storage(), other.untyped_storage())
     )
-    return (x.new_empty(0) if grad_x is None else grad_x, *small)
+    return start < other_start + other_size and other_start < start + size
 
 
 def _fake_signal(like: Tensor, shape: tuple[int, ...], layout: Layout, dtype: torch.dtype) -> Tensor:

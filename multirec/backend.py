@@ -30,7 +30,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checka
 from ._address import address
 from ._bfloat16 import from_bfloat16, to_bfloat16
 from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
-from ._threads import num_threads
+from ._threads import after_fork, no_fork, num_threads
 
 __all__ = [
     "COMPLEX_DTYPES",
@@ -52,7 +52,9 @@ __all__ = [
     "Taps",
     "Target",
     "address",
+    "after_fork",
     "from_bfloat16",
+    "no_fork",
     "num_threads",
     "to_bfloat16",
 ]
@@ -167,9 +169,9 @@ class BackendInfo:
         The array library whose arrays the kernel takes. Host arrays of the other families reach a "numpy" kernel
         without a copy, and so on (see the user guide on array families).
     requires
-        Importable top-level modules that must be installed.
+        Importable top-level modules that must be installed; ``"jax>=0.10"`` names the oldest version, too.
     install
-        What to pass to ``pip install`` when one of them is missing.
+        What to pass to ``pip install`` when one of them is missing or too old.
     devices, dtypes, kinds
         Device types, data types of x, and kinds of coefficients that it computes.
     min_order, max_order

@@ -90,14 +90,14 @@ def peer(name: str, signals: Signals, own: float, results: Results) -> None:
     try:
         with torch.no_grad():
             work = PEERS[name](signals)
-            found = torch.from_dlpack(work())
+            found = torch.utils.dlpack.from_dlpack(work())
             want = mr.recurrence(signals[0], feedforward=signals[1], feedback=signals[2], backend="cupy")[0]
-            error = float((found - want).abs().max() / want.abs().max())
+            off = float((found - want).abs().max() / want.abs().max())
             del found, want
             times = device_times(work, most=5)
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
         results.add(peer=name, status="skipped", reason=f"{type(error).__name__}: {reason}")
         return
-    status = "ok" if error < 1e-3 else "differs"
-    results.add(peer=name, mode="forward", status=status, error=error, **times._asdict(), ratio=times.cold / own)
+    status = "ok" if off < 1e-3 else "differs"
+    results.add(peer=name, mode="forward", status=status, error=off, **times._asdict(), ratio=times.cold / own)

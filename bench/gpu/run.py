@@ -74,18 +74,8 @@ def main() -> int:
     if tool is None:
         print("== compute-sanitizer is not installed")
     for name in TOOLS if tool else ():
-        log = folder / f"{card}-{name}.txt"
-        command = [
-            tool,
-            "--tool",
-            name,
-            "--error-exitcode",
-            "9",
-            "--log-file",
-            str(log),
-            sys.executable,
-            "sanitized.py",
-        ]
+        log = ["--error-exitcode", "9", "--log-file", str(folder / f"{card}-{name}.txt")]
+        command = [str(tool), "--tool", name, *log, sys.executable, "sanitized.py"]
         fine = attempt(command, min(60, left()), f"compute-sanitizer {name}") and fine
     failed = [
         path.name

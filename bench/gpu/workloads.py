@@ -10,6 +10,18 @@ import torch
 
 import multirec as mr
 
+SIZES = {
+    "W1 forum": (32, 128, 16_000),
+    "W2 dense": (32, 128, 16_000),
+    "W3 long": (2, 1, 10_000_000),
+    "W4 order 16": (16, 32, 48_000),
+    "W5 gated": (8, 1024, 4096),
+    "W8 complex": (8, 256, 4096),
+}
+"""(B, C, T) of y."""
+CHECKED = 2000
+"""Samples that are compared with float64 at both ends."""
+
 
 @dataclass
 class Workload:
@@ -46,20 +58,29 @@ def workloads() -> Iterator[Workload]:
         leaves = tuple(t.requires_grad_() for t in (x, b, a) if t is not None)
         return Workload(name, call(x, b, a), leaves, *moved, bandwidth)
 
-    y = 32 * 128 * 16000 * 4
-    yield make("W1 forum", noise(32, 1, 16000), noise(128, 3), poles(128, generator), (y, y), "write")
-    yield make("W2 dense", noise(32, 128, 16000), noise(128, 3), poles(128, generator), (2 * y, 3 * y), "copy")
-    x = 2 * 10_000_000 * 4
-    yield make("W3 long", noise(2, 1, 10_000_000), noise(1, 3), poles(1, generator), (2 * x, 3 * x), "copy")
-    y = 16 * 32 * 48000 * 4
-    b, a = noise(32, 17), 0.9 * torch.nn.functional.normalize(noise(32, 16), p=1, dim=-1)
-    yield make("W4 order 16", noise(16, 1, 48000), b, a, (y, y), "write")
-    y = 8 * 1024 * 4096 * 4
-    yield make("W5 gated", noise(8, 1024, 4096), None, noise(8, 1024, 4096, 1).sigmoid(), (3 * y, 5 * y), "copy")
-    y = 8 * 256 * 4096 * 8
-    x = torch.complex(noise(8, 256, 4096), noise(8, 256, 4096))
-    a = (0.95 * torch.exp(1j * noise(256, 1))).to(torch.complex64)
-    yield make("W8 complex", x, None, a, (2 * y, 3 * y), "copy")
+    batch, channels, length = SIZES["W1 forum"]
+    y = batch * channels * length * 4
+    b, a = noise(channels, 3), poles(channels, generator)
+    yield make("W1 forum", noise(batch, 1, length), b, a, (y, y), "write")
+    batch, channels, length = SIZES["W2 dense"]
+    y = batch * channels * length * 4
+    b, a = noise(channels, 3), poles(channels, generator)
+    yield make("W2 dense", noise(batch, channels, length), b, a, (2 * y, 3 * y), "copy")
+    batch, channels, length = SIZES["W3 long"]
+    y = batch * channels * length * 4
+    b, a = noise(channels, 3), poles(channels, generator)
+    yield make("W3 long", noise(batch, channels, length), b, a, (2 * y, 3 * y), "copy")
+    batch, channels, length = SIZES["W4 order 16"]
+    y = batch * channels * length * 4
+    b, a = noise(channels, 17), 0.9 * torch.nn.functional.normalize(noise(channels, 16), p=1, dim=-1)
+    yield make("W4 order 16", noise(batch, 1, length), b, a, (y, y), "write")
+    shape = batch, channels, length = SIZES["W5 gated"]
+    y = batch * channels * length * 4
+    yield make("W5 gated", noise(*shape), None, noise(*shape, 1).sigmoid(), (3 * y, 5 * y), "copy")
+    shape = batch, channels, length = SIZES["W8 complex"]
+    y = batch * channels * length * 8
+    a = (0.95 * torch.exp(1j * noise(channels, 1))).to(torch.complex64)
+    yield make("W8 complex", torch.complex(noise(*shape), noise(*shape)), None, a, (2 * y, 3 * y), "copy")
 
 
 def mismatch(workload: Workload) -> str:
@@ -71,7 +92,7 @@ def mismatch(workload: Workload) -> str:
     y = workload.forward().detach()
     if not torch.isfinite(torch.view_as_real(y) if y.is_complex() else y).all():
         return "y is not finite everywhere"
-    rows, count = slice(0, 1), 2000
+    rows, count = slice(0, 1), CHECKED
     varies = a.ndim == 4
     short = {"feedforward": b, "feedback": a[rows, :, :count] if varies else a, "backend": "reference"}
     wide = {key: _host(value) for key, value in short.items()}

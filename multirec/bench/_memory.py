@@ -16,7 +16,7 @@ def available_bytes() -> int | None:
         fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         free = int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        return _physical_bytes()
+        return physical_bytes()
     group = Path("/sys/fs/cgroup")
     try:
         limit = int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
@@ -27,7 +27,8 @@ def available_bytes() -> int | None:
         return free
 
 
-def _physical_bytes() -> int | None:
+def physical_bytes() -> int | None:
+    """Return the memory of the machine."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

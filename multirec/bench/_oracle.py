@@ -1,36 +1,43 @@
-"""The float64 reference of a case, computed once, and the comparison of every contestant with it.
+"""The float64 reference of a case, computed once, kept in files, and compared with what every contestant gives.
 
-Compared are all examples of at least eight channels, spread evenly over the bank, at full length (of very long
-signals: the first 48 000 samples). The gradient of y that backward starts from is zero elsewhere, so that the
-gradients of what is compared are complete.
+Compared are all examples of at least eight channels, spread evenly over the bank, at full length. The gradient of y
+that backward starts from is zero elsewhere, so that the gradients of what is compared are complete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import cached_property
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from multirec._problem import Problem, Spec
-from multirec._validate import build_call
-from multirec.backend import Operands
-from multirec.reference import kernel
+from multirec._problem import Layout
 
-from ._case import Case, FloatArray, Mode, Signals
-from .contestants import Outputs
+from ._case import Case, Mode
+from ._filtered import both, outputs_of
+from ._signals import Array, Signals, signals
+
+Outputs = dict[str, Array]
+"""Arrays by name: y, and with backward the gradients of x, feedforward, feedback, weight, where there are such."""
 
 _CHANNELS = 8
-_LONGEST = 48_000
+# without SciPy the reference is a loop over samples in Python
+_LONGEST_LOOP = 100_000
 # signals, coefficient gradients; sequential float32 is off by 4e-6 and 5e-5 on the forum's case, scans by much more
-_TOLERANCES = {"float32": (1e-3, 1e-2), "float64": (1e-10, 1e-8)}
+_TOLERANCES = {
+    "float32": (1e-3, 1e-2),
+    "complex64": (1e-3, 1e-2),
+    "float64": (1e-10, 1e-8),
+    "complex128": (1e-10, 1e-8),
+}
 
 
 class Window(NamedTuple):
     """The part of y that is compared."""
 
-    channels: FloatArray
+    channels: Array
     length: int
 
     def describe(self, case: Case) -> str:
@@ -43,29 +50,82 @@ def window_of(case: Case) -> Window:
     """Return the part of y that is compared."""
     count = min(_CHANNELS, case.channels)
     channels = np.linspace(0, case.channels - 1, count).round().astype(np.int64)
-    return Window(channels, min(case.length, _LONGEST))
+    slow = case.time_varying or find_spec("scipy") is None
+    return Window(channels, min(case.length, _LONGEST_LOOP) if slow else case.length)
 
 
-def masked(case: Case, signals: Signals) -> Signals:
+def masked(case: Case, arrays: Signals) -> Signals:
     """Return the signals with the gradient of y zero outside of the window."""
-    if signals.grad_y is None:
-        return signals
+    if arrays.grad_y is None:
+        return arrays
     channels, length = window_of(case)
-    grad_y = np.zeros_like(signals.grad_y)
-    grad_y[:, channels, :length] = signals.grad_y[:, channels, :length]
-    return signals._replace(grad_y=grad_y)
+    grad_y = np.zeros_like(arrays.grad_y)
+    inside, source = canonical(grad_y, case.layout), canonical(arrays.grad_y, case.layout)
+    inside[:, channels, :length] = source[:, channels, :length]
+    return arrays._replace(grad_y=grad_y)
+
+
+def canonical(array: Array, layout: Layout) -> Array:
+    """Return a view with the axes (B, C, T), and taps last where there are such."""
+    rest = range(3, array.ndim)
+    axes = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (1, 2, 0)}[layout]
+    return array.transpose(*axes, *rest)
 
 
 def windowed(case: Case, outputs: Outputs) -> Outputs:
     """Return what is compared of a contestant's outputs."""
     channels, length = window_of(case)
-    cut: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "y": lambda y: y[:, channels, :length],
-        "x": lambda x: x[:, :, :length],
-        "feedforward": lambda b: b[channels],
-        "feedback": lambda a: a[channels],
-    }
-    return {name: cut[name](array) for name, array in outputs.items()}
+    found = {}
+    for name, array in outputs.items():
+        if (name == "x" and case.x_channels != case.channels) or (name == "x" and case.features):
+            found[name] = canonical(array, case.layout)[:, :, :length]
+        elif name in ("x", "y") or (name == "feedback" and case.time_varying):
+            found[name] = canonical(array, case.layout)[:, channels, :length]
+        else:
+            found[name] = array[channels]
+    return found
+
+
+def compute(case: Case, modes: Sequence[Mode], folder: Path) -> None:
+    """Compute the reference of a case and keep it, one file an array, in `folder`."""
+    channels, length = window_of(case)
+    arrays = signals(case, modes[-1])
+    x = canonical(arrays.x, case.layout)[:, :, :length]
+    x = x if case.features or case.x_channels == 1 < case.channels else x[:, channels]
+    weight = None if arrays.weight is None else arrays.weight[channels].astype(np.float64)
+    source = x if weight is None else np.einsum("cf,bft->bct", weight, x.astype(np.float64))
+    state = None
+    if arrays.state is not None:
+        inputs, outputs = (canonical(part, case.layout) for part in arrays.state)
+        state = (inputs if inputs.shape[1] != case.channels else inputs[:, channels], outputs[:, channels])
+    feedforward = None if arrays.feedforward is None else arrays.feedforward[channels]
+    taps = canonical(arrays.feedback, case.layout)[:, channels, :length] if case.time_varying else None
+    feedback = arrays.feedback[channels] if taps is None else taps
+    if arrays.grad_y is None:
+        _keep(folder, {"y": outputs_of(case.dtype, source, feedforward, feedback, state)})
+        return
+    grad_y = canonical(arrays.grad_y, case.layout)[:, channels, :length]
+    found = both(case.dtype, source, feedforward, feedback, state, grad_y)
+    if weight is not None:
+        grad_source = found["x"]
+        found["x"] = np.einsum("cf,bct->bft", weight, grad_source)
+        found["weight"] = np.einsum("bct,bft->cf", grad_source, x.astype(np.float64))
+        # a layer's own parameters stand behind these
+        del found["feedforward"], found["feedback"]
+    _keep(folder, found)
+
+
+def _keep(folder: Path, found: Outputs) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in found.items():
+        np.save(folder / f"{name}.npy", array)
+
+
+def kept(folder: Path, mode: Mode) -> Outputs:
+    """Return the reference that was kept for a mode, without reading it all into memory."""
+    names = ("y",) if mode == "forward" else ("y", "x", "feedforward", "feedback", "weight")
+    paths = {name: folder / f"{name}.npy" for name in names}
+    return {name: np.load(path, mmap_mode="r") for name, path in paths.items() if path.exists()}
 
 
 class Verdict(NamedTuple):
@@ -75,70 +135,35 @@ class Verdict(NamedTuple):
     fault: str
 
 
-class Oracle:
-    """The reference of one case."""
-
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.window = window_of(case)
-
-    @cached_property
-    def _operands(self) -> Operands:
-        channels, length = self.window
-        x, b, a, _ = self.case.signals("forward")
-        return Operands(x[..., :length], b[None, channels, None], -a[None, channels, None, 1:], None, None)
-
-    @cached_property
-    def _problem(self) -> Problem:
-        (count,), order = self.window.channels.shape, self.case.order
-        shapes = (self.case.batch, 1, self.window.length), (count, order + 1), (count, order)
-        x, b, a = (Spec(shape, self.case.dtype, "numpy", "cpu") for shape in shapes)
-        return build_call(x, b, a, None, None, "BCT", False).problem
-
-    def compute(self, modes: Iterable[Mode]) -> None:
-        """Compute now what comparisons in these modes need."""
-        _ = self.y
-        if "forward+backward" in modes:
-            _ = self.gradients
-
-    @cached_property
-    def y(self) -> FloatArray:
-        """The outputs of the window in float64."""
-        return kernel.wide_forward(self._problem, self._operands)
-
-    @cached_property
-    def gradients(self) -> Outputs:
-        """The gradients of the window in float64."""
-        wide = kernel.wide_vjp(self._problem, self._operands, self.case.grad_y_part(*self.window))
-        assert wide.x is not None
-        assert wide.feedforward is not None
-        assert wide.feedback is not None
-        return {"x": wide.x, "feedforward": wide.feedforward[0, :, 0], "feedback": wide.feedback[0, :, 0]}
-
-    def judge(self, mode: Mode, shape: tuple[int, ...], dtype: str, outputs: Outputs) -> Verdict:
-        """Compare what a contestant gave with the reference."""
-        if shape != self.case.y_shape or dtype != self.case.dtype:
-            want = f"{self.case.y_shape} {self.case.dtype}"
-            return Verdict({}, f"y is {shape} {dtype}, expected {want}")
-        values, slopes = _TOLERANCES[self.case.dtype]
-        wanted = {"y": self.y}
-        if mode != "forward":
-            wanted |= self.gradients
-        errors: dict[str, float] = {}
-        faults = []
-        for name, right in wanted.items():
-            if name not in outputs or outputs[name].shape != right.shape:
-                got = outputs[name].shape if name in outputs else "missing"
-                return Verdict(errors, f"gradient of {name} is {got}, expected {right.shape}")
-            errors[name] = _relative(outputs[name], right, rows=name in ("y", "x"))
-            limit = values if name in ("y", "x") else slopes
-            if not errors[name] <= limit:
-                label = "values of y" if name == "y" else f"gradient of {name}"
-                faults.append(f"{label} off by {errors[name]:.2g}, allowed {limit:.2g}")
-        return Verdict(errors, "; ".join(faults))
+def judge(case: Case, wanted: Outputs, outputs: Outputs) -> Verdict:
+    """Compare what a contestant gave with the reference of the same window."""
+    y = outputs["y"]
+    if y.shape != case.y_shape or str(y.dtype) != case.dtype:
+        return Verdict({}, f"y is {y.shape} {y.dtype}, expected {case.y_shape} {case.dtype}")
+    values, slopes = _TOLERANCES[case.dtype]
+    errors: dict[str, float] = {}
+    faults = [] if np.isfinite(y).all() else ["y has values that are not finite"]
+    for name, array in _cut(case, outputs, wanted).items():
+        right = wanted[name]
+        if array is None or array.shape != right.shape:
+            got = "missing" if array is None else array.shape
+            return Verdict(errors, f"gradient of {name} is {got}, expected {right.shape}")
+        rows = name in ("y", "x")
+        errors[name] = _relative(array, right, rows)
+        limit = values if rows else slopes
+        if not errors[name] <= limit:
+            label = "values of y" if name == "y" else f"gradient of {name}"
+            faults.append(f"{label} off by {errors[name]:.2g}, allowed {limit:.2g}")
+    return Verdict(errors, "; ".join(faults))
 
 
-def _relative(got: FloatArray, want: FloatArray, rows: bool) -> float:
+def _cut(case: Case, outputs: Outputs, wanted: Outputs) -> dict[str, Array | None]:
+    # a gradient of a wrong rank cannot be cut to the window
+    cut = windowed(case, {name: array for name, array in outputs.items() if array.ndim > 1})
+    return {name: cut.get(name, outputs.get(name)) for name in wanted}
+
+
+def _relative(got: Array, want: Array, rows: bool) -> float:
     # signals: the worst sample over the largest of its channel; coefficients: over the largest of all
     axes = (0, 2) if rows else None
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil, log
 from typing import TypeAlias
 
-LEAST, MOST = 3, 100
+LEAST = 3
 _LONG_ENOUGH = 0.05
 _SHORTEST = 16
 _STEEPEST = 3.0
@@ -23,21 +23,22 @@ Short: TypeAlias = tuple[int, float]
 def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     """Return the lengths of short runs, doubling up to an eighth of the whole; empty if the whole is short.
 
-    Only two where every length is compiled.
+    Only one where every length is compiled.
 
     Example
     -------
     >>> probe_lengths(16000)
     [31, 62, 125, 250, 500, 1000, 2000]
     >>> probe_lengths(16000, compiles=True)
-    [250, 500]
+    [500]
     >>> probe_lengths(500)
     []
     """
     if length < _SHORTEST << 6:
         return []
-    lengths = [length >> shift for shift in range(9, 2, -1) if length >> shift >= _SHORTEST]
-    return [length >> 6, length >> 5] if compiles else lengths
+    if compiles:
+        return [length >> 5]
+    return [length >> shift for shift in range(9, 2, -1) if length >> shift >= _SHORTEST]
 
 
 def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
@@ -52,14 +53,14 @@ def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
 def predict(runs: Sequence[Short], length: int) -> float:
     """Extrapolate short runs to `length`: a straight line, or a power where growth is faster.
 
-    Growth is believed only of three runs, and where the last is long enough to stand out of the noise. The last two
-    pairs are asked, and the lower answer taken: what slows down one run alone is not growth. A quarter of
-    proportional growth is the least, lest one slow run hide the growth after it.
+    One run tells no growth. Growth is believed only of three runs, and where the last is long enough to stand out of
+    the noise. The last two pairs are asked, and the lower answer taken: what slows down one run alone is not growth.
+    A quarter of proportional growth is the least, lest one slow run hide the growth after it.
 
     Example
     -------
-    >>> predict([(100, 1.0), (200, 1.5)], 1000)
-    5.5
+    >>> predict([(100, 1.0)], 1000), predict([(100, 1.0), (200, 1.5)], 1000)
+    (10.0, 5.5)
     >>> predict([(100, 1.0), (200, 4.0), (400, 16.0)], 1000)
     100.0
     >>> predict([(100, 1.0), (200, 2.0), (400, 8.0)], 1000)
@@ -67,6 +68,8 @@ def predict(runs: Sequence[Short], length: int) -> float:
     """
     longer, last = runs[-1]
     proportional = last * length / longer
+    if len(runs) < 2:
+        return proportional
     found = [_extrapolate(*pair, length) for pair in pairwise(runs[-3:])]
     if len(runs) < 3:
         return min(found[0], proportional)
@@ -82,35 +85,35 @@ def _extrapolate(first: Short, second: Short, length: int) -> float:
     return max(slow, quick) + slope * (length - longer)
 
 
-def calls_per_sample(cost: float, least: float = 0.005) -> int:
+def calls_per_sample(cost: float, least: float = 0.01) -> int:
     """Return how many calls make one sample last at least `least` seconds.
 
     Example
     -------
     >>> calls_per_sample(0.001)
-    5
+    10
     """
     return max(1, min(ceil(least / max(cost, 1e-7)), 10_000))
 
 
-def share(costs: Sequence[float], budget: float) -> list[int]:
+def share(costs: Sequence[float], budget: float, most: int) -> list[int]:
     """Return how many samples each gets in `budget` seconds: equal time for all.
 
-    At least three each, fewer only for what takes more than its equal part, one in any case. `costs` are seconds a
-    sample.
+    At least three each and `most` at most, fewer only for what takes more than its equal part, one in any case.
+    `costs` are seconds a sample.
 
     Example
     -------
-    >>> share([0.5, 1.0], 8.0)
+    >>> share([0.5, 1.0], 8.0, most=100)
     [8, 4]
-    >>> share([0.5, 10.0], 8.0)
+    >>> share([0.5, 10.0], 8.0, most=100)
     [3, 1]
     """
     fair = budget / max(len(costs), 1)
     least = [max(1, min(LEAST, int(fair / cost))) for cost in costs]
 
     def counts(seconds: float) -> list[int]:
-        return [max(low, min(int(seconds / cost), MOST)) for low, cost in zip(least, costs, strict=True)]
+        return [max(low, min(int(seconds / cost), most)) for low, cost in zip(least, costs, strict=True)]
 
     low, high = 0.0, 1.001 * budget
     for _ in range(50):

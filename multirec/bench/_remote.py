@@ -6,12 +6,14 @@ import multiprocessing
 import signal
 import tempfile
 from collections.abc import Iterable
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from ._case import Case
+from . import _interrupt as interrupt
+from ._clock import Budget
 from ._results import Status
 from ._worker import serve
 from .contestants import Contestant
@@ -44,11 +46,19 @@ def _context() -> ForkServerContext | SpawnContext:
 
 
 class Worker:
-    """A disposable process for one contestant. After a death the next request starts another one."""
+    """A disposable process for one contestant. After a death the next request starts another one.
 
-    def __init__(self, contestant: Contestant, case: Case) -> None:
-        self.contestant, self.case = contestant, case
+    Its first compilations are taken out of `budget`, which no answer is awaited beyond.
+    """
+
+    def __init__(self, contestant: Contestant, budget: Budget) -> None:
+        self.contestant, self.budget = contestant, budget
         self._process: BaseProcess | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start the process and let it import; does not wait."""
@@ -56,11 +66,12 @@ class Worker:
         self._folder = tempfile.TemporaryDirectory(prefix="multirec-bench-")
         self._said = Path(self._folder.name) / "said.txt"
         self._connection, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, str(self._said), self.contestant, self.case), daemon=True)
-        process.start()
+        process = context.Process(target=serve, args=(theirs, str(self._said), self.contestant), daemon=True)
+        with interrupt.shielded():
+            process.start()
         theirs.close()
         self._process = process
-        self.tell("load")
+        self.tell("load", self.budget.grace > 0)
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Send a request without waiting for the answer."""
@@ -71,16 +82,23 @@ class Worker:
 
     def answer(self, limit: float) -> Any:
         """Return the answer to the oldest request; raise `WorkerError` if there is none within `limit` seconds."""
+        limit = self.budget.patience(limit)
+        wakeup = interrupt.wakeup()
         try:
-            if not self._connection.poll(limit):
+            interrupt.check()
+            ready = wait([self._connection, *([] if wakeup is None else [wakeup])], limit)
+            interrupt.check()
+            if self._connection not in ready:
                 self.kill()
-                raise WorkerError("timeout", f"no answer after {limit:.0f} s; its process was ended")
+                raise WorkerError("timeout", f"no answer after {limit:.3g} s; its process was ended")
             outcome, *values = self._connection.recv()
         except (EOFError, OSError):
             raise self._death() from None
         if outcome == "failed":
             raise WorkerError(*values)
-        return values[0]
+        value, compiled = values
+        self.budget.exclude(compiled)
+        return value
 
     def loaded(self, limit: float) -> Any:
         """Start if need be, and return what `load` answered."""
@@ -106,7 +124,7 @@ class Worker:
 
     def _death(self) -> WorkerError:
         assert self._process is not None
-        self._process.join()
+        self._process.join(5.0)
         code = self._process.exitcode or 0
         lines = self._said.read_text(errors="replace").strip().splitlines() if self._said.exists() else []
         self.kill()

@@ -1,140 +1,177 @@
-"""The table of a run: plain lines of at most 100 columns, understandable without a manual."""
+"""A document in a terminal: plain lines of at most 100 columns, understandable without a manual."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ._case import Mode
-from ._results import Cell, Results
-from ._text import bytes_text, ratio_text, seconds_text
+from ._document import Document
+from ._table import MEANINGS, Row, Table, tables
+from ._text import bytes_text
 
-WIDTH = 100
-_DASH = "–"
+WIDTH, LEAST = 100, 72
+# what is left out first where there is no room
+_DISPENSABLE = ("n", "error", "±", " ±", "memory", "repaid", "1st call")
+
+_TOLD = {"±": "± of median", " ±": "± of vs"}
 
 
 class Line(NamedTuple):
-    """A line of the report, and what it is: title, head, note, best, or a cell's status."""
+    """A line of the report, and what it is: title, head, case, note, best, or a cell's status."""
 
     text: str
     role: str
 
 
-def report(results: Results, width: int = WIDTH) -> Iterator[Line]:
-    """Yield the lines of the table, none wider than `width` (at least 72)."""
-    width = max(72, min(width, WIDTH))
-    yield from _wrapped(_introduction(results), width, "note")
-    for mode in dict.fromkeys(cell.mode for cell in results.cells):
+def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
+    """Yield the lines of the report, none wider than `width` (72 to 100)."""
+    width = max(LEAST, min(width, WIDTH))
+    yield from labelled(introduction(document), width)
+    shown, left_out = [], []
+    for table in tables(document):
         yield Line("", "note")
-        yield from _mode_table(results, mode, width)
+        names = _names(table)
+        fitting, narrow = _fitting(table, names, width)
+        shown += [column for column in fitting.columns if column not in shown]
+        left_out += [column for column in narrow if column not in left_out]
+        yield from _lines(fitting, names, width, len(document["cases"]) > 1)
     yield Line("", "note")
-    yield from _wrapped(_legend(results), width, "note")
-    for note in results.notes:
-        yield from _wrapped(note, width, "note")
+    yield from labelled(legend(document, shown), width, "remark")
+    yield Line("", "note")
+    for text in closing(document):
+        yield from wrapped(text, width, "note")
+    if left_out:
+        yield from wrapped(f"no room for: {', '.join(_TOLD.get(name, name) for name in left_out)}", width, "note")
 
 
-def _introduction(results: Results) -> str:
-    machine, case = results.machine, results.case
-    meaning = (
-        f"{case.batch} signals of {case.length} samples, each through {case.channels} recursive filters "
-        f"of order {case.order}"
-    )
-    lines = [
-        f"case     {case.describe()}: {meaning}",
-        f"machine  {machine['cpu']}, {machine['threads']} threads, {machine['system']}",
-        f"         Python {machine['python']}, NumPy {machine['numpy']}, multirec {machine['multirec']}",
-        "outputs  fresh memory at every call; all channels share one input, which is not copied for them",
-    ]
-    for kind, rate in results.bandwidth.items():
-        lines.append(
-            f"memcpy   {rate / 1e9:.3g} GB/s moved (read + written) by a copy of warm memory, {kind}, same rounds"
+def introduction(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield what was measured and where, as labels and texts."""
+    machine, versions = document["machine"], document["versions"]
+    cases = document["cases"]
+    if len(cases) == 1:
+        case = cases[0]
+        yield "case", f"{case['name']}: {case['text']}"
+        yield (
+            "",
+            f"batch {case['batch']}, {case['length']} samples, {case['channels']} filters of order {case['order']}",
         )
-    return "\n".join(lines)
+    else:
+        yield "cases", f"{len(cases)}, of which each has rows of its own below"
+    parts = [machine["cpu"]]
+    parts += [f"{machine[part]} {part}" for part in ("cores", "threads") if machine[part]]
+    parts += [bytes_text(machine["memory_bytes"])] if machine["memory_bytes"] else []
+    yield "machine", ", ".join([*parts, *machine["gpus"], machine["system"]])
+    git = document["git"]
+    if git is not None:
+        versions = versions | {"commit": git["commit"][:10] + (" with changes" if git["dirty"] else "")}
+    yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items())
+    for kind, rate in document["calibration"]["memcpy_bytes_per_s"].items():
+        yield "memcpy", f"{rate / 1e9:.3g} GB/s moved (read + written) by a copy of warm memory, {kind}, same rounds"
 
 
-class _Column(NamedTuple):
-    title: str
-    width: int
-    text: Callable[[Results, Cell], str]
+def legend(document: Document, columns: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what the columns mean that are shown."""
+    for title, meaning in MEANINGS.items():
+        found = next((column for column in columns if column.partition(" ")[0] == title or column == title), None)
+        if found is not None:
+            yield found, meaning
+    checked = dict.fromkeys(cell["check"]["what"] for cell in document["cells"] if cell["check"])
+    if any(checked):
+        yield "checked", "; or ".join(filter(None, checked))
 
 
-def _columns(results: Results, mode: Mode) -> list[_Column]:
-    base = results.baseline(mode)
-    against = f"vs {base.contestant}" if base is not None else "ratio"
-    return [
-        _Column("median", 9, lambda _, cell: _or_dash(cell.median, seconds_text)),
-        _Column("spread", 7, lambda _, cell: _spread(cell)),
-        _Column("n", 4, lambda _, cell: str(len(cell.samples))),
-        _Column(against, max(9, len(against) + 1), lambda run, cell: _or_dash(run.ratio(cell), ratio_text)),
-        _Column("memcpy", 7, lambda run, cell: _or_dash(run.memcpy_fraction(cell), _percent)),
-        _Column("memory", 9, lambda _, cell: _or_dash(cell.peak, bytes_text)),
-        _Column("error", 8, lambda _, cell: f"{max(cell.errors.values()):.0e}" if cell.errors else _DASH),
-        _Column("1st call", 9, lambda _, cell: _or_dash(cell.first_call, seconds_text)),
-    ]
+def closing(document: Document) -> Iterator[str]:
+    """Yield how the run went, and its notes."""
+    run, machine = document["run"], document["machine"]
+    took = f"{run['elapsed_s']:.0f} s in all, of {run['budget_s']:.0f} s asked for"
+    if run["compile_s"]:
+        took += f", and {run['compile_s']:.0f} s of first compilations besides"
+    loads = {"before": machine["load_before"], "after": machine["load_after"]}
+    told = ", ".join(f"{load:.1f} {when}" for when, load in loads.items() if load is not None)
+    yield took + (f"; load of the machine {told}" if told else "")
+    if run["interrupted"]:
+        yield "Interrupted: the rows hold what was measured until then."
+    for note in document["notes"]:
+        yield f"note: {note}"
 
 
-def _mode_table(results: Results, mode: Mode, width: int) -> Iterator[Line]:
-    cells = [cell for cell in results.cells if cell.mode == mode]
-    names = max(11, *(len(cell.contestant) + 1 for cell in cells))
-    columns = _columns(results, mode)
-    while sum(column.width + 1 for column in columns) + names > width:
-        # the last ones are the least needed
-        columns.pop()
-    yield Line(f"{mode}  ({_what(mode)})", "title")
-    yield Line("contestant".ljust(names) + "".join(f" {column.title:>{column.width}}" for column in columns), "head")
-    timed = sorted((cell for cell in cells if cell.samples), key=lambda cell: cell.median or 0.0)
-    for place, cell in enumerate(timed):
-        figures = "".join(f" {column.text(results, cell):>{column.width}}" for column in columns)
-        yield Line(cell.contestant.ljust(names) + figures, "best" if place == 0 else cell.status or "")
-        if cell.status != "ok":
-            yield from _reason(cell, names, width)
-    for cell in cells:
-        if not cell.samples:
-            yield from _reason(cell, names, width, cell.contestant)
+def _names(table: Table) -> int:
+    return max(len("contestant"), *(len(row.contestant) for group in table.groups for row in group.rows))
 
 
-def _reason(cell: Cell, names: int, width: int, name: str = "") -> Iterator[Line]:
-    text = f"{cell.status}: {cell.reason}"
-    head = name.ljust(names) + " "
-    for line in textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * (names + 1)):
-        yield Line(line, cell.status or "")
+def _widths(table: Table) -> list[int]:
+    rows = [row.texts for group in table.groups for row in group.rows if row.texts]
+    return [max(map(len, texts)) for texts in zip(table.columns, *rows, strict=True)]
 
 
-def _what(mode: Mode) -> str:
-    return "y alone" if mode == "forward" else "y, then the gradients of x, feedforward and feedback"
+def _fitting(table: Table, names: int, width: int) -> tuple[Table, list[str]]:
+    """Return the table without the columns that there is no room for, and their titles."""
+    left_out: list[str] = []
+    for title in _DISPENSABLE:
+        if names + sum(width + 2 for width in _widths(table)) <= width:
+            break
+        if title in table.columns:
+            table = _without(table, title)
+            left_out.append(title)
+    return table, left_out
 
 
-def _legend(results: Results) -> str:
-    lines = [
-        "median and spread (interquartile range) of n samples in interleaved rounds",
-        "vs …: how many times faster. memory: growth of the process at the peak of a call",
-        "memcpy: the least traffic that the work needs, over what a copy moves in that time",
-    ]
-    checked = next((cell.checked for cell in results.cells if cell.checked), "")
-    if checked:
-        lines.append(f"error: the largest of values and gradients, relative, against float64: {checked}")
-    lines.append(f"{results.elapsed:.0f} s in all, of {results.budget:.0f} s asked for")
-    if results.interrupted:
-        lines.append("Interrupted: the rows hold what was measured until then.")
-    return "\n".join(lines)
+def _without(table: Table, title: str) -> Table:
+    place = table.columns.index(title)
+
+    def cut(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return texts[:place] + texts[place + 1 :]
+
+    groups = [group._replace(rows=[row._replace(texts=cut(row.texts)) for row in group.rows]) for group in table.groups]
+    return table._replace(columns=cut(table.columns), groups=groups)
 
 
-def _wrapped(text: str, width: int, role: str) -> Iterator[Line]:
-    for line in text.splitlines():
-        for piece in textwrap.wrap(line, width, subsequent_indent="  ", replace_whitespace=False) or [""]:
-            yield Line(piece, role)
+def _lines(table: Table, names: int, width: int, several: bool) -> Iterator[Line]:
+    widths = _widths(table)
+
+    def line(name: str, texts: tuple[str, ...]) -> str:
+        return name.ljust(names) + "".join(f"  {text:>{w}}" for text, w in zip(texts, widths, strict=True))
+
+    yield Line(table.title, "title")
+    yield Line(line("contestant", table.columns), "head")
+    for place, group in enumerate(table.groups):
+        if several:
+            if place:
+                yield Line("", "case")
+            yield from wrapped(group.title, width, "case")
+        for row in group.rows:
+            if row.texts:
+                yield Line(line(row.contestant, row.texts).rstrip(), "best" if row.best else row.status)
+            if row.status != "ok":
+                yield from _reason(row, names, width)
+        for remark in group.remarks:
+            yield from wrapped(f"  {remark}", width, "remark", 4)
+    if table.remarks:
+        yield Line("", "remark")
+    for remark in table.remarks:
+        yield from wrapped(remark, width, "remark")
 
 
-def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
-    return _DASH if value is None else text(value)
+def _reason(row: Row, names: int, width: int) -> Iterator[Line]:
+    head = ("" if row.texts else row.contestant).ljust(names + 2)
+    for line in fill(f"{row.status}: {row.reason}", width, head, names + 2):
+        yield Line(line, row.status)
 
 
-def _spread(cell: Cell) -> str:
-    if cell.spread is None or not cell.median:
-        return _DASH
-    return _percent(cell.spread / cell.median)
+def labelled(pairs: Iterable[tuple[str, str]], width: int, role: str = "note") -> Iterator[Line]:
+    """Yield labels in a column and texts beside them, wrapped to `width`."""
+    found = list(pairs)
+    labels = max((len(label) for label, _ in found), default=0) + 2
+    for label, text in found:
+        yield from (Line(line, role) for line in fill(text, width, label.ljust(labels), labels))
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f}%" if fraction >= 0.095 else f"{100 * fraction:.1f}%"
+def wrapped(text: str, width: int, role: str, indent: int = 2) -> Iterator[Line]:
+    """Yield a text wrapped to `width`, its further lines indented."""
+    return (Line(line, role) for line in fill(text, width, "", indent))
+
+
+def fill(text: str, width: int, head: str, indent: int) -> list[str]:
+    """Return the lines of a text that begins after `head`; names with hyphens stay whole."""
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * indent, break_on_hyphens=False)

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from statistics import median, quantiles
 from typing import Any, Literal, TypeAlias
 
+from . import _statistics as statistics
 from ._case import Case, Mode
 
 Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
-BASELINES = ("scipy", "torch_loop")
-"""What ratios refer to: the first forward on a CPU, the second otherwise."""
-SCHEMA = "multirec.bench/1"
+SCHEMA = "multirec.bench/2"
 
 
 class Exit(IntEnum):
-    """The exit codes of the command line; 1 is Python's own, 3 and 6 belong to `compare`."""
+    """The exit codes of the command line; 1 is Python's own."""
 
     FINE = 0
     USAGE = 2
+    REGRESSION = 3
     WRONG = 4
     NOTHING_RAN = 5
+    UNCLEAR = 6
     BROKE = 7
     INTERRUPTED = 130
 
 
 @dataclass
 class Cell:
-    """One contestant in one mode, and all that is known of it so far. Times are seconds, sizes bytes."""
+    """One contestant in one mode of one case, and all that is known of it so far. Times are seconds, sizes bytes.
+
+    `backend` says whether it is one of multirec's; `hot` and `host` are, on a GPU, the time of a call on data that the
+    second-level cache holds, and the host's part of a call.
+    """
 
     contestant: str
     mode: Mode
+    case: int = 0
+    backend: bool = False
     status: Status | None = None
     reason: str = ""
     version: str = ""
@@ -39,11 +45,15 @@ class Cell:
     first_call: float | None = None
     cost: float = 0.0
     peak: int | None = None
-    errors: dict[str, float] = field(default_factory=dict)
+    allocator_peak: int | None = None
+    errors: dict[str, float] | None = None
     checked: str = ""
     samples: list[float] = field(default_factory=list)
-    positions: list[tuple[int, int]] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     calls: int = 1
+    hot: float | None = None
+    host: float | None = None
 
     @property
     def open(self) -> bool:
@@ -55,53 +65,75 @@ class Cell:
         if self.status is None:
             self.status, self.reason = status, reason
 
+    def add(self, seconds: float, turn: int, position: int) -> None:
+        """Keep a sample, and where in the run it was taken."""
+        self.samples.append(seconds)
+        self.rounds.append(turn)
+        self.positions.append(position)
+
+    @property
+    def by_round(self) -> dict[int, float]:
+        """The samples by their round."""
+        return dict(zip(self.rounds, self.samples, strict=True))
+
     @property
     def median(self) -> float | None:
         """The median of the samples, if any."""
-        return median(self.samples) if self.samples else None
+        found = statistics.interval(self.samples)
+        return found.median if found is not None else None
 
-    @property
-    def spread(self) -> float | None:
-        """The interquartile range of the samples, from two samples on."""
-        if len(self.samples) < 2:
-            return None
-        low, _, high = quantiles(self.samples, n=4, method="inclusive")
-        return high - low
+
+Group: TypeAlias = tuple[int, Mode]
+"""The cells that are compared with each other: those of a case and a mode."""
 
 
 @dataclass
 class Results:
-    """A whole run."""
+    """A whole run.
 
-    case: Case
+    `copies` has the reference's hidden second copy of every group, and `picks` what ``backend="auto"`` takes there.
+    """
+
+    run: dict[str, Any]
     machine: dict[str, Any]
-    budget: float
+    versions: dict[str, str]
+    git: dict[str, Any] | None
+    cases: list[Case]
     cells: list[Cell] = field(default_factory=list)
+    copies: dict[Group, Cell] = field(default_factory=dict)
+    picks: dict[Group, str] = field(default_factory=dict)
     bandwidth: dict[str, float] = field(default_factory=dict)
+    bandwidth_samples: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    elapsed: float = 0.0
     interrupted: bool = False
 
-    def baseline(self, mode: Mode) -> Cell | None:
-        """Return what ratios of a mode refer to: scipy forward on a CPU, else torch_loop."""
-        rows = {cell.contestant: cell for cell in self.cells if cell.mode == mode and cell.samples}
-        on_gpu = any(cell.device != "cpu" for cell in rows.values())
-        order = BASELINES if mode == "forward" and not on_gpu else BASELINES[1:]
-        return next((rows[name] for name in order if name in rows), None)
+    def group(self, group: Group) -> list[Cell]:
+        """Return the cells of a case and mode."""
+        return [cell for cell in self.cells if (cell.case, cell.mode) == group]
 
-    def ratio(self, cell: Cell) -> float | None:
-        """Return how many times faster than the baseline a cell is."""
-        base = self.baseline(cell.mode)
-        if base is None or base.median is None or cell.median is None:
+    def reference(self, group: Group) -> Cell | None:
+        """Return the cell that the others of a group are compared with."""
+        copy = self.copies.get(group)
+        if copy is None:
             return None
-        return base.median / cell.median
+        return next(cell for cell in self.group(group) if cell.contestant == copy.contestant)
 
-    def memcpy_fraction(self, cell: Cell) -> float | None:
-        """Return the traffic that the work needs over the traffic that memcpy moves in the same time."""
-        rate = self.bandwidth.get(cell.device.split(":")[0])
-        if rate is None or cell.median is None:
+    def twins(self, group: Group) -> list[float]:
+        """Return the per-round ratios of a group's reference to its hidden copy."""
+        reference, copy = self.reference(group), self.copies.get(group)
+        if reference is None or copy is None:
+            return []
+        return statistics.paired(reference.by_round, copy.by_round)
+
+    def ratio(self, cell: Cell) -> statistics.Ratio | None:
+        """Return how many times faster than its group's reference a cell is; None for the reference itself."""
+        group = (cell.case, cell.mode)
+        reference = self.reference(group)
+        if reference is None or reference is cell:
             return None
-        return self.case.traffic(cell.mode) / cell.median / rate
+        return statistics.ratio(
+            statistics.paired(reference.by_round, cell.by_round), statistics.noise(self.twins(group))
+        )
 
     def exit_code(self) -> Exit:
         """Return the exit code that the cells ask for."""
@@ -113,40 +145,3 @@ class Results:
         if "failed_check" in found:
             return Exit.WRONG
         return Exit.BROKE if found & {"crash", "timeout", "oom"} else Exit.FINE
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {
-            "schema": SCHEMA,
-            "case": self.case.as_dict(),
-            "machine": self.machine,
-            "budget_s": self.budget,
-            "elapsed_s": self.elapsed,
-            "interrupted": self.interrupted,
-            "memcpy_bytes_per_s": self.bandwidth,
-            "notes": self.notes,
-            "results": [self._row(cell) for cell in self.cells],
-        }
-
-    def _row(self, cell: Cell) -> dict[str, Any]:
-        base = self.baseline(cell.mode)
-        return {
-            "backend": cell.contestant,
-            "mode": cell.mode,
-            "status": cell.status,
-            "reason": cell.reason,
-            "version": cell.version,
-            "device": cell.device,
-            "median_s": cell.median,
-            "spread_s": cell.spread,
-            "ratio": self.ratio(cell),
-            "ratio_to": base.contestant if base is not None else None,
-            "memcpy_fraction": self.memcpy_fraction(cell),
-            "peak_bytes": cell.peak,
-            "first_call_s": cell.first_call,
-            "errors": cell.errors,
-            "checked": cell.checked,
-            "calls_per_sample": cell.calls,
-            "samples_s": cell.samples,
-            "positions": cell.positions,
-        }

@@ -3,91 +3,101 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from ._caches import compiled_files
 from ._case import Case, Mode
-from ._oracle import masked, windowed
-from .contestants import Contestant, Loaded, Outputs
+from ._oracle import compute, judge, kept, masked, windowed
+from ._signals import signals
+from .contestants import Contestant, Loaded, Peak, Run, Sample
+
+# cheap calls are repeated before they are timed: so often at most, or for so long
+_MOST_WARM, _WARM_SECONDS = 20, 0.1
 
 
 class Checked(NamedTuple):
-    """What a call on the whole case gave: its seconds, those of the process's first call, memory, outputs."""
+    """A call on the whole case: its seconds, those of the first call in this process, memory, errors and faults."""
 
     seconds: float
     first: float
-    peak: int | None
-    shape: tuple[int, ...]
-    dtype: str
-    finite: bool
-    outputs: Outputs
+    peak: Peak
+    errors: dict[str, float]
+    fault: str
+    own: bool
 
 
 class Session:
-    """The requests that a worker serves."""
+    """The requests that a worker serves; `compiled` are the seconds of calls that filled an empty cache of kernels."""
 
-    def __init__(self, contestant: Contestant, case: Case) -> None:
-        self.contestant, self.case = contestant, case
-        self._first: dict[Mode, float] = {}
-        self._prepared: tuple[Mode, Callable[[], Any]] | None = None
+    def __init__(self, contestant: Contestant) -> None:
+        self.contestant, self.compiled, self.watch = contestant, 0.0, False
+        self._first: dict[tuple[Case, Mode], float] = {}
+        self._prepared: tuple[Case, Mode, Run] | None = None
 
-    def load(self) -> Loaded:
-        """Import what the contestant needs."""
+    def load(self, watch: bool) -> Loaded:
+        """Import what the contestant needs. `watch`: there are no compiled kernels yet, and making them is told."""
+        self.watch = watch
         loaded = self.contestant.load()
         # what was imported stays: later collections need not walk it
         gc.freeze()
         return loaded
 
-    def probe(self, mode: Mode, length: int) -> float:
+    def reference(self, case: Case, modes: Sequence[Mode], folder: Path) -> None:
+        """Compute the float64 reference and keep it in a folder."""
+        compute(case, modes, folder)
+
+    def probe(self, case: Case, mode: Mode, length: int) -> float:
         """Time one call on a shorter case, in seconds."""
-        run = self.contestant.prepare(self.case.shorter(length).signals(mode), mode)
+        short = case.shorter(length)
+        run = self.contestant.prepare(short, signals(short, mode), mode)
         if self.contestant.compiles:
-            self._call(mode, run)
-        seconds = [self._call(mode, run)[0]]
+            self._call(case, mode, run)
+        seconds = [self._call(case, mode, run)[0]]
         # a short run is repeated, for something else may have had the processor
-        while len(seconds) < 3 and (sum(seconds) < 0.1 or sum(seconds) == seconds[0] < 0.5):
-            seconds.append(_timed(run)[0])
+        while len(seconds) < 3 and (sum(seconds) < 0.05 or sum(seconds) == seconds[0] < 0.25):
+            seconds.append(self._timed(run)[0])
         return min(seconds)
 
-    def check(self, mode: Mode) -> Checked:
-        """Call once on the whole case and return what is compared."""
+    def check(self, case: Case, mode: Mode, folder: Path) -> Checked:
+        """Call once on the whole case and compare with the reference that is kept in a folder."""
         self.release()
-        run = self.contestant.prepare(masked(self.case, self.case.signals(mode)), mode)
+        arrays = masked(case, signals(case, mode))
+        run = self.contestant.prepare(case, arrays, mode)
         self.contestant.reset_peak()
-        seconds, result = self._call(mode, run)
+        seconds, result = self._call(case, mode, run)
         peak = self.contestant.growth()
-        first = self._first[mode]
         outputs = self.contestant.outputs(result)
-        y = outputs["y"]
-        finite = bool(np.isfinite(y).all())
-        if y.shape != self.case.y_shape:
-            return Checked(seconds, first, peak, y.shape, str(y.dtype), finite, {})
-        return Checked(seconds, first, peak, y.shape, str(y.dtype), finite, windowed(self.case, outputs))
+        own = self.contestant.own_reference(case, arrays, mode)
+        wanted = kept(folder, mode) if own is None else windowed(case, own)
+        errors, fault = judge(case, wanted, outputs)
+        return Checked(seconds, self._first[case, mode], peak, errors, fault, own is not None)
 
-    def measure_memory(self, mode: Mode) -> tuple[float, int | None]:
-        """Call once more: the seconds, and the growth of memory."""
-        run = self._run(mode)
+    def warm(self, case: Case, mode: Mode) -> tuple[float, Peak]:
+        """Call until a call is as quick as it gets: its seconds, and the growth of memory in one more."""
+        run = self._run(case, mode)
+        seconds = [self._call(case, mode, run)[0]]
+        while len(seconds) < _MOST_WARM and sum(seconds) < _WARM_SECONDS:
+            seconds.append(self._timed(run)[0])
         self.contestant.reset_peak()
-        seconds, _ = _timed(run)
-        return seconds, self.contestant.growth()
+        seconds.append(self._timed(run)[0])
+        peak = self.contestant.growth()
+        # what was imported on the way stays, too
+        gc.collect()
+        gc.freeze()
+        return min(seconds), peak
 
-    def time(self, mode: Mode, calls: int, warm: bool) -> float:
-        """Return the seconds of a call, the mean of `calls`; first one untimed call where `warm`."""
-        run = self._run(mode)
+    def time(self, case: Case, mode: Mode, calls: int, warm: bool) -> Sample:
+        """Return the time of a call, out of `calls`; first one untimed call where `warm`."""
+        run = self._run(case, mode)
         if warm:
-            run()
+            self._timed(run)
         gc.collect()
         gc.disable()
         try:
-            if calls == 1:
-                return _timed(run)[0]
-            start = perf_counter_ns()
-            for _ in range(calls):
-                run()
-            return (perf_counter_ns() - start) / calls / 1e9
+            return self.contestant.measure(run, calls)
         finally:
             gc.enable()
 
@@ -95,19 +105,22 @@ class Session:
         """Let go of all arrays."""
         self._prepared = None
 
-    def _call(self, mode: Mode, run: Callable[[], Any]) -> tuple[float, Any]:
-        seconds, result = _timed(run)
-        self._first.setdefault(mode, seconds)
+    def _call(self, case: Case, mode: Mode, run: Run) -> tuple[float, Any]:
+        before = compiled_files() if self.watch else 0
+        seconds, result = self._timed(run)
+        self._first.setdefault((case, mode), seconds)
+        if self.watch and compiled_files() > before:
+            self.compiled += seconds
         return seconds, result
 
-    def _run(self, mode: Mode) -> Callable[[], Any]:
-        if self._prepared is None or self._prepared[0] != mode:
+    def _timed(self, run: Run) -> tuple[float, Any]:
+        start = perf_counter_ns()
+        result = run()
+        self.contestant.wait()
+        return (perf_counter_ns() - start) / 1e9, result
+
+    def _run(self, case: Case, mode: Mode) -> Run:
+        if self._prepared is None or self._prepared[:2] != (case, mode):
             self._prepared = None
-            self._prepared = (mode, self.contestant.prepare(self.case.signals(mode), mode))
-        return self._prepared[1]
-
-
-def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    start = perf_counter_ns()
-    result = run()
-    return (perf_counter_ns() - start) / 1e9, result
+            self._prepared = (case, mode, self.contestant.prepare(case, signals(case, mode), mode))
+        return self._prepared[2]

@@ -1,6 +1,7 @@
 """The process of one contestant: it waits on a pipe, does one request, answers, and waits again.
 
-A request is (method, arguments); an answer is ("done", value), or ("failed", status, reason).
+A request is (method, arguments); an answer is ("done", value, seconds of first compilations), or
+("failed", status, reason).
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ import os
 import signal
 from multiprocessing.connection import Connection
 
-from ._case import Case
 from ._results import Status
 from ._session import Session
 from .contestants import Contestant
 
 
-def serve(connection: Connection, said: str, contestant: Contestant, case: Case) -> None:
+def serve(connection: Connection, said: str, contestant: Contestant) -> None:
     """Answer requests until the other end closes; what is printed goes to the file `said`."""
     # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -23,7 +23,7 @@ def serve(connection: Connection, said: str, contestant: Contestant, case: Case)
     with open(said, "wb") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-    session = Session(contestant, case)
+    session = Session(contestant)
     while True:
         try:
             method, arguments = connection.recv()
@@ -34,7 +34,8 @@ def serve(connection: Connection, said: str, contestant: Contestant, case: Case)
         except Exception as error:
             connection.send(("failed", *_diagnose(error)))
         else:
-            connection.send(("done", answer))
+            compiled, session.compiled = session.compiled, 0.0
+            connection.send(("done", answer, compiled))
 
 
 def _diagnose(error: Exception) -> tuple[Status, str]:

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
+
+from multirec.bench import _interrupt as interrupt
+
+from ._lazy import Known, LazyGroup
 
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
-    "bench": "Time every contestant on this machine, after checking its values and gradients.",
-    "backends": "List the backends, and what each one that cannot run lacks.",
-    "explain": "Say which backend 'auto' picks for a problem, and why.",
-    "check": "Check backends for conformance on this machine.",
+    "bench": Known("_bench_group", "Time every contestant on this machine, after checking its values and gradients."),
+    "backends": Known("_backends", "List the backends, and what each one that cannot run lacks."),
+    "explain": Known("_explain", "Say which backend 'auto' picks for a problem, and why."),
+    "check": Known("_check", "Check backends for conformance on this machine."),
 }
 _EXIT_INTERRUPTED = 130
 
 
-class _Lazy(click.Group):
-    """A group whose commands are known by name and summary, and imported on use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(f"multirec.cli._{cmd_name}").command
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        from difflib import get_close_matches
-
-        close = get_close_matches(args[0], _COMMANDS, n=1)
-        if args[0] not in _COMMANDS and close:
-            ctx.fail(f"no command named {args[0]!r}. Did you mean {close[0]!r}?")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
 @click.group(
-    cls=_Lazy,
+    cls=LazyGroup,
+    known=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Each command has its own --help, with examples.",
 )
@@ -64,6 +43,12 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code: see ``multirec bench --help`` for what codes mean."""
+    words = sys.argv[1:] if args is None else args
+    if words[:1] == ["bench"]:
+        # a run acts on it where its results can be kept
+        interrupt.hold()
+    else:
+        interrupt.release()
     try:
         code = cli.main(args, prog_name="multirec", standalone_mode=False)
     except click.ClickException as error:
@@ -71,5 +56,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
+        code = _EXIT_INTERRUPTED
+    if interrupt.pressed():
         code = _EXIT_INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)

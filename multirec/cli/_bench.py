@@ -1,25 +1,35 @@
-"""``multirec bench``."""
+"""``multirec bench run``, which is what ``multirec bench`` alone does."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from multirec.bench._case import DTYPES, MODES, Case, Mode
-from multirec.bench._report import report
-from multirec.bench._results import Results
+from multirec.bench import _interrupt as interrupt
+from multirec.bench._cases import NAMED
+from multirec.bench._clock import Budget
+from multirec.bench._journal import JournalError, beside
+from multirec.bench._results import Exit
 from multirec.bench._run import Run
-from multirec.bench.contestants import Contestant, named, ready
+from multirec.bench._write import document
 
-from ._options import COUNT, Duration
+from ._bench_request import AXIS, DTYPE, LAYOUT, MODE, request
+from ._options import Duration
+from ._output import check_writable, save
+from ._print import print_report
 
-_STYLES = {"title": "bold", "head": "dim", "best": "green", "note": "", "ok": ""}
-_BAD = {"failed_check", "crash", "oom", "timeout"}
+
+def _complete_case(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in NAMED if name.startswith(incomplete)]
+
+
+def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from multirec.bench.contestants import registered
+
+    return [name for name in registered() if name.startswith(incomplete)]
 
 
 @click.command(
@@ -28,32 +38,44 @@ _BAD = {"failed_check", "crash", "oom", "timeout"}
     "gradients were wrong, 5 nothing could run, 7 a contestant crashed, timed out or ran out of memory, "
     "130 interrupted (what was measured is kept).",
 )
+@click.argument("cases", nargs=-1, metavar="[CASE]...", shell_complete=_complete_case)
 @click.option(
     "-b",
     "--backend",
     "names",
     multiple=True,
     metavar="NAME",
+    shell_complete=_complete_contestant,
     help="A contestant, peers included; repeatable. Without it: all that can run here.",
 )
-@click.option("-B", "--batch", type=COUNT, default=32, show_default=True, help="Signals in a batch.")
-@click.option("-C", "--channels", type=COUNT, default=128, show_default=True, help="Filters.")
-@click.option("-T", "--length", type=COUNT, default=16000, show_default=True, help="Samples of a signal.")
-@click.option("--order", type=COUNT, default=2, show_default=True, help="Order of the filters.")
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
-@click.option("--mode", type=click.Choice([*MODES, "both"]), default="both", show_default=True, help="What is timed.")
-@click.option("--time", "seconds", type=Duration(), default="60s", show_default=True, help="Budget for all of it.")
+@click.option("-B", "--batch", type=AXIS, metavar="N", help="Signals in a batch.")
+@click.option("-C", "--channels", type=AXIS, metavar="N", help="Filters.")
+@click.option("-T", "--length", type=AXIS, metavar="N", help="Samples of a signal.")
+@click.option("--order", type=AXIS, metavar="N", help="Order of the filters.")
+@click.option("--dtype", type=DTYPE, help="Of signals and coefficients.")
+@click.option("--layout", type=LAYOUT, help="Axes of x and y.")
+@click.option("--mode", type=MODE, default="both", show_default=True, help="What is timed.")
+@click.option("--time", "seconds", type=Duration(), help="Budget for all of it; without it 60s.")
+@click.option("--quick", is_flag=True, help="A first look: 15s.")
+@click.option("--rigorous", is_flag=True, help="Narrower intervals: 10min.")
+@click.option("--yes", is_flag=True, help="A sweep of more than 500 cells is meant.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also save the JSON document to this file.")
 @click.option("--force", is_flag=True, help="Let --output replace an existing file.")
+@click.option("--resume", is_flag=True, help="Continue the run of --output that was interrupted.")
 def command(
+    cases: tuple[str, ...],
     names: tuple[str, ...],
-    mode: str,
-    seconds: float,
+    mode: list[str],
+    seconds: float | None,
+    quick: bool,
+    rigorous: bool,
+    yes: bool,
     as_json: bool,
     output: Path | None,
     force: bool,
-    **sizes: Any,
+    resume: bool,
+    **axes: list[Any] | None,
 ) -> int:
     """Time every contestant on this machine, after checking its values and gradients.
 
@@ -62,69 +84,57 @@ def command(
     interleaved rounds; nothing is timed before its values and gradients agree with the float64 reference.
 
     \b
+    Cases: forum (the default), dense, long, high-order, gated, layer, streaming, complex.
+    Sizes are a value, a list (1k,4k) or a range (1k:64k:x4 or 1:9:2); each combination is a case.
+
+    \b
     Examples:
       multirec bench
       multirec bench -b numba -b torch_loop --mode forward
-      multirec bench -B 8 -C 64 -T 48000 --order 4 --time 30s
+      multirec bench dense gated --quick
+      multirec bench -B 8 -C 64 -T 1k:64k:x4 --order 2,4 --time 2min
       multirec bench --json -o results.json
     """  # noqa: D301
     from ._progress import Reporter
 
-    if output is not None:
-        _check_writable(output, force)
-    contestants, notes = _chosen(names)
-    modes: tuple[Mode, ...] = MODES if mode == "both" else tuple(m for m in get_args(Mode) if m == mode)
-    with Reporter() as reporter:
-        results = Run(contestants, Case(**sizes), modes, seconds, reporter).go()
+    asked, notes = request(cases, names, axes, mode, quick, rigorous, seconds, output, yes)
+    budget = Budget(asked.effort.seconds)
+    journal = _journal(output, force, resume)
+    with Reporter(budget) as reporter:
+        try:
+            run = Run(asked, reporter, journal, resume, budget)
+        except JournalError as error:
+            raise click.UsageError(str(error)) from None
+        results = run.go()
     results.notes.extend(notes)
-    text = json.dumps(results.as_dict(), indent=1, allow_nan=False)
+    if results.interrupted and output is not None:
+        results.notes.append("Interrupted. The same command with --resume continues.")
+    found: Any = document(results)
+    text = json.dumps(found, indent=1, allow_nan=False)
     if output is not None:
-        _save(output, text)
+        save(output, text)
+    run.journal.close(done=not results.interrupted)
     if as_json:
         click.echo(text)
     else:
-        _print(results)
-    return int(results.exit_code())
+        print_report(found)
+    return int(Exit.INTERRUPTED if interrupt.pressed() else results.exit_code())
 
 
-def _chosen(names: tuple[str, ...]) -> tuple[list[Contestant], list[str]]:
-    if names:
-        try:
-            return named(names), []
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
-    contestants, absent = ready()
-    return contestants, [f"not here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
-
-
-def _check_writable(output: Path, force: bool) -> None:
-    if output.is_dir():
-        raise click.UsageError(f"--output {output} is a folder. Name a file in it.")
-    if output.exists() and not force:
-        raise click.UsageError(f"--output {output} exists. Name another file, or add --force to replace it.")
-    folder = output.parent
-    if not folder.is_dir():
-        raise click.UsageError(f"--output {output}: there is no folder {folder}. Create it first.")
-    try:
-        # a trial: permissions alone do not tell of read-only file systems
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise click.UsageError(f"--output {output}: the folder {folder} is not writable ({error.strerror}).") from None
-
-
-def _save(output: Path, text: str) -> None:
-    part = output.with_name(f".{output.name}.{os.getpid()}")
-    part.write_text(text + "\n")
-    part.replace(output)
-
-
-def _print(results: Results) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    width = console.width if console.is_terminal else 100
-    for line in report(results, width):
-        style = "red" if line.role in _BAD else _STYLES.get(line.role, "yellow")
-        console.print(Text(line.text, style=style), soft_wrap=True)
+def _journal(output: Path | None, force: bool, resume: bool) -> Path | None:
+    """Return where the journal goes, once it is clear that the output can be written."""
+    if output is None:
+        if resume:
+            raise click.UsageError("--resume continues the run of an --output. Name it with -o.")
+        return None
+    check_writable(output, force or resume)
+    journal = beside(output)
+    if resume and not journal.exists():
+        raise click.UsageError(f"--resume: there is no {journal}, so nothing to continue. Run without --resume.")
+    if not resume:
+        if journal.exists() and not force:
+            raise click.UsageError(
+                f"{journal} holds what an interrupted run measured. Add --resume to continue it, or --force to drop it."
+            )
+        journal.unlink(missing_ok=True)
+    return journal

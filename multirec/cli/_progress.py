@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from multirec.bench._clock import Budget
 from multirec.bench._results import Cell
+from multirec.bench._text import seconds_text
 
 
 class Reporter:
-    """Shows how far a run is."""
+    """Shows how far a run is: the part, its steps, who runs, who leads, and what is left of the budget."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.console = Console(stderr=True)
-        self.began = monotonic()
+        self.budget = budget
         self.bar: Progress | None = None
         self.task: TaskID | None = None
         self.started = False
         if self.console.is_terminal:
             columns = (
                 TextColumn("{task.fields[phase]:>8}"),
-                BarColumn(24),
+                BarColumn(20),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TextColumn("{task.fields[left]:>5}"),
+                TextColumn("{task.description}{task.fields[leader]}"),
             )
-            self.bar = Progress(
-                *columns, TimeElapsedColumn(), TextColumn("{task.description}"), console=self.console, transient=True
-            )
+            # drawn at steps alone: a thread that draws would take time from who is timed
+            self.bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
 
     def __enter__(self) -> Reporter:
         if self.bar is not None:
@@ -50,13 +52,20 @@ class Reporter:
             return
         if self.task is not None:
             self.bar.remove_task(self.task)
-        self.task = self.bar.add_task("", total=steps, phase=name)
+        self.task = self.bar.add_task("", total=steps, phase=name, left="", leader="")
 
     def step(self, text: str) -> None:
         """A step begins."""
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, advance=1 if self.started else 0, description=escape(text))
+            left = f"{max(self.budget.left(), 0):.0f} s"
+            self.bar.update(self.task, advance=1 if self.started else 0, description=escape(text), left=left)
+            self.bar.refresh()
         self.started = True
+
+    def leader(self, cell: Cell) -> None:
+        """So far, this cell is the fastest of its case and mode."""
+        if self.bar is not None and self.task is not None and cell.median is not None:
+            self.bar.update(self.task, leader=f"  (leads: {escape(cell.contestant)} {seconds_text(cell.median)})")
 
     def settled(self, cell: Cell) -> None:
         """A cell has its status."""
@@ -66,4 +75,4 @@ class Reporter:
             self._line(f"{cell.contestant} {cell.mode}: ok, {len(cell.samples)} samples")
 
     def _line(self, text: str) -> None:
-        self.console.print(f"[{monotonic() - self.began:5.1f} s] {text}", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(f"[{self.budget.elapsed():5.1f} s] {text}", markup=False, highlight=False, soft_wrap=True)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from multirec.bench._case import Case, Mode, Signals
-from multirec.bench.contestants import Contestant, Loaded, Outputs
+from multirec.bench._case import Case, Mode
+from multirec.bench._signals import Signals
+from multirec.bench.contestants import Contestant, Loaded, Outputs, Run, Sample
 
 
 def filtered(signals: Signals) -> np.ndarray:
     """The right values, by the plainest loop."""
-    x, b, a, _ = signals
-    order, length = b.shape[1] - 1, x.shape[-1]
+    x, b, a = signals.x, signals.feedforward, signals.feedback
+    order, length = a.shape[1], x.shape[-1]
     y = np.zeros((x.shape[0], len(b), length + order))
     past = np.concatenate([np.zeros((*x.shape[:2], order)), x], axis=-1)
     for t in range(order, length + order):
         for j in range(order + 1):
             y[..., t] += b[:, j] * past[..., t - j]
         for k in range(1, order + 1):
-            y[..., t] -= a[:, k] * y[..., t - k]
+            y[..., t] += a[:, k - 1] * y[..., t - k]
     return y[..., order:].astype(x.dtype)
 
 
@@ -36,15 +37,16 @@ class Fake(Contestant):
     def declines(self, case: Case, mode: Mode) -> str | None:
         return "forward only" if mode != "forward" else None
 
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         y = filtered(signals)
-        return lambda: self.spoil(y)
+        return lambda: {"y": self.spoil(y)}
 
     def spoil(self, y: np.ndarray) -> np.ndarray:
         return y
 
     def outputs(self, result: Any) -> Outputs:
-        return {"y": result}
+        found: Outputs = result
+        return found
 
 
 class Wrong(Fake):
@@ -128,6 +130,94 @@ class DiesLater(Fake):
     def spoil(self, y: np.ndarray) -> np.ndarray:
         self.calls += 1
         time.sleep(0.01)
-        if self.calls > 8:
+        if self.calls > 25:
             os.abort()
+        return y
+
+
+class Backwards(Fake):
+    """Its clock goes backwards, always."""
+
+    name = "backwards"
+
+    def measure(self, run: Run, calls: int) -> Sample:
+        return Sample(-0.001)
+
+
+class Stumbles(Fake):
+    """Its clock goes backwards once."""
+
+    name = "stumbles"
+    turns = 0
+
+    def measure(self, run: Run, calls: int) -> Sample:
+        self.turns += 1
+        return Sample(-0.001) if self.turns == 2 else super().measure(run, calls)
+
+
+class WrongGradient(Fake):
+    """Forgets a factor in one gradient."""
+
+    name = "wrong_gradient"
+
+    def declines(self, case: Case, mode: Mode) -> str | None:
+        return None
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        from multirec.bench._filtered import both
+
+        if mode == "forward":
+            return super().prepare(case, signals, mode)
+        state = None
+        found = both(case.dtype, signals.x, signals.feedforward, signals.feedback, state, signals.grad_y)
+        found = {name: array.astype(case.dtype) for name, array in found.items()}
+        found["feedback"] = 1.1 * found["feedback"]
+        return lambda: found
+
+
+class Paced(Fake):
+    """Takes as long as it is told to: a busy loop, so that a slower copy of itself is slower by what is asked."""
+
+    seconds = 0.0
+
+    def spoil(self, y: np.ndarray) -> np.ndarray:
+        until = time.perf_counter() + self.seconds
+        while time.perf_counter() < until:
+            pass
+        return y
+
+
+class DiesForward(WrongGradient):
+    """Dies in one mode, and is right in the other."""
+
+    name = "dies_forward"
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        if mode == "forward":
+            os.abort()
+        run = super().prepare(case, signals, mode)
+        return lambda: {**run(), "feedback": run()["feedback"] / np.float32(1.1)}
+
+
+class Compiles(Fake):
+    """Takes long at its first call, and puts a file into the cache of kernels."""
+
+    name = "compiles"
+    calls = 0
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self) -> Loaded:
+        # workers have the environment of the process that forks them
+        os.environ["XDG_CACHE_HOME"], os.environ["CUPY_CACHE_DIR"] = str(self.folder), str(self.folder / "cupy")
+        os.environ.pop("NUMBA_CACHE_DIR", None)
+        return super().load()
+
+    def spoil(self, y: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        if self.calls == 1:
+            time.sleep(1.5)
+            (self.folder / "multirec").mkdir(parents=True, exist_ok=True)
+            (self.folder / "multirec" / "kernel.o").write_bytes(b"code")
         return y

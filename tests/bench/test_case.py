@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from multirec.bench._case import Case, noise
-from multirec.bench._oracle import Oracle, masked, window_of, windowed
+from multirec.bench import _filtered, _oracle
+from multirec.bench._axes import parse_axis
+from multirec.bench._case import Case
+from multirec.bench._cases import NAMED, case_named, swept
+from multirec.bench._oracle import canonical, compute, judge, kept, masked, window_of, windowed
 from multirec.bench._plan import predict, probe_lengths, rounds, share
+from multirec.bench._signals import coefficients, noise, signals
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 7, 16])
-def test_coefficients_are_stable_and_rounded_once(order: int) -> None:
-    case = Case(channels=33, order=order)
-    b, a = case.coefficients()
-    assert b.shape == a.shape == (33, order + 1)
-    assert b.dtype == a.dtype == np.float32
-    assert (a[:, 0] == 1).all()
-    assert max(abs(np.roots(row)).max() for row in a.astype(np.float64)) < 0.999
-    assert (Case(channels=33, order=order).coefficients()[1] == a).all()
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_coefficients_are_stable_and_rounded_once(order: int, dtype: str) -> None:
+    case = Case(channels=33, order=order, dtype=dtype)
+    b, a = coefficients(case)
+    assert b is not None
+    assert (b.shape, a.shape) == ((33, order + 1), (33, order))
+    assert (str(b.dtype), str(a.dtype)) == (dtype, dtype)
+    wide = np.concatenate([np.ones((33, 1)), -a.astype(np.complex128)], axis=1)
+    assert max(abs(np.roots(row)).max() for row in wide) < 0.999
+    assert (coefficients(Case(channels=33, order=order, dtype=dtype))[1] == a).all()
 
 
 def test_order_two_is_the_forums_band_pass() -> None:
-    b, _ = Case().coefficients()
+    b, _ = coefficients(Case())
+    assert b is not None
     assert (b[:, 1] == 0).all()
     assert (b[:, 2] == -b[:, 0]).all()
+
+
+def test_gates_never_grow() -> None:
+    case = replace(case_named("gated"), batch=2, channels=5, length=50, order=3)
+    gates = coefficients(case)[1]
+    assert gates.shape == (2, 5, 50, 3)
+    assert (np.abs(gates).sum(-1) < 1).all()
 
 
 def test_noise_repeats_with_a_period_that_lines_up_with_nothing() -> None:
@@ -36,35 +54,85 @@ def test_noise_repeats_with_a_period_that_lines_up_with_nothing() -> None:
 
 def test_traffic_of_the_forums_case() -> None:
     case = Case()
-    x, y = 32 * 16000 * 4, 32 * 128 * 16000 * 4
-    assert case.traffic("forward") == x + y
-    assert case.traffic("forward+backward") == 3 * x + 2 * y
+    x, y, taps = 32 * 16000 * 4, 32 * 128 * 16000 * 4, 128 * 5 * 4
+    assert case.traffic("forward") == x + y + taps
+    assert case.traffic("forward+backward") == 3 * x + 2 * y + 3 * taps
 
 
-def test_the_oracle_sees_a_wrong_gradient() -> None:
-    case = Case(batch=2, channels=9, length=50)
-    oracle = Oracle(case)
-    right = {"y": oracle.y} | oracle.gradients
-    assert oracle.judge("forward+backward", case.y_shape, "float32", right).fault == ""
-    for name in ("x", "feedforward", "feedback"):
-        wrong = right | {name: right[name] * 1.03}
-        assert name in oracle.judge("forward+backward", case.y_shape, "float32", wrong).fault
-        absent = {key: value for key, value in right.items() if key != name}
-        assert name in oracle.judge("forward+backward", case.y_shape, "float32", absent).fault
+SMALL = {"batch": 2, "channels": 9, "length": 50}
+
+
+def small(name: str, **changes: object) -> Case:
+    case = replace(case_named(name), **(SMALL | changes))
+    return replace(case, features=5) if case.features else case
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_oracle_sees_a_wrong_gradient(name: str, tmp_path: Path) -> None:
+    case = small(name)
+    compute(case, ["forward", "forward+backward"], tmp_path)
+    wanted = kept(tmp_path, "forward+backward")
+    names = {"y", "x", "weight"} if case.features else {"y", "x", "feedback"}
+    assert set(wanted) == names | ({"feedforward"} if case.feedforward and not case.features else set())
+    y = np.zeros(case.y_shape, case.dtype)
+    canonical(y, case.layout)[:, window_of(case).channels] = wanted["y"]
+    for wrong in set(wanted) - {"y"}:
+        outputs = {"y": y} | {
+            key: _unwindowed(case, key, np.array(value)) for key, value in wanted.items() if key != "y"
+        }
+        assert judge(case, wanted, outputs).fault == ""
+        assert wrong in judge(case, wanted, outputs | {wrong: outputs[wrong] * 1.03}).fault
+        assert wrong in judge(case, wanted, {key: value for key, value in outputs.items() if key != wrong}).fault
+
+
+def _unwindowed(case: Case, name: str, part: np.ndarray) -> np.ndarray:
+    """Return the whole array of which `part` is what is compared."""
+    channels = window_of(case).channels
+    if name == "x":
+        whole = np.zeros(case.x_shape, part.dtype)
+        inside = canonical(whole, case.layout)
+        every = case.features or case.shared
+        inside[:, slice(None) if every else channels] = part
+        return whole
+    if name == "feedback" and case.time_varying:
+        whole = np.zeros(case.feedback_shape, part.dtype)
+        canonical(whole, case.layout)[:, channels] = part
+        return whole
+    whole = np.zeros((case.channels, *part.shape[1:]), part.dtype)
+    whole[channels] = part
+    return whole
+
+
+@pytest.mark.parametrize("name", ["forum", "dense", "high-order", "streaming", "complex"])
+def test_both_ways_to_the_reference_agree(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    monkeypatch.setattr(_filtered, "_SHORT", 0)
+    case = small(name)
+    found = []
+    for place, spec in (("scipy", _filtered.find_spec), ("loop", lambda name: None)):
+        monkeypatch.setattr(_filtered, "find_spec", spec)
+        compute(case, ["forward", "forward+backward"], tmp_path / place)
+        found.append({key: np.array(value) for key, value in kept(tmp_path / place, "forward+backward").items()})
+    by_scipy, by_loop = found
+    assert set(by_scipy) == set(by_loop)
+    for key, value in by_scipy.items():
+        np.testing.assert_allclose(value, by_loop[key], rtol=1e-9, atol=1e-9 * np.abs(value).max())
 
 
 def test_the_window_covers_both_ends_of_the_bank() -> None:
     case = Case(batch=3, channels=100, length=4000)
     channels, length = window_of(case)
-    assert channels[0] == 0
-    assert channels[-1] == 99
-    assert len(channels) == 8
-    assert length == 4000
-    signals = masked(case, case.signals("forward+backward"))
-    assert signals.grad_y is not None
-    assert (signals.grad_y != 0).sum() == 3 * 8 * 4000
-    assert (windowed(case, {"y": signals.grad_y})["y"] == case.grad_y_part(channels, length)).all()
-    assert windowed(case, {"y": signals.grad_y})["y"].shape == (3, 8, 4000)
+    assert (channels[0], channels[-1], len(channels), length) == (0, 99, 8, 4000)
+    arrays = masked(case, signals(case, "forward+backward"))
+    assert arrays.grad_y is not None
+    assert (arrays.grad_y != 0).sum() == 3 * 8 * 4000
+    assert windowed(case, {"y": arrays.grad_y})["y"].shape == (3, 8, 4000)
+
+
+def test_the_reference_is_at_full_length_where_scipy_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert window_of(case_named("long")).length == 10_000_000
+    monkeypatch.setattr(_oracle, "find_spec", lambda name: None)
+    assert window_of(case_named("long")).describe(case_named("long")).endswith("first 100000 of 10000000 samples")
 
 
 def test_prediction_follows_growth_that_stands_out_of_the_noise() -> None:
@@ -75,11 +143,47 @@ def test_prediction_follows_growth_that_stands_out_of_the_noise() -> None:
 
 
 def test_shares_and_rounds() -> None:
-    counts = share([0.01, 0.1, 5.0], 20.0)
+    counts = share([0.01, 0.1, 5.0], 20.0, most=100)
     assert counts[2] == 1
     assert counts[0] > counts[1] > counts[2]
     turns = list(rounds(counts, seed=0))
     assert [sum(who in turn for turn in turns) for who in range(3)] == counts
     assert turns == list(rounds(counts, seed=0))
     assert set(turns[0]) == {0, 1, 2}
-    assert share([100.0, 50.0], 1.0) == [1, 1]
+    assert share([100.0, 50.0], 1.0, most=100) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("many", "'many' in 'many' is not a count"),
+        ("0", "not a whole number of at least 1"),
+        ("1.5", "not a whole number"),
+        ("4:2", "goes down, from 4 to 2"),
+        ("1:8:x1", "never ends"),
+        ("1:2:3:4", "4 parts"),
+        ("1:1M", "more than 10000 values"),
+        ("1,,2", "'' in '1,,2' is not a count"),
+        ("1:9:-2", "not a count"),
+    ],
+)
+def test_impossible_ranges_say_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_axis(text)
+
+
+def test_every_combination_is_a_case() -> None:
+    found = swept(case_named("dense"), {"length": [1000, 2000], "dtype": ["float32", "float64"]})
+    assert [(case.length, case.dtype) for case in found] == list(
+        itertools.product((1000, 2000), ("float32", "float64"))
+    )
+    assert len({case.name for case in found}) == 4
+    assert {case.base for case in found} == {"dense"}
+    assert swept(case_named("dense"), {}) == [case_named("dense")]
+
+
+def test_a_layer_keeps_its_features_last() -> None:
+    with pytest.raises(ValueError, match="TBC or BTC"):
+        swept(case_named("layer"), {"layout": ["BTC", "BCT"]})
+    with pytest.raises(ValueError, match="Did you mean 'gated'"):
+        case_named("gates")

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
+
 import pytest
+from jsonschema import Draft202012Validator
 
 from multirec.bench._case import Case
-from multirec.bench._machine import describe_machine
-from multirec.bench._report import report
+from multirec.bench._machine import describe_machine, versions
 from multirec.bench._results import Cell, Results, Status
+from multirec.bench._write import document
 
 
 def results_of(*statuses: Status, interrupted: bool = False) -> Results:
-    results = Results(Case(), describe_machine(), 60.0, interrupted=interrupted)
+    run = {
+        "name": "test",
+        "started": "2026-01-01T00:00:00Z",
+        "elapsed_s": 1.0,
+        "budget_s": 60.0,
+        "compile_s": 0.0,
+        "preset": "default",
+        "seed": 0,
+        "command": "multirec bench",
+    }
+    results = Results(run, describe_machine(), versions(["numpy"]), None, [Case()], interrupted=interrupted)
     for place, status in enumerate(statuses):
         cell = Cell(f"contestant_{place}", "forward")
         cell.close(status, "a reason " * 20)
@@ -38,38 +52,74 @@ def test_exit_codes(statuses: tuple[Status, ...], code: int) -> None:
     assert results_of(*statuses, interrupted=True).exit_code() == 130
 
 
-def measured(name: str, seconds: float, device: str = "cpu") -> Cell:
-    cell = Cell(name, "forward", device=device, samples=[seconds, seconds * 1.1, seconds * 1.3], peak=123_456_789)
+def measured(name: str, seconds: float, factor: float = 1.1) -> Cell:
+    samples = [seconds * factor**turn for turn in range(8)]
+    cell = Cell(name, "forward", samples=samples, rounds=list(range(8)), positions=[0] * 8, peak=123_456_789)
     cell.errors, cell.first_call, cell.checked = {"y": 3e-6}, 0.7, "8 of 128 channels, all 32 examples, full length"
     cell.close("ok")
     return cell
 
 
-def test_ratios_refer_to_scipy_on_a_cpu_and_to_torch_loop_elsewhere() -> None:
-    results = results_of()
-    results.cells = [measured("scipy", 0.8), measured("torch_loop", 0.4), measured("numba", 0.02)]
-    assert results.ratio(results.cells[2]) == pytest.approx(40)
-    results.cells.append(measured("cupy", 0.0001, "cuda"))
-    assert results.ratio(results.cells[3]) == pytest.approx(4000)
-    results.cells = results.cells[2:3]
-    assert results.ratio(results.cells[0]) is None
+def compared() -> Results:
+    results = results_of("crash", "skipped", "too_slow")
+    results.cells += [measured("numba", 0.02), measured("scipy", 0.8), measured("twin", 0.0201)]
+    results.cells[3].backend = results.cells[5].backend = True
+    results.copies[0, "forward"] = measured("numba", 0.0203)
+    results.picks[0, "forward"] = "twin"
+    results.bandwidth = {"cpu": 26.5e9}
+    return results
+
+
+def test_the_document_fits_its_schema() -> None:
+    schema = json.loads((files("multirec.bench") / "schema" / "multirec.bench-2.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    found = document(compared())
+    assert list(Draft202012Validator(schema).iter_errors(found)) == []
+    found["cells"][0]["status"] = "splendid"
+    assert [list(error.path) for error in Draft202012Validator(schema).iter_errors(found)] == [["cells", 0, "status"]]
+
+
+def test_ratios_are_paired_so_that_drift_falls_out() -> None:
+    found = document(compared())
+    ratios = {row["contestant"]: row for row in found["ratios"]}
+    assert set(ratios) == {"scipy", "twin"}
+    assert ratios["scipy"]["ratio"] == pytest.approx(1 / 40)
+    assert ratios["scipy"]["high"] - ratios["scipy"]["low"] < 1e-9
+    assert (ratios["scipy"]["verdict"], ratios["twin"]["verdict"]) == ("slower", "tie")
+    assert found["floors"][0]["floor"] == pytest.approx(3 * 0.015 / 8**0.5, rel=1e-3)
+
+
+def test_regret_is_over_the_fastest_backend_timed() -> None:
+    (row,) = document(compared())["regret"]
+    assert row["regret"] == pytest.approx(1.005)
+    assert (row["picked"], row["fastest"]) == ("twin", "numba")
 
 
 def test_fraction_of_memcpy() -> None:
+    results = compared()
+    cell = next(cell for cell in document(results)["cells"] if cell["contestant"] == "numba")
+    traffic = results.cases[0].traffic("forward")
+    assert cell["memcpy_fraction"] == pytest.approx(traffic / cell["median_s"] / 26.5e9)
+
+
+def test_growth_is_fitted_along_a_swept_axis() -> None:
     results = results_of()
-    cell = measured("numba", 0.02)
-    results.bandwidth = {"cpu": 26.5e9}
-    traffic = results.case.traffic("forward")
-    assert results.memcpy_fraction(cell) == pytest.approx(traffic / 0.022 / 26.5e9)
+    results.cases = [Case(length=length) for length in (1000, 2000, 4000)]
+    for place, case in enumerate(results.cases):
+        cell = measured("numba", 1e-6 * case.length**2, factor=1.0)
+        cell.case = place
+        results.cells.append(cell)
+    (row,) = document(results)["fits"]
+    assert (row["axis"], row["points"]) == ("length", 3)
+    assert row["exponent"] == pytest.approx(2)
 
 
-@pytest.mark.parametrize("width", [72, 80, 100, 240])
-def test_the_table_fits(width: int) -> None:
-    results = results_of("crash", "skipped", "too_slow")
-    results.cells += [measured("a_backend_with_a_name", 1234.5), measured("scipy", 1e-6), measured("numba", 0.02)]
-    results.bandwidth = {"cpu": 26.5e9}
-    results.notes = ["not here: " + ", ".join(f"peer{n}" for n in range(30))]
-    lines = [line.text for line in report(results, width)]
-    assert max(map(len, lines)) <= min(width, 100)
-    for text in ("vs scipy", "median", "spread", "memory", "numba", "crash: a reason"):
-        assert any(text in line for line in lines), text
+def test_a_dear_first_call_is_repaid_by_faster_ones() -> None:
+    results = compared()
+    numba, scipy = results.cells[3], results.cells[4]
+    numba.first_call, scipy.first_call = 10.0, scipy.median
+    rows = {row["contestant"]: row["break_even_calls"] for row in document(results)["cells"]}
+    results.cells.remove(results.cells[5])
+    own = {row["contestant"]: row["break_even_calls"] for row in document(results)["cells"]}
+    assert rows["scipy"] is None
+    assert own["numba"] == pytest.approx((10 - numba.median) / (scipy.median - numba.median))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 
 import fakes
 import pytest
 
-from multirec.bench import _run
+from multirec.bench import _check, _run
 from multirec.bench._case import Case
+from multirec.bench._clock import Budget
+from multirec.bench._journal import JournalError
+from multirec.bench._request import Request
 from multirec.bench._results import Cell, Results
+from multirec.bench._write import document
 from multirec.bench.contestants import Contestant, named
 
 CASE = Case(batch=2, channels=12, length=120)
@@ -27,12 +33,25 @@ class Silent:
     def step(self, text: str) -> None:
         self.steps.append(text)
 
+    def leader(self, cell: Cell) -> None:
+        pass
+
     def settled(self, cell: Cell) -> None:
         pass
 
 
-def run(*contestants: Contestant, seconds: float = 1.0, progress: Silent | None = None, **kwargs: object) -> Results:
-    return _run.Run(contestants, CASE, ["forward"], seconds, progress or Silent(), **kwargs).go()
+def asked(*contestants: Contestant, seconds: float = 3.0, **changes: object) -> Request:
+    how: dict[str, object] = {"cases": [CASE], "modes": ["forward"], "seconds": seconds}
+    return Request(contestants, **(how | changes))
+
+
+def run(*contestants: Contestant, seconds: float = 3.0, progress: Silent | None = None, **changes: object) -> Results:
+    return _run.Run(asked(*contestants, seconds=seconds, **changes), progress or Silent()).go()
+
+
+def called(name: str, contestant: Contestant) -> Contestant:
+    contestant.name = name
+    return contestant
 
 
 @pytest.mark.parametrize(
@@ -41,6 +60,8 @@ def run(*contestants: Contestant, seconds: float = 1.0, progress: Silent | None 
         (fakes.Fake(), "ok", ""),
         (fakes.Wrong(), "failed_check", "values of y off by"),
         (fakes.NotFinite(), "failed_check", "not finite"),
+        (fakes.Backwards(), "crash", "its clock says that a call takes -0.001 s"),
+        (fakes.Stumbles(), "ok", ""),
         (fakes.WrongShape(), "failed_check", "(2, 11, 120)"),
         (fakes.WrongDtype(), "failed_check", "float64, expected (2, 12, 120) float32"),
         (fakes.Raises(), "crash", "RuntimeError: it went wrong"),
@@ -52,21 +73,34 @@ def run(*contestants: Contestant, seconds: float = 1.0, progress: Silent | None 
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_a_bad_contestant_costs_one_row(contestant: Contestant, status: str, reason: str) -> None:
-    other = fakes.Fake()
-    other.name = "bystander"
-    results = run(contestant, other)
+    results = run(contestant, called("bystander", fakes.Fake()))
     cell, bystander = results.cells
     assert (cell.status, bystander.status) == (status, "ok")
     assert reason in cell.reason
     assert bool(cell.samples) == (status == "ok")
-    json.dumps(results.as_dict(), allow_nan=False)
+    json.dumps(document(results), allow_nan=False)
 
 
-def test_a_hanging_contestant_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_run, "_PATIENCE", 1.0)
-    cell, bystander = run(fakes.Hangs(), fakes.Fake(), seconds=5.0).cells
+def test_a_hanging_contestant_is_ended_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_check, "compiled_files", lambda: 1)
+    began = time.monotonic()
+    cell, bystander = run(fakes.Hangs(), fakes.Fake(), seconds=8.0).cells
+    assert time.monotonic() - began < 8.8
     assert cell.status == "timeout"
     assert bystander.status == "ok"
+
+
+def test_a_first_compilation_into_an_empty_cache_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cupy"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    results = run(fakes.Compiles(tmp_path), seconds=2.0)
+    assert results.cells[0].status == "ok"
+    assert 1.5 < results.run["compile_s"] < 5
+    assert results.run["elapsed_s"] > 1.5
+    assert any("compiling kernels" in note for note in results.notes)
 
 
 def test_a_late_crash_keeps_what_was_measured() -> None:
@@ -77,22 +111,66 @@ def test_a_late_crash_keeps_what_was_measured() -> None:
     assert bystander.status == "ok"
 
 
+def test_a_crash_costs_one_mode_and_the_next_is_a_new_process() -> None:
+    first, second = run(fakes.DiesForward(), seconds=3.0, modes=["forward", "forward+backward"]).cells
+    assert first.status == "crash"
+    assert (second.status, second.reason) == ("ok", "")
+
+
+def test_a_wrong_gradient_is_not_timed() -> None:
+    forward, both = run(fakes.WrongGradient(), modes=["forward", "forward+backward"]).cells
+    assert forward.status == "ok"
+    assert (both.status, both.samples) == ("failed_check", [])
+    assert "gradient of feedback off by" in both.reason
+    assert set(both.errors or {}) == {"y", "x", "feedforward", "feedback"}
+
+
 def test_everything_is_checked_before_anything_is_timed() -> None:
     progress = Silent()
-    other = fakes.Fake()
-    other.name = "other"
-    run(fakes.Fake(), other, progress=progress)
+    cases = [CASE, Case(name="other", batch=1, channels=3, length=50)]
+    run(fakes.Fake(), called("other", fakes.Fake()), progress=progress, cases=cases, seconds=2.0)
     measure = progress.steps.index("measure")
-    assert {"right forward", "other forward"} <= set(progress.steps[progress.steps.index("check") : measure])
+    checks = progress.steps[progress.steps.index("check") : measure]
+    assert checks.count("right forward") == checks.count("other forward") == 2
+    assert "float64 reference" not in progress.steps[measure:]
+
+
+def test_the_reference_runs_twice_in_every_round() -> None:
+    slow = called("slow", fakes.Paced())
+    slow.seconds = 0.05
+    results = run(fakes.Fake(), slow, seconds=3.0)
+    (copy,) = results.copies.values()
+    right, other = results.cells
+    assert copy.contestant == "right"
+    assert set(other.rounds) <= set(right.rounds) == set(copy.rounds)
+    places = [place for cell in (right, copy, other) for place in zip(cell.rounds, cell.positions, strict=True)]
+    assert len(set(places)) == len(places)
+    assert len(set(right.positions)) > 1
+    found = document(results)
+    assert found["ratios"][0]["verdict"] == "slower"
+    assert found["floors"][0]["floor"] > 0
+
+
+def test_a_sweep_has_a_row_for_every_cell_and_growth() -> None:
+    paced = fakes.Paced()
+    paced.seconds = 0.002
+    cases = [Case(name=f"forum T={length}", batch=1, channels=3, length=length) for length in (50, 100, 200)]
+    results = run(paced, cases=cases, seconds=3.0)
+    assert [cell.status for cell in results.cells] == ["ok"] * 3
+    (fit,) = document(results)["fits"]
+    assert abs(fit["exponent"]) < 0.3
+
+
+class Impatient(Silent):
+    """Presses Ctrl-C after some turns."""
+
+    def step(self, text: str) -> None:
+        super().step(text)
+        if "measure" in self.steps and self.steps.count("right forward") > 4:
+            raise KeyboardInterrupt
 
 
 def test_ctrl_c_keeps_what_was_measured() -> None:
-    class Impatient(Silent):
-        def step(self, text: str) -> None:
-            super().step(text)
-            if "measure" in self.steps and self.steps.count("right forward") > 4:
-                raise KeyboardInterrupt
-
     results = run(fakes.Fake(), fakes.NotLoaded(), seconds=20.0, progress=Impatient())
     assert results.interrupted
     assert results.exit_code() == 130
@@ -110,11 +188,81 @@ def test_ctrl_c_before_anything_leaves_reasons() -> None:
     assert "interrupted" in cell.reason
 
 
+def test_an_interrupted_run_is_continued(tmp_path: Path) -> None:
+    journal = tmp_path / "run.json.journal"
+    request = asked(fakes.Fake(), fakes.Wrong(), seconds=20.0)
+    first = _run.Run(request, Impatient(), journal)
+    before = first.go().cells[0]
+    first.journal.close(done=False)
+    request = asked(fakes.Fake(), fakes.Wrong(), seconds=2.0)
+    second = _run.Run(request, Silent(), journal, resume=True)
+    results = second.go()
+    second.journal.close(done=True)
+    right, wrong = results.cells
+    assert wrong.status == "failed_check"
+    assert right.samples[: len(before.samples)] == before.samples
+    assert len(right.samples) > len(before.samples)
+    assert right.rounds == sorted(set(right.rounds))
+    assert any("Continued" in note for note in results.notes)
+    assert not journal.exists()
+
+
+def test_what_a_journal_has_settled_is_not_run_again(tmp_path: Path) -> None:
+    journal = tmp_path / "run.json.journal"
+    request = asked(fakes.Fake(), fakes.Wrong(), seconds=2.0)
+    _run.Run(request, Silent(), journal).go()
+    progress = Silent()
+    results = _run.Run(request, progress, journal, resume=True).go()
+    assert [cell.status for cell in results.cells] == ["ok", "failed_check"]
+    assert progress.steps == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a journal"),
+        ('{"journal": "else"}\n', "not a journal"),
+        ("[]\n", "line 1, is not an object"),
+        ('{"journal"\n{}\n', "line 1, is not JSON"),
+        ('{"journal": "multirec.bench.journal/1", "run": {"seed": 7}}\n', "contestants differ"),
+    ],
+)
+def test_a_foreign_journal_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    journal = tmp_path / "run.json.journal"
+    journal.write_text(text)
+    with pytest.raises(JournalError, match=message):
+        _run.Run(asked(fakes.Fake()), Silent(), journal, resume=True)
+    assert journal.read_text() == text
+
+
+def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+    journal = tmp_path / "run.json.journal"
+    _run.Run(asked(fakes.Wrong()), Silent(), journal).go()
+    whole = journal.read_text()
+    journal.write_text(whole[:-20])
+    results = _run.Run(asked(fakes.Wrong()), Silent(), journal, resume=True).results
+    assert results.cells[0].open
+
+
+def test_a_clock_that_goes_backwards_is_said() -> None:
+    times = iter([0.0, 5.0, *([3.0] * 3)])
+    last = [3.0]
+
+    def clock() -> float:
+        last[0] = next(times, last[0] + 0.001)
+        return last[0]
+
+    request = asked(fakes.Fake())
+    results = _run.Run(request, Silent(), budget=Budget(20.0, clock)).go()
+    assert results.cells[0].status == "ok"
+    assert any("clock went backwards" in note for note in results.notes)
+
+
 def test_too_slow_is_predicted_from_short_runs() -> None:
     (contestant,) = named(("one_by_one",))
     if contestant.missing():
         pytest.skip(str(contestant.missing()))
     case = Case(batch=1, channels=256, length=20_000)
-    (cell,) = _run.Run([contestant], case, ["forward"], 15.0, Silent()).go().cells
+    (cell,) = run(contestant, cases=[case], seconds=15.0).cells
     assert cell.status == "too_slow"
-    assert "predicted from two short runs" in cell.reason
+    assert "predicted from short runs" in cell.reason

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("-B", "2", "-C", "9", "-T", "200", "--time", "4s")
+SMALL = ("-B", "2", "-C", "9", "-T", "200", "--time", "5s")
 
 
 def multirec(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -55,13 +55,13 @@ def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert json.loads(output.read_text()) == document
-    assert document["schema"] == "multirec.bench/1"
-    rows = {row["backend"]: row for row in document["results"]}
+    assert document["schema"] == "multirec.bench/2"
+    rows = {row["contestant"]: row for row in document["cells"]}
     assert set(rows) == {"reference", "torchlpc"}
     assert rows["reference"]["status"] == "ok"
     assert rows["reference"]["median_s"] > 0
     assert rows["reference"]["memcpy_fraction"] > 0
-    assert {"mode", "reason", "peak_bytes", "errors", "ratio", "first_call_s"} <= set(rows["reference"])
+    assert {"mode", "reason", "peak_bytes", "check", "first_call_s"} <= set(rows["reference"])
     assert list(tmp_path.iterdir()) == [output]
 
 
@@ -69,13 +69,26 @@ def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("bench", "-b", "refrence"), "Did you mean 'reference'?"),
-        (("bench", "-T", "0"), "0 is not in the range x>=1"),
+        (("bench", "-T", "0"), "not a whole number of at least 1"),
+        (("bench", "-T", "4k:1k"), "goes down, from 4000 to 1000"),
+        (("bench", "-T", "1k:64k:x1"), "never ends"),
+        (("bench", "-T", "1:1000", "-C", "1,2"), "add --yes to mean it"),
+        (("bench", "dens"), "Did you mean 'dense'?"),
+        (("bench", "layer", "--layout", "BCT"), "needs the features last"),
+        (("bench", "--quick", "--rigorous"), "opposite"),
+        (("bench", "--resume"), "Name it with -o"),
+        (("bench", "--resume", "-o", "nothing.json"), "nothing to continue"),
+        (("bench", "--mode", "backward"), "forward+backward"),
         (("bench", "--time", "soon"), "is not a duration"),
         (("bench", "--dtype", "int8"), "float32"),
         (("bench", "-o", "/nowhere/at/all.json"), "there is no folder /nowhere/at"),
         (("bench", "-o", "/proc/results.json"), "not writable"),
         (("bench", "-o", "."), "is a folder"),
         (("check", "refrence"), "Did you mean 'reference'?"),
+        (("explain", "-b", "refrence"), "Did you mean 'reference'?"),
+        (("explain", "--device", "gpu"), "no installed backend knows a device 'gpu'"),
+        (("explain", "--device", "cuda:first"), "no installed backend knows a device 'cuda:first'"),
+        (("explain", "--family", "numpy", "--device", "cuda"), "numpy has no arrays on cuda"),
         (("bnech",), "Did you mean 'bench'?"),
     ],
 )
@@ -95,7 +108,7 @@ def test_an_existing_output_is_kept_unless_forced(tmp_path: Path) -> None:
     assert "--force" in done.stderr
     assert output.read_text() == "precious"
     multirec("bench", "-b", "reference", "--mode", "forward", "-o", str(output), "--force", *SMALL)
-    assert json.loads(output.read_text())["results"]
+    assert json.loads(output.read_text())["cells"]
 
 
 def test_a_size_that_does_not_fit_is_said_before_anything_is_allocated() -> None:
@@ -103,27 +116,78 @@ def test_a_size_that_does_not_fit_is_said_before_anything_is_allocated() -> None
     done = multirec("bench", "-b", "reference", "-B", "1000000", "-T", "10000000", "--json")
     assert time.monotonic() - began < 20
     assert done.returncode == 5
-    for row in json.loads(done.stdout)["results"]:
+    for row in json.loads(done.stdout)["cells"]:
         assert row["status"] == "skipped"
         assert "TiB" in row["reason"]
 
 
-def test_ctrl_c_is_exit_130_with_results(tmp_path: Path) -> None:
+def started(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "multirec_command", "bench", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_ctrl_c_is_exit_130_with_results_that_can_be_continued(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
-    command = [sys.executable, "-m", "multirec", "bench", "-b", "reference", "-o", str(output), *SMALL[:-1], "100s"]
-    process = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = ["-b", "reference", "-o", str(output), "--json", *SMALL[:-1], "100s"]
+    process = started(*arguments)
     assert process.stderr is not None
     for line in process.stderr:
         if "measure" in line:
             break
     time.sleep(1)
+    # twice: the second one finds the first at work
+    process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     stdout, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     document = json.loads(stdout)
-    assert document["interrupted"] is True
+    assert document["run"]["interrupted"] is True
     assert json.loads(output.read_text()) == document
-    assert all(row["status"] in ("ok", "skipped") for row in document["results"])
+    assert all(row["status"] in ("ok", "skipped") for row in document["cells"])
+    assert any("--resume" in note for note in document["notes"])
+    refused = multirec("bench", *arguments)
+    assert refused.returncode == 2
+    done = multirec("bench", *arguments[:-1], "5s", "--resume")
+    assert done.returncode == 0, done.stderr
+    after = json.loads(done.stdout)
+    assert [row["status"] for row in after["cells"]] == ["ok", "ok"]
+    before = document["cells"][0]["samples_s"]
+    assert after["cells"][0]["samples_s"][: len(before)] == before
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.15, 0.4, 0.8, 1.5])
+def test_ctrl_c_at_any_moment_leaves_a_readable_result(seconds: float, tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    process = started("-b", "reference", "-b", "torch_loop", "-o", str(output), "--json", *SMALL)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    document = json.loads(stdout)
+    assert json.loads(output.read_text()) == document
+    assert len(document["cells"]) == 4
+    assert {row["status"] for row in document["cells"]} <= {"ok", "skipped"}
+
+
+def test_ctrl_c_before_the_first_import_is_kept_for_the_run(tmp_path: Path) -> None:
+    code = "import signal, multirec_command as c; h = signal.signal; "
+    code += "c.signal.signal = lambda *a: (h(*a), signal.raise_signal(2)); c.main()"
+    command = [sys.executable, "-c", code, "bench", "-b", "reference", "--json", *SMALL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130, done.stderr
+    assert {row["status"] for row in json.loads(done.stdout)["cells"]} == {"skipped"}
+
+
+def test_a_sweep_of_named_cases_has_a_row_for_each_cell() -> None:
+    sizes = ("-B", "1", "-C", "3", "-T", "50:200:x2", "--layout", "BCT,TBC")
+    done = multirec("bench", "dense", "gated", "-b", "reference", "--mode", "forward", *sizes, "--time", "8s", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert len(document["cases"]) == len(document["cells"]) == 12
+    assert {row["status"] for row in document["cells"]} == {"ok"}
+    assert {row["axis"] for row in document["fits"]} == {"length"}
 
 
 def test_backends_lists_reference() -> None:
@@ -143,3 +207,6 @@ def test_explain_names_the_choice() -> None:
     assert "4 channels" in done.stdout
     assert multirec("explain", "--coefficients", "time-varying", "--layout", "TBC").returncode == 0
     assert multirec("explain", "--coefficients", "per-example", "--dense").returncode == 0
+    assert "order 0" in multirec("explain", "--order", "0").stdout
+    assert "reference is asked for, and computes this" in multirec("explain", "-b", "reference").stdout
+    assert multirec("explain", "-b", "reference", "--device", "cuda:0").returncode == 5

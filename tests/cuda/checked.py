@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from tempfile import TemporaryFile
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,6 +51,19 @@ def laid_out(array: Any, layout: str) -> Any:
     return np.ascontiguousarray(array.transpose(axes)).transpose(np.argsort(axes))
 
 
+def far_apart(values: Any) -> Any:
+    """Return a copy whose last row lies 2^31 elements behind the first; only what is touched takes room on the disk."""
+    batch, channels, length = values.shape
+    row = -(-(1 << 31) // (batch * channels - 1)) if batch * channels > 1 else length
+    count = (batch * channels - 1) * row + length
+    with TemporaryFile() as file:
+        memory = np.memmap(file, values.dtype, "w+", shape=(max(count, 1),))
+    strides = tuple(stride * values.itemsize for stride in (channels * row, row, 1))
+    copy = np.lib.stride_tricks.as_strided(memory, values.shape, strides)
+    copy[...] = values
+    return copy
+
+
 def coefficients(rng: Any, kind: str, sizes: tuple[int, int, int], count: int, dtype: str, feedback: bool) -> Any:
     shape = {"static": (1, sizes[1], 1), "varying": sizes, "gate": (1, 1, sizes[2]), "example": (*sizes[:2], 1)}[kind]
     values = rng.standard_normal((*shape, count))
@@ -62,14 +76,17 @@ def coefficients(rng: Any, kind: str, sizes: tuple[int, int, int], count: int, d
 
 CASES: tuple[dict[str, Any], ...] = (
     # several tiles, and rows that do not fill a block
-    {"sizes": (2, 9, 1030), "shared": True},
+    {"sizes": (2, 9, 1032), "shared": True},
     {"sizes": (1, 9, 600), "layout": "BTC", "reverse": True},
     {"sizes": (2, 5, 530), "layout": "TBC", "shared": True, "reverse": True},
     # segments in time
     {"sizes": (1, 2, 512 * 18 + 3)},
     {"sizes": (2, 1, 512 * 17), "layout": "TBC", "reverse": True, "shared": True},
-    {"sizes": (1, 2, 512 * 9 + 1), "p": 0},
+    {"sizes": (1, 2, 512 * 9 + 4), "p": 0},
     {"sizes": (1, 3, 512 * 9), "unstable": True},
+    # rows more than 2^31 elements apart
+    {"sizes": (2, 2, 36), "far": True},
+    {"sizes": (2, 34, 3), "far": True, "p": 20},
     # coefficients that change
     {"sizes": (2, 3, 600), "p": 1, "q": 0, "a": "varying"},
     {"sizes": (1, 9, 520), "p": 1, "q": 0, "a": "varying", "layout": "BTC", "reverse": True, "shared": True},
@@ -78,7 +95,7 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 3, 515), "b": "gate", "a": "example", "reverse": True},
     # orders above what a lane holds, and what the fast kernels do not compute
     {"sizes": (1, 3, 130), "dtype": "complex128", "p": 5, "q": 6, "shared": True},
-    {"sizes": (1, 3, 530), "p": 9, "q": 9},
+    {"sizes": (1, 3, 532), "p": 9, "q": 9},
     {"sizes": (1, 34, 40), "p": 20, "q": 18, "shared": True},
     {"sizes": (2, 3, 40), "p": 3, "q": 1, "a": "varying", "b": "gate", "layout": "BTC", "reverse": True},
     {"sizes": (2, 3, 300), "dtype": "float64", "p": 3, "q": 1},
@@ -90,7 +107,7 @@ CASES: tuple[dict[str, Any], ...] = (
 def problem_of(
     rng: Any, *, sizes: tuple[int, int, int], dtype: str = "float32", b_dtype: str = "", p: int = 2, q: int = 2,
     a: str = "static", b: str = "static", layout: str = "BCT", shared: bool = False, reverse: bool = False,
-    unstable: bool = False, growing: bool = False,
+    unstable: bool = False, growing: bool = False, far: bool = False,
 ) -> tuple[Problem, Operands, Any, Any]:  # fmt: skip
     batch, channels, length = sizes
     taps_dtype = "float32" if dtype == "float16" else dtype
@@ -104,7 +121,8 @@ def problem_of(
         feedback[..., 100:, :] *= 0.2
 
     def signal(own: int, count: int, kind: str) -> Any:
-        return laid_out(rng.standard_normal((batch, own, count)).astype(kind), layout)
+        values = rng.standard_normal((batch, own, count)).astype(kind)
+        return far_apart(values) if far else laid_out(values, layout)
 
     x_channels = 1 if shared else channels
     b_taps, a_taps = (Taps(*array.shape, dtype=str(array.dtype)) for array in (feedforward, feedback))
@@ -128,8 +146,9 @@ def cases(device: RecordingDevice) -> Iterator[tuple[str, bool, str]]:
         device.seed = ORDERS_OF_THREADS[index % len(ORDERS_OF_THREADS)]
         problem, operands, grad_y, grad_last = problem_of(np.random.default_rng(0), **case)
 
-        def allocate(channels: int, dtype: str, problem: Problem = problem) -> Any:
-            return laid_out(np.full((problem.batch, channels, problem.length), np.nan, dtype), problem.layout)
+        def allocate(channels: int, dtype: str, problem: Problem = problem, far: bool = "far" in case) -> Any:
+            poison = np.full((problem.batch, channels, problem.length), np.nan, dtype)
+            return far_apart(poison) if far else laid_out(poison, problem.layout)
 
         y = kernel.forward(problem, operands, allocate)
         needs = Needs(*(operand is not None for operand in operands))

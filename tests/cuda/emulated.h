@@ -152,6 +152,14 @@ template <class T> inline T __shfl_sync(unsigned, T value, int lane) {
   __syncwarp();
   return value;
 }
+template <class T> inline T __shfl_up_sync(unsigned mask, T value, int d) {
+  int lane = threadIdx.x % 32;
+  return __shfl_sync(mask, value, lane < d ? lane : lane - d);
+}
+template <class T> inline T __shfl_down_sync(unsigned mask, T value, int d) {
+  int lane = threadIdx.x % 32;
+  return __shfl_sync(mask, value, lane + d > 31 ? lane : lane + d);
+}
 inline unsigned __ballot_sync(unsigned, int value) {
   unsigned bits = 0;
   auto& slots = emulated::slots[threadIdx.x / 32];
@@ -162,7 +170,10 @@ inline unsigned __ballot_sync(unsigned, int value) {
   return bits;
 }
 inline int __any_sync(unsigned mask, int value) { return __ballot_sync(mask, value) != 0; }
+struct int2 { alignas(8) int x; int y; };
+struct int4 { alignas(16) int x; int y, z, w; };
 template <class T> inline T __ldg(const T* at) { return *at; }
+template <class T> inline void __stcs(T* at, T value) { *at = value; }
 inline float __int_as_float(int bits) {
   float value;
   std::memcpy(&value, &bits, 4);

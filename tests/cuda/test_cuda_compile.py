@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -33,7 +34,8 @@ def source() -> str:
 def compile_with_nvcc(nvcc, architecture, folder) -> str:
     unit = folder / "kernels.cu"
     unit.write_text(source())
-    command = [nvcc, *OPTIONS, f"-arch=sm_{architecture}", "-cubin", "-o", str(folder / "kernels.cubin"), str(unit)]
+    target = ("-cubin", "-Xptxas=-v", "-o", str(folder / "kernels.cubin"))
+    command = [nvcc, *OPTIONS, f"-arch=sm_{architecture}", *target, str(unit)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
@@ -64,3 +66,6 @@ def test_compiles(architecture, tmp_path):
     else:
         pytest.skip("neither nvcc nor CuPy (for NVRTC) is installed, so nothing here can compile CUDA")
     assert not [line for line in log.splitlines() if "error" in line or "warning" in line], log
+    if nvcc and architecture == 90:
+        spilled = dict(re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL))
+        assert (spilled["0"], spilled["1"]) == ("0", "0"), "the kernels of order 2 do not fit into registers"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
-from multirec_backends.cupy._pack import View, signal, taps
+from multirec_backends.cupy._pack import ACROSS, SCALAR, VECTOR, View, signal, taps
 from multirec_backends.cupy._plan import FASTEST_ORDER, LARGEST_GRID, plan
 
 import multirec as mr
@@ -35,7 +35,7 @@ def test_many_sequences_take_one_launch():
 def test_few_long_sequences_are_cut_in_time():
     chosen = plan(problem(batch=2, channels=1, length=10_000_000), has)
     grid = chosen.grids[0]
-    assert grid.segments > 1000
+    assert grid.segments > 500
     assert (grid.segments - 1) * grid.tiles < -(-10_000_000 // chosen.tile) <= grid.segments * grid.tiles
     assert "segments of time" in chosen.note
 
@@ -77,7 +77,28 @@ def test_running_backwards_starts_at_the_end():
     view = View(1000, (2, 3, 10), (30, 10, 1), 4)
     assert signal(view, False) == (1000, 30, 10, 1, 0)
     assert signal(view, True) == (1000 + 9 * 4, 30, 10, -1, 0)
-    assert signal(View(1000, (2, 3, 10), (30, 1, 3), 4), False)[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "shape", "strides", "access"),
+    [
+        (1024, (2, 3, 12), (36, 12, 1), VECTOR),
+        (1024, (1, 1, 12), (7, 7, 1), VECTOR),
+        (1028, (2, 3, 12), (36, 12, 1), SCALAR),
+        (1024, (2, 3, 10), (30, 10, 1), SCALAR),
+        (1024, (2, 3, 12), (39, 13, 1), SCALAR),
+        (1024, (2, 3, 12), (36, 12, 0), SCALAR),
+        (1024, (2, 3, 12), (72, 24, 2), SCALAR),
+        (1024, (2, 3, 12), (36, 1, 3), ACROSS),
+    ],
+)
+def test_words_of_16_bytes_where_every_row_is_aligned(address, shape, strides, access):
+    assert signal(View(address, shape, strides, 4), False, 4)[-1] == access
+
+
+def test_half_types_are_read_four_at_once():
+    assert signal(View(1032, (1, 1, 8), (8, 8, 1), 2), False, 4)[-1] == VECTOR
+    assert signal(View(1036, (1, 1, 8), (8, 8, 1), 2), False, 4)[-1] == SCALAR
 
 
 def test_single_axes_of_coefficients_have_no_stride():

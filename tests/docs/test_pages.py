@@ -56,7 +56,7 @@ def test_the_measured_table_has_one_place(name: str) -> None:
 )
 def test_reference_has_every_public_name(module: ModuleType) -> None:
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
-    named = set(re.findall(r"auto(?:class|function):: [\w.]*?(\w+)\n", pages)) | set(re.findall(r"`(\w+)`", pages))
+    named = set(re.findall(r"auto(?:class|function|data):: [\w.]*?(\w+)\n", pages)) | set(re.findall(r"`(\w+)`", pages))
     for whole in re.findall(r"automodule:: ([\w.]+)\n   :members:", pages):
         named |= set(importlib.import_module(whole).__all__)
     missing = {name for name in module.__all__ if not name.startswith("__")} - named - {"adjoint", "errors"}

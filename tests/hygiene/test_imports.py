@@ -94,7 +94,7 @@ LEVELS = [
     {"_derived"},
     {"_plan", "_discovery"},
     {"_registry"},
-    {"_select", "_probe"},
+    {"_select", "_probe", "_copies"},
     {"_function", "_bank", "_torch", "_jax", "adjoint"},
 ]
 """The core, from what imports nothing to what imports everything."""

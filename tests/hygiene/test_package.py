@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.long
-def test_a_wheel_holds_two_packages(tmp_path):
+def test_a_wheel_holds_two_packages_and_the_command(tmp_path):
     copy = tmp_path / "source"
     ignored = shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__", "docs", ".*_cache")
     shutil.copytree(ROOT, copy, ignore=ignored)
@@ -27,7 +27,7 @@ def test_a_wheel_holds_two_packages(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert packages == {"multirec", "multirec_backends"}
+    assert packages == {"multirec", "multirec_backends", "multirec_command.py"}
     shipped = {name for name in names if name.endswith(".py")}
     for root in (ROOT / "multirec", ROOT / "backends" / "multirec_backends"):
         assert {path.relative_to(root.parent).as_posix() for path in root.rglob("*.py")} <= shipped

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import multirec as mr
+from multirec._discovery import _older
 from multirec._probe import status_of
 from multirec._registry import registry
-from multirec.errors import BackendBrokenError, DtypeError, FamilyError, ShapeError
+from multirec.errors import BackendMissingError, DtypeError, FamilyError, ShapeError
 
 X, A = jnp.ones((1, 1, 8)), jnp.full((2, 1), 0.5)
 
@@ -99,18 +97,24 @@ def test_sharded_arrays_and_a_backend_of_one_device():
 
 @pytest.mark.parametrize("name", ["jax", "jaxlib"])
 def test_jax_is_missing(name, monkeypatch):
-    monkeypatch.setattr("multirec._probe.missing_module", lambda info: name if info.name == "jax" else None)
+    monkeypatch.setattr("multirec._discovery._is_installed", lambda module: module != name)
     status = status_of("jax")
     assert (status.status, status.reason) == ("missing", f"module {name!r} is not installed")
     assert "pip install 'multirec-bank[jax]'" in status.fix
 
 
-def test_jax_is_too_old(monkeypatch):
-    module = "multirec_backends.jax._kernel"
-    monkeypatch.setattr(jax, "__version__", "0.4.30")
-    monkeypatch.setattr(jax, "__version_info__", (0, 4, 30))
-    monkeypatch.delitem(sys.modules, module, raising=False)
-    with pytest.raises(BackendBrokenError, match=r"jax 0\.4\.30 is too old.*pip install 'multirec-bank\[jax\]'"):
-        registry._import_kernel(registry.info("jax"))
-    monkeypatch.undo()
-    importlib.import_module(module)
+@pytest.mark.parametrize(("version", "is_old"), [("0.4.30", True), ("0.9.9", True), ("0.10.0", False), ("1.0", False)])
+def test_jax_is_too_old(version, is_old, monkeypatch):
+    _older.cache_clear()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    try:
+        status = status_of("jax")
+        if not is_old:
+            assert status.status == "ready"
+            return
+        assert (status.status, status.reason) == ("missing", f"jax {version} is too old, it needs 0.10 or newer")
+        assert "pip install 'multirec-bank[jax]'" in status.fix
+        with pytest.raises(BackendMissingError, match=r"too old.*pip install 'multirec-bank\[jax\]'"):
+            registry.info("jax")
+    finally:
+        _older.cache_clear()

@@ -11,6 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
 import multirec as mr
+from multirec._plan import Plan
 from multirec._problem import join_shape
 
 BACKENDS = ["reference", "torch_loop", "unfold_scan", "numba"]
@@ -199,3 +200,18 @@ class TestMemory:
         y.mul_(2)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             y.sum().backward()
+
+
+def test_a_gradient_along_time_is_handed_over_without_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    found = []
+    vjp = Plan.vjp
+
+    def watched(*arguments: Any) -> Any:
+        found.append(vjp(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(Plan, "vjp", watched)
+    x, gate = (torch.rand(2, 3, 500).requires_grad_(), torch.rand(2, 3, 500, 1).requires_grad_())
+    grad = torch.autograd.grad(mr.recurrence(x, feedback=gate, backend="numba")[0].sum(), gate)[0]
+    assert grad.data_ptr() == found[0].feedback.ctypes.data

@@ -13,10 +13,11 @@ FASTEST_ORDER = 16
 WARP = 32
 LARGEST_GRID = 1 << 30
 _SHARED_BYTES = 48 << 10
-_WARPS = 4096
+_WARPS = 2048
 """Warps that keep any GPU of today busy; a constant, since results must not depend on the device's size."""
 _FEWEST_TILES = 4
 _LANE_BYTES = 64
+_SLOT_BYTES = 16
 _POWERS = 6
 """Matrices that a scan keeps in shared memory for each row."""
 
@@ -28,11 +29,14 @@ TYPES = {
     "complex64": "Complex<float>",
     "complex128": "Complex<double>",
 }
-_BYTES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
+BYTES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
 
 
 class Grid(NamedTuple):
-    """How a launch is cut up: rows of a block, blocks of an example, segments of a row, tiles of a segment."""
+    """How a launch is cut up: rows of a block, blocks of an example, segments of a row, tiles of a segment.
+
+    `shares_x`: the rows of a block read one x, into one tile.
+    """
 
     log_rows: int
     groups: int
@@ -40,6 +44,7 @@ class Grid(NamedTuple):
     tiles: int
     items: int
     shared: int
+    shares_x: bool = False
 
     @property
     def blocks(self) -> int:
@@ -111,25 +116,26 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     p, q = problem.order, problem.input_order
     varies = arguments.endswith("true")
     scans = p > 0 and not varies
-    value, wide = _BYTES[compute_dtype(problem.y_dtype)], _BYTES[wide_dtype(a_dtype)]
+    value, wide = BYTES[compute_dtype(problem.y_dtype)], BYTES[wide_dtype(a_dtype)]
     samples = _LANE_BYTES // value
     tile = WARP * samples
     halo = -(-max(q, int(varies)) // samples) * samples
-    padded = (tile + 2 * halo) // samples * (samples + 1)
-    row_bytes = padded * (value + (_BYTES[a_dtype] if varies else 0)) + (_POWERS * p * p * wide if scans else 0)
-    # high orders need more registers, so fewer threads; a shared x is summed over the rows of a block
+    tile_bytes = (tile + 2 * halo) * value + _SLOT_BYTES
+    row_bytes = tile_bytes + (_POWERS * p * p * wide if scans else 0)
+    if varies:
+        row_bytes += (tile + 2 * halo) * BYTES[a_dtype] + _SLOT_BYTES
+    # high orders need more registers, so fewer threads
     most = 4 if p + q > 8 else 8
-    most_backward = 16 if problem.shared and most > 4 else most
-    grids = tuple(_grid(problem, tile, rows, row_bytes, not varies) for rows in (most, most_backward))
+    grid = _grid(problem, tile, most, row_bytes, tile_bytes, not varies)
     states = (p, max(p, q))
     carry = f"carry<{TYPES[problem.y_dtype]},{TYPES[a_dtype]}"
     note = "a warp for each example and channel, tiles of time scanned in parallel"
-    if grids[0].segments > 1:
-        note += f", {grids[0].segments} segments of time" + (" in three launches" if p else "")
+    if grid.segments > 1:
+        note += f", {grid.segments} segments of time" + (" in three launches" if p else "")
     return Plan(
         note=note,
         kernels=(f"forward<{arguments}>", f"backward<{arguments}>"),
-        grids=(grids[0], grids[1]),
+        grids=(grid, grid),
         tile=tile,
         carries=(f"{carry},{states[0]},{tile},false>", f"{carry},{states[1]},{tile},true>"),
         carry_shared=(3 * states[0] ** 2 * wide, 3 * states[1] ** 2 * wide),
@@ -137,12 +143,13 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     )
 
 
-def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, segmented: bool) -> Grid:
+def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, tile_bytes: int, segmented: bool) -> Grid:
     log_rows = 0
+    shared_bytes = tile_bytes if problem.shared else 0
     while (
         (2 << log_rows) <= most_rows
         and (1 << log_rows) < problem.channels
-        and (2 << log_rows) * row_bytes <= _SHARED_BYTES
+        and (2 << log_rows) * row_bytes + shared_bytes <= _SHARED_BYTES
     ):
         log_rows += 1
     groups = -(-problem.channels // (1 << log_rows))
@@ -153,7 +160,9 @@ def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, segmented
         per_segment = max(-(-tiles // wanted), _FEWEST_TILES)
         segments = -(-tiles // per_segment)
     items = problem.batch * groups * segments
-    return Grid(log_rows, groups, segments, max(per_segment, 1), items, row_bytes << log_rows)
+    shares_x = problem.shared and log_rows > 0
+    shared = (row_bytes << log_rows) + (tile_bytes if shares_x else 0)
+    return Grid(log_rows, groups, segments, max(per_segment, 1), items, shared, shares_x)
 
 
 def _sequential_grid(problem: Problem) -> Grid:

@@ -7,7 +7,7 @@ info = BackendInfo(
     summary="compiled by XLA: blocked recurrence by matrix products, inside jit, grad and vmap too",
     kernel="multirec_backends.jax._kernel:kernel",
     family="jax",
-    requires=("jax",),
+    requires=("jax>=0.10", "jaxlib"),
     install="'multirec-bank[jax]'",
     devices=("cpu", "cuda"),
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,

@@ -1,6 +1,14 @@
-"""Constant feedback: the outputs of all blocks by one matrix product, from the outputs that precede each."""
+"""Constant feedback: every sample of a block from the block's inputs and the outputs that precede it.
+
+The outputs before each block come first, from what each block adds to those after it: p numbers a block. Then all
+samples are one sum of products, written once.
+"""
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
@@ -14,9 +22,14 @@ __all__ = ["run_blocks"]
 _TRUSTED = {"float32": 1e30, "float64": 1e300}
 """The sum of magnitudes up to which a sequence is trusted."""
 
+_LONGEST_SUM = 48
+"""Terms up to which XLA adds products faster than it multiplies matrices."""
 
-def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reverse: bool) -> tuple[Array, Array]:
-    """Return y (B, C, T), and which sequences (B, C) went out of range and are not to be trusted.
+
+def run_blocks(
+    x: Array, inputs: Array | None, past: Array, tables: Tables, reverse: bool, steps: Callable[[], Array]
+) -> Array:
+    """Return y (B, C, T).
 
     Parameters
     ----------
@@ -24,6 +37,8 @@ def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reve
         The signal (B, C|1, T) and the q samples before it, or None for zeros.
     past
         The p outputs before the block, (B, C, p).
+    steps
+        Computes y in the exact order of rounding, for sequences that go out of range.
     """
     table, jump = tables
     batch, channels, p = past.shape
@@ -31,45 +46,72 @@ def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reve
     q = table.shape[-2] - block - p
     count = -(-length // block)
     short = count * block - length
-    x = jnp.pad(x, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
-    rows = _with_neighbours(x.reshape(*x.shape[:2], count, block), inputs, q, reverse)
+    extended = _extended(x, inputs, q, short, reverse)
+    rows = _rows(extended, count, block)
     ends = table[..., : q + block, :p] if reverse else table[..., : q + block, block - p :]
-    carries = _carries(_product(rows, ends), jump, past, reverse).astype(x.dtype)
-    rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
-    y = _product(jnp.concatenate([rows, carries], -1), table)
-    # what overflows stays so, and a product with what is not finite may have spoilt the samples before it
-    wrong = ~(jnp.abs(y).sum(2) < _TRUSTED[x.real.dtype.name]).all(-1)
-    y = y.reshape(batch, channels, count * block)
-    return (y[..., short:] if reverse else y[..., :length]), wrong
+    carries, last = _carries(_columns(rows, ends), jump, past, reverse)
+    # what overflows stays so, and a sum of products with what is not finite spoils the samples before it
+    largest = jnp.maximum(_largest(rows), jnp.maximum(_largest(carries), jnp.abs(last).max(-1)))
+    wrong = ~(largest * jnp.abs(table).sum(-2).max(-1) < _TRUSTED[x.real.dtype.name]).all()
+
+    def samples(extended: Array, carries: list[Array], table: Array) -> Array:
+        y = _product([*_rows(extended, count, block), *carries], table)
+        return jnp.broadcast_to(y, (batch, channels, count, block))
+
+    def exact(*_: Any) -> Array:
+        y = jnp.pad(steps(), ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
+        return y.reshape(batch, channels, count, block)
+
+    # out of the branches come blocks: a loop over samples, which finds the block of each, takes ten times as long
+    y = lax.cond(wrong, exact, samples, extended, carries, table).reshape(batch, channels, count * block)
+    return y[..., short:] if reverse else y[..., :length]
 
 
-def _product(rows: Array, matrix: Array) -> Array:
-    """Return rows (B, C|1, N, K) times matrix (B|1, C|1, K, L)."""
-    if rows.shape[1] == matrix.shape[0] == 1:
-        # one product serves all channels
-        return jnp.einsum("bnk,ckl->bcnl", rows[:, 0], matrix[0], precision=lax.Precision.HIGHEST)
-    return jnp.matmul(rows, matrix, precision=lax.Precision.HIGHEST)
+def _extended(x: Array, inputs: Array | None, q: int, short: int, reverse: bool) -> Array:
+    """Return the signal with the q samples before it and `short` zeros after it, in memory's order of time."""
+    past = jnp.zeros((*x.shape[:2], q), x.dtype) if inputs is None else inputs.astype(x.dtype)
+    after = jnp.zeros((*x.shape[:2], short), x.dtype)
+    return jnp.concatenate([after, x, past] if reverse else [past, x, after], -1)
 
 
-def _with_neighbours(blocks: Array, inputs: Array | None, q: int, reverse: bool) -> Array:
-    """Return blocks (B, C, N, L) with the q ≤ L samples that precede each: (B, C, N, q + L)."""
-    if not q:
-        return blocks
-    edge = jnp.zeros((*blocks.shape[:2], q), blocks.dtype) if inputs is None else inputs.astype(blocks.dtype)
-    edge = edge[:, :, None]
-    if reverse:
-        return jnp.concatenate([blocks, jnp.concatenate([blocks[:, :, 1:, :q], edge], 2)], 3)
-    return jnp.concatenate([jnp.concatenate([edge, blocks[:, :, :-1, -q:]], 2), blocks], 3)
+def _rows(extended: Array, count: int, block: int) -> list[Array]:
+    """Return what the blocks see at each of their places, past inputs included: arrays (B, C|1, N)."""
+    reach = extended.shape[-1] - (count - 1) * block
+    last = (count - 1) * block + 1
+    return [lax.slice_in_dim(extended, k, k + last, block, 2) for k in range(reach)]
 
 
-def _carries(ends: Array, jump: Array, past: Array, reverse: bool) -> Array:
-    """Return the p outputs before each block, (B, C, N, p), from what each block adds to those after it."""
+def _product(rows: list[Array], matrix: Array) -> Array:
+    """Return (B, C|1, N, L) of as many rows (B, C|1, N) as the matrix (B|1, C|1, K, L) has."""
+    if len(rows) > _LONGEST_SUM:
+        shape = jnp.broadcast_shapes(*(row.shape for row in rows))
+        stacked = jnp.stack([jnp.broadcast_to(row, shape) for row in rows], -1)
+        return jnp.matmul(stacked, matrix, precision=lax.Precision.HIGHEST)
+    return sum(row[..., None] * matrix[:, :, None, k] for k, row in enumerate(rows))
 
-    def step(carry: Array, end: Array) -> tuple[Array, Array]:
-        for k in range(jump.shape[-1]):
-            end = end + carry[..., k, None] * jump[..., k, :]
-        return end, carry
 
-    in_order = jnp.moveaxis(ends, 2, 0).astype(jump.dtype)
-    _, carries = lax.scan(step, past.astype(jump.dtype), in_order, reverse=reverse)
-    return jnp.moveaxis(carries, 0, 2)
+def _columns(rows: list[Array], matrix: Array) -> list[Array]:
+    """Return the columns of the product, each (B, C|1, N)."""
+    if len(rows) > _LONGEST_SUM:
+        return [*jnp.moveaxis(_product(rows, matrix), -1, 0)]
+    return [sum(row * matrix[:, :, k, None, j] for k, row in enumerate(rows)) for j in range(matrix.shape[-1])]
+
+
+def _carries(added: list[Array], jump: Array, past: Array, reverse: bool) -> tuple[list[Array], Array]:
+    """Return the p outputs before each block, (B, C, N) each, from what blocks add; and those after all of them."""
+    p = len(added)
+
+    def step(carry: list[Array], own: list[Array]) -> tuple[list[Array], list[Array]]:
+        after = [own[j] + sum(carry[k] * jump[..., k, j] for k in range(p)) for j in range(p)]
+        return after, [part.astype(own[0].dtype) for part in carry]
+
+    shape, dtype = past.shape[:2], added[0].dtype
+    in_order = [jnp.moveaxis(jnp.broadcast_to(part, (*shape, part.shape[-1])), 2, 0) for part in added]
+    start = [past[..., k].astype(jump.dtype) for k in range(p)]
+    last, before = lax.scan(step, start, in_order, reverse=reverse)
+    return [jnp.moveaxis(part, 0, 2) for part in before], jnp.stack(last, -1).astype(dtype)
+
+
+def _largest(parts: list[Array]) -> Array:
+    """Return the largest magnitude of each sequence, (B, C|1), or NaN."""
+    return functools.reduce(jnp.maximum, [jnp.abs(part) for part in parts]).max(-1)

@@ -20,14 +20,6 @@ from ._solve import Filter, compute_type, make_filter, run
 
 __all__ = ["Jax", "kernel"]
 
-_OLDEST = (0, 10)
-
-if jax.__version_info__ < _OLDEST:
-    raise ImportError(
-        f"jax {jax.__version__} is too old, this backend needs {'.'.join(map(str, _OLDEST))} or newer. "
-        "Install it with: pip install 'multirec-bank[jax]'."
-    )
-
 
 class Jax:
     """The kernel: pure functions of JAX arrays and tracers."""
@@ -61,11 +53,7 @@ def _forward(problem: Problem, operands: Operands) -> Array:
     dtype = compute_type(problem)
     filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype)
 
-    def piece(operands: Operands, filter_: Filter) -> tuple[Array, None]:
-        return run(operands, filter_, problem.channels, problem.reverse, dtype).astype(problem.y_dtype), None
-
-    size = piece_length(problem) if filter_.tables is not None else problem.batch
-    y, _ = in_pieces(piece, (operands, filter_), problem.batch, size)
+    y = run(operands, filter_, problem.channels, problem.reverse, dtype).astype(problem.y_dtype)
     # jit returns an input that is its output as it came, and results own their memory
     return jnp.array(y, copy=True) if y is operands.x else y
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 
 from multirec.backend import Array, Operands, Problem
 
@@ -73,34 +72,37 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
         u = x.astype(dtype)
         if feedforward is not None:
             u = run_feedforward(u, feedforward, None if inputs is None else inputs.astype(dtype), reverse)
-        return jnp.broadcast_to(u, shape)
+        return u
 
     if feedback is None:
-        return drive() if feedforward is not None or x.shape != shape or x.dtype != dtype else x
-    if tables is None:
+        return jnp.broadcast_to(drive(), shape)
+
+    def steps() -> Array:
         return _steps(drive(), feedback, past, reverse)
+
+    if tables is None:
+        return steps()
     if _merged(feedforward) is None:
-        y, wrong = run_blocks(drive(), None, past, tables, reverse)
-    else:
-        y, wrong = run_blocks(x.astype(dtype), inputs, past, tables, reverse)
-
-    def repaired() -> Array:
-        return jnp.where(wrong[..., None], run_steps(drive(), feedback, past, reverse), y)
-
-    return lax.cond(wrong.any(), repaired, lambda: y)
+        return run_blocks(drive(), None, past, tables, reverse, steps)
+    return run_blocks(x.astype(dtype), inputs, past, tables, reverse, steps)
 
 
 def _steps(u: Array, feedback: Array, past: Array, reverse: bool) -> Array:
     """Run the steps, some sequences at a time: laying them side by side is cheap only in the cache."""
-    shape = u.shape
-    if feedback.shape[:2] == shape[:2]:
+    shape = past.shape[:2]
+    axis = 0
+    if feedback.shape[:2] == shape:
+        u = jnp.broadcast_to(u, (*shape, u.shape[2]))
         u, feedback, past = (part.reshape(1, -1, *part.shape[2:]) for part in (u, feedback, past))
-    count = u.shape[1]
-    size = divisor(count, _STEPPED)
-    if size < _STEPPED // 2:
+        axis = 1
+    count = past.shape[axis]
+    size = divisor(count, _STEPPED // past.shape[1 - axis])
+    if size * past.shape[1 - axis] < _STEPPED // 2:
         size = count
 
     def piece(u: Array, feedback: Array, past: Array) -> tuple[Array, None]:
+        u = jnp.broadcast_to(u, (*past.shape[:2], u.shape[2]))
         return run_steps(u, feedback, past, reverse), None
 
-    return in_pieces(piece, (u, feedback, past), count, size, axis=1)[0].reshape(shape)
+    y: Array = in_pieces(piece, (u, feedback, past), count, size, axis)[0]
+    return y.reshape(*shape, u.shape[2])

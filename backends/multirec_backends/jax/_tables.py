@@ -20,7 +20,7 @@ from multirec.backend import Array
 
 __all__ = ["Tables", "block_length", "build_tables"]
 
-_SHORTEST_BLOCK, _LONGEST_BLOCK = 8, 32
+_SHORTEST_BLOCK, _LONGEST_BLOCK = 8, 16
 
 
 class Tables(NamedTuple):

@@ -5,8 +5,7 @@
 
 Only λ of a tile and of the few samples after it exists at any time. Sums are indexed by the time of x and y, so
 that no sample is needed from before the tile; the samples before the block are one more step at the end.
-Where coefficients change along time, λ[t] is sent to the earlier samples as soon as it is known, with the
-coefficients of time t, and the gradient of tap k is written k samples later.
+Where coefficients change along time, those of time t go with λ[t], and their gradient is not summed.
 """
 
 from __future__ import annotations
@@ -22,23 +21,34 @@ from ._taps import Coefficients
 
 
 class Adjoint:
-    """The walk over tiles, last first; what happens in a tile differs."""
+    """The walk over tiles, last first; what happens in a tile differs.
 
-    def __init__(self, frame: Frame, group: Group) -> None:
+    The tiles of x and y have `room` rows before them, those of varying coefficients as many after them.
+    """
+
+    def __init__(self, frame: Frame, group: Group, room: int = 0) -> None:
         self.frame, self.group, self.f, self.spec, self.fmt = frame, group, frame.f, frame.spec, frame.fmt
         self.vectors = range(self.fmt.groups)
         self.p, self.q = frame.p, frame.q
         self.history = self.f.maximum(self.p, self.q)
-        self.x, self.y, self.grad = frame.tile("x"), frame.tile("y"), frame.tile("g")
+        self.x, self.y, self.grad = frame.tile("x").shifted(room), frame.tile("y").shifted(room), frame.tile("g")
         self.last = frame.tile("last")
-        self.b, self.a = Coefficients(frame, group, "feedforward"), Coefficients(frame, group, "feedback")
+        self.b = Coefficients(frame, group, "feedforward", room)
+        self.a = Coefficients(frame, group, "feedback", room)
         self.sums_b, self.sums_a = Sums(frame, group, "b", self.q + 1), Sums(frame, group, "a", self.p)
-        self.wants_b = self.spec.grad_taps and self.spec.feedforward is not None
-        self.wants_a = self.spec.grad_taps and self.spec.feedback is not None
+        self.wants_b = self.spec.grad_feedforward and self.spec.feedforward is not None
+        self.wants_a = self.spec.grad_feedback and self.spec.feedback is not None
 
     def start(self) -> None:
         frame, group, f, spec = self.frame, self.group, self.f, self.spec
-        for table, name, storage in (("x", "x", spec.x), ("y", "y", spec.y), ("g", "grad_y", spec.y)):
+        places = [("x", "x", spec.x), ("y", "y", spec.y), ("g", "grad_y", spec.y)]
+        if spec.grad_x and not spec.shared:
+            places.append(("grad_x", "grad_x", spec.x))
+        if self.wants_b and spec.feedforward_varies:
+            places.append(("grad_b", "grad_feedforward", spec.compute))
+        if self.wants_a and spec.feedback_varies:
+            places.append(("grad_a", "grad_feedback", spec.compute))
+        for table, name, storage in places:
             group.offsets(f"offsets_{table}", name, storage)
         self.b.start()
         self.a.start()
@@ -55,10 +65,10 @@ class Adjoint:
             for tile in (self.x, self.y, self.grad):
                 tile.clear(rows)
         group.load(self.grad, "grad_y", spec.y, frame.region("offsets_g"), time, steps, ahead=-TILE)
-        if spec.grad_taps:
+        if self.wants_b:
             group.load_x(self.x, "x", frame.region("offsets_x"), time, steps, ahead=-TILE)
-            if spec.feedback is not None:
-                group.load(self.y, "y", spec.y, frame.region("offsets_y"), time, steps, ahead=-TILE)
+        if self.wants_a:
+            group.load(self.y, "y", spec.y, frame.region("offsets_y"), time, steps, ahead=-TILE)
         for taps in (self.b, self.a):
             taps.load(time, steps, ahead=-TILE)
         self._add_last(time, steps)
@@ -75,30 +85,35 @@ class Adjoint:
             for g in self.vectors:
                 self.grad.put(row, g, self.grad.get(row, g) + self.last.get(time + row - first, g))
 
-    def load_past(self) -> None:
-        """Replace the tiles of x and y by the samples before the block."""
+    def load_past(self, x: Tile | None, y: Tile | None) -> None:
+        """Fill rows with the samples before the block."""
         frame, group, f, spec = self.frame, self.group, self.f, self.spec
-        self.x.clear(self.q)
-        self.y.clear(self.p)
-        with f.when(frame.word("inputs_at").differs(0)):
-            offsets = group.offsets("offsets_any", "inputs", spec.x)
-            group.load_x(self.x, "inputs", offsets, 0, self.q)
-        with f.when(frame.word("outputs_at").differs(0)):
-            offsets = group.offsets("offsets_any", "outputs", spec.y)
-            group.load(self.y, "outputs", spec.y, offsets, 0, self.p)
+        if x is not None:
+            x.clear(self.q)
+            with f.when(frame.word("inputs_at").differs(0)):
+                group.load_x(x, "inputs", group.offsets("offsets_any", "inputs", spec.x), 0, self.q)
+        if y is not None:
+            y.clear(self.p)
+            with f.when(frame.word("outputs_at").differs(0)):
+                group.load(y, "outputs", spec.y, group.offsets("offsets_any", "outputs", spec.y), 0, self.p)
 
-    def store_signal(self, tile: Tile, name: str, storage: str, start: Int | int, steps: Int) -> None:
-        """Store a gradient of a signal, if it is wanted."""
-        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
-            offsets = self.group.offsets("offsets_any", name, storage)
-            self.group.store(tile, name, storage, offsets, start, steps)
+    def store_past(self, x: Tile, y: Tile) -> None:
+        """Store the gradients of the samples before the block, if they are wanted."""
+        spec, frame, group = self.spec, self.frame, self.group
+        for tile, name, storage, steps in (
+            (x, "grad_inputs", spec.compute_x, self.q),
+            (y, "grad_outputs", spec.compute, self.p),
+        ):
+            with self.f.when(frame.word(f"{name}_at").differs(0)):
+                group.store(tile, name, storage, group.offsets("offsets_any", name, storage), 0, steps)
 
     def store_grad_x(self, tile: Tile, time: Int, steps: Int) -> None:
         """Store rows of the gradient of x, or add up their lanes where x is shared."""
-        if not self.spec.shared:
-            self.store_signal(tile, "grad_x", self.spec.x, time, steps)
-            return
         f, fmt, group, width = self.f, self.fmt, self.group, self.fmt.width
+        if not self.spec.shared:
+            offsets, carry = self.frame.region("offsets_grad_x"), self.frame.region("carry")
+            group.stream(tile, "grad_x", self.spec.x, offsets, carry, time, steps)
+            return
         row = (group.part * self.frame.word("batch") + group.block) * self.frame.word("grad_shared_row")
         base = Ptr(f, f.b.inttoptr(self.frame.word("grad_shared").v, group.frame.arguments.v.type)) + row
         with f.loop(0, steps, width) as first:

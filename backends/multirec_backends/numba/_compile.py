@@ -1,6 +1,6 @@
 """From a specialisation to machine code: generate, optimise for this processor, keep on disk.
 
-The file name is a hash of the specialisation, of the source of every generating module, of the compiler's version
+The file name is a hash of the specialisation, of this package's source, of the compiler's version
 and of the processor, so an edit or another machine never meets old code. A cache that cannot be read or
 written, or whose files are damaged, costs the time of compiling again and nothing else.
 """
@@ -12,7 +12,6 @@ import ctypes
 import hashlib
 import os
 import tempfile
-import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,15 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from . import _adjoint, _emit, _forward, _frame, _memory, _numbers, _sums, _taps, _tiles, _vjp
+from multirec.backend import no_fork
+
+from . import _forward, _vjp
 from ._frame import Spec
 
 KernelFunction = Any
 """A ctypes function (arguments address, scratch address); calling it releases the GIL."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-_lock = threading.RLock()
 _ready: dict[Spec, KernelFunction] = {}
 _engines: list[Any] = []
 
@@ -38,7 +38,7 @@ def compiled(spec: Spec) -> KernelFunction:
     function = _ready.get(spec)
     if function is not None:
         return function
-    with _lock:
+    with no_fork:
         if spec not in _ready:
             _ready[spec] = _load(_object_code(spec))
         return _ready[spec]
@@ -58,7 +58,8 @@ def cache_folder() -> Path | None:
 @cache
 def vector_bytes() -> int:
     """Return the bytes of one vector register of this processor, or of two where they are short."""
-    return 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+    with no_fork:
+        return 64 if llvm.get_host_cpu_features().get("avx512f") else 32
 
 
 @cache
@@ -73,26 +74,25 @@ def _machine() -> Any:
 
 
 @cache
-def _fingerprint() -> str:
+def _fingerprint() -> str | None:
+    """Return a hash of what kernels are made by and for; None where the source is not in files (a zip archive)."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
-    for module in (_emit, _numbers, _memory, _tiles, _frame, _taps, _sums, _adjoint, _forward, _vjp):
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for path in sources:
+        digest.update(path.read_bytes())
     for part in (llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()):
         digest.update(part.encode())
-    return digest.hexdigest()
+    return digest.hexdigest() if sources else None
 
 
 def _object_code(spec: Spec) -> bytes:
-    folder = cache_folder()
-    path = None
-    if folder is not None:
-        key = hashlib.sha256(f"{spec}{_fingerprint()}".encode()).hexdigest()
-        path = folder / f"{key[:40]}.o"
-        code = _read(path)
-        if code is not None:
-            return code
-    code = _build(spec)
-    if path is not None:
+    folder, fingerprint = cache_folder(), _fingerprint()
+    if folder is None or fingerprint is None:
+        return _build(spec)
+    path = folder / f"{hashlib.sha256(f'{spec}{fingerprint}'.encode()).hexdigest()[:40]}.o"
+    code = _read(path)
+    if code is None:
+        code = _build(spec)
         _write(path, code)
     return code
 
@@ -115,8 +115,9 @@ def _write(path: Path, code: bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(code).digest() + code)
             Path(temporary).replace(path)
-        except OSError:
+        except BaseException:  # an interrupt too leaves nothing behind
             Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 def _build(spec: Spec) -> bytes:
@@ -143,11 +144,3 @@ def _load(code: bytes) -> KernelFunction:
     engine.finalize_object()
     _engines.append(engine)
     return _PROTOTYPE(engine.get_function_address("kernel"))
-
-
-def _renew_lock() -> None:
-    _lock.release()
-
-
-# a fork never happens in the middle of a compilation, so the child inherits no half-made state
-os.register_at_fork(before=_lock.acquire, after_in_parent=_renew_lock, after_in_child=_renew_lock)

@@ -90,8 +90,17 @@ class Ptr:
     def store(self, value: Any) -> None:
         self.f.b.store(value, self._as(value.type), align=1)
 
+    def stream(self, value: Any) -> None:
+        """Store past the caches; the address must be a multiple of 32 bytes, or of 64 for longer vectors."""
+        size = value.type.count * {FLOAT: 4, DOUBLE: 8}.get(value.type.element, 2)
+        store = self.f.b.store(value, self._as(value.type), align=min(size, 64))
+        store.set_metadata("nontemporal", self.f.module.add_metadata([ir.Constant(I32, 1)]))
+
     def int(self) -> Int:
         return Int(self.f, self.load(I64))
+
+    def address(self) -> Int:
+        return Int(self.f, self.f.b.ptrtoint(self.v, I64))
 
     def _as(self, kind: Any) -> Any:
         return self.f.b.bitcast(self.v, kind.as_pointer())

@@ -14,6 +14,7 @@ from llvmlite import ir
 from ._emit import Int
 from ._frame import TILE, UNROLL, Frame, Group, Spec
 from ._numbers import Num, Slot
+from ._stream import fence
 from ._taps import Coefficients
 
 Source = Callable[[Int, int], Num]
@@ -59,13 +60,15 @@ class _Forward:
             taps.load(time, steps, ahead=TILE)
         self._tile((steps + (UNROLL - 1)) & -UNROLL)
         with self.f.when(frame.word("y_at").differs(0)):
-            group.store(self.y.shifted(self.depth), "y", spec.y, frame.region("offsets_y"), time, steps)
+            offsets, carry = frame.region("offsets_y"), frame.region("carry")
+            group.stream(self.y.shifted(self.depth), "y", spec.y, offsets, carry, time, steps)
         self.past_x.take(self.x.shifted(steps), frame.q)
         self.past_y.take(self.y.shifted(steps), self.depth)
 
     def finish(self) -> None:
         """Hand out the last outputs, where they are asked for: the end of a segment that starts the next."""
         frame, group, storage = self.frame, self.group, self.spec.compute
+        fence(self.f)
         with self.f.when(frame.word("ends_at").differs(0)):
             offsets = group.offsets("offsets_any", "ends", storage)
             group.store(self.past_y.shifted(self.depth - frame.p), "ends", storage, offsets, 0, frame.p)

@@ -13,6 +13,7 @@ from llvmlite import ir
 from ._emit import I32, I64, PTR, Function, Int, Ptr
 from ._memory import STORAGES
 from ._numbers import Format, SharedTile, Tile
+from ._stream import LINE, stage_bytes
 from ._tiles import Tiles
 
 TILE = 64
@@ -22,16 +23,18 @@ UNROLL = 4
 
 _SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
-_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a")
+_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
 _KEPT = (
     *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
-    *("steady_b", "steady_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
+    *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
 )
 REGIONS = (*_TILES, *_KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
 FIELDS = (
-    *("counter", "items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
-    *("kept_bytes", "last_steps", "grad_shared", "grad_shared_row"),
+    *("counter", "items", "fronts", "length", "batch", "channels", "span", "rows", "blocks", "run"),
+    *("order", "input_order"),
+    *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
     *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
     *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
     *(f"at_{name}" for name in REGIONS),
@@ -56,11 +59,17 @@ class Spec:
     feedback_varies: bool
     vector_bytes: int
     grad_x: bool = False
-    grad_taps: bool = False
+    grad_feedforward: bool = False
+    grad_feedback: bool = False
 
     @cached_property
     def format(self) -> Format:
         return Format(self.y in ("float64", "complex128"), self.y.startswith("complex"), self.vector_bytes)
+
+    @property
+    def in_registers(self) -> bool:
+        """Whether the gradient keeps its history in registers."""
+        return self.order is not None and self.input_order is not None
 
     @property
     def compute(self) -> str:
@@ -80,9 +89,13 @@ class Spec:
         one = fmt.parts * fmt.real_bytes if self.shared else row
         doubles = fmt.lanes * fmt.parts * 8
         deep = history + TILE + fmt.width
+        later = history if self.vjp and self.in_registers else 0
 
         def varying(count: int, varies: bool) -> int:
-            return row * count * TILE if varies else 0
+            return row * count * (TILE + later) if varies else 0
+
+        def products(count: int, varies: bool) -> int:
+            return row * (count * TILE if self.in_registers else deep) if varies else 0
 
         def steady(count: int, varies: bool) -> int:
             return 0 if varies else row * (count + UNROLL + fmt.width)
@@ -93,9 +106,11 @@ class Spec:
             "y": row * (deep + UNROLL),
             "b": varying(input_order + 1, self.feedforward_varies),
             "a": varying(order, self.feedback_varies),
+            "stage": max(stage_bytes(fmt, STORAGES[name], TILE) for name in (self.x, self.y, self.compute)),
         }
         kept = dict.fromkeys(("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"), table)
         kept |= {
+            "carry": fmt.lanes * LINE,
             "past_x": one * (input_order + fmt.width),
             "past_y": row * (order + UNROLL + fmt.width),
             "steady_b": steady(input_order + 1, self.feedforward_varies),
@@ -103,9 +118,13 @@ class Spec:
         }
         if self.vjp:
             turn |= {"g": row * TILE}
-            turn |= {"out_b": row * deep if self.feedforward_varies else 0}
-            turn |= {"out_a": row * deep if self.feedback_varies else 0}
+            kept |= {"carry_b": kept["carry"] * (input_order + 1), "carry_a": kept["carry"] * order}
+            turn |= {"out_b": products(input_order + 1, self.feedforward_varies)}
+            turn |= {"out_a": products(order, self.feedback_varies)}
+            kept |= dict.fromkeys(("offsets_grad_x", "offsets_grad_b", "offsets_grad_a"), table)
             kept |= {
+                "later_b": row * (input_order + 1) * later if self.feedforward_varies else 0,
+                "later_a": row * order * later if self.feedback_varies else 0,
                 "lam": row * (deep + history),
                 "gx": row * deep,
                 "last": row * (order + fmt.width),
@@ -120,7 +139,7 @@ class Frame:
 
     def __init__(self, module: ir.Module, name: str, spec: Spec) -> None:
         self.spec, self.fmt = spec, spec.format
-        self.tiles = Tiles(module, self.fmt)
+        self.tiles = Tiles(module, self.fmt, TILE)
         self.f = Function(module, name, [PTR, PTR], public=True)
         self.arguments: Ptr = self.f.arguments[0]
         self.scratch: Ptr = self.f.arguments[1]
@@ -128,6 +147,7 @@ class Frame:
         self.q = self.f.int(self.word("input_order") if spec.input_order is None else spec.input_order)
         self.length = self.word("length")
         self.kept: Int = self.f.int(0)
+        self.backward = False
 
     def word(self, name: str) -> Int:
         return (self.arguments + 8 * FIELD[name]).int()
@@ -145,7 +165,7 @@ class Frame:
 
     def walk(self, kernel: type[Steps], *, backward: bool) -> None:
         """Take items off the shared counter; in each, go through time tile by tile, all its groups in turn."""
-        f = self.f
+        f, self.backward = self.f, backward
         with flushed_subnormals(f), self._items() as item:
             blocks, run = self.word("blocks"), self.word("run")
             per_block = (blocks + run - 1) // f.maximum(run, 1)
@@ -177,10 +197,16 @@ class Frame:
         head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))
         f.b.branch(head)
         f.b.position_at_end(head)
-        item = Int(f, f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
-        f.b.cbranch((item < self.word("items")).v, body, after)
+        turn = Int(f, f.b.atomic_rmw("add", counter, ir.Constant(I64, 1), "monotonic"))
+        # threads begin far apart: two that touch the same fresh page both wait for it to be cleared
+        fronts = self.word("fronts")
+        each = (self.word("items") + fronts - 1) // fronts
+        step = turn // fronts
+        item = (turn - step * fronts) * each + step
+        f.b.cbranch((step < each).v, body, after)
         f.b.position_at_end(body)
-        yield item
+        with f.when(item < self.word("items")):
+            yield item
         f.b.branch(head)
         f.b.position_at_end(after)
 
@@ -231,6 +257,24 @@ class Group:
         target, stride = self._place(name, start, tap)
         function = self.frame.tiles.store(STORAGES[storage])
         self.f.call(function, tile.base, target, stride, offsets, self.lanes, self.f.int(steps))
+
+    def stream(
+        self, tile: Tile, name: str, storage: str, offsets: Ptr, carry: Ptr, start: Int, steps: Int, *,
+        tap: int | None = None,
+    ) -> None:  # fmt: skip
+        """Store the samples of a tile, and past the caches where outputs are large; no tile is left out."""
+        frame, f = self.frame, self.f
+        target, stride = self._place(name, start, tap)
+        place = (tile.base, target, stride, offsets, self.lanes, steps)
+        behind = frame.length - start - steps
+        visited, left = (behind, start) if frame.backward else (start, behind)
+        with f.choice(frame.word("large").differs(0)) as (large, small):
+            with large:
+                descends = (stride > 0) if frame.backward else (stride < 0)
+                ends = (f.minimum(visited, LINE) * STORAGES[storage].bytes, left.equals(0), descends)
+                f.call(frame.tiles.stream(STORAGES[storage]), *place, frame.region("stage"), carry, *ends)
+            with small:
+                f.call(frame.tiles.store(STORAGES[storage]), *place)
 
     def load_x(
         self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int, *, ahead: int = 0

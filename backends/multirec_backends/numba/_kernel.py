@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads
 
 from . import _segments as segments
 from ._frame import FIELDS, REGIONS
@@ -59,7 +59,7 @@ def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Si
         *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip), *_signal(ends, flip),
         *_NO_SIGNAL * 5, *_taps(feedforward, flip), *_taps(feedback, flip), *_NO_TAPS * 2,
     )  # fmt: skip
-    _call(plan(problem), (0, 0, 0), signals)
+    _call(plan(problem), (0, 0, 0), signals, (operands, y, ends))
 
 
 def run_vjp(
@@ -74,7 +74,7 @@ def run_vjp(
     """Return the gradients wanted; the gradient of x goes to `to_x`."""
     flip, batch, channels = problem.reverse, problem.batch, problem.channels
     x, feedforward, feedback, inputs, outputs = operands
-    planned = plan(problem, True, needs.x, needs.feedforward or needs.feedback)
+    planned = plan(problem, needs)
     spec, p, q = planned.spec, problem.order, problem.input_order
     # one row of sums for every (example, channel); broadcast axes are summed afterwards, in a fixed order
     to_b = _sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
@@ -95,7 +95,8 @@ def run_vjp(
             *_signal(to_inputs, flip), *_signal(to_outputs, flip),
             *_taps(feedforward, flip), *_taps(feedback, flip), *_taps(to_b, flip), *_taps(to_a, flip),
         )  # fmt: skip
-        _call(planned, extra, signals)
+        memory = (operands, y, grad_y, last, to_x, shared, to_b, to_a, to_inputs, to_outputs)
+        _call(planned, extra, signals, memory)
         if shared is not None:
             total = _summed(shared[..., : problem.length], (0,))[0][:, None]
             _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
@@ -173,18 +174,20 @@ def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
     return at, batch, channel, time, tap
 
 
-def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...]) -> None:
+def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], memory: Any) -> None:
+    """Run the kernel; `memory` is the arrays that `extra` and `signals` have the addresses of."""
     counter = np.zeros(8, np.int64)
-    block = _BLOCK.pack(address(counter), *planned.head, *extra, *signals, *planned.regions)
+    fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
+    block = _BLOCK.pack(address(counter), planned.items, fronts, *planned.head, *extra, *signals, *planned.regions)
     function, size = planned.function, planned.scratch_bytes
 
     def work() -> None:
-        memory, address = scratch(size)
+        own, address = scratch(size)
         function(block, address)
-        del memory
+        del own
 
     if planned.helpers:
-        run(work, planned.items)
+        run(work, planned.items, (counter, memory))
     else:
         work()
 

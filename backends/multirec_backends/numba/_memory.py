@@ -12,6 +12,8 @@ from ._emit import DOUBLE, FLOAT, I16, I32, Function, Int, Ptr
 from ._numbers import Format
 
 HALF = ir.HalfType()
+Limits = tuple[Int, Int]
+"""The first element of a vector that is touched, and the first after it that is not."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,34 @@ def _all(kind: Any, number: int) -> Any:
     return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
 
 
-def _below(f: Function, width: int, count: Int) -> Any:
-    """Mask of the elements whose index is below `count`."""
+def load_some(f: Function, source: Ptr, kind: Any, limits: Limits) -> Any:
+    """Load the elements whose index is within `limits`, and zeros elsewhere; the others are not touched."""
+    arguments = [f.b.bitcast(source.v, kind.as_pointer()), ir.Constant(I32, 1), _within(f, kind.count, limits)]
+    return f.intrinsic(f"llvm.masked.load.{_name(kind)}.p0", kind, [*arguments, ir.Constant(kind, None)])
+
+
+def store_some(f: Function, target: Ptr, value: Any, limits: Limits) -> None:
+    """Store the elements whose index is within `limits`; the others are not touched."""
+    place, kind = f.b.bitcast(target.v, value.type.as_pointer()), value.type
+    arguments = [value, place, ir.Constant(I32, 1), _within(f, kind.count, limits)]
+    f.intrinsic_void(f"llvm.masked.store.{_name(kind)}.p0", arguments)
+
+
+def _name(kind: Any) -> str:
+    return f"v{kind.count}{'i16' if kind.element == I16 else 'f64' if kind.element == DOUBLE else 'f32'}"
+
+
+def _within(f: Function, width: int, limits: Limits) -> Any:
+    """Mask of the elements whose index is from the first limit to below the second."""
     kind = ir.VectorType(I32, width)
-    one = f.b.insert_element(ir.Constant(kind, ir.Undefined), f.b.trunc(count.v, I32), ir.Constant(I32, 0))
-    limit = shuffle(f, one, ir.Constant(kind, ir.Undefined), [0] * width)
-    return f.b.icmp_signed("<", ir.Constant(kind, list(range(width))), limit)
+    indices = ir.Constant(kind, list(range(width)))
+
+    def spread(limit: Int) -> Any:
+        one = f.b.insert_element(ir.Constant(kind, ir.Undefined), f.b.trunc(limit.v, I32), ir.Constant(I32, 0))
+        return shuffle(f, one, ir.Constant(kind, ir.Undefined), [0] * width)
+
+    low, high = limits
+    return f.b.and_(f.b.icmp_signed(">=", indices, spread(low)), f.b.icmp_signed("<", indices, spread(high)))
 
 
 class Access:
@@ -120,42 +144,38 @@ class Access:
         self.f, self.fmt, self.storage = f, fmt, storage
         self.raw = ir.VectorType(storage.raw, fmt.width)
         self.step = storage.bytes // storage.parts * fmt.width
-        self.suffix = f"v{fmt.width}{'i16' if storage.raw == I16 else 'f64' if storage.raw == DOUBLE else 'f32'}"
 
-    def read(self, source: Ptr, count: Int | None = None) -> list[Any]:
-        """Return the parts of `width` items at `source`; with `count`, zeros from there on."""
+    def read(self, source: Ptr, limits: Limits | None = None) -> list[Any]:
+        """Return the parts of `width` items at `source`; with `limits`, zeros outside."""
         f, width = self.f, self.fmt.width
-        parts = [self._read(source + k * self.step, count, k) for k in range(self.storage.parts)]
+        parts = [self._read(source + k * self.step, limits, k) for k in range(self.storage.parts)]
         if self.storage.parts == 2:
             parts = [shuffle(f, parts[0], parts[1], range(k, 2 * width, 2)) for k in range(2)]
         parts = [self.storage.decode(f, part) for part in parts]
         return parts + [ir.Constant(self.fmt.vector, None)] * (self.fmt.parts - len(parts))
 
-    def write(self, target: Ptr, parts: Sequence[Any], count: Int | None = None) -> None:
+    def stream(self, target: Ptr, parts: Sequence[Any]) -> None:
+        """Write the parts of `width` items to `target`, on a multiple of 64 bytes, past the caches."""
+        for k, part in enumerate(self._encoded(parts)):
+            (target + k * self.step).stream(part)
+
+    def write(self, target: Ptr, parts: Sequence[Any], limits: Limits | None = None) -> None:
+        """Write the parts of `width` items to `target`; with `limits`, the items within alone."""
+        for k, part in enumerate(self._encoded(parts)):
+            if limits is None:
+                (target + k * self.step).store(part)
+            else:
+                store_some(self.f, target + k * self.step, part, self._limits(limits, k))
+
+    def _encoded(self, parts: Sequence[Any]) -> list[Any]:
         parts = [self.storage.encode(self.f, part) for part in parts[: self.storage.parts]]
         if self.storage.parts == 2:
             parts = [shuffle(self.f, parts[0], parts[1], order) for order in interleaved(self.fmt.width)]
-        for k, part in enumerate(parts):
-            self._write(target + k * self.step, part, count, k)
+        return list(parts)
 
-    def _mask(self, count: Int, k: int) -> Any:
-        return _below(self.f, self.fmt.width, count * self.storage.parts - k * self.fmt.width)
+    def _read(self, source: Ptr, limits: Limits | None, k: int) -> Any:
+        return source.load(self.raw) if limits is None else load_some(self.f, source, self.raw, self._limits(limits, k))
 
-    def _read(self, source: Ptr, count: Int | None, k: int) -> Any:
-        if count is None:
-            return source.load(self.raw)
-        nothing = ir.Constant(self.raw, None)
-        return self.f.intrinsic(
-            f"llvm.masked.load.{self.suffix}.p0",
-            self.raw,
-            [self.f.b.bitcast(source.v, self.raw.as_pointer()), ir.Constant(I32, 1), self._mask(count, k), nothing],
-        )
-
-    def _write(self, target: Ptr, part: Any, count: Int | None, k: int) -> None:
-        if count is None:
-            target.store(part)
-            return
-        self.f.intrinsic_void(
-            f"llvm.masked.store.{self.suffix}.p0",
-            [part, self.f.b.bitcast(target.v, self.raw.as_pointer()), ir.Constant(I32, 1), self._mask(count, k)],
-        )
+    def _limits(self, limits: Limits, k: int) -> Limits:
+        low, high = (limit * self.storage.parts - k * self.fmt.width for limit in limits)
+        return low, high

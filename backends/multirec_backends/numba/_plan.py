@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from multirec.backend import Problem, address
+from multirec.backend import Needs, Problem, address
 
 from ._compile import compiled, vector_bytes
 from ._frame import REGIONS, TILE, Spec
+from ._memory import STORAGES
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
@@ -23,6 +24,8 @@ _ITEMS = 16
 _MOST_SUMMED, _MOST_NEIGHBOURS = 16, 8
 """Groups of lanes in an item: where a shared input's gradient is summed, and where channels are neighbours."""
 _KEPT_BYTES = 1 << 22
+_LARGE = 1 << 25
+"""Bytes of an output above which it is written past the caches, where it would not fit in any case."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,9 @@ class Plan:
 
 
 @lru_cache(maxsize=512)
-def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: bool = False) -> Plan:
-    """Plan a problem; the same answer for the same shapes."""
+def plan(problem: Problem, needs: Needs | None = None) -> Plan:
+    """Plan a problem, or the gradients of it that are needed; the same answer for the same shapes."""
+    vjp = needs is not None
     order, input_order = problem.order, problem.input_order
     ff, fb = problem.feedforward, problem.feedback
     ff_varies, fb_varies = (taps is not None and taps.time > 1 for taps in (ff, fb))
@@ -58,8 +62,9 @@ def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: b
         feedforward_varies=ff_varies,
         feedback_varies=fb_varies and order > 0,
         vector_bytes=vector_bytes(),
-        grad_x=grad_x,
-        grad_taps=grad_taps,
+        grad_x=needs is not None and needs.x,
+        grad_feedforward=needs is not None and needs.feedforward,
+        grad_feedback=needs is not None and needs.feedback,
     )
     lanes, total = spec.format.lanes, problem.batch * problem.channels
     # a group of lanes stays within one example where the example's x is shared, or its channels are neighbours
@@ -74,9 +79,10 @@ def plan(problem: Problem, vjp: bool = False, grad_x: bool = False, grad_taps: b
     kept_starts, end = _places(kept, turn_bytes)
     kept_bytes = end - turn_bytes
     starts |= kept_starts
+    y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
     head = (
-        *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
-        kept_bytes,
+        *(problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
+        *(kept_bytes, int(y_bytes > _LARGE)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(

@@ -91,7 +91,8 @@ class _Cut:
         with np.errstate(all="ignore"):
             power = np.linalg.matrix_power(step, self.size)
             powers = [power]
-            while 1 << len(powers) < self.count:
+            # the first state too reaches the end, `count` segments away
+            while 1 << len(powers) <= self.count:
                 power = power @ power
                 powers.append(power)
         found = np.stack(powers)

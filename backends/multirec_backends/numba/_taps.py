@@ -8,9 +8,12 @@ from ._numbers import Num, Tile
 
 
 class Coefficients:
-    """One set of coefficients in a tile: a row a tap, or a tile a tap where they change along time."""
+    """One set of coefficients in a tile: a row a tap, or a tile a tap where they change along time.
 
-    def __init__(self, frame: Frame, group: Group, name: str) -> None:
+    A walk backwards may ask for `later` rows after the tile, which were the first of the tile before.
+    """
+
+    def __init__(self, frame: Frame, group: Group, name: str, later: int = 0) -> None:
         spec, f = frame.spec, frame.f
         forward = name == "feedforward"
         self.frame, self.group, self.name, self.short = frame, group, name, "b" if forward else "a"
@@ -20,6 +23,9 @@ class Coefficients:
         known = spec.input_order if forward else spec.order
         self._known = 0 if known is None or self.varies else known + forward
         self.tile = Tile(f, frame.fmt, frame.region(self.short if self.varies else f"steady_{self.short}"))
+        self._later = later if self.varies else 0
+        self._pitch = TILE + self._later
+        self._next = Tile(f, frame.fmt, frame.region(f"later_{self.short}"))
         self._kept: list[list[Num]] = []
 
     def start(self) -> None:
@@ -28,6 +34,8 @@ class Coefficients:
             return
         if self.varies:
             self.group.offsets(f"offsets_{self.short}", self.name, self.storage)
+            if self._later:
+                self._next.clear(self.count * self._later)
         else:
             self.group.load_taps(self.tile, self.name, self.storage, self.count)
 
@@ -38,15 +46,21 @@ class Coefficients:
         if self.varies:
             offsets = self.frame.region(f"offsets_{self.short}")
             with self.frame.f.loop(0, self.count) as tap:
-                tile = self.tile.shifted(tap * TILE)
+                tile, following = self.tile.shifted(tap * self._pitch), self._next.shifted(tap * self._later)
+                if self._later:
+                    # rows after the last sample meet λ = 0, and must not be NaN
+                    with self.frame.f.when(steps < TILE):
+                        tile.clear(TILE)
+                    tile.shifted(TILE).take(following, self._later)
                 self.group.load(tile, self.name, self.storage, offsets, time, steps, tap=tap, ahead=ahead)
+                following.take(tile, self._later)
         else:
             groups = range(self.frame.fmt.groups)
             self._kept = [[self.tile.get(tap, group) for group in groups] for tap in range(self._known)]
 
     def get(self, tap: Int | int, row: Int, group: int) -> Num:
         if self.varies:
-            return self.tile.shifted(self.tile.f.int(tap) * TILE).get(row, group)
+            return self.tile.shifted(self.tile.f.int(tap) * self._pitch).get(row, group)
         return self._kept[tap][group] if self._kept and isinstance(tap, int) else self.tile.get(tap, group)
 
     def conj(self, tap: Int | int, row: Int, group: int) -> Num:

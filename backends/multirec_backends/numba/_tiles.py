@@ -2,7 +2,8 @@
 
 A tile row holds one sample of every lane. In memory a lane starts at its own offset (a table of byte offsets,
 then one word that says whether the lanes are neighbours), and time has one stride. Three ways lead across:
-time is contiguous (square transposes in registers), lanes are contiguous (plain vectors), or neither (one by one).
+time is contiguous (square transposes in registers), lanes are contiguous (plain vectors), or neither (one by one,
+and once where time stands still).
 Lanes and samples outside the problem are zero in the tile and never touched in memory.
 """
 
@@ -14,15 +15,16 @@ from typing import Any
 from llvmlite import ir
 
 from ._emit import I1, I32, I64, PTR, Function, Int, Ptr
-from ._memory import Access, Storage, transpose
+from ._memory import Access, Limits, Storage, transpose
 from ._numbers import Format, Tile
+from ._stream import LINE, emit_stream
 
 
 class Tiles:
     """The tile functions of one module, generated when first asked for."""
 
-    def __init__(self, module: ir.Module, fmt: Format) -> None:
-        self.module, self.fmt = module, fmt
+    def __init__(self, module: ir.Module, fmt: Format, samples: int) -> None:
+        self.module, self.fmt, self.samples = module, fmt, samples
         self._made: dict[tuple[str, str], Function] = {}
 
     def load(self, storage: Storage) -> Function:
@@ -36,6 +38,15 @@ class Tiles:
         """(tile, target, time stride, offsets, lanes, steps): write `steps` rows."""
         return self._get("store", storage, [PTR, PTR, I64, PTR, I64, I64], _emit_store)
 
+    def stream(self, storage: Storage) -> Function:
+        """(tile, target, time stride, offsets, lanes, steps, stage, carry, visited, last, descends): past the caches.
+
+        The carry is a line for each lane. `visited` counts the bytes of a row in earlier tiles, up to a line at least;
+        `last` says that this tile is the last of the row, `descends` that later tiles have lower addresses.
+        """
+        arguments = [PTR, PTR, I64, PTR, I64, I64, PTR, PTR, I64, I1, I1]
+        return self._get("stream", storage, arguments, self._emit_stream)
+
     def load_shared(self, storage: Storage) -> Function:
         """(row of numbers, source, time stride, steps): one signal that serves every lane."""
         return self._get("shared", storage, [PTR, PTR, I64, I64], _emit_load_shared)
@@ -43,6 +54,20 @@ class Tiles:
     def offsets(self, storage: Storage) -> Function:
         """(table, first row, lanes, channels, batch stride, channel stride): where each lane starts."""
         return self._get("offsets", storage, [PTR, I64, I64, I64, I64, I64], _emit_offsets)
+
+    def _emit_stream(self, f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:
+        _, target, stride, offsets, lanes, *_ = arguments
+        place = (target + offsets.int()).address()
+        neighbours = (offsets + 8 * fmt.lanes).int()
+        whole = ((place | stride) & (LINE - 1)).equals(0) & (lanes & (fmt.width - 1)).equals(0)
+        with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
+            with time:
+                emit_stream(f, fmt, storage, self.samples, *arguments)
+            with otherwise, f.choice(whole & neighbours.differs(0)) as (lane, rest):
+                with lane:
+                    _Stream(f, fmt, storage, *arguments[:6]).by_lane()
+                with rest:
+                    f.call(self.store(storage), *arguments[:6])
 
     def _get(self, what: str, storage: Storage, arguments: Sequence[Any], emit: Callable[..., None]) -> Function:
         key = (what, storage.name)
@@ -61,30 +86,38 @@ def _cross(
     width = fmt.width
     with f.choice(stride.equals(storage.bytes) | stride.equals(-storage.bytes)) as (time, otherwise):
         with time:
-            whole_lanes, whole_steps = lanes & -width, steps & -width
-            with f.when(whole_lanes.differs(fmt.lanes) | whole_steps.differs(steps)):
+            with f.when(lanes <= fmt.lanes - width):
                 way.edges(steps)
-                way.one_by_one(f.int(0), whole_lanes, whole_steps, steps)
-                way.one_by_one(whole_lanes, lanes, f.int(0), steps)
-            _squares(f, fmt, stride, whole_lanes, whole_steps, way.square)
+            _squares(f, fmt, stride, lanes, steps, way.square)
         with otherwise:
             neighbours = (offsets + 8 * fmt.lanes).int()
             with f.choice(neighbours.differs(0)) as (lane, rest):
                 with lane:
                     way.by_lane()
                 with rest:
-                    way.edges(steps)
-                    way.one_by_one(f.int(0), lanes, f.int(0), steps)
+                    way.scattered()
 
 
 def _squares(
-    f: Function, fmt: Format, stride: Int, lanes: Int, steps: Int, square: Callable[[Int, Int, Int], None]
-) -> None:
-    """Visit squares as `square(first lane, sample with the lowest address, row step in bytes)`."""
-    backward = stride < 0
+    f: Function, fmt: Format, stride: Int, lanes: Int, steps: Int,
+    square: Callable[[Int, Int, Int, Callable[[int], Limits | None]], None],
+) -> None:  # fmt: skip
+    """Visit squares as `square(first lane, sample with the lowest address, row step in bytes, limits of lane i)`."""
+    width, backward = fmt.width, stride < 0
     row_step = f.select(backward, -fmt.row_bytes, fmt.row_bytes)
-    with f.loop(0, lanes, fmt.width) as lane, f.loop(0, steps, fmt.width) as time:
-        square(lane, f.select(backward, time + (fmt.width - 1), time), row_step)
+    with f.loop(0, lanes, width) as lane, f.loop(0, steps, width) as time:
+        lowest = f.select(backward, time + (width - 1), time)
+        rows, columns = lanes - lane, f.minimum(steps - time, width)
+
+        def limits(i: int, rows: Int = rows, columns: Int = columns) -> Limits:
+            count = f.select(rows > i, columns, 0)
+            return f.select(backward, width - count, 0), f.select(backward, width, count)
+
+        with f.choice((rows >= width) & (columns >= width)) as (whole, part):
+            with whole:
+                square(lane, lowest, row_step, lambda i: None)
+            with part:
+                square(lane, lowest, row_step, limits)
 
 
 class _Way:
@@ -102,18 +135,24 @@ class _Way:
         _cross(self.f, self.fmt, self.storage, self.stride, self.offsets, self.lanes, self.steps, self)
 
     def edges(self, steps: Int) -> None:
-        """Prepare a tile that is not filled to its edges."""
+        """Prepare a tile of which not every vector is filled."""
 
-    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+    def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
+        """Take across a vector of lanes times as many samples, of each lane what is within its limits."""
         raise NotImplementedError
 
-    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
         """Take across a vector of neighbouring lanes, or its first few."""
         raise NotImplementedError
 
     def one(self, memory: Ptr, row: Ptr) -> None:
         """Take across one number."""
         raise NotImplementedError
+
+    def scattered(self) -> None:
+        """Take across what has no neighbours."""
+        self.edges(self.steps)
+        self.one_by_one(self.steps)
 
     def start(self, lane: Int) -> Ptr:
         return self.memory + (self.offsets + lane * 8).int()
@@ -126,16 +165,16 @@ class _Way:
             row = self.rows.row(time) + lane * (fmt.parts * fmt.real_bytes)
             left = self.lanes - lane
             with f.choice(left >= fmt.width) as (full, part):
-                for branch, limit in ((full, None), (part, left)):
+                for branch, limit in ((full, None), (part, (f.int(0), left))):
                     with branch:
                         self.vector(here, row, limit)
 
-    def one_by_one(self, first_lane: Int, end_lane: Int, first_step: Int, end_step: Int) -> None:
+    def one_by_one(self, steps: Int) -> None:
         f, fmt = self.f, self.fmt
         size = self.storage.bytes // self.storage.parts
-        with f.loop(first_lane, end_lane) as lane:
+        with f.loop(0, self.lanes) as lane:
             start, column = self.start(lane), self.rows.base + _lane_bytes(f, fmt, lane)
-            with f.loop(first_step, end_step) as time:
+            with f.loop(0, steps) as time:
                 for part in range(self.storage.parts):
                     row = column + time * fmt.row_bytes + part * fmt.vector_bytes
                     self.one(start + time * self.stride + part * size, row)
@@ -147,20 +186,34 @@ class _Load(_Way):
     def edges(self, steps: Int) -> None:
         self.rows.clear((steps + (self.fmt.width - 1)) & -self.fmt.width)
 
-    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+    def scattered(self) -> None:
+        f, rows = self.f, self.rows
+        with f.choice(self.stride.equals(0)) as (same, other):
+            with same:
+                # an expanded array, such as the gradient of a sum
+                self.edges(self.steps)
+                self.one_by_one(f.minimum(self.steps, 1))
+                with f.loop(1, self.steps) as row:
+                    rows.move(row, 0, 1)
+            with other:
+                super().scattered()
+
+    def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
         f, fmt = self.f, self.fmt
         columns = []
         for i in range(fmt.width):
             place = self.start(lane + i) + sample * self.stride
             self.prefetch(place + self.ahead)
-            columns.append(self.access.read(place))
+            columns.append(self.access.read(place, limits(i)))
         target = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         for part in range(fmt.parts):
             for i, vector in enumerate(transpose(f, [column[part] for column in columns])):
                 (target + row_step * i + part * fmt.vector_bytes).store(vector)
 
-    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
-        for k, part in enumerate(self.access.read(memory, count)):
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
+        for k in range(self.storage.parts):
+            self.prefetch(memory + self.ahead + k * self.access.step)
+        for k, part in enumerate(self.access.read(memory, limits)):
             (row + k * self.fmt.vector_bytes).store(part)
 
     def prefetch(self, memory: Ptr) -> None:
@@ -172,7 +225,7 @@ class _Load(_Way):
 
 
 class _Store(_Way):
-    def square(self, lane: Int, sample: Int, row_step: Int) -> None:
+    def square(self, lane: Int, sample: Int, row_step: Int, limits: Callable[[int], Limits | None]) -> None:
         f, fmt = self.f, self.fmt
         source = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         parts = [
@@ -180,14 +233,22 @@ class _Store(_Way):
             for part in range(self.storage.parts)
         ]
         for i in range(fmt.width):
-            self.access.write(self.start(lane + i) + sample * self.stride, [part[i] for part in parts])
+            self.access.write(self.start(lane + i) + sample * self.stride, [part[i] for part in parts], limits(i))
 
-    def vector(self, memory: Ptr, row: Ptr, count: Int | None) -> None:
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
         parts = [(row + k * self.fmt.vector_bytes).load(self.fmt.vector) for k in range(self.storage.parts)]
-        self.access.write(memory, parts, count)
+        self.access.write(memory, parts, limits)
 
     def one(self, memory: Ptr, row: Ptr) -> None:
         memory.store(self.storage.encode(self.f, row.load(self.fmt.real)))
+
+
+class _Stream(_Store):
+    def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
+        if limits is None:
+            self.access.stream(
+                memory, [(row + k * self.fmt.vector_bytes).load(self.fmt.vector) for k in range(self.storage.parts)]
+            )
 
 
 def _emit_load(f: Function, fmt: Format, storage: Storage, *arguments: Any) -> None:

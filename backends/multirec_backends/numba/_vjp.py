@@ -1,4 +1,4 @@
-"""The gradient kernel, in two forms: history in registers, or in tiles for any order and any coefficients."""
+"""The gradient kernel, in two forms: history in registers for the orders that are known, or in tiles for any."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ._adjoint import Adjoint
 from ._emit import Int
 from ._frame import TILE, UNROLL, Frame, Group, Spec
 from ._numbers import Num, Slot, Tile, zero
+from ._stream import LINE, fence
 from ._sums import Sums
 from ._taps import Coefficients
 
@@ -15,55 +16,91 @@ from ._taps import Coefficients
 def emit_vjp(module: ir.Module, name: str, spec: Spec) -> None:
     """Add the gradient kernel of `spec` to `module`."""
     frame = Frame(module, name, spec)
-    known = spec.order is not None and spec.input_order is not None
-    varies = spec.feedforward_varies or spec.feedback_varies
-    frame.walk(_Registers if known and not varies else _Memory, backward=True)
+    frame.walk(_Registers if spec.in_registers else _Memory, backward=True)
 
 
 class _Registers(Adjoint):
-    """Known orders, coefficients that do not change: everything but the signals is in registers."""
+    """Known orders: λ, the coefficients that do not change and their sums are in registers."""
 
     def __init__(self, frame: Frame, group: Group) -> None:
-        super().__init__(frame, group)
-        order, input_order = self.spec.order, self.spec.input_order
+        order, input_order = frame.spec.order, frame.spec.input_order
         assert order is not None
         assert input_order is not None
         self.known_p, self.known_q = order, input_order
         self.depth = max(order, input_order)
+        super().__init__(frame, group, self.depth)
         self.lam = frame.tile("lam")
+        self.out_b, self.out_a = frame.tile("out_b"), frame.tile("out_a")
+        self.sum_b = self.wants_b and not self.spec.feedforward_varies
+        self.sum_a = self.wants_a and not self.spec.feedback_varies
 
     def start(self) -> None:
         super().start()
         self.lam.clear(self.depth)
 
+    def tile(self, time: Int, steps: Int) -> None:
+        self._load_before(time)
+        super().tile(time, steps)
+
+    def _load_before(self, time: Int) -> None:
+        """Put the samples before a tile in front of it, where they meet its λ."""
+        frame, group, spec, p, q = self.frame, self.group, self.spec, self.known_p, self.known_q
+        x = self.x.shifted(-q) if self.wants_b and spec.feedforward_varies and q else None
+        y = self.y.shifted(-p) if self.wants_a and spec.feedback_varies and p else None
+        if x is None and y is None:
+            return
+        with self.f.choice(time > 0) as (inside, first):
+            with inside:
+                if x is not None:
+                    group.load_x(x, "x", frame.region("offsets_x"), time - q, q)
+                if y is not None:
+                    group.load(y, "y", spec.y, frame.region("offsets_y"), time - p, p)
+            with first:
+                self.load_past(x, y)
+
     def _tile(self, time: Int, steps: Int, rows: Int) -> None:
+        spec, group = self.spec, self.group
         for g in self.vectors:
             self._vector(rows, g)
-        if self.spec.grad_x:
+        if spec.grad_x:
             self.store_grad_x(self.grad, time, steps)
+        for varies, out, short, name, count in (
+            (self.wants_b and spec.feedforward_varies, self.out_b, "b", "grad_feedforward", self.known_q + 1),
+            (self.wants_a and spec.feedback_varies, self.out_a, "a", "grad_feedback", self.known_p),
+        ):
+            for tap in range(count if varies else 0):
+                offsets = self.frame.region(f"offsets_grad_{short}")
+                carry = self.frame.region(f"carry_{short}") + tap * (self.fmt.lanes * LINE)
+                group.stream(out.shifted(tap * TILE), name, spec.compute, offsets, carry, time, steps, tap=tap)
 
     def _vector(self, rows: Int, g: int) -> None:
         f, fmt, p, q = self.f, self.fmt, self.known_p, self.known_q
         later = [Slot(f, fmt, self.lam.get(k, g)) for k in range(self.depth)]
-        sums_b = [Slot(f, fmt, zero(f, fmt)) for _ in range(q + 1 if self.wants_b else 0)]
-        sums_a = [Slot(f, fmt, zero(f, fmt)) for _ in range(p if self.wants_a else 0)]
+        sums_b = [Slot(f, fmt, zero(f, fmt)) for _ in range(q + 1 if self.sum_b else 0)]
+        sums_a = [Slot(f, fmt, zero(f, fmt)) for _ in range(p if self.sum_a else 0)]
         with f.loop(0, rows, UNROLL) as done:
             for u in range(UNROLL):
                 row = rows - 1 - u - done
                 lam = self.grad.get(row, g)
                 for k in reversed(range(p)):
-                    lam = lam.plus(self.a.conj(k, row, g), later[k].get())
+                    lam = lam.plus(self.a.conj(k, row + (k + 1), g), later[k].get())
                 window = [lam, *(slot.get() for slot in later)]
                 if self.spec.grad_x:
-                    self.grad.put(row, g, self._to_x(window, range(q + 1), g))
+                    self.grad.put(row, g, self._to_x(window, range(q + 1), row, g))
                 if sums_b:
                     x = self.x.get(row, g).conj()
                     for j, total in enumerate(sums_b):
                         total.set(total.get().plus(window[j], x))
+                elif self.wants_b:
+                    for j in range(q + 1):
+                        self.out_b.shifted(j * TILE).put(row, g, lam * self.x.get(row - j, g).conj())
                 if sums_a:
                     y = self.y.get(row, g).conj()
                     for k, total in enumerate(sums_a):
                         total.set(total.get().plus(window[k + 1], y))
+                elif self.wants_a:
+                    for k in range(p):
+                        self.out_a.shifted(k * TILE).put(row, g, lam * self.y.get(row - (k + 1), g).conj())
                 for slot, value in zip(later, window, strict=False):
                     slot.set(value)
         for k, slot in enumerate(later):
@@ -72,44 +109,47 @@ class _Registers(Adjoint):
             for tap, slot in enumerate(totals):
                 sums.add(tap, g, slot.get())
 
-    def _to_x(self, window: list[Num], taps: range, g: int) -> Num:
-        """Return Σ_j conj(b[j])·λ[j - first tap]."""
+    def _to_x(self, window: list[Num], taps: range, row: Int, g: int) -> Num:
+        """Return Σ_j conj(b[j])·λ[j - first tap], where λ[0] is that of `row`."""
         if self.spec.feedforward is None:
             return window[0]
-        row = self.f.int(0)
         total = self.b.conj(taps[0], row, g) * window[0]
-        for j, lam in zip(taps[1:], window[1:], strict=False):
-            total = total.plus(self.b.conj(j, row, g), lam)
+        for lag, lam in enumerate(window[1 : len(taps)], 1):
+            total = total.plus(self.b.conj(taps[lag], row + lag, g), lam)
         return total
 
     def finish(self) -> None:
-        p, q, row = self.known_p, self.known_q, self.f.int(0)
-        self.load_past()
+        fence(self.f)
+        p, q = self.known_p, self.known_q
+        self.load_past(self.x if self.sum_b else None, self.y if self.sum_a else None)
+        # no sample more: the rows after an empty tile are those of the first samples
+        first = self.f.int(TILE)
         for taps in (self.b, self.a):
-            taps.load(row, row, ahead=0)
+            taps.load(self.f.int(0), self.f.int(0), ahead=0)
         for g in self.vectors:
             window = [self.lam.get(k, g) for k in range(self.depth)]
             for i in range(1, max(p, q) + 1):
-                if self.wants_b and i <= q:
+                if self.sum_b and i <= q:
                     x = self.x.get(q - i, g).conj()
                     for j in range(i, q + 1):
                         self.sums_b.add(j, g, window[j - i] * x)
-                if self.wants_a and i <= p:
+                if self.sum_a and i <= p:
                     y = self.y.get(p - i, g).conj()
                     for k in range(i, p + 1):
                         self.sums_a.add(k - 1, g, window[k - i] * y)
             # the samples before the block get what later ones sent them; their rows are free by now
             for i in range(1, q + 1):
-                self.grad.put(q - i, g, self._to_x(window, range(i, q + 1), g))
+                self.grad.put(q - i, g, self._to_x(window, range(i, q + 1), first, g))
             for i in range(1, p + 1):
-                total = self.a.conj(i - 1, row, g) * window[0]
+                total = self.a.conj(i - 1, first, g) * window[0]
                 for k in range(i + 1, p + 1):
-                    total = total.plus(self.a.conj(k - 1, row, g), window[k - i])
+                    total = total.plus(self.a.conj(k - 1, first + (k - i), g), window[k - i])
                 self.y.put(p - i, g, total)
-        self.store_signal(self.grad, "grad_inputs", self.spec.compute_x, 0, self.q)
-        self.store_signal(self.y, "grad_outputs", self.spec.compute, 0, self.p)
-        self.sums_b.write("grad_feedforward")
-        self.sums_a.write("grad_feedback")
+        self.store_past(self.grad, self.y)
+        if self.sum_b:
+            self.sums_b.write("grad_feedforward")
+        if self.sum_a:
+            self.sums_a.write("grad_feedback")
 
 
 class _Memory(Adjoint):
@@ -179,7 +219,7 @@ class _Memory(Adjoint):
 
     def _write_products(self, name: str, signal: Tile, out: Tile, count: Int, lag: int, time: Int, steps: Int) -> None:
         frame, f, group = self.frame, self.f, self.group
-        offsets = group.offsets("offsets_any", name, self.spec.compute)
+        offsets = frame.region("offsets_grad_b" if name == "grad_feedforward" else "offsets_grad_a")
         with f.loop(0, count) as tap:
             late = tap + lag
             # only products that belong to a sample of the block
@@ -193,14 +233,14 @@ class _Memory(Adjoint):
                 group.store(out.shifted(first), name, self.spec.compute, offsets, start, end - first, tap=tap)
 
     def finish(self) -> None:
-        self.load_past()
+        fence(self.f)
+        self.load_past(self.x, self.y)
         # the pending rows are the gradient of the samples before the block
-        self.store_signal(self.gx.shifted(TILE - self.q), "grad_inputs", self.spec.compute_x, 0, self.q)
-        self.store_signal(self.lam.shifted(TILE - self.p), "grad_outputs", self.spec.compute, 0, self.p)
+        self.store_past(self.gx.shifted(TILE - self.q), self.lam.shifted(TILE - self.p))
         self._finish_products()
-        if not self.spec.feedforward_varies:
+        if self.wants_b and not self.spec.feedforward_varies:
             self.sums_b.write("grad_feedforward")
-        if not self.spec.feedback_varies:
+        if self.wants_a and not self.spec.feedback_varies:
             self.sums_a.write("grad_feedback")
 
     def _finish_products(self) -> None:

@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
 from multirec._registry import registry
-from multirec.bench._case import Mode, Signals
+from multirec._select import explain_problem
+from multirec.bench._case import Case, Mode
+from multirec.bench._oracle import Outputs
+from multirec.bench._signals import Signals
 
-from .backends import from_info
-from .base import Contestant, Loaded, Outputs
+from .backends import from_info, problem_of
+from .base import Contestant, Loaded, Peak, Run, Sample
+from .float64 import Float64
 from .forum import OneByOne, VersionA, VersionB
 from .jax_scans import JaxAssociativeScan, JaxScan
 from .memcpy import GpuMemcpy, Memcpy, copied_bytes
-from .scipy_loop import ScipyLoop
-from .torch_based import Philtorch, Torchaudio, Torchlpc
+from .scipy_loops import CupyxLoop, ScipyLoop, ScipySections
+from .torch_layers import LAYERS
+from .torch_peers import Philtorch, TorchAssociativeScan, Torchaudio, Torchlpc
 
 __all__ = [
     "Contestant",
+    "Float64",
     "GpuMemcpy",
     "Loaded",
     "Memcpy",
     "Outputs",
+    "Peak",
+    "Run",
+    "Sample",
     "Unavailable",
     "copied_bytes",
     "named",
+    "picked",
     "ready",
     "registered",
 ]
 
 PEERS: tuple[Contestant, ...] = (
     ScipyLoop(),
+    ScipySections(),
     Torchaudio(),
     Philtorch(),
     Torchlpc(),
     VersionA(),
     VersionB(),
     JaxScan(),
-    OneByOne(),
     JaxAssociativeScan(),
+    TorchAssociativeScan(),
+    CupyxLoop(),
+    *LAYERS,
+    OneByOne(),
 )
 
 
 class Unavailable(Contestant):
-    """A name that is registered and cannot run here; it has a row, and says why."""
+    """A backend that is registered and cannot run here; it has a row, and says why."""
+
+    backend = True
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
@@ -52,7 +67,7 @@ class Unavailable(Contestant):
     def missing(self) -> str | None:
         return self.reason
 
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         raise NotImplementedError(self.reason)
 
     def outputs(self, result: Any) -> Outputs:
@@ -89,3 +104,8 @@ def named(names: tuple[str, ...]) -> list[Contestant]:
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"no contestant named {name!r}.{hint} Known: {', '.join(found)}.")
     return [found[name] for name in dict.fromkeys(names)]
+
+
+def picked(case: Case) -> str | None:
+    """Return what ``backend="auto"`` takes for a case on tensors of the CPU, or None if nothing computes it."""
+    return explain_problem(problem_of(case, "cpu")).chosen

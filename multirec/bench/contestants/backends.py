@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
 from multirec._probe import status_of
-from multirec._problem import Spec
+from multirec._problem import Problem, Spec
 from multirec._registry import registry
 from multirec._validate import build_call
 from multirec.backend import BackendInfo
-from multirec.bench._case import Case, Mode, Signals
+from multirec.bench._case import Case, Feature, Mode
+from multirec.bench._oracle import Outputs
+from multirec.bench._signals import Signals
 from multirec.errors import BackendBrokenError, BackendMissingError
 
-from .base import Contestant, Loaded, Outputs
+from .base import Contestant, Loaded, Run
 from .jax_scans import JaxContestant
-from .torch_based import TorchContestant
+from .torch_based import Function, TorchContestant
+
+_MAIN = ("numba", "cupy", "torch_loop", "unfold_scan", "jax")
 
 
 def from_info(info: BackendInfo) -> Contestant:
@@ -26,34 +30,44 @@ def from_info(info: BackendInfo) -> Contestant:
     return TorchBackend(info) if find_spec("torch") is not None else NumpyBackend(info)
 
 
+def problem_of(case: Case, device: str) -> Problem:
+    """Return what a backend is asked for."""
+
+    def spec(*shape: int) -> Spec:
+        return Spec(shape, case.dtype, "torch", device)
+
+    # a layer's recurrence has the channels of its linear layer's outputs
+    x = case.y_shape if case.features else case.x_shape
+    b = spec(case.channels, case.taps) if case.taps else None
+    return build_call(spec(*x), b, spec(*case.feedback_shape), None, None, case.layout, False).problem
+
+
 class _Backend(Contestant):
     """What is known of a backend without importing it."""
 
     copies = (3.0, 6.0)
+    backend = True
 
     def __init__(self, info: BackendInfo) -> None:
-        self.name, self.summary = info.name, info.summary
+        # the name in reports may be another, where a backend takes part twice
+        self.name, self.backend_name, self.summary = info.name, info.name, info.summary
+        self.first = info.name in _MAIN
         self.backend_devices = info.devices
 
     def missing(self) -> str | None:
         try:
-            registry.info(self.name)
+            registry.info(self.backend_name)
         except (BackendMissingError, BackendBrokenError) as error:
             return str(error)
         return None
 
     def declines(self, case: Case, mode: Mode) -> str | None:
-        def spec(*shape: int) -> Spec:
-            return Spec(shape, case.dtype, "torch", self.backend_devices[0])
-
-        b, a = spec(case.channels, case.order + 1), spec(case.channels, case.order)
-        call = build_call(spec(*case.x_shape), b, a, None, None, "BCT", False)
-        support = registry.info(self.name).supports(call.problem)
-        return None if support.ok else f"it does not support {support.reason}"
+        support = registry.info(self.backend_name).supports(problem_of(case, self.backend_devices[0]))
+        return super().declines(case, mode) or (None if support.ok else f"it does not support {support.reason}")
 
     def load(self) -> Loaded:
         loaded = super().load()
-        status = status_of(self.name)
+        status = status_of(self.backend_name)
         if status.status != "ready":
             raise ImportError(f"{status.reason} {status.fix}".strip())
         return loaded._replace(version=status.version)
@@ -62,43 +76,79 @@ class _Backend(Contestant):
 class TorchBackend(_Backend, TorchContestant):
     """A backend on torch tensors, differentiated through torch."""
 
-    scipy_convention = False
+    sign = 1
+    lacks: Mapping[Feature, str] = {}
 
     def __init__(self, info: BackendInfo) -> None:
         super().__init__(info)
         self.devices = info.devices
 
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
+    def function(self, case: Case, state: Any) -> Function:
         from multirec import recurrence
 
-        return recurrence(x, feedforward=b, feedback=a, backend=self.name)[0]
+        how: dict[str, Any] = {"state": state, "layout": case.layout, "backend": self.backend_name}
+        return lambda x, feedback, feedforward=None: recurrence(x, feedforward=feedforward, feedback=feedback, **how)[0]
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        if not case.features:
+            return super().prepare(case, signals, mode)
+        import torch
+
+        from multirec.nn import RecurrenceLayer
+
+        layer = RecurrenceLayer(
+            case.features,
+            case.channels,
+            case.order,
+            bias=False,
+            layout=case.layout,
+            backend=self.backend_name,
+            dtype=getattr(torch, case.dtype),
+        ).to(self.device)
+        with torch.no_grad():
+            layer.projection.weight.copy_(self.tensor(signals.weight))
+            layer.reflection_weight.copy_(self.tensor(signals.reflection))
+        weights = {"weight": layer.projection.weight, "reflection": layer.reflection_weight}
+        leaves = {"x": self.tensor(signals.x), **weights}
+        return self.runner(lambda x, **_: layer(x)[0], leaves, signals, mode)
 
 
 class JaxBackend(_Backend, JaxContestant):
     """A backend on JAX arrays, differentiated through JAX."""
 
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
+    def function(self, case: Case, state: Any) -> Function:
         from multirec import recurrence
 
-        return recurrence(x, feedforward=b, feedback=-a[:, 1:], backend=self.name)[0]
+        how: dict[str, Any] = {"state": state, "layout": case.layout, "backend": self.backend_name}
+        return lambda x, feedback, feedforward=None: recurrence(x, feedforward=feedforward, feedback=feedback, **how)[0]
 
 
 class NumpyBackend(_Backend):
     """A backend on NumPy arrays, where there is no torch; its gradient is `multirec.adjoint.vjp`."""
 
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+    lacks: Mapping[Feature, str] = {"layer": "the layer needs torch, which is not installed"}
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         from multirec import recurrence
         from multirec.adjoint import vjp
 
-        x, b, a, grad_y = signals
-        how: dict[str, Any] = {"feedforward": b, "feedback": -a[:, 1:], "backend": self.name}
+        how: dict[str, Any] = {
+            "feedforward": signals.feedforward,
+            "feedback": signals.feedback,
+            "state": signals.state,
+            "layout": case.layout,
+            "backend": self.backend_name,
+        }
+        x, grad_y = signals.x, signals.grad_y
 
         def both() -> Any:
             y, _ = recurrence(x, **how)
             gradients = vjp(grad_y, x, y=y, **how)
-            return y, gradients.x, gradients.feedforward, gradients.feedback
+            found = {"y": y, "x": gradients.x, "feedforward": gradients.feedforward, "feedback": gradients.feedback}
+            return {name: array for name, array in found.items() if array is not None}
 
-        return both if mode != "forward" else lambda: recurrence(x, **how)[:1]
+        return both if mode != "forward" else lambda: {"y": recurrence(x, **how)[0]}
 
     def outputs(self, result: Any) -> Outputs:
-        return dict(zip(("y", "x", "feedforward", "feedback"), result, strict=False))
+        found: Outputs = result
+        return found

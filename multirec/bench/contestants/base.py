@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from statistics import median
+from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from multirec.bench._case import Case, FloatArray, Mode, Signals
+from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._memory import host_growth, reset_host_peak
+from multirec.bench._oracle import Outputs
+from multirec.bench._signals import Signals
 
-Outputs = dict[str, FloatArray]
-"""Arrays by name: y, and with backward x, feedforward and feedback for their gradients."""
+# who is interrupted for a moment loses a block, not the sample
+_BLOCKS = 15
+
+Run = Callable[[], Any]
+"""Does the work of a case once; on a GPU it is done once `Contestant.wait` returns."""
 
 
 class Loaded(NamedTuple):
@@ -22,8 +29,23 @@ class Loaded(NamedTuple):
     device: str
 
 
+class Sample(NamedTuple):
+    """Seconds of a call. On a GPU: of the device with a cold cache, with a hot one, and of the host."""
+
+    seconds: float
+    hot: float | None = None
+    host: float | None = None
+
+
+class Peak(NamedTuple):
+    """Bytes above what was held before a call: of the process, and of a device's allocator."""
+
+    process: int | None
+    allocator: int | None = None
+
+
 class Contestant(ABC):
-    """One way to compute the case. Instances are pickled to the worker, so they hold plain values only.
+    """One way to compute cases. Instances are pickled to the worker, so they hold plain values only.
 
     Attributes
     ----------
@@ -33,11 +55,19 @@ class Contestant(ABC):
         Importable modules that it needs, and what ``pip install`` should be given for them.
     distribution
         Whose version is reported.
+    lacks
+        Why it cannot do what some cases need.
+    needs_layer
+        Whether it computes a layer's case alone.
     copies
         Arrays of y's size that it holds at its peak, forward and forward+backward, y included and the
         gradient of y excluded: the estimate made before anything is allocated.
     compiles
         Whether every new shape is compiled, so that a short run has to be run twice to be timed.
+    backend
+        Whether it is a backend of multirec, its own or another package's.
+    first
+        Whether it is checked first, so that scarce time does not run out before it.
     """
 
     name: str
@@ -45,8 +75,12 @@ class Contestant(ABC):
     requires: tuple[str, ...] = ()
     install: str = ""
     distribution: str = ""
+    lacks: Mapping[Feature, str] = {}
+    needs_layer: bool = False
     copies: tuple[float, float] = (1.0, 2.0)
     compiles: bool = False
+    backend: bool = False
+    first: bool = False
 
     def missing(self) -> str | None:
         """Say what is not installed, or None. Imports nothing."""
@@ -58,13 +92,16 @@ class Contestant(ABC):
 
     def declines(self, case: Case, mode: Mode) -> str | None:
         """Say why it does not compute `case` in `mode`, or None. Imports nothing."""
-        return None
+        if self.needs_layer and not case.features:
+            return "it is a layer; only the case 'layer' asks for one"
+        return next((self.lacks[need] for need in case.needs if need in self.lacks), None)
 
     def memory(self, case: Case, mode: Mode) -> int:
-        """Estimate the bytes that one cell needs at its peak."""
+        """Estimate the bytes that one cell needs at its peak, the case's own arrays included."""
+        inputs = case.x_bytes + case.coefficient_bytes
         if mode == "forward":
-            return case.x_bytes + int(self.copies[0] * case.y_bytes)
-        return 2 * case.x_bytes + int((self.copies[1] + 1) * case.y_bytes)
+            return inputs + int(self.copies[0] * case.y_bytes)
+        return 2 * inputs + int((self.copies[1] + 1) * case.y_bytes)
 
     def load(self) -> Loaded:
         """Import what it needs; called once, in the worker."""
@@ -73,20 +110,38 @@ class Contestant(ABC):
         return Loaded(_version(self.distribution), "cpu")
 
     @abstractmethod
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
-        """Return a function that does the work once and returns when it is done."""
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        """Return a function that does the work once and returns its arrays by name."""
 
     @abstractmethod
     def outputs(self, result: Any) -> Outputs:
-        """Return what the prepared function gave as NumPy arrays."""
+        """Return what the prepared function gave as NumPy arrays, in multirec's convention."""
+
+    def own_reference(self, case: Case, signals: Signals, mode: Mode) -> Outputs | None:
+        """Return what it should give, where its equation is another one by design."""
+        return None
+
+    def wait(self) -> None:  # noqa: B027
+        """Wait for the device to be done; a CPU is when a call returns."""
+
+    def measure(self, run: Run, calls: int) -> Sample:
+        """Return the time of a call: of up to fifteen equal blocks of `calls`, the median."""
+        blocks = min(calls, _BLOCKS)
+        each, times = calls // blocks, []
+        for _ in range(blocks):
+            start = perf_counter_ns()
+            for _ in range(each):
+                run()
+            times.append((perf_counter_ns() - start) / each / 1e9)
+        return Sample(median(times))
 
     def reset_peak(self) -> None:
         """Start to watch the peak memory."""
         reset_host_peak()
 
-    def growth(self) -> int | None:
-        """Return the peak above what was held when `reset_peak` was called, in bytes."""
-        return host_growth()
+    def growth(self) -> Peak:
+        """Return the peak above what was held when `reset_peak` was called."""
+        return Peak(host_growth())
 
 
 def _version(distribution: str) -> str:

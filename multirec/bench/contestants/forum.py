@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+from multirec.bench._case import Case, Feature, Mode
 
-from multirec.bench._case import Case, Mode
+from .torch_based import Function, TorchContestant, with_leading_one
 
-from .torch_based import TorchContestant
+_BANK: Mapping[Feature, str] = {
+    **TorchContestant.lacks,
+    "dense": "it is written for one input that all filters share",
+    "time-varying": "it is written for coefficients that stay",
+    "state": "it begins from silence",
+    "complex": "it is written for real signals",
+}
 
 
 class VersionA(TorchContestant):
@@ -17,16 +24,21 @@ class VersionA(TorchContestant):
     name = "forum_a"
     summary = "the forum's version A: x copied C times, one Python step a sample, in place"
     copies = (2.5, 2.5)
+    lacks = _BANK
 
     def declines(self, case: Case, mode: Mode) -> str | None:
         if mode != "forward":
             return "autograd refuses its in-place history"
-        if case.order != 2:
+        if case.order != 2 or not case.feedforward:
             return f"it is written for band-pass filters of order 2, not for order {case.order}"
-        return None
+        return super().declines(case, mode)
 
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
-        b0, a1, a2 = b[:, 0], a[:, 1], a[:, 2]
+    def function(self, case: Case, state: Any) -> Function:
+        return self._filter
+
+    @staticmethod
+    def _filter(x: Any, feedforward: Any, feedback: Any) -> Any:
+        b0, a1, a2 = feedforward[:, 0], feedback[:, 0], feedback[:, 1]
         x = x.expand(-1, b0.shape[0], -1).permute(2, 0, 1).contiguous()
         out = x.new_zeros(x.shape)
         out[0] = b0 * x[0]
@@ -42,15 +54,21 @@ class VersionB(TorchContestant):
 
     name = "forum_b"
     summary = "the forum's version B: gathered windows, one Python step a sample on cloned windows"
+    lacks = _BANK
 
     def memory(self, case: Case, mode: Mode) -> int:
         taps = case.order + 1
-        index = taps * case.y_bytes * 8 // np.dtype(case.dtype).itemsize
+        index = taps * case.y_bytes * 8 // case.itemsize
         return index + (taps + 4 if mode == "forward" else taps + 6) * case.y_bytes
 
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
+    def function(self, case: Case, state: Any) -> Function:
+        return self._filter
+
+    @staticmethod
+    def _filter(x: Any, feedforward: Any, feedback: Any) -> Any:
         import torch
 
+        b, a = feedforward, with_leading_one(feedback)
         (channels, taps), (batch, _, length) = b.shape, x.shape
         order = taps - 1
         padded = torch.nn.functional.pad(x.expand(-1, channels, -1), (order, 0))
@@ -71,13 +89,17 @@ class OneByOne(TorchContestant):
     name = "one_by_one"
     summary = "a Python loop over the C filters, each with one Python step a sample"
     copies = (2.0, 8.0)
+    lacks = _BANK
 
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
+    def function(self, case: Case, state: Any) -> Function:
         import torch
 
-        samples = x[:, 0].unbind(-1)
-        filters = zip(b.unbind(), a.unbind(), strict=True)
-        return torch.stack([self._one(samples, b.unbind(), a.unbind()) for b, a in filters], dim=1)
+        def bank(x: Any, feedforward: Any, feedback: Any) -> Any:
+            samples = x[:, 0].unbind(-1)
+            filters = zip(feedforward.unbind(), with_leading_one(feedback).unbind(), strict=True)
+            return torch.stack([self._one(samples, b.unbind(), a.unbind()) for b, a in filters], dim=1)
+
+        return bank
 
     @staticmethod
     def _one(x: Any, b: Any, a: Any) -> Any:

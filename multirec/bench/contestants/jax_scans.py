@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from multirec.bench._case import Case, Mode, Signals
+from multirec.bench._case import Case, Feature, Mode
+from multirec.bench._oracle import Outputs
+from multirec.bench._signals import Signals
 
-from .base import Contestant, Loaded, Outputs
+from .base import Contestant, Loaded, Run
+
+Function = Callable[..., Any]
+"""Takes leaves by name and returns y."""
 
 
 class JaxContestant(Contestant):
-    """A compiled function of JAX arrays and its vector-Jacobian product."""
+    """A compiled function of JAX arrays and its vector-Jacobian product, in multirec's convention."""
 
     requires = ("jax",)
     install = "jax"
     distribution = "jax"
     compiles = True
+    lacks: Mapping[Feature, str] = {"layer": "it is a filter, not a layer of torch"}
 
     def load(self) -> Loaded:
         import jax
@@ -28,34 +34,44 @@ class JaxContestant(Contestant):
         # as a variable, because jax.config is untyped
         configure: Callable[[str, bool], None] = jax.config.update
         configure("jax_enable_x64", True)
-
-        def both(grad_y: Any, *leaves: Any) -> Any:
-            y, pull = jax.vjp(self.filter, *leaves)
-            return (y, *pull(grad_y))
-
-        # one function each for the whole session: a new one would be compiled again
-        self.forward, self.both = jax.jit(self.filter), jax.jit(both)
+        self.compiled: dict[tuple[Case, Mode], Any] = {}
         return loaded._replace(device="cuda" if jax.default_backend() == "gpu" else "cpu")
 
     @abstractmethod
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
-        """Return y (B, C, T) of x (B, 1, T) and SciPy's b and a (C, p+1)."""
+    def function(self, case: Case, state: Any) -> Function:
+        """Return a function of x, feedforward (or None) and feedback that returns y."""
 
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         import jax
 
-        leaves = [jax.numpy.asarray(array) for array in signals[:3]]
+        state = None if signals.state is None else tuple(map(jax.numpy.asarray, signals.state))
+        taps = {} if signals.feedforward is None else {"feedforward": signals.feedforward}
+        arrays = {"x": signals.x, **taps, "feedback": signals.feedback}
+        leaves = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
         wait: Callable[[Any], Any] = jax.block_until_ready
+        # one function for the whole session: a new one would be compiled again
+        if (case, mode) not in self.compiled:
+            self.compiled[case, mode] = self._compiled(self.function(case, state), mode)
+        work = self.compiled[case, mode]
         if mode == "forward":
-            return lambda: wait((self.forward(*leaves),))
+            return lambda: wait(work(leaves))
         grad_y = jax.numpy.asarray(signals.grad_y)
-        return lambda: wait(self.both(grad_y, *leaves))
+        return lambda: wait(work(leaves, grad_y))
+
+    @staticmethod
+    def _compiled(function: Function, mode: Mode) -> Any:
+        import jax
+
+        def both(leaves: dict[str, Any], grad_y: Any) -> Any:
+            y, pull = jax.vjp(lambda leaves: function(**leaves), leaves)
+            # JAX's gradient of complex numbers is the conjugate of torch's
+            (gradients,) = pull(grad_y.conj())
+            return {"y": y} | {name: gradient.conj() for name, gradient in gradients.items()}
+
+        return jax.jit(both if mode != "forward" else lambda leaves: {"y": function(**leaves)})
 
     def outputs(self, result: Any) -> Outputs:
-        found = dict(zip(("y", "x", "feedforward", "feedback"), map(np.asarray, result), strict=False))
-        if "feedback" in found:
-            found["feedback"] = -found["feedback"][:, 1:]
-        return found
+        return {name: np.asarray(array) for name, array in result.items()}
 
 
 class JaxScan(JaxContestant):
@@ -64,55 +80,86 @@ class JaxScan(JaxContestant):
     name = "jax_scan"
     summary = "jax.lax.scan over time, compiled"
     copies = (2.0, 5.0)
+    first = True
+    lacks: Mapping[Feature, str] = {**JaxContestant.lacks, "layout": "it is written for layout BCT"}
 
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
-        import jax
+    def function(self, case: Case, state: Any) -> Function:
+        from jax import lax
         from jax import numpy as jnp
 
-        order = a.shape[-1] - 1
-        batch, _, length = x.shape
-        padded = jnp.pad(x[:, 0], ((0, 0), (order, 0)))
-        windows = jnp.stack([padded[:, order - j : order - j + length].T for j in range(order + 1)], axis=1)
+        order, taps = case.order, case.taps
+        shape = (case.batch, case.channels)
 
-        def step(past: Any, window: Any) -> Any:
-            # past[k] is y[t-1-k], (B, C); window (taps, B)
-            y = sum(b[:, j] * window[j][:, None] for j in range(order + 1))
-            y = y - sum(a[:, k + 1] * past[k] for k in range(order))
-            return (y, *past[:-1]), y
+        def bank(x: Any, feedback: Any, feedforward: Any = None) -> Any:
+            before = jnp.zeros((*x.shape[:2], max(taps - 1, 0)), x.dtype) if state is None else state[0]
+            past = jnp.zeros((*shape, order), x.dtype) if state is None else state[1]
+            padded = jnp.concatenate([before, x], axis=-1)
+            windows = jnp.stack([padded[..., j : j + case.length] for j in range(max(taps, 1))][::-1])
+            gates = jnp.moveaxis(feedback, 2, 0) if case.time_varying else None
 
-        start = tuple(jnp.zeros((batch, b.shape[0]), x.dtype) for _ in range(order))
-        _, y = jax.lax.scan(step, start, windows)
-        return y.transpose(1, 2, 0)
+            def step(past: Any, now: Any) -> Any:
+                # past[k] is y[t-1-k], (B, C); window (taps, B, channels of x)
+                window, gate = now
+                a = feedback if gate is None else gate
+                y = window[0] if feedforward is None else sum(feedforward[:, j] * window[j] for j in range(taps))
+                y = y + sum(a[..., k] * past[k] for k in range(order))
+                return (y, *past[:-1]), y
+
+            start = tuple(past[..., order - 1 - k] for k in range(order))
+            _, y = lax.scan(step, start, (jnp.moveaxis(windows, -1, 0), gates))
+            return y.transpose(1, 2, 0)
+
+        return bank
 
 
 class JaxAssociativeScan(JaxContestant):
-    """jax.lax.associative_scan of (companion matrix, vector) pairs."""
+    """jax.lax.associative_scan of (companion matrix, vector) pairs; of numbers where the order is 1."""
 
     name = "jax_assoc"
     summary = "jax.lax.associative_scan of companion matrices, compiled"
+    lacks: Mapping[Feature, str] = {
+        **JaxContestant.lacks,
+        "layout": "it is written for layout BCT",
+        "state": "a scan begins from zero",
+    }
 
     def memory(self, case: Case, mode: Mode) -> int:
         # the vectors at every level of the scan, in and out, and as much again for the gradient
-        held = 4 * case.order * case.y_bytes + 4 * case.order**2 * case.y_bytes // case.batch
-        return held if mode == "forward" else 3 * held
+        matrices = case.order**2 * case.y_bytes // (1 if case.time_varying else case.batch)
+        held = 4 * case.order * case.y_bytes + 4 * matrices
+        return case.coefficient_bytes + (held if mode == "forward" else 3 * held)
 
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
+    def function(self, case: Case, state: Any) -> Function:
         import jax
         from jax import numpy as jnp
 
-        order = a.shape[-1] - 1
-        (batch, _, length), channels = x.shape, b.shape[0]
-        padded = jnp.pad(x[:, 0], ((0, 0), (order, 0)))
-        taps = [padded[:, None, order - j : order - j + length] * b[:, j, None] for j in range(order + 1)]
-        vectors = jnp.zeros((length, batch, channels, order), x.dtype)
-        vectors = vectors.at[..., 0].set(sum(taps).transpose(2, 0, 1))
-        companion = jnp.broadcast_to(jnp.eye(order, k=-1, dtype=x.dtype), (channels, order, order))
-        companion = companion.at[:, 0].set(-a[:, 1:])
-        matrices = jnp.broadcast_to(companion, (length, 1, channels, order, order))
+        order, taps = case.order, case.taps
 
         def combine(first: Any, second: Any) -> Any:
+            if order == 1:
+                return second[0] * first[0], second[0] * first[1] + second[1]
             moved = jnp.einsum("...ij,...j->...i", second[0], first[1])
             return second[0] @ first[0], moved + second[1]
 
-        _, states = jax.lax.associative_scan(combine, (matrices, vectors))
-        return states[..., 0].transpose(1, 2, 0)
+        def driven(x: Any, feedforward: Any) -> Any:
+            if feedforward is None:
+                return jnp.broadcast_to(x, case.y_shape)
+            padded = jnp.pad(x, ((0, 0), (0, 0), (taps - 1, 0)))
+            terms = [padded[..., taps - 1 - j :][..., : case.length] * feedforward[:, j, None] for j in range(taps)]
+            return sum(terms)
+
+        def bank(x: Any, feedback: Any, feedforward: Any = None) -> Any:
+            # time first, and each set of taps with the axes (T, B or 1, C)
+            drive = jnp.moveaxis(driven(x, feedforward), -1, 0)
+            gates = jnp.moveaxis(feedback, 2, 0) if case.time_varying else feedback[None, None]
+            gates = jnp.broadcast_to(gates, (case.length, *gates.shape[1:]))
+            if order == 1:
+                pair = (jnp.broadcast_to(gates[..., 0], drive.shape), drive)
+                return jnp.moveaxis(jax.lax.associative_scan(combine, pair)[1], 0, -1)
+            companion = jnp.broadcast_to(jnp.eye(order, k=-1, dtype=x.dtype), (*gates.shape, order))
+            matrices = companion.at[..., 0, :].set(gates)
+            vectors = jnp.zeros((*drive.shape, order), x.dtype).at[..., 0].set(drive)
+            _, states = jax.lax.associative_scan(combine, (matrices, vectors))
+            return jnp.moveaxis(states[..., 0], 0, -1)
+
+        return bank

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from multirec._threads import num_threads
-from multirec.bench._case import Case, Mode, Signals
+from multirec.bench._case import Case, Mode
+from multirec.bench._oracle import Outputs
+from multirec.bench._signals import Signals
 
-from .base import Contestant, Outputs
-from .torch_based import TorchContestant
+from .base import Contestant, Run
+from .torch_based import Function, TorchContestant
 
-COPY_BYTES = 1 << 28
+_MOST = 1 << 28
+# a smaller copy measures a cache, and starting threads
+_LEAST = 1 << 24
 
 
 def copied_bytes(case: Case) -> int:
-    """Return how many bytes the yardstick copies: as many as y has, up to 256 MiB."""
-    return min(case.y_bytes, COPY_BYTES)
+    """Return how many bytes the yardstick copies: as many as y has, within 16 and 256 MiB."""
+    return max(_LEAST, min(case.y_bytes, _MOST))
 
 
 class Memcpy(Contestant):
@@ -28,13 +31,11 @@ class Memcpy(Contestant):
     name = "memcpy"
     summary = "a copy of warm memory"
 
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
-        size = min(signals.x.nbytes * len(signals.b), COPY_BYTES)
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        size = copied_bytes(case)
         source, target = np.ones(size, np.uint8), np.zeros(size, np.uint8)
         threads = num_threads()
         pieces = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
-        if size < 1 << 20:
-            return lambda: np.copyto(target, source)
         pool = ThreadPoolExecutor(threads)
         return lambda: list(pool.map(lambda piece: np.copyto(*piece), pieces))
 
@@ -49,18 +50,12 @@ class GpuMemcpy(TorchContestant):
     summary = "a copy of device memory"
     devices = ("cuda",)
 
-    def prepare(self, signals: Signals, mode: Mode) -> Callable[[], Any]:
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         import torch
 
-        size = min(signals.x.nbytes * len(signals.b), COPY_BYTES)
-        source = torch.ones(size, dtype=torch.uint8, device="cuda")
+        source = torch.ones(copied_bytes(case), dtype=torch.uint8, device="cuda")
         target = torch.zeros_like(source)
+        return lambda: target.copy_(source)
 
-        def copy() -> None:
-            target.copy_(source)
-            torch.cuda.synchronize()
-
-        return copy
-
-    def filter(self, x: Any, b: Any, a: Any) -> Any:
+    def function(self, case: Case, state: Any) -> Function:
         raise NotImplementedError

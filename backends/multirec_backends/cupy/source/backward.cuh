@@ -5,16 +5,6 @@
 // varying coefficients sample by sample, and those of constant ones as sums over time: in the kernel's precision
 // within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a fixed order.
 
-// Adds lambda * conj(x) and shifts the window of x: in `part`, tap by tap.
-template <int N, class V> __device__ inline void correlate(V (&part)[N], V lambda, const V (&window)[N]) {
-#pragma unroll
-  for (int k = 0; k < N; ++k) mac(part[k], conj(window[k]), lambda);
-}
-template <int N, class V> __device__ inline void push(V (&window)[N], V value) {
-#pragma unroll
-  for (int k = N - 1; k > 0; --k) window[k] = window[k - 1];
-  window[0] = value;
-}
 // Adds up the tiles of a block's rows: one sum for each sample from t0 + lo on.
 template <class T, class V>
 __device__ void sum_rows(const Place& w, const Problem& p, T tile, V* sums, int lo, int hi, i64 t0) {
@@ -30,12 +20,10 @@ __device__ void sum_rows(const Place& w, const Problem& p, T tile, V* sums, int 
 // Writes the samples that lanes hold, by way of the tile; what the tile held is lost.
 template <class S, class T, class V, int M>
 __device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&v)[M], const Signal& s, i64 t0) {
-  w.sync();
-#pragma unroll
-  for (int i = 0; i < M; ++i) tile[w.lane * M + i] = v[i];
-  w.sync();
+  w.sync(p.block_sync);
+  tile.write(v, w.lane * M);
+  w.sync(s.access == ACROSS);
   write_tile<S>(w, p, tile, s, t0);
-  w.sync();
 }
 
 template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA>
@@ -54,10 +42,9 @@ __device__ void backward(const Problem& p) {
     const Table table{(typename F::WA*)memory + w.warp * Table::COUNT * P * P};
     auto* tiles = (V*)((typename F::WA*)memory + (SCAN ? (Table::COUNT * P * P) << w.log_rows : 0));
     const typename F::Row tile{tiles + w.warp * F::Row::SIZE};
-    auto* taps = (A*)(tiles + (F::Row::SIZE << w.log_rows));
+    const typename F::Row source{p.shares_x ? tiles + (F::Row::SIZE << w.log_rows) : tile.values};
+    auto* taps = (A*)(tiles + F::Row::SIZE * ((1 << w.log_rows) + (p.shares_x ? 1 : 0)));
     const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
-    const auto own = own_samples(tile, w.lane);
-    const auto gates = own_samples(varying, w.lane);
     const i64 offset = w.lane * M;
 
     bool sequential = false, alone = false;
@@ -73,46 +60,75 @@ __device__ void backward(const Problem& p) {
     }
     const bool wants_taps = p.sums || p.grad_b.at || p.grad_a.at, wants_x = p.grad_x.at || p.grad_inputs.at || p.sum_x;
 
-    V state[F::P1] = {}, future = V();
+    // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
+    constexpr int NEAR = Q < M ? Q : M;
+    V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
+    const i64 place = (w.row * p.segments + w.segment) * N + offset;
     if (p.phase == 2 && !alone && w.active) {
-      const W* start = (const W*)p.starts + (w.row * p.segments + w.segment) * N;
 #pragma unroll
-      for (int k = 0; k < P; ++k) state[k] = to<V>(start[k]);
-      if (w.lane < Q) future = to<V>(start[w.lane]);
+      for (int k = 0; k < P; ++k) state[k] = to<V>(((const W*)p.starts)[place - offset + k]);
+#pragma unroll
+      for (int i = 0; i < NEAR; ++i)
+        if (offset + i < N) next[i] = to<V>(((const W*)p.starts)[place + i]);
+    }
+    if (P == 0 && w.active) {
+#pragma unroll
+      for (int i = 0; i < NEAR; ++i) {
+        const i64 t = stop * K + offset + i;
+        if (t < p.length) next[i] = load(at<const Y>(p.grad_y, w.b, w.c) + t * p.grad_y.time);
+      }
     }
     W sum_b[Q + 1] = {}, sum_a[F::P1] = {};
 
     for (i64 n = stop - 1; n >= first; --n) {
       const i64 t0 = n * K;
       const bool is_first = t0 == 0 && w.active;
-      w.sync();
-      read_tile<Y>(w, p, tile, p.grad_y, t0, P ? K : K + Q);
-      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K + 1);
-      if (P && w.lane < Q) tile[K + w.lane] = future;
-      w.sync();
-      V v[M], l[M];
-#pragma unroll
-      for (int i = 0; i < M; ++i) {
-        l[i] = own[i];
-        const i64 late = t0 + offset + i - (p.length - p.last);
-        if (p.grad_last.at && w.active && late >= 0 && late < p.last)
-          mac(l[i], to<V>(1.0), load(at<const Y>(p.grad_last, w.b, w.c) + late * p.grad_last.time));
+      w.sync(p.block_sync);
+      if (p.shares_x && wants_taps && p.phase != 1) {
+        read_tile<X>(w, p, source, p.x, t0, K, true);
+        read_before<X>(w, p, source, p.x, p.inputs, Q, t0, true);
       }
+      read_tile<Y>(w, p, tile, p.grad_y, t0, K);
+      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K + 1);
+      V before[F::P1] = {};
+      if (p.wants_a && w.active && p.phase != 1) {
+#pragma unroll
+        for (int k = 0; k < P; ++k) {
+          if (t0 - 1 - k >= 0) before[k] = to<V>(load(at<const Y>(p.y, w.b, w.c) + (t0 - 1 - k) * p.y.time));
+          else if (p.outputs.at)
+            before[k] = to<V>(load(at<const Y>(p.outputs, w.b, w.c) + (P + t0 - 1 - k) * p.outputs.time));
+        }
+      }
+      w.sync(p.block_sync);
+      V l[M];
+      tile.read(l, offset);
+      if (p.grad_last.at && w.active && t0 + K > p.length - p.last) {
+#pragma unroll
+        for (int i = 0; i < M; ++i) {
+          const i64 late = t0 + offset + i - (p.length - p.last);
+          if (late >= 0 && late < p.last)
+            mac(l[i], to<V>(1.0), load(at<const Y>(p.grad_last, w.b, w.c) + late * p.grad_last.time));
+        }
+      }
+      A gates[M + F::RowA::E] = {};
+      if constexpr (VA) varying.read(gates, offset);
       if constexpr (P > 0) {
         V mine[P];
         Solver<V, A, P, M, true, VA> solver{w.lane};
         solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table,
                      sequential);
       }
-      __syncwarp();
-#pragma unroll
-      for (int i = 0; i < M; ++i) own[i] = l[i];
-      __syncwarp();
-      future = w.lane < Q ? tile[w.lane] : V();
       if (p.phase == 1) {
-        if (n == first && w.active && w.lane < N)
-          ((W*)p.ends)[(w.row * p.segments + w.segment) * N + w.lane] = to<W>(tile[w.lane]);
+        if (n == first && w.active)
+#pragma unroll
+          for (int i = 0; i < (N < M ? N : M); ++i)
+            if (offset + i < N) ((W*)p.ends)[place + i] = to<W>(l[i]);
         continue;
+      }
+      __syncwarp();
+      if (t0 == 0) {
+        tile.write(l, offset);
+        __syncwarp();
       }
       if constexpr (P > 0) {
         if (p.grad_outputs.at && is_first && w.lane < P) {
@@ -124,103 +140,96 @@ __device__ void backward(const Problem& p) {
         }
       }
       if (wants_x) {
-        V later[F::Q1], before = V();
+        V beyond[largest(Q, 1)], past = V(), g[M];
 #pragma unroll
-        for (int j = 0; j < Q; ++j) later[j] = own[M + j];
+        for (int j = 0; j < Q; ++j) {
+          const V sent = w.lane > j / M ? l[j % M] : next[j % M];
+          beyond[j] = from_lane(sent, (w.lane + 1 + j / M) & 31);
+        }
+#pragma unroll
+        for (int i = 0; i < NEAR; ++i) next[i] = l[i];
+        auto later = [&](int i) { return i < M ? l[i] : beyond[i - M]; };
         if (is_first && w.lane < Q) {
 #pragma unroll
           for (int j = 1; j <= Q; ++j)
-            if (j > w.lane) mac(before, conj(filter.forward_tap(p, w, j, j - 1 - w.lane)), tile[j - 1 - w.lane]);
+            if (j > w.lane) mac(past, conj(filter.forward_tap(p, w, j, j - 1 - w.lane)), tile[j - 1 - w.lane]);
+        }
+#pragma unroll
+        for (int i = 0; i < M; ++i) {
+          g[i] = V();
+#pragma unroll
+          for (int j = 0; j <= Q; ++j) mac(g[i], conj(filter.forward_tap(p, w, j, t0 + offset + i + j)), later(i + j));
         }
         __syncwarp();
-        if (t0 == 0 && w.lane < Q) tile[-1 - w.lane] = before;
-#pragma unroll
-        for (int i = M - 1; i >= 0; --i) {
-          const i64 t = t0 + offset + i;
-          V g = V();
-          mac(g, conj(filter.forward_tap(p, w, 0, t)), l[i]);
-#pragma unroll
-          for (int j = 1; j <= Q; ++j) mac(g, conj(filter.forward_tap(p, w, j, t + j)), later[j - 1]);
-          push(later, l[i]);
-          own[i] = g;
-        }
+        if (t0 == 0 && w.lane < Q) tile[-1 - w.lane] = past;
+        tile.write(g, offset);
         if (p.sum_x) {
           __syncthreads();
           sum_rows(w, p, tile, (V*)p.sum_x + (w.b * p.groups + w.group) * (p.length + Q) + Q + t0, t0 ? 0 : -Q, K, t0);
-          __syncthreads();
         } else {
-          w.sync();
+          w.sync(p.grad_x.access == ACROSS);
           if (p.grad_x.at) write_tile<X>(w, p, tile, p.grad_x, t0);
           if (p.grad_inputs.at && is_first && w.lane < Q)
-            store(at<compute_t<X>>(p.grad_inputs, w.b, w.c) + (Q - 1 - w.lane) * p.grad_inputs.time, before);
+            store(at<compute_t<X>>(p.grad_inputs, w.b, w.c) + (Q - 1 - w.lane) * p.grad_inputs.time, past);
         }
       }
       if (!wants_taps) continue;
 
-      w.sync();
-      read_tile<X>(w, p, tile, p.x, t0, K);
-      read_before<X>(w, p, tile, p.x, p.inputs, Q, t0);
-      w.sync();
-      V window[Q + 1], part_b[Q + 1] = {};
-      window[0] = V();
-#pragma unroll
-      for (int j = 0; j < Q; ++j) window[j] = own[-1 - j];
+      if (!p.shares_x) {
+        w.sync(p.block_sync);
+        read_tile<X>(w, p, source, p.x, t0, K);
+        read_before<X>(w, p, source, p.x, p.inputs, Q, t0);
+        w.sync(p.block_sync);
+      }
+      V x[F::REACH + M], v[M];
+      source.read(x, offset - F::REACH);
+      auto earlier = [&](int i, int j) { return x[F::REACH + i - j]; };
 #pragma unroll
       for (int i = 0; i < M; ++i) {
-        push(window, V(own[i]));
         v[i] = V();
 #pragma unroll
-        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + offset + i), window[j]);
-        if (!VB) correlate(part_b, l[i], window);
+        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + offset + i), earlier(i, j));
       }
-      if (!VB) {
 #pragma unroll
-        for (int j = 0; j <= Q; ++j) mac(sum_b[j], to<W>(1.0), to<W>(part_b[j]));
-      } else if (p.grad_b.at) {
-        for (int j = 0; j <= Q; ++j) {
-          V g[M];
+      for (int j = 0; j <= Q; ++j) {
+        V g[M], part = V();
 #pragma unroll
-          for (int i = 0; i < M; ++i) {
-            g[i] = V();
-            mac(g[i], conj(V(own[i - j])), l[i]);
-          }
+        for (int i = 0; i < M; ++i) {
+          g[i] = V();
+          if (VB) mac(g[i], conj(earlier(i, j)), l[i]);
+          else mac(part, conj(earlier(i, j)), l[i]);
+        }
+        if (!VB) mac(sum_b[j], to<W>(1.0), to<W>(part));
+        else if (p.grad_b.at) {
           Signal grad = F::varying(p.grad_b);
           grad.at = (B*)grad.at + j * p.grad_b.tap;
           write_lanes<B>(w, p, tile, g, grad, t0);
-          read_tile<X>(w, p, tile, p.x, t0, K);
-      read_before<X>(w, p, tile, p.x, p.inputs, Q, t0);
-          w.sync();
         }
       }
       if constexpr (P > 0) {
         if (!p.wants_a) continue;
-        V before[P], mine[P], part_a[P] = {};
-#pragma unroll
-        for (int k = 0; k < P; ++k) {
-          before[k] = V();
-          if (!w.active) continue;
-          if (t0 - 1 - k >= 0) before[k] = to<V>(load(at<const Y>(p.y, w.b, w.c) + (t0 - 1 - k) * p.y.time));
-          else if (p.outputs.at)
-            before[k] = to<V>(load(at<const Y>(p.outputs, w.b, w.c) + (P + t0 - 1 - k) * p.outputs.time));
-        }
+        V mine[P], y[P + M];
         Solver<V, A, P, M, false, VA> solver{w.lane};
         solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table,
                      sequential);
 #pragma unroll
-        for (int i = 0; i < M; ++i) {
-          const V y = v[i];
-          v[i] = V();
-          mac(v[i], conj(mine[0]), l[i]);
-          correlate(part_a, l[i], mine);
-          push(mine, y);
+        for (int k = 0; k < P; ++k) y[P - 1 - k] = mine[k];
+#pragma unroll
+        for (int i = 0; i < M; ++i) y[P + i] = v[i];
+#pragma unroll
+        for (int k = 0; k < P; ++k) {
+          V part = V();
+#pragma unroll
+          for (int i = 0; i < M; ++i) {
+            if (VA) v[i] = V();
+            mac(VA ? v[i] : part, conj(y[P - 1 - k + i]), l[i]);
+          }
+          mac(sum_a[k], to<W>(1.0), to<W>(part));
         }
         if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a), t0);
-#pragma unroll
-        for (int k = 0; k < P; ++k) mac(sum_a[k], to<W>(1.0), to<W>(part_a[k]));
       }
     }
-    if (p.phase == 1 && first >= stop && w.active && w.lane < N)
-      ((W*)p.ends)[(w.row * p.segments + w.segment) * N + w.lane] = W();
+    if (p.phase == 1 && first >= stop && w.active && w.lane < N) ((W*)p.ends)[place - offset + w.lane] = W();
     if (p.phase != 1 && p.sums) {
       W* sums = (W*)p.sums + (w.row * p.segments + w.segment) * (Q + 1 + P);
 #pragma unroll

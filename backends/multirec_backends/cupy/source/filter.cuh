@@ -6,10 +6,12 @@
 //        tile of K = 32 M samples
 //   |  lane 0  |  lane 1  |  lane 2  | ... |  lane 31 |        M = 64 bytes' worth of samples
 //
-// A tile passes through shared memory, so that memory is read and written along whichever axis is contiguous
-// (`across`: neighbouring threads take neighbouring channels), while every lane finds its own M samples. A padding
-// element after every M keeps the lanes on different banks. HALO positions on both sides hold the samples that
-// filter taps reach before or after the tile.
+// A tile passes through shared memory, so that memory is read and written along whichever axis is contiguous, while
+// every lane finds its own M samples: in words of 16 bytes along time where rows are aligned so (VECTOR), else sample by
+// sample along time (SCALAR), or by neighbouring threads from neighbouring channels (ACROSS). Both sides of the tile are
+// accessed in slots of 16 bytes, and slots change places so that neighbouring lanes are on different banks. HALO
+// positions on both sides hold the samples that filter taps reach before or after the tile. An x that all rows of a
+// block share has one more tile, which the block reads together.
 //
 // `solve` turns right-hand sides into outputs. Each lane runs its M samples from zero state; the 32 end states are
 // scanned with the precomputed powers A^M, A^2M, ..., A^16M of the companion matrix, in double; and each lane runs
@@ -24,13 +26,15 @@
 //
 // Time that runs backwards is a negative stride. Strides count elements, and all indices are 64 bits wide.
 
-struct Signal { void* at; i64 batch, channel, time, across; };
-struct Taps { void* at; i64 batch, channel, time, tap, across; };
+enum Access : i64 { SCALAR, VECTOR, ACROSS };
+struct Signal { void* at; i64 batch, channel, time, access; };
+struct Taps { void* at; i64 batch, channel, time, tap, access; };
 
 struct Problem {
   i64 batch, channels, length, order, input_order;
   i64 log_rows, groups, segments, tiles, items;  // rows of a block; blocks of an example; tiles of a segment
-  i64 phase, block_sync, last, wants_a;          // `last`: samples of grad_last; `wants_a`: its gradient is wanted
+  i64 phase, last, wants_a;                      // `last`: samples of grad_last; `wants_a`: its gradient is wanted
+  i64 shares_x, block_sync;                      // rows of a block have the same x; warps read each other's tiles
   Signal x, y, inputs, outputs, grad_y, grad_last, grad_x, grad_inputs, grad_outputs;
   Taps b, a, grad_b, grad_a;
   void *ends, *starts;  // states of segments, (row, segment, state)
@@ -55,7 +59,7 @@ template <class T> __device__ inline T* at(const Taps& s, i64 b, i64 c) {
 struct Place {
   i64 b, c0, c, row, group, segment;
   int lane, warp, log_rows;
-  bool active, block_sync;
+  bool active;
 
   __device__ Place(const Problem& p, i64 item) {
     lane = threadIdx.x & 31;
@@ -68,10 +72,10 @@ struct Place {
     c = c0 + warp;
     row = b * p.channels + c;
     active = c < p.channels;
-    block_sync = p.block_sync != 0;
   }
-  __device__ void sync() const {
-    if (block_sync) __syncthreads();
+  // waits for the warp, or for the block
+  __device__ void sync(bool block) const {
+    if (block) __syncthreads();
     else __syncwarp();
   }
   // calls f(row of the block, u) for u in lo..hi and every row of the block, neighbouring threads in neighbouring rows
@@ -81,80 +85,126 @@ struct Place {
   }
 };
 
-// One row's tile in shared memory.
+// One row's tile in shared memory. Every 32 slots change places alike, so slots 32 apart are 32 E elements apart.
 template <class V, int M, int HALO> struct Tile {
-  static constexpr int SIZE = (32 * M + 2 * HALO) / M * (M + 1);
-  static constexpr int STEP = 32 / M * (M + 1);  // between samples u and u + 32
+  static constexpr int E = 16 / int(sizeof(V));       // samples of a slot
+  static constexpr int SIZE = 32 * M + 2 * HALO + E;  // a slot more, so that rows differ in their banks
   V* values;
-  __device__ V* place(int u) const { return values + u + HALO + (u + HALO) / M; }
+  __device__ V* place(int u) const {
+    const unsigned n = u + HALO, slot = n / E;
+    return values + (slot ^ (slot >> 3 & 3)) * E + n % E;
+  }
   __device__ V& operator[](int u) const { return *place(u); }
   __device__ Tile of(int rows_away) const { return {values + rows_away * SIZE}; }
+
+  // the slot at u, and N samples from u on, all multiples of E
+  __device__ Pack<V, E>& slot(int u) const { return *(Pack<V, E>*)place(u); }
+  template <int N> __device__ void read(V (&v)[N], int u) const {
+#pragma unroll
+    for (int n = 0; n < N; n += E) {
+      const Pack<V, E> pack = slot(u + n);
+#pragma unroll
+      for (int e = 0; e < E; ++e) v[n + e] = pack.values[e];
+    }
+  }
+  template <int N> __device__ void write(const V (&v)[N], int u) const {
+#pragma unroll
+    for (int n = 0; n < N; n += E) {
+      Pack<V, E> pack;
+#pragma unroll
+      for (int e = 0; e < E; ++e) pack.values[e] = v[n + e];
+      slot(u + n) = pack;
+    }
+  }
 };
 
-// The tile as a lane sees it: 0 is the first of its M samples. Offsets are known to the compiler.
-template <class V, int M> struct Own {
-  V* first;
-  __device__ V& operator[](int i) const { return first[i + (i >= 0 ? i / M : -((M - 1 - i) / M))]; }
-};
-template <class V, int M, int HALO> __device__ inline Own<V, M> own_samples(const Tile<V, M, HALO>& tile, int lane) {
-  return {tile.place(lane * M)};
-}
-
-// Reads samples t0 + u, u in 0..hi, of a block's rows into their tiles; after the end lie zeros.
+// Reads samples t0 + u, u in 0..hi, into the tiles of a block's rows, or the one tile that they share; after the end lie
+// zeros.
 template <class S, class V, int M, int HALO>
 __device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, i64 t0,
-                          int hi) {
+                          int hi, bool shared = false) {
+  constexpr int E = Tile<V, M, HALO>::E;
   const i64 rest = p.length - t0;
   const int left = rest < hi ? int(rest) : hi;
-  if (s.across) {
+  if (s.access == ACROSS) {
     w.each_across(0, hi, [&](int r, int u) {
-      auto value = compute_t<S>();
-      if (w.c0 + r < p.channels && u < left) value = load(at<const S>(s, w.b, w.c0 + r) + (t0 + u) * s.time);
-      tile.of(r - w.warp)[u] = to<V>(value);
+      auto sample = compute_t<S>();
+      if (w.c0 + r < p.channels && u < left) sample = load(at<const S>(s, w.b, w.c0 + r) + (t0 + u) * s.time);
+      tile.of(r - w.warp)[u] = to<V>(sample);
     });
     return;
   }
-  const S* from = at<const S>(s, w.b, w.c) + (t0 + w.lane) * s.time;
-  const i64 step = 32 * s.time;
-  V* place = tile.place(w.lane);
-  const int limit = w.active ? left - w.lane : 0;
+  const S* from = at<const S>(s, w.b, w.c);
+  const int limit = w.active || shared ? left : 0;
+  auto scalar = [&](int u) { tile[u] = to<V>(u < limit ? load(from + (t0 + u) * s.time) : compute_t<S>()); };
+  auto vector = [&](int u, V* to_) {
+    Pack<S, E> pack = {};
+    if (u < limit) pack = load_pack<E>(from + (t0 + u));
+    Pack<V, E> values;
 #pragma unroll
-  for (int k = 0; k < M; ++k, from += step) {
-    auto value = compute_t<S>();
-    if (32 * k < limit) value = load(from);
-    place[k * tile.STEP] = to<V>(value);
+    for (int e = 0; e < E; ++e) values.values[e] = to<V>(value(pack.values[e]));
+    *(Pack<V, E>*)to_ = values;
+  };
+  if (shared) {
+    if (s.access == VECTOR)
+      for (int u = threadIdx.x * E; u < 32 * M; u += blockDim.x * E) vector(u, tile.place(u));
+    else
+      for (int u = threadIdx.x; u < hi; u += blockDim.x) scalar(u);
+    return;
   }
-  if (w.lane < hi - 32 * M) tile[32 * M + w.lane] = to<V>(32 * M < limit ? load(from) : compute_t<S>());
+  if (s.access == VECTOR) {
+    V* first = tile.place(w.lane * E);
+#pragma unroll
+    for (int k = 0; k < M / E; ++k) vector((w.lane + 32 * k) * E, first + 32 * k * E);
+  } else {
+#pragma unroll
+    for (int k = 0; k < M; ++k) scalar(w.lane + 32 * k);
+  }
+  if (w.lane < hi - 32 * M) scalar(32 * M + w.lane);
 }
 
 // Reads the `count` samples before t0: of the block, or of the past where there is one.
 template <class S, class T>
 __device__ void read_before(const Place& w, const Problem& p, const T& tile, const Signal& s, const Signal& past,
-                            int count, i64 t0) {
-  if (w.lane >= count) return;
+                            int count, i64 t0, bool shared = false) {
+  if (w.lane >= count || (shared && w.warp)) return;
   const int u = -1 - w.lane;
-  auto value = compute_t<S>();
-  if (w.active && t0) value = load(at<const S>(s, w.b, w.c) + (t0 + u) * s.time);
-  else if (w.active && past.at) value = load(at<const S>(past, w.b, w.c) + (count + u) * past.time);
-  auto* place = tile.place(u);
-  store(place, value);
+  auto sample = compute_t<S>();
+  if (w.active && t0) sample = load(at<const S>(s, w.b, w.c) + (t0 + u) * s.time);
+  else if (w.active && past.at) sample = load(at<const S>(past, w.b, w.c) + (count + u) * past.time);
+  store(tile.place(u), sample);
 }
 
 template <class S, class V, int M, int HALO>
 __device__ void write_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, i64 t0) {
+  constexpr int E = Tile<V, M, HALO>::E;
   const i64 rest = p.length - t0;
   const int left = rest < 32 * M ? int(rest) : 32 * M;
-  if (s.across) {
+  if (s.access == ACROSS) {
     w.each_across(0, 32 * M, [&](int r, int u) {
       if (w.c0 + r < p.channels && u < left) store(at<S>(s, w.b, w.c0 + r) + (t0 + u) * s.time, tile.of(r - w.warp)[u]);
     });
     return;
   }
-  S* to = at<S>(s, w.b, w.c) + (t0 + w.lane) * s.time;
-  const i64 step = 32 * s.time;
-  const V* place = tile.place(w.lane);
-  const int limit = w.active ? left - w.lane : 0;
+  S* to = at<S>(s, w.b, w.c);
+  const int limit = w.active ? left : 0;
+  if (s.access == VECTOR) {
+    const V* first = tile.place(w.lane * E);
 #pragma unroll
-  for (int k = 0; k < M; ++k, to += step)
-    if (32 * k < limit) store(to, place[k * tile.STEP]);
+    for (int k = 0; k < M / E; ++k) {
+      const int u = (w.lane + 32 * k) * E;
+      if (u >= limit) continue;
+      const Pack<V, E> values = *(const Pack<V, E>*)(first + 32 * k * E);
+      Pack<S, E> pack;
+#pragma unroll
+      for (int e = 0; e < E; ++e) pack.values[e] = stored<S>(values.values[e]);
+      store_pack(to + (t0 + u), pack);
+    }
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < M; ++k) {
+    const int u = w.lane + 32 * k;
+    if (u < limit) store(to + (t0 + u) * s.time, tile[u]);
+  }
 }

@@ -10,16 +10,15 @@ __device__ void forward(const Problem& p) {
   extern __shared__ __align__(16) unsigned char memory[];
 
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
-    const Place w(p, item);
+    // phase 2 begins with what phase 1 read last, which the cache still holds
+    const Place w(p, p.phase == 2 ? p.items - 1 - item : item);
     const F filter(p, w);
     const Table table{(typename F::WA*)memory + w.warp * Table::COUNT * P * P};
     auto* tiles = (V*)((typename F::WA*)memory + (SCAN ? (Table::COUNT * P * P) << w.log_rows : 0));
     const typename F::Row tile{tiles + w.warp * F::Row::SIZE};
-    auto* taps = (A*)(tiles + (F::Row::SIZE << w.log_rows));
+    const typename F::Row source{p.shares_x ? tiles + (F::Row::SIZE << w.log_rows) : tile.values};
+    auto* taps = (A*)(tiles + F::Row::SIZE * ((1 << w.log_rows) + (p.shares_x ? 1 : 0)));
     const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
-
-    const auto mine = own_samples(tile, w.lane);
-    const auto gates = own_samples(varying, w.lane);
 
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
@@ -46,26 +45,21 @@ __device__ void forward(const Problem& p) {
     }
     for (i64 n = first; n < stop; ++n) {
       const i64 t0 = n * K;
-      w.sync();
-      read_tile<X>(w, p, tile, p.x, t0, K);
-      read_before<X>(w, p, tile, p.x, p.inputs, Q, t0);
+      w.sync(p.block_sync);
+      read_tile<X>(w, p, source, p.x, t0, K, p.shares_x);
+      read_before<X>(w, p, source, p.x, p.inputs, Q, t0, p.shares_x);
       if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K);
-      w.sync();
-      V v[M], past[F::Q1];
-#pragma unroll
-      for (int j = 0; j < Q; ++j) past[j] = mine[-1 - j];
+      w.sync(p.block_sync);
+      V x[F::REACH + M], v[M];
+      source.read(x, w.lane * M - F::REACH);
 #pragma unroll
       for (int i = 0; i < M; ++i) {
-        const V x = mine[i];
-        const i64 t = t0 + w.lane * M + i;
         v[i] = V();
-        mac(v[i], filter.forward_tap(p, w, 0, t), x);
 #pragma unroll
-        for (int j = 1; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t), past[j - 1]);
-#pragma unroll
-        for (int j = Q - 1; j > 0; --j) past[j] = past[j - 1];
-        past[0] = x;
+        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + w.lane * M + i), x[F::REACH + i - j]);
       }
+      A gates[M] = {};
+      if constexpr (VA) varying.read(gates, w.lane * M);
       if constexpr (P > 0) {
         V before[P];
         Solver<V, A, P, M, false, VA> solver{w.lane};
@@ -73,9 +67,8 @@ __device__ void forward(const Problem& p) {
       }
       if (p.phase == 1) continue;
       __syncwarp();
-#pragma unroll
-      for (int i = 0; i < M; ++i) mine[i] = v[i];
-      w.sync();
+      tile.write(v, w.lane * M);
+      w.sync(p.y.access == ACROSS);
       write_tile<Y>(w, p, tile, p.y, t0);
     }
     if constexpr (P > 0) {
@@ -122,7 +115,7 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
 #pragma unroll
       for (int k = 0; k < N; ++k) {
         old[k] = state[k];
-        state[k] = ((const W*)p.ends)[place(j) + k];
+        state[k] = load((const W*)p.ends + place(j) + k);
       }
       over[0].template apply<BACK>(state, old);
     };
@@ -135,18 +128,22 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
     W initial[N];
 #pragma unroll
     for (int k = 0; k < N; ++k) initial[k] = state[k];
+    // with several loads on their way at once
+    constexpr int AHEAD = N > 4 ? 1 : 8;
+#pragma unroll AHEAD
     for (i64 j = first; j < stop; ++j) step(j);
     for (int d = 1; d < 32; d *= 2) {
 #pragma unroll
-      for (int k = 0; k < N; ++k) old[k] = from_lane(state[k], (lane - d) & 31);
+      for (int k = 0; k < N; ++k) old[k] = from_before<false>(state[k], d);
       if (lane >= d) over[1].template apply<BACK>(state, old);
       over[1].product(over[1], over[1], lane);
     }
 #pragma unroll
     for (int k = 0; k < N; ++k) {
-      const W earlier = from_lane(state[k], (lane - 1) & 31);
+      const W earlier = from_before<false>(state[k], 1);
       state[k] = lane ? earlier : initial[k];
     }
+#pragma unroll AHEAD
     for (i64 j = first; j < stop; ++j) {
 #pragma unroll
       for (int k = 0; k < N; ++k) ((W*)p.starts)[place(j) + k] = state[k];

@@ -86,10 +86,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
   int lane;
 
   __device__ int rank() const { return BACK ? 31 - lane : lane; }
-  template <class T> __device__ T before(T v, int d) const {
-    int source = BACK ? lane + d : lane - d;
-    return from_lane(v, source & 31);
-  }
+  template <class T> __device__ static T before(T v, int d) { return from_before<BACK>(v, d); }
   template <class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
 #pragma unroll
     for (int n = 0; n < M; ++n) {
@@ -124,13 +121,12 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
     }
 #pragma unroll
     for (int k = 0; k < P; ++k) {
-      V earlier = to<V>(before(z[k], 1));
+      const V earlier = before(to<V>(z[k]), 1);
       h[k] = mine[k] = rank() ? earlier : state[k];
     }
     run(v, h, tap);
-    unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
-    bool after_lost = BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1;
-    if (after_lost) {
+    const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
+    if (lost && (BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1)) {
 #pragma unroll
       for (int i = 0; i < M; ++i) v[i] = nan_of<V>();
 #pragma unroll
@@ -196,9 +192,10 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA> st
   using W = wide_t<V>;
   using WA = wide_t<A>;
   static constexpr int M = 64 / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, VA ? 1 : 0), M);
-  static constexpr int P1 = largest(P, 1), Q1 = largest(Q, 1);  // arrays have an element even where there is none
+  static constexpr int P1 = largest(P, 1);  // arrays have an element even where there is none
   using Row = Tile<V, M, HALO>;
   using RowA = Tile<A, M, HALO>;
+  static constexpr int REACH = round_up(Q, Row::E);  // slots' worth of what feedforward reaches
 
   B b[Q + 1];
   A a[P1];
@@ -223,6 +220,6 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA> st
   }
   // the first tap of every sample, as a signal
   __device__ static Signal varying(const Taps& taps) {
-    return {taps.at, taps.batch, taps.channel, taps.time, taps.across};
+    return {taps.at, taps.batch, taps.channel, taps.time, taps.access};
   }
 };

@@ -57,30 +57,58 @@ template <class R> __device__ inline double size_of(Complex<R> v) {
   double re = size_of(v.re), im = size_of(v.im);
   return re != re || re > im ? re : im;
 }
-template <class V> __device__ inline bool is_finite(V v) {
-  auto size = typename Number<V>::real(size_of(v));
-  return size - size == 0;
-}
+template <class R> __device__ inline bool is_finite(R v) { return v - v == 0; }
+template <class R> __device__ inline bool is_finite(Complex<R> v) { return is_finite(v.re) && is_finite(v.im); }
 template <class V> __device__ inline V nan_of() {
   return to<V>(typename Number<V>::real(__int_as_float(0x7fc00000)));
+}
+
+// between storage and computing
+template <class A, class B> constexpr bool same = false;
+template <class A> constexpr bool same<A, A> = true;
+template <class S> __device__ inline S value(S v) { return v; }
+__device__ inline float value(Half v) { return half_to_float(v.bits); }
+__device__ inline float value(BFloat v) { return __int_as_float(int(v.bits) << 16); }
+template <class S, class V> __device__ inline S stored(V v) {
+  if constexpr (same<S, Half>) return {half_from_float(to<float>(v))};
+  else if constexpr (same<S, BFloat>) {
+    const float real = to<float>(v);
+    const unsigned bits = __float_as_int(real);
+    return {real != real ? (unsigned short)0x7fc0 : (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
+  } else return to<S>(v);
 }
 
 // reads go through the read-only path, so the compiler may issue many before the first arrives
 template <class S> __device__ inline S load(const S* at) { return __ldg(at); }
 template <class R> __device__ inline Complex<R> load(const Complex<R>* at) { return {__ldg(&at->re), __ldg(&at->im)}; }
-__device__ inline float load(const Half* at) { return half_to_float(__ldg(&at->bits)); }
-__device__ inline float load(const BFloat* at) { return __int_as_float(int(__ldg(&at->bits)) << 16); }
+__device__ inline float load(const Half* at) { return value(Half{__ldg(&at->bits)}); }
+__device__ inline float load(const BFloat* at) { return value(BFloat{__ldg(&at->bits)}); }
+template <class S, class V> __device__ inline void store(S* at, V v) { *at = stored<S>(v); }
 
-template <class S, class V> __device__ inline void store(S* at, V value) { *at = to<S>(value); }
-template <class V> __device__ inline void store(Half* at, V value) { at->bits = half_from_float(to<float>(value)); }
-template <class V> __device__ inline void store(BFloat* at, V value) {
-  auto real = to<float>(value);
-  unsigned bits = __float_as_int(real);
-  at->bits = real != real ? 0x7fc0 : (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+// E neighbours, read or written at once
+template <class S, int E> struct alignas(sizeof(S) * E) Pack { S values[E]; };
+template <int BYTES> struct Word { using type = int4; };
+template <> struct Word<8> { using type = int2; };
+template <int E, class S> __device__ inline Pack<S, E> load_pack(const S* at) {
+  using T = typename Word<int(sizeof(Pack<S, E>))>::type;
+  const T word = __ldg((const T*)at);
+  return *(const Pack<S, E>*)&word;
+}
+// results are not read again here: they leave the caches first
+template <class S, int E> __device__ inline void store_pack(S* at, const Pack<S, E>& pack) {
+  using T = typename Word<int(sizeof pack)>::type;
+  __stcs((T*)at, *(const T*)&pack);
 }
 
 constexpr unsigned ALL = 0xffffffffu;
 template <class T> __device__ inline T from_lane(T v, int lane) { return __shfl_sync(ALL, v, lane); }
+// from the lane d before, or after if BACK; where there is none the value stays
+template <bool BACK, class T> __device__ inline T from_before(T v, int d) {
+  return BACK ? __shfl_down_sync(ALL, v, d) : __shfl_up_sync(ALL, v, d);
+}
+template <bool BACK, class R> __device__ inline Complex<R> from_before(Complex<R> v, int d) {
+  return {from_before<BACK>(v.re, d), from_before<BACK>(v.im, d)};
+}
 template <class R> __device__ inline Complex<R> from_lane(Complex<R> v, int lane) {
   return {from_lane(v.re, lane), from_lane(v.im, lane)};
 }

@@ -1,0 +1,207 @@
+"""The first part of a run: who can compute what, and is it right. Nothing is timed before all of it is done."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ._caches import compiled_files
+from ._memory import available_bytes
+from ._oracle import window_of
+from ._plan import FIRST_LENGTH, is_telling, predict, probe_lengths
+from ._remote import Worker, WorkerError, preload
+from ._results import Cell
+from ._session import Checked
+from ._team import PATIENCE, Team
+from ._text import bytes_text, seconds_text
+from .contestants import Float64, Loaded
+
+# the longest single call, of the budget, and of what each cell has of it
+_LONGEST_CALL, _LONGEST_SHARE = 1 / 12, 2.5
+# when checking ends, of the budget: for those that can wait, and for all
+_UNTIL, _AT_LAST = 0.45, 0.8
+# seconds: up to the first, or after a first call, calls are repeated; up to the second, a cell is checked at once
+_QUICK, _SHORT = 0.3, 1.0
+# seconds that an import may take, however small the budget
+_LEAST_PATIENCE = 2.0
+_REFERENCE = "float64 reference"
+NO_TIME = "no time was left for it; raise --time, or name fewer with -b"
+
+
+class Checks:
+    """Screens, loads, and checks the open cells of a run."""
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        self.cases, self.budget = team.results.cases, team.budget
+        self.longest, self.patience = 0.0, PATIENCE
+        self.loaded: dict[str, Loaded | WorkerError] = {}
+
+    def go(self) -> None:
+        """Settle what cannot be timed; the other cells know their cost and their errors afterwards."""
+        self._screen()
+        cells = self.team.open_cells()
+        if not cells:
+            return
+        self.longest = self.budget.seconds * min(_LONGEST_CALL, _LONGEST_SHARE / len(cells))
+        # whoever hangs takes a part of the budget from the others, not all of it
+        self.budget.grace = PATIENCE if compiled_files() == 0 else 0.0
+        self.patience = self.budget.grace or max(self.budget.seconds / 4, _LEAST_PATIENCE)
+        self._start(cells)
+        self.team.progress.phase("check", len(cells))
+        with tempfile.TemporaryDirectory(prefix="multirec-bench-") as folder:
+            places = sorted({cell.case for cell in cells})
+            for number, place in enumerate(places):
+                spent = self.budget.seconds - self.budget.left()
+                share = (_UNTIL * self.budget.seconds - spent) / (len(places) - number)
+                self._check_case(place, Path(folder) / str(place), spent + share)
+        self.budget.grace = 0.0
+
+    def _screen(self) -> None:
+        """Settle what can be settled without importing anything."""
+        free = available_bytes()
+        for cell in self.team.open_cells():
+            contestant = self.team.worker(cell).contestant
+            with self.team.settling(cell):
+                missing = contestant.missing()
+                if missing:
+                    raise WorkerError("skipped", missing)
+                declined = contestant.declines(self.cases[cell.case], cell.mode)
+                if declined:
+                    raise WorkerError("unsupported", declined)
+                need = self.team.need(cell)
+                if free is not None and need > free:
+                    reason = f"needs about {bytes_text(need)}, {bytes_text(free)} are free; nothing was allocated"
+                    raise WorkerError("skipped", reason)
+
+    def _start(self, cells: list[Cell]) -> None:
+        """Start at once the processes of those who come first; they import while the reference is computed."""
+        workers = {cell.contestant: self.team.worker(cell) for cell in cells}
+        self.team.progress.phase("load", len(workers))
+        preload(worker.contestant for worker in workers.values())
+        self.team.hire(_REFERENCE, Float64()).start()
+        for name, worker in workers.items():
+            self.team.progress.step(name)
+            if worker.contestant.first:
+                worker.start()
+
+    def _load(self, worker: Worker, cell: Cell) -> None:
+        """Wait for the imports of a cell's contestant, once."""
+        if worker.contestant.name not in self.loaded:
+            try:
+                self.loaded[worker.contestant.name] = worker.loaded(2 * self.patience)
+            except WorkerError as failure:
+                self.loaded[worker.contestant.name] = failure
+        found = self.loaded[worker.contestant.name]
+        if isinstance(found, WorkerError):
+            raise found
+        cell.version, cell.device = found
+
+    def _check_case(self, place: int, folder: Path, until: float) -> None:
+        cells = [cell for cell in self.team.open_cells() if cell.case == place]
+        if not self._reference(place, folder, cells):
+            return
+        for first in (True, False):
+            self._check_some([cell for cell in cells if self._comes_first(cell) == first], folder, until)
+
+    def _comes_first(self, cell: Cell) -> bool:
+        return self.team.worker(cell).contestant.first
+
+    def _check_some(self, cells: list[Cell], folder: Path, until: float) -> None:
+        """Check these, the slow ones at last."""
+        later = []
+        for cell in cells:
+            self.team.progress.step(f"{cell.contestant} {cell.mode}")
+            with self.team.settling(cell):
+                self._in_time(cell, until)
+                self._load(self.team.worker(cell), cell)
+                self._predict(self.team.worker(cell), cell)
+                if cell.cost > _SHORT:
+                    later.append(cell)
+                else:
+                    self._check(self.team.worker(cell), cell, folder)
+        for cell in sorted(later, key=lambda cell: cell.cost):
+            self.team.progress.step(f"{cell.contestant} {cell.mode}")
+            with self.team.settling(cell):
+                checked = sum(other.cost for other in self.team.open_cells() if other.errors)
+                # a check and a timed call have to fit, beside the others
+                if 2 * cell.cost + checked > self.budget.left():
+                    reason = f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}"
+                    raise WorkerError("too_slow", reason)
+                self._check(self.team.worker(cell), cell, folder)
+
+    def _reference(self, place: int, folder: Path, cells: list[Cell]) -> bool:
+        self.team.progress.step(_REFERENCE)
+        modes = list(dict.fromkeys(cell.mode for cell in sorted(cells, key=lambda cell: cell.mode)))
+        worker = self.team.workers[_REFERENCE]
+        try:
+            if _REFERENCE not in self.loaded:
+                self.loaded[_REFERENCE] = worker.loaded(2 * self.patience)
+            worker.ask(2 * self.patience, "reference", self.cases[place], modes, folder)
+        except WorkerError as failure:
+            reason = f"the float64 reference could not be computed: {failure.reason}"
+            for cell in cells:
+                self.team.close(cell, WorkerError("skipped", reason))
+            return False
+        return True
+
+    def _in_time(self, cell: Cell, until: float) -> None:
+        spent = self.budget.seconds - self.budget.left()
+        if self._comes_first(cell) or not probe_lengths(self.cases[cell.case].length):
+            until = max(until, _AT_LAST * self.budget.seconds)
+        if spent > until:
+            raise WorkerError("skipped", NO_TIME)
+
+    def _predict(self, worker: Worker, cell: Cell) -> None:
+        """Predict the cost of a whole call from short runs, if it is too long to just try."""
+        case, limit, compiles = self.cases[cell.case], self.longest, worker.contestant.compiles
+        lengths = probe_lengths(case.length, compiles)
+        if lengths and not compiles:
+            # the first call loads and compiles
+            worker.ask(self.patience, "probe", case, cell.mode, FIRST_LENGTH)
+        runs: list[tuple[int, float]] = []
+        for length in lengths:
+            patience = self.patience if compiles else 2 * limit
+            spent = self.budget.elapsed()
+            runs.append((length, self._unless_slow(worker, patience, "probe", case, cell.mode, length)))
+            took = self.budget.elapsed() - spent
+            if compiles and took > limit:
+                reason = f"compiling a short run took {seconds_text(took)}, the limit is {seconds_text(limit)}"
+                raise WorkerError("too_slow", reason)
+            if len(runs) > 2 and is_telling(runs, case.length, limit):
+                break
+        if not runs:
+            return
+        cell.cost = predict(runs, case.length)
+        if cell.cost > limit:
+            cost, most = seconds_text(cell.cost), seconds_text(limit)
+            reason = f"{cost} a call predicted from short runs, the limit is {most}; raise --time"
+            raise WorkerError("too_slow", reason)
+
+    def _check(self, worker: Worker, cell: Cell, folder: Path) -> None:
+        case = self.cases[cell.case]
+        # what compiles for every length compiles once more
+        patience = max(2 * cell.cost, self.longest) * (1 + worker.contestant.compiles) if cell.cost else self.patience
+        checked: Checked = self._unless_slow(worker, patience, "check", case, cell.mode, folder)
+        cell.cost = min(checked.seconds, cell.cost) if worker.contestant.compiles and cell.cost else checked.seconds
+        cell.first_call, cell.errors = checked.first, checked.errors
+        cell.peak, cell.allocator_peak = checked.peak
+        cell.checked = window_of(case).describe(case)
+        if checked.own:
+            cell.checked += "; with its own equation in float64"
+        if checked.fault:
+            raise WorkerError("failed_check", checked.fault)
+        if checked.seconds < _QUICK or checked.seconds == checked.first:
+            cell.cost, peak = worker.ask(self.patience, "warm", case, cell.mode)
+            cell.peak, cell.allocator_peak = peak
+        worker.ask(self.patience, "release")
+
+    def _unless_slow(self, worker: Worker, patience: float, method: str, *arguments: Any) -> Any:
+        """Ask for what has been predicted to be quick; where it is not, it is too slow."""
+        try:
+            return worker.ask(patience, method, *arguments)
+        except WorkerError as error:
+            if error.status != "timeout" or patience == self.patience:
+                raise
+            raise WorkerError("too_slow", f"its {method} was stopped after {seconds_text(patience)}") from None

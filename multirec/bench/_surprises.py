@@ -1,0 +1,65 @@
+"""What is odd about a run, in words, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from . import _statistics as statistics
+from ._clock import Budget
+from ._results import Results
+
+_NOISY, _DRIFTS, _BUSY = 0.10, 0.10, 0.5
+_ENOUGH = 9
+
+
+def surprises(results: Results, budget: Budget) -> Iterator[str]:
+    """Yield sentences on noise, throttling, load, threads and clocks."""
+    yield from _load(results)
+    yield from _noise(results)
+    if budget.backwards:
+        yield "The clock went backwards while the run was going on; its budget may not have been kept."
+    if budget.excluded:
+        yield (
+            f"{budget.excluded:.1f} s went into compiling kernels for the first time; they are kept on disk and were "
+            "not counted."
+        )
+
+
+def _load(results: Results) -> Iterator[str]:
+    machine = results.machine
+    cores, threads, load = machine["cores"], machine["threads"], machine["load_before"]
+    if load is not None and cores and load > _BUSY * cores:
+        yield (
+            f"Before the run about {load:.1f} processes were running on {cores} cores. Close them and repeat: "
+            "they take time from everyone, and more from those who use all cores."
+        )
+    if cores and threads and threads < cores:
+        yield (
+            f"Kernels used {threads} of {cores} cores, because of the affinity mask or OMP_NUM_THREADS. "
+            "Unset them to use all."
+        )
+    if machine["governor"] not in (None, "performance"):
+        yield f"The processor's governor is {machine['governor']!r}; 'performance' gives steadier times."
+
+
+def _noise(results: Results) -> Iterator[str]:
+    for group in results.copies:
+        reference, floor = results.reference(group), statistics.floor(results.twins(group))
+        if reference is None:
+            continue
+        case, mode = results.cases[group[0]].name, group[1]
+        if floor is not None and floor > _NOISY:
+            yield (
+                f"{case} {mode}: after {len(results.twins(group))} rounds {reference.contestant} may still differ from "
+                f"itself by {100 * floor:.0f} %, so nothing smaller is called a difference. Give it more --time, or a "
+                "machine that nothing else uses."
+            )
+        third = len(reference.samples) // 3
+        if third * 3 >= _ENOUGH:
+            drift = median(reference.samples[-third:]) / median(reference.samples[:third])
+            if drift > 1 + _DRIFTS:
+                yield (
+                    f"{case} {mode}: the machine slowed down by {100 * (drift - 1):.0f} % during the rounds (heat, or "
+                    "another program). Ratios are paired by round and stand; medians are of a changing machine."
+                )

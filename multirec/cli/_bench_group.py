@@ -1,0 +1,69 @@
+"""``multirec bench``: a group whose first command, ``run``, need not be named."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from multirec.bench import _interrupt as interrupt
+
+from ._lazy import Known, LazyGroup
+
+_COMMANDS = {
+    "run": Known("_bench", "Time every contestant; the word may be left out."),
+    "show": Known("_bench_show", "Show a saved run: as a table, Markdown, CSV, JSON, or as torch prints it."),
+    "compare": Known("_bench_compare", "Say what became faster or slower between two saved runs; a gate for CI."),
+    "plot": Known("_bench_plot", "Draw saved runs: scaling, ratios, memcpy, memory; or one HTML report of all."),
+    "env": Known("_bench_env", "Say how this machine is fit to measure, and what would make it fitter."),
+    "list": Known("_bench_list", "List cases, contestants, and saved runs."),
+}
+# closer than this to a command's name, a word is a slip rather than the name of a case
+_SLIP = 0.75
+
+
+class _BenchGroup(LazyGroup):
+    """What does not begin with a command is for ``run``, whose help is the group's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        completing_the_first_word = ctx.resilient_parsing and not args
+        if not completing_the_first_word and not (args and args[0] in {*self.known, *ctx.help_option_names}):
+            args = ["run", *self._without_slips(ctx, args)]
+        return super().parse_args(ctx, args)
+
+    def _without_slips(self, ctx: click.Context, args: list[str]) -> list[str]:
+        close = get_close_matches(args[0], self.known, n=1, cutoff=_SLIP) if args else []
+        if close and not ctx.resilient_parsing:
+            ctx.fail(f"no command named {args[0]!r}. Did you mean {close[0]!r}?")
+        return args
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "run":
+            # only a run has something to keep
+            interrupt.release()
+        return super().get_command(ctx, cmd_name)
+
+    def _run(self, ctx: click.Context) -> tuple[click.Command, click.Context]:
+        run = self.get_command(ctx, "run")
+        assert run is not None
+        return run, run.context_class(run, info_name=ctx.info_name, parent=ctx.parent)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        run, own = self._run(ctx)
+        run.format_usage(own, formatter)
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix=" " * len("Usage: "))
+        run.format_help_text(own, formatter)
+        run.format_options(own, formatter)
+        self.format_commands(ctx, formatter)
+        run.format_epilog(own, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        run, own = self._run(ctx)
+        commands = [item for item in super().shell_complete(ctx, incomplete) if not item.value.startswith("-")]
+        return commands + run.shell_complete(own, incomplete)
+
+
+@click.group("bench", cls=_BenchGroup, known=_COMMANDS)
+def command() -> None:
+    """Time every contestant on this machine, after checking its values and gradients."""

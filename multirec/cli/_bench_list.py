@@ -1,0 +1,75 @@
+"""``multirec bench list``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from multirec.bench._load import load
+from multirec.bench._report import Line, labelled
+from multirec.errors import ArgumentError
+
+from ._print import print_lines, width
+
+_FOLDER = Path("bench/results")
+
+
+@click.command("list", epilog="Exit codes: 0 fine, 2 wrong usage.")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+def command(folder: Path | None) -> int:
+    """List what can be measured and what was: cases, contestants and what each one lacks, saved runs.
+
+    Saved runs are looked for in FOLDER; without it in bench/results, where there is such a folder.
+
+    \b
+    Examples:
+      multirec bench list
+      multirec bench list results/
+    """  # noqa: D301
+    columns = width()
+    print_lines([Line("cases", "title"), *labelled(_cases(), columns)])
+    click.echo()
+    print_lines([Line("contestants", "title"), *labelled(_contestants(), columns)])
+    place = folder or _FOLDER
+    if place.is_dir():
+        click.echo()
+        found = list(_runs(place)) or [("", "none")]
+        print_lines([Line(f"saved runs in {place}", "title"), *labelled(found, columns)])
+    return 0
+
+
+def _cases() -> Iterator[tuple[str, str]]:
+    from multirec.bench._cases import NAMED
+
+    for name, (case, summary) in NAMED.items():
+        yield name, f"{case.describe()}: {summary}"
+
+
+def _contestants() -> Iterator[tuple[str, str]]:
+    from multirec.bench.contestants import registered
+
+    lacking = {}
+    for name, contestant in registered().items():
+        reason = contestant.missing()
+        if reason is None:
+            yield name, contestant.summary
+        else:
+            lacking[name] = f"not here: {reason}"
+    yield from lacking.items()
+
+
+def _runs(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = load(path)
+        except ArgumentError as error:
+            yield path.name, str(error)
+            continue
+        cases, machine = document["cases"], document["machine"]
+        timed = {cell["contestant"] for cell in document["cells"] if cell["median_s"] is not None}
+        what = cases[0]["text"] if len(cases) == 1 else f"{len(cases)} cases of {cases[0]['base']}"
+        when = f"{document['run']['started'][:10]}, " if document["run"]["started"] else ""
+        cut = ", interrupted" if document["run"]["interrupted"] else ""
+        yield path.name, f"{what}; {len(timed)} contestants; {when}{machine['cpu']}, {machine['cores']} cores{cut}"

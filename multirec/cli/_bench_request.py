@@ -1,0 +1,118 @@
+"""From the options of ``multirec bench`` to a request, with what is wrong with them in words."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from multirec._problem import Layout
+from multirec.bench._axes import parse_axis
+from multirec.bench._case import DTYPES, MODES, Case, Mode
+from multirec.bench._cases import case_named, swept
+from multirec.bench._request import PRESETS, Request
+from multirec.bench.contestants import Contestant, named, ready
+
+MOST_CELLS = 500
+
+
+class Axis(click.ParamType[list[int]]):
+    """Counts: one value, a list, or a range."""
+
+    name = "axis"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        try:
+            return parse_axis(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Choices(click.ParamType[list[str]]):
+    """One of some words, or several of them with commas between."""
+
+    name = "choices"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        found = [word.strip() for word in str(value).split(",")]
+        for word in found:
+            if word not in self.words:
+                self.fail(f"{word!r} is not one of {', '.join(self.words)}.", param, ctx)
+        return list(dict.fromkeys(found))
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(self.words)}]"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
+
+
+AXIS = Axis()
+DTYPE = Choices(DTYPES)
+LAYOUT = Choices(get_args(Layout))
+MODE = Choices([*MODES, "both"])
+
+
+def request(
+    cases: Sequence[str],
+    names: Sequence[str],
+    axes: dict[str, list[Any] | None],
+    mode: list[str],
+    quick: bool,
+    rigorous: bool,
+    seconds: float | None,
+    output: Path | None,
+    sweep_is_meant: bool,
+) -> tuple[Request, list[str]]:
+    """Return the request, and notes on who is not here."""
+    if quick and rigorous:
+        raise click.UsageError("--quick and --rigorous ask for opposite things. Give one of them, or --time.")
+    preset = "quick" if quick else "rigorous" if rigorous else "default"
+    modes: tuple[Mode, ...] = MODES if "both" in mode else tuple(each for each in MODES if each in mode)
+    given = {axis: values for axis, values in axes.items() if values is not None}
+    count = len(cases or ["forum"]) * len(modes)
+    for values in given.values():
+        count *= len(values)
+    try:
+        bases = [case_named(name) for name in cases or ["forum"]]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    contestants, notes = _chosen(names, bases, modes)
+    if count * len(contestants) > MOST_CELLS and not sweep_is_meant:
+        raise click.UsageError(
+            f"this is {count * len(contestants)} cells: {count} combinations of case, sizes and mode, for "
+            f"{len(contestants)} contestants. Name fewer with -b, take fewer values, or add --yes to mean it."
+        )
+    try:
+        found = [case for base in bases for case in swept(base, given)]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    unique = list(dict.fromkeys(found))
+    command = shlex.join(["multirec", *sys.argv[1:]])
+    name = output.stem if output is not None else command
+    return Request(contestants, unique, modes, preset, seconds or PRESETS[preset].seconds, 0, name, command), notes
+
+
+def _chosen(names: Sequence[str], cases: Sequence[Case], modes: Sequence[Mode]) -> tuple[list[Contestant], list[str]]:
+    """Return the contestants that were named; or all that are here and made for any of the cases."""
+    if names:
+        try:
+            return named(tuple(names)), []
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    contestants, absent = ready()
+    fitting = [
+        each for each in contestants if any(each.declines(case, mode) is None for case in cases for mode in modes)
+    ]
+    unfit = [each.name for each in contestants if each not in fitting]
+    notes = [f"not here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
+    return fitting, notes + ([f"not made for this: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])

@@ -1,0 +1,48 @@
+"""``multirec bench show``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from multirec.bench._document import Document
+
+from ._print import print_report
+from ._results_file import RESULTS
+
+
+@click.command("show", epilog="Exit codes: 0 fine, 2 wrong usage or not a result of multirec bench.")
+@click.argument("document", type=RESULTS, metavar="FILE")
+@click.option(
+    "-f",
+    "--format",
+    "kind",
+    type=click.Choice(["table", "markdown", "csv", "json", "torch"]),
+    default="table",
+    show_default=True,
+    help="'torch' is the table of torch.utils.benchmark.Compare; 'json' is the newest version of the document.",
+)
+def command(document: Document, kind: str) -> int:
+    """Show a saved run on stdout. Files of older versions are read too.
+
+    \b
+    Examples:
+      multirec bench show results.json
+      multirec bench show results.json --format markdown
+      multirec bench show results.json --format csv > results.csv
+    """  # noqa: D301
+    if kind == "table":
+        print_report(document)
+    else:
+        click.echo(_text(document, kind), nl=False)
+    return 0
+
+
+def _text(document: Any, kind: str) -> str:
+    from multirec.bench._formats import as_csv, as_markdown, as_torch_compare
+
+    if kind == "json":
+        return json.dumps(document, indent=1) + "\n"
+    return {"markdown": as_markdown, "csv": as_csv, "torch": as_torch_compare}[kind](document)

@@ -1,0 +1,44 @@
+"""Lines of a report on stdout: in colour on a terminal, plain elsewhere and where NO_COLOR is set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from multirec.bench._document import Document
+from multirec.bench._report import WIDTH, Line, report
+
+_STYLES = {
+    "note": "",
+    "ok": "",
+    "title": "bold",
+    "head": "dim",
+    "case": "bold",
+    "remark": "dim",
+    "best": "green",
+    "good": "green",
+    **dict.fromkeys(("failed_check", "crash", "oom", "timeout", "bad"), "red"),
+    **dict.fromkeys(("skipped", "unsupported", "too_slow", "unsure"), "yellow"),
+}
+
+
+def print_report(document: Document) -> None:
+    """Print the table of a document, as wide as the terminal, within 72 and 100 columns."""
+    print_lines(report(document, width()))
+
+
+def width() -> int:
+    """Return the columns that there are: those of the terminal, or 100."""
+    from rich.console import Console
+
+    console = Console()
+    return min(console.width, WIDTH) if console.is_terminal else WIDTH
+
+
+def print_lines(lines: Iterable[Line]) -> None:
+    """Print lines, each in the colour of its role."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for line in lines:
+        console.print(Text(line.text, style=_STYLES[line.role]), soft_wrap=True)

@@ -1,0 +1,43 @@
+"""The type of arguments that name a saved run."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from multirec.bench._document import Document
+from multirec.bench._load import load
+from multirec.errors import ArgumentError
+
+
+class ResultsFile(click.ParamType[Document]):
+    """A file that ``multirec bench -o`` wrote, of any version, as a document."""
+
+    name = "results"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Document:
+        path = Path(value)
+        try:
+            return load(path)
+        except ArgumentError as error:
+            self.fail(f"{error}{_hint(path)}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+def _hint(path: Path) -> str:
+    if path.is_dir():
+        return " It is a folder; `multirec bench list FOLDER` lists the runs in it."
+    if path.exists():
+        return ""
+    close = get_close_matches(path.name, [near.name for near in path.parent.glob("*.json")], n=1)
+    return f" Did you mean {str(path.with_name(close[0]))!r}?" if close else ""
+
+
+RESULTS = ResultsFile()

@@ -1,0 +1,290 @@
+"""A computer with a GPU that is none, for `make gpu` to run on: every line of it, before a real GPU sees it.
+
+A program: `python standin.py FOLDER NAMES`. Torch's and CuPy's devices are the CPU, the kernels are the emulated ones,
+and sizes are small. Where NAMES does not exist, kernels are not computed and their names are written there; else a
+library of these is built, and they are computed. Times mean nothing here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import runpy
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from emulated import FAST, EmulatedDevice, RecordingDevice, build
+
+BENCH = Path(__file__).parents[2] / "bench" / "gpu"
+ON_DEVICE = torch.device("cuda", 0)
+launcher = RecordingDevice()
+
+
+class Host(torch.Tensor):
+    """A tensor that is not on the device; all others are, whatever torch thinks."""
+
+
+def fake_devices() -> None:
+    """Take "cuda" for an argument, and say "cuda" of tensors."""
+    tensor, to = torch.Tensor, torch.Tensor.to
+
+    def moved(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        targets = [str(arg) for arg in args if isinstance(arg, (str, torch.device))]
+        args = tuple(arg for arg in args if not isinstance(arg, (str, torch.device)))
+        self = to(self, *args, **kwargs) if args or kwargs else self
+        return self.as_subclass(Host if targets[0] == "cpu" else tensor) if targets else self
+
+    def making(make: Any) -> Any:
+        def made(*args: Any, **kwargs: Any) -> Any:
+            if str(kwargs.get("device", "")).startswith("cuda"):
+                kwargs["device"] = "cpu"
+            if make is torch_empty and np.prod(args[0] if isinstance(args[0], (tuple, list)) else args) > 1 << 40:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return make(*args, **kwargs)
+
+        return made
+
+    torch_empty = torch.empty
+    for name in ("empty", "zeros", "ones", "full", "rand", "randn", "as_tensor", "tensor"):
+        setattr(torch, name, making(getattr(torch, name)))
+    tensor.device = property(lambda self: torch.device("cpu") if isinstance(self, Host) else ON_DEVICE)
+    tensor.to, tensor.cpu = moved, lambda self: self.as_subclass(Host)
+
+
+class Event:
+    """A moment of the host's clock."""
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        self.at = 0.0
+
+    def record(self) -> None:
+        self.at = time.perf_counter()
+
+    def elapsed_time(self, other: Event) -> float:
+        return 1e3 * (other.at - self.at)
+
+
+class Stream:
+    """A stream on which everything is done at once."""
+
+    ptr = cuda_stream = 0
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        pass
+
+    def wait_stream(self, other: Stream) -> None:
+        pass
+
+
+class Graph:
+    """A graph that was captured and cannot replay."""
+
+    def replay(self) -> None:
+        from faults import SkippedError
+
+        raise SkippedError("a stand-in does not replay")
+
+
+class Generators:
+    """Torch's class of random generators, all of them on the CPU."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def __call__(self, device: str = "cpu") -> torch.Generator:
+        return self._own("cpu")
+
+    def __or__(self, other: Any) -> Any:
+        return self._own | other
+
+
+def fake_torch() -> None:
+    """Make torch believe in a device."""
+    cuda, generator, from_numpy = torch.cuda, torch.Generator, torch.from_numpy
+    for name, value in {
+        "is_available": lambda: True,
+        "get_device_name": lambda index: "NVIDIA H200",
+        "get_device_properties": lambda index: SimpleNamespace(L2_cache_size=1 << 12),
+        "device_count": lambda: 2,
+        "synchronize": lambda: None,
+        "empty_cache": lambda: None,
+        "current_stream": lambda index=0: Stream(),
+        "stream": lambda stream: stream,
+        "graph": lambda graph: contextlib.nullcontext(),
+        "Event": Event,
+        "Stream": Stream,
+        "CUDAGraph": Graph,
+    }.items():
+        setattr(cuda, name, value)
+    torch.Generator = Generators(generator)
+    torch.from_numpy = lambda array: from_numpy(array).as_subclass(Host)
+    fake_devices()
+
+
+class Ndarray(np.ndarray):
+    """CuPy's array: NumPy's, with an address and a device."""
+
+    data = property(lambda self: SimpleNamespace(ptr=self.__array_interface__["data"][0]))
+    device = property(lambda self: SimpleNamespace(id=0))
+
+
+class RawKernel:
+    """Launches the emulated kernel that the source ends with."""
+
+    def __init__(self, code: str, entry: str, options: tuple[str, ...]) -> None:
+        self._name = code.rsplit("{ ", 1)[1].split("(p)", 1)[0]
+        self.kernel = self._launch
+
+    def _launch(self, grid: Any, block: Any, arguments: Any, shared: int, stream: Any) -> None:
+        (value,) = arguments
+        launcher.launch(self._name, grid[0], block[0], shared, value.tobytes())
+
+
+def fake_cupy() -> None:
+    """Put a module in CuPy's place that is NumPy's with CuPy's names for a device."""
+
+    def own(function: Any) -> Any:
+        return lambda *args, **kwargs: np.asarray(function(*args, **kwargs)).view(Ndarray)
+
+    def empty(shape: Any, dtype: Any) -> Any:
+        if np.prod(shape) > 1 << 40:
+            raise MemoryError
+        return np.full(shape, np.nan, dtype).view(Ndarray)
+
+    cupy = ModuleType("cupy")
+    making = ("asarray", "zeros", "ones", "full", "array", "concatenate", "ascontiguousarray", "broadcast_to")
+    names = {name: own(getattr(np, name)) for name in making}
+    draw = own(lambda shape, dtype: np.random.default_rng(0).standard_normal(shape, dtype))
+    cupy.__dict__.update(
+        names,
+        ndarray=Ndarray,
+        float32=np.float32,
+        empty=empty,
+        asnumpy=np.array,
+        from_dlpack=own(lambda array: array.numpy() if isinstance(array, torch.Tensor) else array),
+        random=SimpleNamespace(standard_normal=draw),
+        RawKernel=RawKernel,
+        cuda=SimpleNamespace(
+            Device=lambda index: Stream(),
+            Stream=Stream,
+            ExternalStream=Stream,
+            get_current_stream=lambda index: Stream(),
+            compiler=SimpleNamespace(CompileException=SyntaxError),
+            memory=SimpleNamespace(OutOfMemoryError=MemoryError),
+            runtime=SimpleNamespace(getDevice=lambda: 0, getDeviceCount=lambda: 1, CUDARuntimeError=RuntimeError),
+        ),
+    )
+    sys.modules["cupy"] = cupy
+    for name in ("cupyx", "cupyx.scipy"):
+        sys.modules[name] = ModuleType(name)
+    sys.modules["cupyx.scipy.signal"] = SimpleNamespace(lfilter=own(_lfilter))
+
+
+def _lfilter(b: Any, a: Any, x: Any) -> Any:
+    from scipy.signal import lfilter
+
+    return lfilter(b, a, x).astype(x.dtype)
+
+
+def fake_multirec() -> None:
+    """Let arrays of the stand-in be CuPy's, and the backend have the kernels that are built."""
+    import jax
+    from multirec_backends.cupy import _device
+
+    from multirec import _arrays, _discovery
+
+    jax.default_backend = lambda: "gpu"
+    _arrays._jax_device = lambda array: "cuda:0"
+    find = _arrays._find_family
+    _arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
+    _device.CudaDevice.has = lambda self, arguments: arguments in FAST
+    installed = _discovery._is_installed
+    _discovery._is_installed = lambda module: module == "cupy" or installed(module)
+
+
+def small() -> None:
+    """Make the benchmark's problems small, and its checks few."""
+    import conformance
+    import faults
+    import workloads
+
+    checks_of = conformance.checks_of
+    workloads.SIZES.update(
+        dict.fromkeys(workloads.SIZES, (1, 3, 240)) | {"W1 forum": (2, 3, 600), "W3 long": (2, 1, 4200)}
+    )
+    workloads.CHECKED = 200
+    faults.MANY_CHANNELS, faults.MANY_ELEMENTS = 11, (5, 40)
+    conformance.dtypes_of = lambda *_: ("float32",)
+    conformance.checks_of = lambda subject: checks_of(subject)[:2]
+    conformance.ProcessPoolExecutor = lambda workers, mp_context: ThreadPoolExecutor(1)
+    import timing
+
+    timing.bandwidths.__defaults__ = (1 << 12,)
+    device_times, host_times = timing.device_times, timing.host_times
+    timing.device_times = lambda work, seconds=0.0, most=3: device_times(work, 0.0, 3)
+    timing.host_times = lambda work: host_times(work, 20)
+    faults.subprocess = SimpleNamespace(check_output=_printed)
+
+
+def _printed(command: list[str], **_: Any) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(command[-1], {})
+    return printed.getvalue()
+
+
+def in_process(command: list[str], **_: Any) -> Any:
+    """Run what `make gpu` would run in a process of its own."""
+    script = next(index for index, word in enumerate(command) if word.endswith(".py"))
+    if command[0] != sys.executable:
+        assert Path(command[command.index("--log-file") + 1]).parent.is_dir()
+    sys.argv, before = command[script:], sys.argv
+    code: Any = 0
+    try:
+        runpy.run_path(str(BENCH / command[script]), run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code
+    sys.argv = before
+    return SimpleNamespace(returncode=code)
+
+
+def main(folder: str, names: Path) -> None:
+    """Run all of `make gpu`; its results lie in FOLDER."""
+    global launcher
+    if names.exists():
+        launcher = EmulatedDevice(build(set(names.read_text().split("\n")), flags=()))
+    sys.path.insert(0, str(BENCH))
+    fake_cupy()
+    fake_torch()
+    fake_multirec()
+    small()
+    import benchmark
+    import run
+
+    if not names.exists():
+        benchmark.mismatch = lambda workload: ""
+    run.subprocess.run = in_process
+    run.shutil = SimpleNamespace(which=lambda name: "/stand-in/" + name)
+    sys.argv = ["run.py", "--results", folder]
+    code = run.main()
+    if not names.exists():
+        names.write_text("\n".join(sorted(set(launcher.launched))))
+    print(f"exit code {code}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
