@@ -9,7 +9,8 @@
 from . import adjoint, errors
 from ._bank import RecurrenceBank, RecurrenceCascade
 from ._function import explain, recurrence
-from ._registry import BackendStatus, backends, register_backend
+from ._probe import BackendStatus, backends
+from ._registry import register_backend, unregister_backend
 from ._select import Explanation
 from ._state import State
 from ._threads import num_threads, set_num_threads
@@ -33,4 +34,5 @@ __all__ = [
     "recurrence",
     "register_backend",
     "set_num_threads",
+    "unregister_backend",
 ]

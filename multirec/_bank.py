@@ -79,7 +79,7 @@ class RecurrenceBank:
                     f"{name} has shape {tuple(taps.shape)}; a bank's coefficients are (channels, taps) or "
                     f"(batch…, channels, taps).{hint}"
                 )
-            check_taps_dtype(name, spec_of(taps, name).dtype)
+            check_taps_dtype(name, spec_of(taps, name))
         if not isinstance(reverse, bool):
             raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
         _select.check_name(backend)

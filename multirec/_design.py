@@ -17,7 +17,10 @@ Array: TypeAlias = Any
 def from_scipy(values: Any, name: str) -> Array:
     """Return coefficients as an array of rank 2 or more; lists and integers become float64."""
     if isinstance(values, list | tuple | int | float | complex):
-        values = np.asarray(values)
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ShapeError(f"{name} is no array: its rows differ in length. Pad them with zeros.") from error
     family = family_of(values, name)
     if family == "numpy":
         if values.dtype.kind in "iu":

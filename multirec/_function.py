@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from itertools import pairwise
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from . import _select
 from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
+from ._copies import copies
 from ._plan import Plan
 from ._problem import Layout
+from ._registry import registry
 from ._state import State
 from ._validate import Call, Specs, as_layout, plan_call
 from .backend import Operands
@@ -72,15 +76,11 @@ def recurrence(
     """
     family = family_of(x)
     inputs, outputs = split_state(state)
-    if family == "torch":
-        # multirec imports torch only once a tensor shows that the caller has
-        from ._torch import recurrence as torch_recurrence
-
-        return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
-    if family == "jax":
-        from ._jax import recurrence as jax_recurrence
-
-        return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    if family in ("torch", "jax"):
+        found: tuple[Array, State] = _bridge(family)(
+            x, feedforward, feedback, inputs, outputs, layout, reverse, backend
+        )
+        return found
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(
@@ -89,6 +89,12 @@ def recurrence(
         )
     arrays = (x, feedforward, feedback, inputs, outputs)
     return compute(*plan_of(arrays, layout, reverse, backend), arrays)
+
+
+@cache
+def _bridge(family: str) -> Any:
+    """Import what knows a library, once an array shows that the caller has it."""
+    return import_module(f"multirec._{family}").recurrence
 
 
 def split_state(state: Any) -> tuple[Array | None, Array | None]:
@@ -149,33 +155,24 @@ def explain(
     state: State | None = None,
     layout: Layout = "BCT",
     reverse: bool = False,
+    backend: str = "auto",
 ) -> _select.Explanation:
-    """Say which backend ``"auto"`` picks for this call, why each other one declined, and what is copied.
+    """Say which backend computes this call, why each other one does not, and what is copied for it.
 
-    Takes the arguments of `recurrence`; computes nothing.
+    Takes the arguments of `recurrence`; computes nothing. With a `backend`, it is about that one instead of about the
+    one that ``"auto"`` picks.
 
     Example
     -------
     >>> import numpy as np, multirec as mr
     >>> mr.explain(np.ones((1, 4)), feedback=np.array([[0.5]])).candidates["reference"].ok
     True
+    >>> print(mr.explain(np.ones((1, 4), ">f8"), feedback=np.array([[0.5]])).notes[0])
+    x has its bytes in another order than this machine's: it is copied once
     """
     arrays = (x, feedforward, feedback, *split_state(state))
     call = call_of(arrays, layout, reverse)
-    return _select.explain_problem(call.problem, tuple(_copies(call, x)))
-
-
-def _copies(call: Call, x: Array) -> list[str]:
-    notes = []
-    if family_of(x) == "torch" and (x.is_conj() or x.is_neg()):
-        notes.append("x has its conjugate or negative bit set: it is copied once")
-    if len(call.batch_shape) > 1 and family_of(x) in ("numpy", "torch") and not _collapses(x, call):
-        notes.append(f"the batch axes {call.batch_shape} of x do not collapse into one: x is copied once")
-    return notes
-
-
-def _collapses(x: Array, call: Call) -> bool:
-    strides = x.stride() if callable(getattr(x, "stride", None)) else x.strides
-    offset = 1 if call.problem.layout == "TBC" else 0
-    axes = [(size, strides[axis + offset]) for axis, size in enumerate(call.batch_shape) if size != 1]
-    return all(outer == inner * size for (_, outer), (size, inner) in pairwise(axes))
+    explanation = _select.explain_problem(call.problem, backend)
+    if explanation.chosen is None:
+        return explanation
+    return replace(explanation, notes=tuple(copies(call, arrays, registry.info(explanation.chosen).family)))

@@ -11,7 +11,7 @@ this order, by the device of x. A plugin outside of the list is used only by nam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ._arrays import unreachable
@@ -31,25 +31,31 @@ _ELSEWHERE = ("unfold_scan", "torch_loop")
 
 @dataclass(frozen=True)
 class Explanation:
-    """Which backend ``"auto"`` picks for a problem, and why each other one is not picked.
+    """Which backend computes a problem, and why each other one is not picked.
 
     Attributes
     ----------
     chosen
-        The name, or None if no backend computes the problem.
+        The name, or None if no backend, or not the one asked for, computes the problem.
     candidates
         Every registered name with its `Support`: reasons for refusal, or its place in the order.
     notes
-        What is copied at the hand-over, if anything.
+        What is copied at the hand-over to the chosen one, if anything.
+    asked
+        The name asked for: ``"auto"``, or a backend's.
     """
 
     problem: Problem
     chosen: str | None
     candidates: dict[str, Support]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    asked: str = "auto"
 
     def __str__(self) -> str:
-        lines = [f"problem: {self.problem.describe()}", f"auto picks: {self.chosen or 'nothing'}"]
+        found = f"auto picks: {self.chosen or 'nothing'}"
+        if self.asked != "auto":
+            found = f"{self.asked} is asked for, and {'computes' if self.chosen else 'does not compute'} this"
+        lines = [f"problem: {self.problem.describe()}", found]
         width = max(map(len, self.candidates), default=0)
         for name, support in self.candidates.items():
             lines.append(f"  {name:<{width}}  {'yes' if support.ok else 'no '}  {support.reason}")
@@ -99,6 +105,9 @@ def forget_plans() -> None:
     bind.cache_clear()
 
 
+registry.watchers.append(forget_plans)
+
+
 def check_name(backend: str) -> None:
     """Raise unless `backend` is "auto" or names an installed backend."""
     if backend != "auto":
@@ -125,12 +134,17 @@ def _pick(problem: Problem) -> BackendInfo:
     return infos[explanation.chosen]
 
 
-def explain_problem(problem: Problem, notes: tuple[str, ...] = ()) -> Explanation:
-    """Say which backend ``"auto"`` picks for a problem, and why each other one is not picked."""
-    return _considered(problem, notes)[0]
+def explain_problem(problem: Problem, backend: str = "auto") -> Explanation:
+    """Say which backend ``"auto"`` picks for a problem, or whether one that is named computes it; and why no other."""
+    if backend == "auto":
+        return _considered(problem)[0]
+    registry.entry(backend)
+    explanation = _considered(problem)[0]
+    chosen = backend if explanation.candidates[backend].ok else None
+    return replace(explanation, asked=backend, chosen=chosen)
 
 
-def _considered(problem: Problem, notes: tuple[str, ...] = ()) -> tuple[Explanation, dict[str, BackendInfo]]:
+def _considered(problem: Problem) -> tuple[Explanation, dict[str, BackendInfo]]:
     order = order_for(problem)
     infos: dict[str, BackendInfo] = {}
     candidates: dict[str, Support] = {}
@@ -148,4 +162,4 @@ def _considered(problem: Problem, notes: tuple[str, ...] = ()) -> tuple[Explanat
             support = Support(True, f"{support.reason}: {how}")
         candidates[name] = support
     chosen = next((name for name in order if name in infos), None)
-    return Explanation(problem, chosen, candidates, notes), infos
+    return Explanation(problem, chosen, candidates), infos

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from operator import index
 
 from .errors import ArgumentError
 
@@ -61,9 +62,9 @@ def set_num_threads(count: int) -> None:
     >>> set_num_threads(before)
     """
     global _chosen
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
         raise ArgumentError(f"set_num_threads needs a whole number of at least 1, got {count!r}.")
-    _chosen = count
+    _chosen = index(count)
 
 
 def after_fork(renew: Callable[[], None]) -> None:

@@ -2,7 +2,8 @@
 
 * Nothing needs a derivative: the backend is called directly, on plain tensors, outside of the dispatcher.
 * Eager with a derivative: the autograd function of `_torch_function`.
-* Under torch.compile and export: one opaque operator, whose autograd kernel calls that same function.
+* Under torch.compile and export, and on device meta: one opaque operator, whose autograd kernel calls that same
+  function.
 
 Inside, tensors are canonical (see `multirec.backend`); the user's axes are views made outside.
 """
@@ -42,11 +43,11 @@ def recurrence(
     backend: str,
 ) -> tuple[Tensor, State]:
     """`multirec.recurrence` for torch tensors."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or x.is_meta:
         if forward_ad._current_level >= 0:
             raise UnsupportedError(
-                "forward-mode derivatives inside torch.compile are not supported: the compiled operator loses them. "
-                "Take them of the function before it is compiled."
+                "forward-mode derivatives inside torch.compile, or of tensors on device meta, are not supported: the "
+                "operator used there loses them. Take them of the function before it is compiled."
             )
         feedforward, feedback = (
             torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in (feedforward, feedback)

@@ -13,15 +13,12 @@ from ._problem import (
     COMPLEX_DTYPES,
     FLOATING_DTYPES,
     HALF_DTYPES,
-    Family,
     Kind,
     Layout,
     Problem,
     Spec,
-    Taps,
-    coefficient_dtype,
+    canonical_problem,
     join_shape,
-    output_dtype,
     split_shape,
 )
 from .errors import ArgumentError, DeviceError, DtypeError, FamilyError, ShapeError
@@ -71,7 +68,6 @@ def build_call(
         )
     _check_places(x, feedforward, feedback, inputs, outputs)
     _check_coefficient_dtypes(x, feedforward, feedback)
-    y_dtype = output_dtype(x, feedforward, feedback)
     batch, x_channels, length = split_shape(x.shape, layout)
     views = {
         name: _view_taps(name, spec, x, layout)
@@ -79,25 +75,12 @@ def build_call(
         if spec is not None
     }
     channels = _common_channels(x, x_channels, views, layout)
-    y_shape = join_shape(batch, channels, length, layout)
-    taps = {name: _canonical_taps(name, view, batch, length, layout, x, y_dtype) for name, view in views.items()}
-    problem = Problem(
-        family=x.family,
-        device=x.device,
-        dtype=x.dtype,
-        y_dtype=y_dtype,
-        layout=layout,
-        reverse=reverse,
-        batch=prod(batch),
-        channels=channels,
-        length=length,
-        x_channels=x_channels,
-        feedforward=taps.get("feedforward"),
-        feedback=taps.get("feedback"),
-    )
+    taps = {name: _canonical_taps(name, view, batch, length, layout, x) for name, view in views.items()}
+    one_batch = x._replace(shape=(prod(batch), x_channels, length))
+    problem = canonical_problem(one_batch, taps.get("feedforward"), taps.get("feedback"), layout, reverse)
     _check_state("inputs", inputs, join_shape(batch, x_channels, problem.input_order, layout), x.dtype, layout)
-    _check_state("outputs", outputs, join_shape(batch, channels, problem.order, layout), y_dtype, layout)
-    return Call(problem, batch, y_shape)
+    _check_state("outputs", outputs, join_shape(batch, channels, problem.order, layout), problem.y_dtype, layout)
+    return Call(problem, batch, join_shape(batch, channels, length, layout))
 
 
 plan_call = lru_cache(maxsize=1024)(build_call)
@@ -108,7 +91,7 @@ def _check_x(x: Spec, layout: Layout) -> None:
     if x.dtype not in FLOATING_DTYPES:
         raise DtypeError(
             f"x has dtype {x.dtype}; a recurrence is defined for {', '.join(FLOATING_DTYPES)}. "
-            f"Cast it first, for example {_cast_hint(x.family)}."
+            f"Cast it first, for example {_cast('x', x)}."
         )
     if len(x.shape) < 2:
         one_channel = f"Pass {'x[None]' if layout == 'BCT' else 'x[:, None]'} for one channel"
@@ -116,8 +99,13 @@ def _check_x(x: Spec, layout: Layout) -> None:
         raise ShapeError(f"x has shape {x.shape}; layout {layout!r} needs {_LAYOUT_AXES[layout]}. {hint}.")
 
 
-def _cast_hint(family: Family) -> str:
-    return "x.float()" if family == "torch" else "x.astype('float32')"
+_NEAREST = {"complex32": "complex64", "complex256": "complex128", "float128": "float64"}
+
+
+def _cast(name: str, got: Spec) -> str:
+    """Spell the cast of an array to the nearest dtype that a recurrence is defined for."""
+    nearest = _NEAREST.get(got.dtype, "float32")
+    return f"{name}.to(torch.{nearest})" if got.family == "torch" else f"{name}.astype('{nearest}')"
 
 
 def _check_places(x: Spec, *others: Spec | None) -> None:
@@ -138,12 +126,13 @@ def _check_places(x: Spec, *others: Spec | None) -> None:
             raise DeviceError(f"x is on {x.device} and {name} is on {other.device}. Move one of them.")
 
 
-def check_taps_dtype(name: str, dtype: str) -> None:
+def check_taps_dtype(name: str, got: Spec) -> None:
     """Raise unless coefficients are floating-point or complex."""
-    if dtype not in FLOATING_DTYPES:
+    if got.dtype not in FLOATING_DTYPES:
+        integers = ", or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers"
         raise DtypeError(
-            f"{name} has dtype {dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, "
-            "or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers."
+            f"{name} has dtype {got.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, for example "
+            f"{_cast(name, got)}{integers if 'int' in got.dtype else ''}."
         )
 
 
@@ -151,11 +140,11 @@ def _check_coefficient_dtypes(x: Spec, *coefficients: Spec | None) -> None:
     for name, other in zip(("feedforward", "feedback"), coefficients, strict=True):
         if other is None:
             continue
-        check_taps_dtype(name, other.dtype)
+        check_taps_dtype(name, other)
         if other.dtype in COMPLEX_DTYPES and x.dtype in HALF_DTYPES:
             raise DtypeError(
-                f"x is {x.dtype} and {name} is {other.dtype}: y would be a complex half type, which does not exist. "
-                "Cast x to float32."
+                f"x is {x.dtype} and {name} is {other.dtype}: y would be a complex half type, which multirec "
+                "does not have. Cast x to float32."
             )
 
 
@@ -213,9 +202,7 @@ def _common_channels(x: Spec, x_channels: int, views: dict[str, _View], layout: 
     )
 
 
-def _canonical_taps(
-    name: str, view: _View, batch: tuple[int, ...], length: int, layout: Layout, x: Spec, y_dtype: str
-) -> Taps:
+def _canonical_taps(name: str, view: _View, batch: tuple[int, ...], length: int, layout: Layout, x: Spec) -> Spec:
     full = batch if view.kind != "static" else ()
     if any(own not in (1, size) for own, size in zip(view.batch, full, strict=True)) or view.time not in (1, length):
         axes = (
@@ -226,8 +213,7 @@ def _canonical_taps(
             f"(layout {layout!r}, {_LAYOUT_AXES[layout]}): {view.kind.replace('_', '-')} coefficients have {axes}."
         )
     one = all(own == 1 for own in view.batch)
-    dtype = coefficient_dtype(y_dtype, view.spec.dtype)
-    return Taps(1 if one else prod(batch), view.channels, view.time, view.taps, dtype)
+    return view.spec._replace(shape=(1 if one else prod(batch), view.channels, view.time, view.taps))
 
 
 def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtype: str, layout: Layout) -> None:

@@ -7,6 +7,7 @@ from typing import get_args
 import click
 
 from multirec._problem import Family, Layout, Spec, join_shape
+from multirec._registry import registry
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
 from multirec.bench._results import Exit
 from multirec.errors import MultirecError
@@ -22,7 +23,7 @@ _LIKE = {"static": (), "per-example": ("batch",), "time-varying": ("batch", "tim
 @click.option("-B", "--batch", type=COUNT, default=32, show_default=True, help="Signals in a batch.")
 @click.option("-C", "--channels", type=COUNT, default=128, show_default=True, help="Filters.")
 @click.option("-T", "--length", type=COUNT, default=16000, show_default=True, help="Samples of a signal.")
-@click.option("--order", type=COUNT, default=2, show_default=True, help="Order of the filters.")
+@click.option("--order", type=click.IntRange(min=0), default=2, show_default=True, help="Order; 0 is FIR.")
 @click.option(
     "--dtype", type=click.Choice([*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES]), default="float32", show_default=True
 )
@@ -32,6 +33,7 @@ _LIKE = {"static": (), "per-example": ("batch",), "time-varying": ("batch", "tim
 @click.option("--reverse", is_flag=True, help="Time runs backwards.")
 @click.option("--family", type=click.Choice(_FAMILIES), default="torch", show_default=True, help="Whose array x is.")
 @click.option("--device", default="cpu", show_default=True, help="Where x is: cpu, cuda:0, …")
+@click.option("-b", "--backend", default="auto", show_default=True, help="Ask about this one instead of about 'auto'.")
 def command(
     batch: int,
     channels: int,
@@ -44,18 +46,21 @@ def command(
     reverse: bool,
     family: Family,
     device: str,
+    backend: str,
 ) -> int:
-    """Say which backend 'auto' picks for a problem, and why not each other one. Computes nothing.
+    """Say which backend computes a problem, and why not each other one. Computes nothing.
 
     \b
     Examples:
       multirec explain
       multirec explain --coefficients time-varying --order 1
       multirec explain --family jax --layout TBC -B 1 -T 1000000
+      multirec explain -b cupy --device cuda:0
     """  # noqa: D301
     from multirec._select import explain_problem
     from multirec._validate import build_call
 
+    _check_device(family, device)
     kind = _LIKE[coefficients]
     examples, steps = batch if "batch" in kind else 1, length if "time" in kind else 1
 
@@ -70,9 +75,19 @@ def command(
 
     x = Spec(join_shape((batch,), channels if dense else 1, length, layout), dtype, family, device)
     try:
-        call = build_call(x, taps(order + 1), taps(order), None, None, layout, reverse)
+        call = build_call(x, taps(order + 1), taps(order) if order else None, None, None, layout, reverse)
+        explanation = explain_problem(call.problem, backend)
     except MultirecError as error:
         raise click.UsageError(str(error)) from None
-    explanation = explain_problem(call.problem)
     click.echo(str(explanation))
     return int(Exit.FINE if explanation.chosen is not None else Exit.NOTHING_RAN)
+
+
+def _check_device(family: Family, device: str) -> None:
+    known = {known for _, info, _ in registry.installed() if info is not None for known in info.devices}
+    kind, colon, index = device.partition(":")
+    if kind not in known or (colon and not index.isdigit()):
+        names = ", ".join(sorted(known))
+        raise click.UsageError(f"no installed backend knows a device {device!r}. Write {names}, or cuda:0 and so on.")
+    if kind != {"numpy": "cpu", "cupy": "cuda"}.get(family, kind):
+        raise click.UsageError(f"{family} has no arrays on {device}. Ask for another --family, or another --device.")

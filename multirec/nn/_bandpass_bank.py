@@ -86,7 +86,7 @@ class BandpassBank(SignalBank):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(channels, 2, 2, layout, reverse, backend)
+        super().__init__(channels, 2, 2, layout, reverse, backend, dtype)
         if not sample_rate > 0:
             raise ArgumentError(f"sample_rate is above 0 Hz, got {sample_rate!r}.")
         self.sample_rate = float(sample_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from multirec._design import feedback_of, feedforward_of, from_scipy
 from multirec.errors import ArgumentError, ShapeError
@@ -52,7 +53,15 @@ def require_held(held: Mask, dtype: str) -> None:
 
 
 def _rows(name: str, given: npt.ArrayLike) -> Design:
-    design = np.asarray(from_scipy(given, name))
+    design = from_scipy(given, name)
+    if isinstance(design, torch.Tensor):
+        if design.requires_grad:
+            raise ArgumentError(
+                f"{name} requires a gradient, but a FilterBank begins with weights of its own, which no gradient of "
+                f"{name} would come from. Pass {name}.detach(), or use multirec.RecurrenceBank.from_ba, which keeps it."
+            )
+        design = design.numpy(force=True)
+    design = np.asarray(design)
     if design.ndim != 2 or np.iscomplexobj(design):
         raise ShapeError(
             f"{name} of a FilterBank is real and [filters, taps], got {design.dtype} of shape {design.shape}."

@@ -83,6 +83,8 @@ class FilterBank(SignalBank):
         x has another number of channels.
     FamilyError
         x is not a torch tensor.
+    DtypeError
+        `dtype` is not a real floating type.
 
     Example
     -------
@@ -106,7 +108,7 @@ class FilterBank(SignalBank):
         dtype: torch.dtype | None = None,
     ) -> None:
         input_order = order if input_order is None else input_order
-        super().__init__(channels, order, input_order, layout, reverse, backend)
+        super().__init__(channels, order, input_order, layout, reverse, backend, dtype)
         self.feedforward = nn.Parameter(torch.empty(channels, input_order + 1, device=device, dtype=dtype))
         self.reflection_weight = nn.Parameter(torch.empty(channels, order, device=device, dtype=dtype))
         self.reset_parameters()
@@ -144,9 +146,10 @@ class FilterBank(SignalBank):
         Raises
         ------
         ShapeError
-            b or a has more than two axes, is empty or complex, or their numbers of rows differ.
+            b or a has more than two axes, is ragged, empty or complex, or their numbers of rows differ.
         ArgumentError
-            a[:, 0] is 0, a value is not finite, a filter is unstable, or is so after rounding to `dtype`.
+            b or a requires a gradient, a[:, 0] is 0, a value is not finite, a filter is unstable, or is so after
+            rounding to `dtype`.
 
         Example
         -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,21 @@ from multirec import State, recurrence
 from multirec._problem import Layout, join_shape, split_shape
 from multirec._select import check_name
 from multirec._validate import as_layout
-from multirec.errors import ArgumentError, FamilyError
+from multirec.errors import ArgumentError, DtypeError, FamilyError
 
 from ._unit import RecurrentUnit
 
-__all__ = ["FilterUnit", "at_least", "require_tensor"]
+__all__ = ["FilterUnit", "require_tensor", "whole"]
 
 
-def at_least(least: int, **sizes: int) -> None:
-    """Raise unless each named size is a whole number of at least `least`."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < least:
-            raise ArgumentError(f"{name} is a whole number of at least {least}, got {size!r}.")
+_REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def whole(name: str, size: int, least: int) -> int:
+    """Return a size, of whatever type of integers, as an int; raise unless it is at least `least`."""
+    if isinstance(size, bool) or not hasattr(size, "__index__") or size < least:
+        raise ArgumentError(f"{name} is a whole number of at least {least}, got {size!r}.")
+    return index(size)
 
 
 def require_tensor(unit: RecurrentUnit, x: object) -> None:
@@ -38,16 +42,28 @@ def require_tensor(unit: RecurrentUnit, x: object) -> None:
 class FilterUnit(RecurrentUnit):
     """A recurrent unit of `channels` filters whose coefficients a subclass derives from its weights."""
 
-    def __init__(self, channels: int, order: int, input_order: int, layout: str, reverse: bool, backend: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        order: int,
+        input_order: int,
+        layout: str,
+        reverse: bool,
+        backend: str,
+        dtype: torch.dtype | None,
+    ) -> None:
         super().__init__()
-        at_least(1, channels=channels)
-        at_least(0, order=order, input_order=input_order)
+        if dtype is not None and dtype not in _REAL:
+            raise DtypeError(
+                f"the weights of a {type(self).__name__} are {', '.join(map(str, _REAL))}, got dtype={dtype}. "
+                "For coefficients that are complex numbers use multirec.RecurrenceBank."
+            )
         if not isinstance(reverse, bool):
             raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
         check_name(backend)
-        self.channels = channels
-        self.order = order
-        self.input_order = input_order
+        self.channels = whole("channels", channels, 1)
+        self.order = whole("order", order, 0)
+        self.input_order = whole("input_order", input_order, 0)
         self.layout: Layout = as_layout(layout)
         self.reverse = reverse
         self.backend = backend

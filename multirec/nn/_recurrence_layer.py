@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from multirec import State
-from multirec.errors import ArgumentError, ShapeError
+from multirec.errors import ArgumentError, DtypeError, ShapeError
 
 from . import _stable
-from ._filter_unit import FilterUnit, at_least, require_tensor
+from ._filter_unit import FilterUnit, require_tensor, whole
 
 __all__ = ["RecurrenceLayer"]
 
@@ -46,6 +46,8 @@ class RecurrenceLayer(FilterUnit):
     ------
     ShapeError
         The last axis of x is not `inputs_dim`.
+    DtypeError
+        x has not the weights' dtype (under autocast it may have another), or `dtype` is complex.
     FamilyError
         x is not a torch tensor.
 
@@ -71,13 +73,13 @@ class RecurrenceLayer(FilterUnit):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        at_least(1, inputs_dim=inputs_dim, hidden_dim=hidden_dim)
+        inputs_dim, hidden_dim = whole("inputs_dim", inputs_dim, 1), whole("hidden_dim", hidden_dim, 1)
         if layout == "BCT":
             raise ArgumentError(
                 "RecurrenceLayer takes layout 'TBC' or 'BTC', got 'BCT': its projection is of the last axis. "
                 "For channels before time use Conv1d(inputs_dim, hidden_dim, 1) and a FilterBank in a Chain."
             )
-        super().__init__(hidden_dim, order, 0, layout, reverse, backend)
+        super().__init__(hidden_dim, order, 0, layout, reverse, backend, dtype)
         self.projection = nn.Linear(inputs_dim, hidden_dim, bias=bias, device=device, dtype=dtype)
         self.reflection_weight = nn.Parameter(torch.empty(hidden_dim, order, device=device, dtype=dtype))
         self._reset_recurrence()
@@ -125,6 +127,12 @@ class RecurrenceLayer(FilterUnit):
             raise ShapeError(
                 f"RecurrenceLayer({self.inputs_dim}, {self.hidden_dim}) takes x in layout {self.layout!r} "
                 f"with {self.inputs_dim} features on the last axis, got shape {tuple(x.shape)}."
+            )
+        own = self.projection.weight.dtype
+        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+            raise DtypeError(
+                f"x is {x.dtype} and the projection's weights are {own}. Cast x with x.to({own}), or move the layer to "
+                "x's type with layer.to(…)."
             )
 
     def extra_repr(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .. import _registry
+from .. import _probe, _registry
 from ..backend import COMPLEX_DTYPES, REAL_DTYPES
 from ..errors import MultirecError
 from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
@@ -180,7 +180,7 @@ def check_backend(name: str, progress: Callable[[int, int, str], None] | None = 
     """
     info = _registry.registry.info(name)
     _registry.registry.kernel(info)
-    devices = _registry.registry.status(name).devices
+    devices = _probe.status_of(name).devices
     plan = [(library, check) for library in libraries(devices) for check in CHECKS]
     subjects = {
         library.name: [Subject(name, library, dtype) for dtype in dtypes_of(name, library)]

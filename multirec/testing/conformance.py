@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from .. import _registry
+from .. import _probe, _registry
 from ..errors import MultirecError
 from .checks import CHECKS, Subject, checked, checks_of, dtypes_of
 from .libraries import libraries
@@ -20,7 +20,7 @@ def subjects(backend: str) -> tuple[Subject, ...]:
     _registry.registry.kernel(info)
     return tuple(
         Subject(backend, library, dtype)
-        for library in libraries(_registry.registry.status(backend).devices)
+        for library in libraries(_probe.status_of(backend).devices)
         for dtype in dtypes_of(backend, library)
     )
 

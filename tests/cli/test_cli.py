@@ -85,6 +85,10 @@ def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
         (("bench", "-o", "/proc/results.json"), "not writable"),
         (("bench", "-o", "."), "is a folder"),
         (("check", "refrence"), "Did you mean 'reference'?"),
+        (("explain", "-b", "refrence"), "Did you mean 'reference'?"),
+        (("explain", "--device", "gpu"), "no installed backend knows a device 'gpu'"),
+        (("explain", "--device", "cuda:first"), "no installed backend knows a device 'cuda:first'"),
+        (("explain", "--family", "numpy", "--device", "cuda"), "numpy has no arrays on cuda"),
         (("bnech",), "Did you mean 'bench'?"),
     ],
 )
@@ -203,3 +207,6 @@ def test_explain_names_the_choice() -> None:
     assert "4 channels" in done.stdout
     assert multirec("explain", "--coefficients", "time-varying", "--layout", "TBC").returncode == 0
     assert multirec("explain", "--coefficients", "per-example", "--dense").returncode == 0
+    assert "order 0" in multirec("explain", "--order", "0").stdout
+    assert "reference is asked for, and computes this" in multirec("explain", "-b", "reference").stdout
+    assert multirec("explain", "-b", "reference", "--device", "cuda:0").returncode == 5

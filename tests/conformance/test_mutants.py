@@ -4,8 +4,6 @@ import pytest
 from mutants import MUTANTS, info_of
 
 import multirec as mr
-from multirec._registry import registry
-from multirec._select import forget_plans
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of
 from multirec.testing.libraries import NumpyLibrary
 
@@ -15,9 +13,7 @@ def registered(request):
     info = info_of(request.param)
     mr.register_backend(info)
     yield info.name
-    registry._added.pop(info.name)
-    registry._entries = None
-    forget_plans()
+    mr.unregister_backend(info.name)
 
 
 def failing(backend, dtypes=("float64", "complex128")):

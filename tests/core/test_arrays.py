@@ -125,6 +125,70 @@ def test_explain_tells_of_a_copied_batch() -> None:
     assert "copied" not in str(mr.explain(np.zeros((3, 4, 1, 9)), feedback=A))
 
 
+def test_shapes_without_values() -> None:
+    x = torch.zeros(8, 3, 1, device="meta", requires_grad=True)
+    a = torch.zeros(2, 2, device="meta", dtype=torch.float64, requires_grad=True)
+    y, state = mr.recurrence(x, feedforward=np.ones((1, 3)), feedback=a, layout="TBC")
+    real, tails = mr.recurrence(torch.zeros(8, 3, 1), feedforward=np.ones((1, 3)), feedback=A[:2], layout="TBC")
+    for one, other in zip((y, *state), (real, *tails), strict=True):
+        assert one.is_meta
+        assert (one.shape, one.dtype, one.stride()) == (other.shape, other.dtype, other.stride())
+    grads = torch.autograd.grad(y.sum() + state.outputs.sum(), [x, a])
+    assert [(grad.shape, grad.dtype) for grad in grads] == [(x.shape, x.dtype), (a.shape, a.dtype)]
+
+
+def awkward() -> dict[str, object]:
+    """Arrays of X's values, by what is said of their copy for NumPy's, torch's and JAX's kernels."""
+    aligned = mr.recurrence(np.zeros((3, 2, 4096), np.float32), feedback=A, backend="numba")[0]
+    return {
+        "plain": aligned,
+        "bytes in another order": aligned.astype(">f4"),
+        "item size": np.frombuffer(b"\0" + aligned.tobytes(), np.float32, offset=1).reshape(aligned.shape),
+        "negative": aligned[..., ::-1],
+        "not contiguous": aligned[..., ::2],
+        "64 bytes": np.ndarray((3, 2, 100), np.float32, aligned, 4),
+        "conjugate": torch.zeros(3, 2, 8, dtype=torch.complex64).conj(),
+    }
+
+
+def address_of(array: object) -> int:
+    return array.data_ptr() if isinstance(array, torch.Tensor) else np.asarray(array).ctypes.data
+
+
+@pytest.mark.parametrize(
+    "what", ["plain", "bytes in another order", "item size", "negative", "not contiguous", "64 bytes", "conjugate"]
+)
+@pytest.mark.parametrize("backend", ["numba", "torch_loop", "jax"])
+def test_explain_names_each_copy_of_the_hand_over(what: str, backend: str) -> None:
+    x = awkward()[what]
+    family = "torch" if isinstance(x, torch.Tensor) else "numpy"
+    target = {"numba": "numpy", "torch_loop": "torch", "jax": "jax"}[backend]
+    notes = [note for note in mr.explain(x, feedback=A, backend=backend).notes if note.startswith("x ")]
+    # host arrays become NumPy's first, and then the kernel's
+    given = x if family == target else hand_over(hand_over(x, family, "numpy"), "numpy", target)
+    copied = what == "conjugate" or address_of(given) != address_of(x)
+    assert bool(notes) == copied
+    if notes and not (backend == "jax" and what == "negative"):
+        assert what in notes[0]
+
+
+def test_explain_names_the_copies_of_coefficients_and_states() -> None:
+    state = mr.State(outputs=np.zeros((3, 2, 2), ">f4"))
+    notes = mr.explain(X, feedback=A.astype(">f8"), state=state, backend="numba").notes
+    assert [note.partition(" has ")[0] for note in notes] == ["feedback", "state.outputs"]
+
+
+def test_explain_is_about_the_backend_asked_for() -> None:
+    explanation = mr.explain(X, feedback=A, backend="reference")
+    assert (explanation.chosen, explanation.asked) == ("reference", "reference")
+    assert "reference is asked for, and computes this" in str(explanation)
+    explanation = mr.explain(X, feedback=A, backend="cupy")
+    assert explanation.chosen is None
+    assert "cupy is asked for, and does not compute this" in str(explanation)
+    with pytest.raises(mr.errors.UnknownBackendError, match="Did you mean 'numba'"):
+        mr.explain(X, feedback=A, backend="nubma")
+
+
 @pytest.mark.parametrize("call", ["import multirec", "import multirec; multirec.recurrence", "import multirec.cli"])
 def test_import_loads_no_array_library_but_numpy(call: str) -> None:
     heavy = "{'torch', 'numba', 'jax', 'cupy', 'scipy', 'hypothesis', 'pytest'}"

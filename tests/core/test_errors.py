@@ -11,6 +11,8 @@ import torch
 
 import multirec as mr
 from multirec import errors
+from multirec._problem import Spec, canonical_problem
+from multirec._select import plan_for
 
 X = np.zeros((4, 3, 20), np.float32)
 B = A = np.zeros((3, 2))
@@ -18,6 +20,12 @@ B = A = np.zeros((3, 2))
 
 def tensor(*shape: int, **options: Any) -> torch.Tensor:
     return torch.zeros(shape, **options)
+
+
+def plan_elsewhere(backend: str) -> object:
+    """Plan for a device that no backend knows."""
+    signal, taps = Spec((1, 1, 4), "float32", "torch", "hpu:0"), Spec((1, 1, 1, 1), "float32", "torch", "hpu:0")
+    return plan_for(canonical_problem(signal, None, taps, "BCT", False), backend)
 
 
 CASES: dict[str, tuple[Callable[[], object], type, type, str]] = {
@@ -47,13 +55,13 @@ CASES: dict[str, tuple[Callable[[], object], type, type, str]] = {
         "Backends that do: .*torch_loop",
     ),
     "numba from a device without host memory": (
-        lambda: mr.recurrence(tensor(1, 4, device="meta"), feedback=tensor(1, 1, device="meta"), backend="numba"),
+        lambda: plan_elsewhere("numba"),
         errors.UnsupportedError,
         NotImplementedError,
         "torch and numpy share no memory there",
     ),
     "no backend at all": (
-        lambda: mr.recurrence(tensor(1, 4, device="meta"), feedback=tensor(1, 1, device="meta")),
+        lambda: plan_elsewhere("auto"),
         errors.UnsupportedError,
         NotImplementedError,
         "no installed backend computes this problem",
@@ -159,7 +167,25 @@ CASES: dict[str, tuple[Callable[[], object], type, type, str]] = {
         lambda: mr.recurrence(tensor(4, 3, 20, dtype=torch.int32), feedback=A),
         errors.DtypeError,
         TypeError,
-        r"x has dtype int32; .* x\.float\(\)",
+        r"x has dtype int32; .* x\.to\(torch\.float32\)\.",
+    ),
+    "complex half tensor": (
+        lambda: mr.recurrence(tensor(4, 3, 20, dtype=torch.complex32), feedback=A),
+        errors.DtypeError,
+        TypeError,
+        r"x has dtype complex32; .* x\.to\(torch\.complex64\)\.",
+    ),
+    "more than double precision": (
+        lambda: mr.recurrence(X.astype(np.longdouble), feedback=A),
+        errors.DtypeError,
+        TypeError,
+        rf"x has dtype {np.dtype(np.longdouble).name}; .* x\.astype\('float64'\)\.",
+    ),
+    "complex coefficients of more than double precision": (
+        lambda: mr.recurrence(X, feedback=A.astype(np.clongdouble)),
+        errors.DtypeError,
+        TypeError,
+        r"feedback has dtype complex\d+; .* feedback\.astype\('complex128'\)\.$",
     ),
     "integer coefficients": (
         lambda: mr.recurrence(X, feedback=A.astype(int)),
@@ -171,7 +197,7 @@ CASES: dict[str, tuple[Callable[[], object], type, type, str]] = {
         lambda: mr.recurrence(tensor(4, 3, 20, dtype=torch.float16), feedback=tensor(3, 2, dtype=torch.complex64)),
         errors.DtypeError,
         TypeError,
-        "complex half type, which does not exist",
+        "complex half type, which multirec does not have",
     ),
     "scalar": (
         lambda: mr.recurrence(np.array(3.0), feedback=A),

@@ -206,15 +206,15 @@ def fake_multirec() -> None:
     import jax
     from multirec_backends.cupy import _device
 
-    from multirec import _arrays, _registry
+    from multirec import _arrays, _discovery
 
     jax.default_backend = lambda: "gpu"
     _arrays._jax_device = lambda array: "cuda:0"
     find = _arrays._find_family
     _arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
     _device.CudaDevice.has = lambda self, arguments: arguments in FAST
-    installed = _registry._is_installed
-    _registry._is_installed = lambda module: module == "cupy" or installed(module)
+    installed = _discovery._is_installed
+    _discovery._is_installed = lambda module: module == "cupy" or installed(module)
 
 
 def small() -> None:

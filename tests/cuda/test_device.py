@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from multirec import _registry
+from multirec._probe import status_of
+from multirec._registry import registry
 from multirec.backend import Operands, Problem, Taps
 from multirec.errors import BackendBrokenError
 
@@ -75,10 +76,9 @@ def cupy(monkeypatch):
     fake = FakeCupy()
     monkeypatch.setitem(sys.modules, "cupy", fake)
     monkeypatch.delitem(sys.modules, "multirec_backends.cupy._device", raising=False)
-    _registry._is_installed.cache_clear()
+    registry.look_again()
     yield fake
-    _registry._is_installed.cache_clear()
-    _registry.registry._kernels.pop(_registry.registry._found()["cupy"].info, None)
+    registry.look_again()
     sys.modules.pop("multirec_backends.cupy._device", None)
 
 
@@ -142,7 +142,7 @@ def test_nothing_is_launched_for_empty_arrays(cupy):
 )
 def test_status_says_what_is_wrong_with_the_driver(cupy, count, status, reason):
     cupy.count = count
-    found = _registry.registry.status("cupy")
+    found = status_of("cupy")
     assert found.status == status
     assert reason in found.reason
     assert found.fix or status == "ready"

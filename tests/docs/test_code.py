@@ -18,7 +18,6 @@ import multirec
 import multirec.nn
 import multirec.testing
 from multirec._registry import registry
-from multirec._select import forget_plans
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 OPTIONAL = ("torch", "scipy", "jax")
@@ -39,10 +38,10 @@ def modules() -> list[ModuleType]:
 @pytest.fixture
 def own_registry() -> Iterator[None]:
     """Forget the backends that a page registers."""
-    added = dict(registry._added)
+    before = set(registry.names())
     yield
-    registry._added, registry._entries = added, None
-    forget_plans()
+    for name in set(registry.names()) - before:
+        registry.remove(name)
 
 
 @pytest.mark.usefixtures("own_registry")

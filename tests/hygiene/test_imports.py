@@ -92,8 +92,9 @@ LEVELS = [
     {"_canonical", "_design", "reference"},
     {"_formula", "_memory"},
     {"_derived"},
-    {"_plan", "_registry"},
-    {"_select"},
+    {"_plan", "_discovery"},
+    {"_registry"},
+    {"_select", "_probe", "_copies"},
     {"_function", "_bank", "_torch", "_jax", "adjoint"},
 ]
 """The core, from what imports nothing to what imports everything."""

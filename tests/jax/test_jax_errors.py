@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import multirec as mr
-from multirec._registry import _older, registry
+from multirec._discovery import _older
+from multirec._probe import status_of
+from multirec._registry import registry
 from multirec.errors import BackendMissingError, DtypeError, FamilyError, ShapeError
 
 X, A = jnp.ones((1, 1, 8)), jnp.full((2, 1), 0.5)
@@ -95,8 +97,8 @@ def test_sharded_arrays_and_a_backend_of_one_device():
 
 @pytest.mark.parametrize("name", ["jax", "jaxlib"])
 def test_jax_is_missing(name, monkeypatch):
-    monkeypatch.setattr("multirec._registry._is_installed", lambda module: module != name)
-    status = registry.status("jax")
+    monkeypatch.setattr("multirec._discovery._is_installed", lambda module: module != name)
+    status = status_of("jax")
     assert (status.status, status.reason) == ("missing", f"module {name!r} is not installed")
     assert "pip install 'multirec-bank[jax]'" in status.fix
 
@@ -106,7 +108,7 @@ def test_jax_is_too_old(version, is_old, monkeypatch):
     _older.cache_clear()
     monkeypatch.setattr("importlib.metadata.version", lambda name: version)
     try:
-        status = registry.status("jax")
+        status = status_of("jax")
         if not is_old:
             assert status.status == "ready"
             return

@@ -11,7 +11,7 @@ import torch
 
 import multirec as mr
 from multirec import nn as mnn
-from multirec.errors import ArgumentError, FamilyError, ShapeError, UnknownBackendError
+from multirec.errors import ArgumentError, DtypeError, FamilyError, ShapeError, UnknownBackendError
 
 BIQUAD = scipy.signal.butter(2, 0.2)
 BANDPASS = scipy.signal.butter(2, [0.1, 0.2], "bandpass")
@@ -255,11 +255,21 @@ def test_repr_names_what_is_unusual():
         (np.ones((2, 1)), np.ones((3, 1)), ShapeError, r"b has shape \(2, 1\) and a has shape \(3, 1\)"),
         (np.ones((1, 1, 1)), [[1.0]], ShapeError, "b of a FilterBank"),
         ([[1j]], [[1.0]], ShapeError, "real"),
+        ([[1.0, 0.5], [1.0]], [[1.0]], ShapeError, "b is no array: its rows differ in length"),
+        (torch.ones(1, 1, requires_grad=True), [[1.0]], ArgumentError, r"b requires a gradient.*Pass b\.detach\(\)"),
     ],
 )
 def test_designs_that_cannot_be_held(b, a, error, says):
     with pytest.raises(error, match=says):
         mnn.FilterBank.from_ba(b, a)
+
+
+def test_sizes_and_designs_of_other_libraries():
+    bank = mnn.FilterBank(np.int64(3), np.int8(2), input_order=np.int32(1))
+    assert [type(size) for size in (bank.channels, bank.order, bank.input_order)] == [int] * 3
+    assert bank(torch.randn(2, 10))[0].shape == (2, 3, 10)
+    design = torch.tensor([[1.0, -0.5]])
+    assert torch.equal(torch.tensor(mnn.FilterBank.from_ba(design, design).ba()[1]).float(), design)
 
 
 def test_a_design_that_float32_cannot_hold():
@@ -274,6 +284,12 @@ def test_bad_arguments():
         mnn.FilterBank(0)
     with pytest.raises(ArgumentError, match="order is a whole number"):
         mnn.FilterBank(2, -1)
+    for size in (2.0, True, "2", None):
+        with pytest.raises(ArgumentError, match="channels is a whole number of at least 1"):
+            mnn.FilterBank(size)
+    for dtype in (torch.complex64, torch.int32, torch.float8_e5m2):
+        with pytest.raises(DtypeError, match=rf"weights of a FilterBank are torch\.float16, .* got dtype={dtype}"):
+            mnn.FilterBank(2, dtype=dtype)
     with pytest.raises(ArgumentError, match="unknown layout"):
         mnn.FilterBank(2, layout="CBT")
     with pytest.raises(ArgumentError, match="reverse"):

@@ -8,7 +8,7 @@ import torch
 
 import multirec as mr
 from multirec import nn as mnn
-from multirec.errors import ArgumentError, FamilyError, ShapeError
+from multirec.errors import ArgumentError, DtypeError, FamilyError, ShapeError
 
 
 def by_hand(layer, x):
@@ -119,6 +119,10 @@ def test_bad_arguments():
         layer(torch.randn(3))
     with pytest.raises(FamilyError, match=r"takes a torch tensor, got builtins.list"):
         layer([1.0])
+    with pytest.raises(DtypeError, match=r"x is torch.float64 and the projection's weights are torch.float32"):
+        layer(torch.randn(7, 2, 3, dtype=torch.float64))
+    with pytest.raises(DtypeError, match="weights of a RecurrenceLayer"):
+        mnn.RecurrenceLayer(3, 5, dtype=torch.complex64)
     with pytest.raises(ArgumentError, match="Conv1d"):
         mnn.RecurrenceLayer(3, 5, layout="BCT")
     with pytest.raises(ArgumentError, match="hidden_dim"):

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-from multirec import _registry
-from multirec._select import forget_plans
+from multirec._registry import registry
 
 
 class Site:
@@ -32,33 +31,23 @@ class Site:
         self.module(module, f"from multirec.backend import BackendInfo\ninfo = BackendInfo({arguments})\n")
 
 
-def start_afresh():
-    _registry.registry._entries = None
-    forget_plans()
-    _registry._is_installed.cache_clear()
-    _registry._older.cache_clear()
-
-
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
-    start_afresh()
+    registry.look_again()
     yield Site(tmp_path)
     for name in set(sys.modules) - before:
         if name.startswith("made_"):
             del sys.modules[name]
     monkeypatch.undo()
-    start_afresh()
+    registry.look_again()
 
 
 @pytest.fixture
 def registered():
     """The process's own backends; what a test adds is taken back."""
-    added = _registry.registry._added
-    before = dict(added)
-    start_afresh()
-    yield added
-    added.clear()
-    added.update(before)
-    start_afresh()
+    before = set(registry.names())
+    yield
+    for name in set(registry.names()) - before:
+        registry.remove(name)

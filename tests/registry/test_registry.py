@@ -225,6 +225,22 @@ class TestInProcess:
         assert "reference" in str(error.value)
         assert said in mr.explain(x, feedback=feedback).candidates["made"].reason
 
+    def test_is_taken_back(self, registered):
+        mr.register_backend(info())
+        bank = mr.RecurrenceBank(feedback=A, backend="made")
+        np.testing.assert_array_equal(bank(X)[0], Y)
+        mr.unregister_backend("made")
+        for call in (lambda: run("made"), lambda: bank(X), lambda: mr.unregister_backend("made")):
+            with pytest.raises(UnknownBackendError, match="no backend named 'made'"):
+                call()
+        mr.register_backend(info(summary="another"))
+        np.testing.assert_array_equal(run("made"), Y)
+
+    def test_what_a_package_registers_is_not_taken_back(self):
+        with pytest.raises(ArgumentError, match="'numba' is registered by the package multirec"):
+            mr.unregister_backend("numba")
+        assert "numba" in mr.backends()
+
     def test_a_fault_in_decline_is_no_refusal(self, registered):
         mr.register_backend(info(decline=lambda problem: 1 / 0))
         with pytest.raises(ZeroDivisionError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from multirec._probe import status_of
 from multirec._problem import Problem, Spec
 from multirec._registry import registry
 from multirec._validate import build_call
@@ -66,7 +67,7 @@ class _Backend(Contestant):
 
     def load(self) -> Loaded:
         loaded = super().load()
-        status = registry.status(self.backend_name)
+        status = status_of(self.backend_name)
         if status.status != "ready":
             raise ImportError(f"{status.reason} {status.fix}".strip())
         return loaded._replace(version=status.version)
