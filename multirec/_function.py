@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from functools import cache
-from importlib import import_module
 from typing import Any, TypeAlias
 
 from . import _select
@@ -76,11 +74,15 @@ def recurrence(
     """
     family = family_of(x)
     inputs, outputs = split_state(state)
-    if family in ("torch", "jax"):
-        found: tuple[Array, State] = _bridge(family)(
-            x, feedforward, feedback, inputs, outputs, layout, reverse, backend
-        )
-        return found
+    # plain imports, which dynamo traces, and only once an array shows that the caller has the library
+    if family == "torch":
+        from ._torch import recurrence as torch_recurrence
+
+        return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+    if family == "jax":
+        from ._jax import recurrence as jax_recurrence
+
+        return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(
@@ -89,12 +91,6 @@ def recurrence(
         )
     arrays = (x, feedforward, feedback, inputs, outputs)
     return compute(*plan_of(arrays, layout, reverse, backend), arrays)
-
-
-@cache
-def _bridge(family: str) -> Any:
-    """Import what knows a library, once an array shows that the caller has it."""
-    return import_module(f"multirec._{family}").recurrence
 
 
 def split_state(state: Any) -> tuple[Array | None, Array | None]:

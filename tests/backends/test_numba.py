@@ -208,9 +208,10 @@ def test_memory_of_a_gradient(shared):
     assert peak < 0.1 * (y.nbytes + case.grad_y.nbytes)
 
 
+@pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("kind", ["static", "time_varying"])
-def test_only_the_wanted_gradients(kind):
-    case = Case(2, 20, 80, shared=True, kinds=(kind, kind))
+def test_only_the_wanted_gradients(kind, order):
+    case = Case(2, 20, 80, shared=True, kinds=(kind, kind), q=order, p=order)
     y = case.forward()
     full = case.vjp(y)
     for wanted in range(5):

@@ -86,7 +86,7 @@ def test_ratios_are_paired_so_that_drift_falls_out() -> None:
     assert ratios["scipy"]["ratio"] == pytest.approx(1 / 40)
     assert ratios["scipy"]["high"] - ratios["scipy"]["low"] < 1e-9
     assert (ratios["scipy"]["verdict"], ratios["twin"]["verdict"]) == ("slower", "tie")
-    assert found["floors"][0]["floor"] == pytest.approx(3 * 0.015 / 8**0.5, rel=1e-3)
+    assert found["floors"][0]["floor"] == pytest.approx(0.015, rel=1e-3)
 
 
 def test_regret_is_over_the_fastest_backend_timed() -> None:

@@ -147,7 +147,7 @@ def test_ctrl_c_is_exit_130_with_results_that_can_be_continued(tmp_path: Path) -
     assert any("--resume" in note for note in document["notes"])
     refused = multirec("bench", *arguments)
     assert refused.returncode == 2
-    done = multirec("bench", *arguments[:-1], "5s", "--resume")
+    done = multirec("bench", *arguments[:-1], "12s", "--resume")
     assert done.returncode == 0, done.stderr
     after = json.loads(done.stdout)
     assert [row["status"] for row in after["cells"]] == ["ok", "ok"]

@@ -59,6 +59,7 @@ class Spec:
     feedback_varies: bool
     vector_bytes: int
     grad_x: bool = False
+    grad_inputs: bool = False
     grad_feedforward: bool = False
     grad_feedback: bool = False
 

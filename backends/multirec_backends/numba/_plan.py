@@ -63,6 +63,8 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
         feedback_varies=fb_varies and order > 0,
         vector_bytes=vector_bytes(),
         grad_x=needs is not None and needs.x,
+        # short histories are in registers, and their gradient is always at hand
+        grad_inputs=needs is not None and needs.inputs and not needs.x and max(order, input_order) > KNOWN_ORDER,
         grad_feedforward=needs is not None and needs.feedforward,
         grad_feedback=needs is not None and needs.feedback,
     )

@@ -177,7 +177,7 @@ class _Memory(Adjoint):
                     self._send(self.lam, self.a, self.p, 1, row, g, lam)
                 if spec.feedforward is None:
                     self.gx.put(row, g, lam)
-                elif spec.grad_x:
+                elif spec.grad_x or spec.grad_inputs:
                     self._send(self.gx, self.b, self.q + 1, 0, row, g, lam)
         self._correlate(time, steps, rows)
         if spec.grad_x:
