@@ -1,12 +1,11 @@
 """Where the command ``multirec`` begins: Ctrl-C is noted before anything is imported that takes time."""
 
 import signal
-from typing import Any, NoReturn
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command line, which decides what Ctrl-C does."""
-    pressed: list[Any] = []
+    pressed: list[object] = []
     signal.signal(signal.SIGINT, lambda *details: pressed.append(details))
     from multirec.bench import _interrupt as interrupt
     from multirec.cli import main as command
