@@ -50,22 +50,26 @@ def _raw_adjoint(*arguments: Any) -> tuple[Tensor, ...]:
     found = plan.vjp(plan.give_all(operands), y, grad_y, grad_inputs, grad_outputs, Needs(*needs))
     grad_x, *others = map(plan.take, found)
     results = [x.new_empty(0) if grad_x is None else grad_x]
-    taken = [part for part in (*operands, *signals) if part is not None]
+    taken = [_span(part) for part in (*operands, *signals, *results) if part is not None]
     for grad, part in zip(others, operands[1:], strict=True):
         if grad is None or part is None:
             results.append(x.new_empty(0))
-        else:
-            # outputs of an operator share no memory, and look as its fake says
-            grad = grad.to(part.dtype).contiguous()
-            results.append(grad.clone() if any(_overlap(grad, other) for other in (*taken, *results)) else grad)
+            continue
+        # outputs of an operator share no memory, and look as its fake says
+        grad = grad.to(part.dtype).contiguous()
+        start, end = _span(grad)
+        if any(start < other_end and other < end for other, other_end in taken):
+            grad = grad.clone()
+        taken.append(_span(grad))
+        results.append(grad)
     return tuple(results)
 
 
-def _overlap(one: Tensor, other: Tensor) -> bool:
-    (start, size), (other_start, other_size) = (
-        (storage.data_ptr(), storage.nbytes()) for storage in (one.untyped_storage(), other.untyped_storage())
-    )
-    return start < other_start + other_size and other_start < start + size
+def _span(tensor: Tensor) -> tuple[int, int]:
+    """Return where the memory behind a tensor begins and ends."""
+    storage = tensor.untyped_storage()
+    start = storage.data_ptr()
+    return start, start + storage.nbytes()
 
 
 def _fake_signal(like: Tensor, shape: tuple[int, ...], layout: Layout, dtype: torch.dtype) -> Tensor:

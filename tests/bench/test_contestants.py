@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from multirec.bench._case import MODES, Case, Mode
@@ -13,6 +14,7 @@ from multirec.bench._cases import NAMED, case_named
 from multirec.bench._oracle import compute, judge, kept, masked, windowed
 from multirec.bench._signals import signals
 from multirec.bench.contestants import Contestant, Memcpy, named, picked, ready, registered
+from multirec.bench.contestants.memcpy import copied_bytes
 
 
 def small(name: str, **changes: object) -> Case:
@@ -121,6 +123,9 @@ def test_what_auto_picks_is_a_contestant() -> None:
     assert picked(case_named("forum")) in registered()
 
 
-def test_the_yardstick_copies() -> None:
-    case = Case(channels=2)
-    Memcpy().prepare(case, signals(case, "forward"), "forward")()
+def test_the_yardstick_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, copied = Case(channels=2), list[tuple[int, int]]()
+    run = Memcpy().prepare(case, signals(case, "forward"), "forward")
+    monkeypatch.setattr(np, "copyto", lambda target, source: copied.append((target.nbytes, source.nbytes)))
+    run()
+    assert sum(target for target, _ in copied) == sum(source for _, source in copied) == copied_bytes(case)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads, to_bfloat16
 
 from . import _segments as segments
 from ._frame import FIELDS, REGIONS
@@ -139,13 +139,8 @@ def _summed(array: Signal, axes: tuple[int, ...]) -> Signal:
 
 def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
     assert target is not None
-    if dtype != "bfloat16":
-        target[...] = values if dtype.startswith("complex") else values.real
-        return
-    # to nearest, ties to even
-    bits = values.view(np.uint32)
-    rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
-    target[...] = np.where(np.isnan(values), 0x7FC0, rounded)
+    values = values if dtype.startswith("complex") else values.real
+    target[...] = to_bfloat16(values) if dtype == "bfloat16" else values
 
 
 def _signal(array: Signal | None, flip: bool) -> tuple[int, ...]:
@@ -182,8 +177,8 @@ def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], 
     function, size = planned.function, planned.scratch_bytes
 
     def work() -> None:
-        own, address = scratch(size)
-        function(block, address)
+        own, at = scratch(size)
+        function(block, at)
         del own
 
     if planned.helpers:
