@@ -64,16 +64,13 @@ class Slower(Contestant):
 
     def prepare(self, case: Case, signals: Any, mode: Any) -> Any:
         run = self.of.prepare(case, signals, mode)
-        times = []
-        for _ in range(200):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-        extra = self.extra * median(times)
 
         def slower() -> Any:
+            start = time.perf_counter()
             result = run()
-            until = time.perf_counter() + extra
+            end = time.perf_counter()
+            # a part of this very call: cores are not equally fast at every moment
+            until = end + self.extra * (end - start)
             while time.perf_counter() < until:
                 pass
             return result
@@ -147,7 +144,9 @@ def timer(backend: str, runs: int) -> dict[str, Any]:
     ratios = []
     for _ in range(runs):
         # in turns, so that drift meets both
-        turns = [(session.time(CASE, "forward", calls, True).seconds, theirs.timeit(calls).mean) for _ in range(15)]
+        turns = [
+            (session.time(CASE, "forward", calls, True, turn).seconds, theirs.timeit(calls).mean) for turn in range(30)
+        ]
         ours, other = zip(*turns, strict=True)
         ratios.append(median(ours) / median(other))
     return {"runs": runs, "ratios": ratios, "median": median(ratios)}

@@ -10,11 +10,11 @@ from ._results import Cell, Group, Results
 # a call cheaper than this has an untimed one before it, that wakes its threads and its pages
 WARM = 0.1
 # what a turn costs besides its calls
-_OVERHEAD = 0.003
+_OVERHEAD = 0.001
 # samples after which it is asked whether more are worth while
-_LOOKS = (6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256, 360)
-# an interval that is still wider than this part of what it was four looks ago does not narrow
-_WORTH_WHILE = 0.9
+_LOOKS = (6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256, 360, 512, 720, 1024, 1440)
+# after so many samples, an interval still wider than this part of what it was four looks ago does not narrow
+_PATIENCE, _WORTH_WHILE = 128, 0.9
 
 
 def turn_seconds(cell: Cell) -> float:
@@ -85,7 +85,8 @@ class Lap:
             width = (found.high - found.low) / (2 * found.ratio)
             seen = self.widths.setdefault(who, [])
             seen.append(width)
-            if width <= narrow or (len(seen) > 4 and width > _WORTH_WHILE * seen[-5]):
+            stuck = len(cell.samples) >= _PATIENCE and len(seen) > 4 and width > _WORTH_WHILE * seen[-5]
+            if width <= narrow or stuck:
                 self.done.add(who)
 
     def wants(self, who: int) -> bool:

@@ -85,13 +85,13 @@ def _extrapolate(first: Short, second: Short, length: int) -> float:
     return max(slow, quick) + slope * (length - longer)
 
 
-def calls_per_sample(cost: float, least: float = 0.01) -> int:
+def calls_per_sample(cost: float, least: float = 0.003) -> int:
     """Return how many calls make one sample last at least `least` seconds.
 
     Example
     -------
     >>> calls_per_sample(0.001)
-    10
+    3
     """
     return max(1, min(ceil(least / max(cost, 1e-7)), 10_000))
 

@@ -19,9 +19,9 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "default": Preset(60.0, 0.01, 100),
-    "quick": Preset(15.0, 0.05, 30),
-    "rigorous": Preset(600.0, 0.004, 400),
+    "default": Preset(60.0, 0.01, 400),
+    "quick": Preset(15.0, 0.05, 100),
+    "rigorous": Preset(600.0, 0.004, 1600),
 }
 
 

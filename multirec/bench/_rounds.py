@@ -113,7 +113,7 @@ class Rounds:
         self.team.progress.step(f"{cell.contestant} {cell.mode}")
         case, limit, worker = self.results.cases[cell.case], PATIENCE + 20 * turn_seconds(cell), self._worker(lap, cell)
         try:
-            sample: Sample = worker.ask(limit, "time", case, cell.mode, cell.calls, cell.cost < WARM)
+            sample: Sample = worker.ask(limit, "time", case, cell.mode, cell.calls, cell.cost < WARM, number)
             if not lap.hold:
                 worker.ask(limit, "release")
             self._keep(lap, cell, sample, number, position)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ._caches import compiled_files
 from ._case import Case, Mode
+from ._cores import begin_on_core
 from ._oracle import compute, judge, kept, masked, windowed
 from ._signals import signals
 from .contestants import Contestant, Loaded, Peak, Run, Sample
@@ -89,9 +90,10 @@ class Session:
         gc.freeze()
         return min(seconds), peak
 
-    def time(self, case: Case, mode: Mode, calls: int, warm: bool) -> Sample:
-        """Return the time of a call, out of `calls`; first one untimed call where `warm`."""
+    def time(self, case: Case, mode: Mode, calls: int, warm: bool, number: int) -> Sample:
+        """Return the time of a call in round `number`, out of `calls`; first one untimed call where `warm`."""
         run = self._run(case, mode)
+        begin_on_core(number)
         if warm:
             self._timed(run)
         gc.collect()

@@ -20,7 +20,7 @@ ENOUGH = 8
 _LEVEL = 0.95
 _RESAMPLES = 1000
 # two processes of one program differ by about this much by where their memory happens to lie
-_LEAST_FLOOR = 0.01
+_LEAST_FLOOR = 0.04
 # what a tie may be told from, where the floor is lower
 _COARSE = 0.1
 # and the least that a handful of rounds can exclude
@@ -131,12 +131,12 @@ def noise(rounds: Sequence[float]) -> float | None:
 def floor(rounds: Sequence[float]) -> float | None:
     """Return the A/A floor: how far from 1 the median ratio of the reference to its own hidden copy may lie.
 
-    That is the further end of its 95 % interval, at least 1 %. Of fewer than eight rounds it is the noise of one.
+    That is the further end of its 95 % interval, at least 4 %. Of fewer than eight rounds it is the noise of one.
 
     Example
     -------
     >>> floor([1.0] * 10), floor([1.0, 0.8])
-    (0.01, 0.5625)
+    (0.04, 0.5625)
     """
     if len(rounds) < ENOUGH:
         return noise(rounds)

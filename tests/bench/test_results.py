@@ -64,7 +64,7 @@ def compared() -> Results:
     results = results_of("crash", "skipped", "too_slow")
     results.cells += [measured("numba", 0.02), measured("scipy", 0.8), measured("twin", 0.0201)]
     results.cells[3].backend = results.cells[5].backend = True
-    results.copies[0, "forward"] = measured("numba", 0.0203)
+    results.copies[0, "forward"] = measured("numba", 0.021)
     results.picks[0, "forward"] = "twin"
     results.bandwidth = {"cpu": 26.5e9}
     return results
@@ -86,7 +86,7 @@ def test_ratios_are_paired_so_that_drift_falls_out() -> None:
     assert ratios["scipy"]["ratio"] == pytest.approx(1 / 40)
     assert ratios["scipy"]["high"] - ratios["scipy"]["low"] < 1e-9
     assert (ratios["scipy"]["verdict"], ratios["twin"]["verdict"]) == ("slower", "tie")
-    assert found["floors"][0]["floor"] == pytest.approx(0.015, rel=1e-3)
+    assert found["floors"][0]["floor"] == pytest.approx(0.05, rel=1e-3)
 
 
 def test_regret_is_over_the_fastest_backend_timed() -> None:
