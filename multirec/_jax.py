@@ -42,11 +42,11 @@ def recurrence(
     arrays = (x, feedforward, feedback, inputs, outputs)
     call = call_of(arrays, layout, reverse)
     plan = plan_for(call.problem, backend)
-    if plan.info.family != "jax":
+    if plan.info.family not in ("jax", "numpy"):
         _check_concrete(arrays, plan.info.name)
         return compute(call, plan, arrays)
     _check_64_bit(call)
-    y, state = _compute(call, plan.info.name, *arrays)
+    y, state = _compute(call, backend, *arrays)
     return y, state
 
 
@@ -77,7 +77,7 @@ def _compute(
         for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
     )
     operands = operands._replace(feedforward=b, feedback=a)
-    y = apply(operands, Choices(problem.device, problem.reverse, backend))
+    y = apply(operands, Choices(problem.device, problem.layout, problem.reverse, backend))
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, y)))
     return y, State(*parts)
 

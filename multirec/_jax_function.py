@@ -10,6 +10,7 @@ primitive  computes                                              its derivative
 
 `pull_p` is the backend's own adjoint, in one pass. Where push and pull are themselves differentiated along their
 operands, their formulas are computed by `run_p`. JAX transposes without conjugating; backends do conjugate.
+Backends of JAX are traced; those of NumPy are called by the program, on one CPU device.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import compress
+from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -26,10 +28,13 @@ from jax.interpreters import ad as _ad
 from jax.interpreters import batching, mlir
 
 from . import _formula
+from ._jax_call import Task, call
+from ._jax_fold import Fold
 from ._plan import Plan
-from ._problem import HALF_DTYPES, Spec, plan_problem
+from ._problem import HALF_DTYPES, Layout, Spec, plan_problem
 from ._select import plan_for
 from .backend import Needs, Operands
+from .errors import FamilyError
 
 __all__ = ["Choices", "apply"]
 
@@ -45,6 +50,7 @@ class Choices(NamedTuple):
     """What is static besides shapes and dtypes."""
 
     device: str
+    layout: Layout
     reverse: bool
     backend: str
 
@@ -92,8 +98,7 @@ def _plan(operands: Operands, choices: Choices) -> Plan:
         None if part is None else Spec(tuple(part.shape), str(part.dtype), "jax", choices.device)
         for part in operands[:3]
     ]
-    # the layout is the door's business: here everything is canonical
-    return plan_for(plan_problem(*specs, "BCT", choices.reverse), choices.backend)
+    return plan_for(plan_problem(*specs, choices.layout, choices.reverse), choices.backend)
 
 
 def _runner(choices: Choices) -> _formula.Run:
@@ -107,7 +112,11 @@ def _runner(choices: Choices) -> _formula.Run:
 
 def _run(*parts: Array, form: _Form, choices: Choices) -> Array:
     operands = _unpack(parts, form.given)
-    return _plan(operands, choices).forward(operands)
+    plan = _plan(operands, choices)
+    if plan.info.family == "jax":
+        return plan.forward(operands)
+    task = Task(plan.info.name, choices.layout, choices.reverse, form.given)
+    return call(task, parts, [_run_shape(*map(jax.typeof, parts), form=form, choices=choices)])[0]
 
 
 def _push(*parts: Array, form: _Form, choices: Choices) -> Array:
@@ -118,8 +127,13 @@ def _push(*parts: Array, form: _Form, choices: Choices) -> Array:
 
 def _pull(*parts: Array, form: _Form, choices: Choices) -> list[Array]:
     operands, y, (grad_y,) = _split_flat(parts, form)
-    found = _plan(operands, choices).vjp(operands, y, grad_y.conj(), None, None, Needs(*form.moved))
-    return _flat_gradients(found, operands, form)
+    plan, grad_y = _plan(operands, choices), grad_y.conj()
+    if plan.info.family == "jax":
+        return _flat_gradients(plan.vjp(operands, y, grad_y, None, None, Needs(*form.moved)), operands, form)
+    task = Task(plan.info.name, choices.layout, choices.reverse, form.given, form.moved)
+    # y is read for the gradient of feedback alone, and need not be computed for the others
+    given = [*parts[: form.size], y if form.moved[2] else grad_y, grad_y]
+    return [grad.conj() for grad in call(task, given, list(compress(operands, form.moved)))]
 
 
 def _pull_formula(*parts: Array, form: _Form, choices: Choices) -> list[Array]:
@@ -165,12 +179,32 @@ def _primitive(name: str, function: Callable[..., Any], shape: Callable[..., Any
 def _lowering(function: Callable[..., Any], several: bool) -> Callable[..., Any]:
     lower = mlir.lower_fun(function, multiple_results=several)
 
-    def rule(context: Any, *parts: Any, **static: Any) -> Any:
+    def rule(context: Any, *parts: Any, form: _Form, choices: Choices) -> Any:
         # inside `shard_map` each device computes its own part, so kernels need not know of the mesh
         own = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
-        return lower(context.replace(avals_in=own), *parts, **static)
+        choices = _placed(context.module_context, _plan(_unpack(own, form.given), choices), choices)
+        return lower(context.replace(avals_in=own), *parts, form=form, choices=choices)
 
     return rule
+
+
+def _placed(program: Any, plan: Plan, choices: Choices) -> Choices:
+    """Return choices that a program can compute: XLA neither divides a call to the host nor makes one on a GPU."""
+    if plan.info.family == "jax":
+        return choices
+    axes, devices = program.axis_context, getattr(program.axis_context, "num_devices", 1)
+    if hasattr(axes, "manual_axes"):
+        devices = prod(size for axis, size in axes.mesh.shape.items() if axis not in axes.manual_axes)
+    where = f"for {' and '.join(program.platforms)}" if set(program.platforms) != {"cpu"} else ""
+    where = f"for {devices} devices, dividing it itself" if devices > 1 else where
+    if not where:
+        return choices
+    if choices.backend == "auto":
+        return choices._replace(backend="jax")
+    raise FamilyError(
+        f"JAX compiles this program {where}, and backend {choices.backend!r} computes on one CPU. Ask for "
+        "backend='jax', or divide the work with jax.shard_map."
+    )
 
 
 def _run_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
@@ -249,44 +283,15 @@ ad.primitive_transposes[push_p] = _push_transpose
 ad.primitive_transposes[pull_p] = _pull_transpose
 
 
-class _Fold:
-    """Folds a mapped axis into the batch axis; coefficients that no example changes stay single."""
-
-    def __init__(self, parts: Sequence[Any], axes: Sequence[Any], form: _Form) -> None:
-        pairs = [(part.shape[axis], part) for part, axis in zip(parts, axes, strict=True) if axis is not None]
-        self.size = pairs[0][0]
-        self.mapped = [axis is not None for axis in axes]
-        self.parts = [
-            part if axis is None else jnp.moveaxis(part, axis, 0) for part, axis in zip(parts, axes, strict=True)
-        ]
-        self.batch = self.parts[0].shape[1 if self.mapped[0] else 0]
-        self.form = form
-
-    def fold(self, index: int, single: bool = False) -> Array:
-        """Return argument `index` with the axis folded, or as it is if it may stay `single`."""
-        part, mapped = self.parts[index], self.mapped[index]
-        if single:
-            return part
-        part = part if mapped else part[None]
-        return jnp.broadcast_to(part, (self.size, self.batch, *part.shape[2:])).reshape(-1, *part.shape[2:])
-
-    def unfold(self, result: Array) -> Array:
-        return result.reshape(self.size, -1, *result.shape[1:])
-
-    def is_single(self, index: int, is_taps: bool) -> bool:
-        """Whether an argument is coefficients of one batch element that no example changes."""
-        return is_taps and not self.mapped[index] and self.parts[index].shape[0] == 1
-
-
 def _run_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
-    fold = _Fold(parts, axes, form)
+    fold = Fold(parts, axes)
     is_taps = list(compress(_IS_TAPS, form.given))
     folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
     return fold.unfold(run_p.bind(*folded, form=form, choices=choices)), 0
 
 
 def _push_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
-    fold, fixed = _Fold(parts, axes, form), form.size + 1
+    fold, fixed = Fold(parts, axes), form.size + 1
     places = dict(zip(compress(range(5), form.given), range(form.size), strict=True))
     moves = dict(zip(compress(range(5), form.moved), range(fixed, len(parts)), strict=True))
     single = [False] * len(parts)
@@ -300,7 +305,7 @@ def _push_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
 
 
 def _pull_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
-    fold = _Fold(parts, axes, form)
+    fold = Fold(parts, axes)
     places = list(compress(range(5), form.given))
     # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
     single = [fold.is_single(i, _IS_TAPS[role]) and not form.moved[role] for i, role in enumerate(places)]

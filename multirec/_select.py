@@ -66,7 +66,8 @@ def order_for(problem: Problem) -> tuple[str, ...]:
     """Return the names that ``"auto"`` considers for a problem, best first."""
     order = _POLICY.get(problem.device_type, _ELSEWHERE)
     if problem.family == "jax":
-        return ("jax", *(name for name in order if name != "jax"))
+        first = ("numba", "jax") if problem.device_type == "cpu" else ("jax",)
+        return (*first, *(name for name in order if name not in first))
     return order
 
 
