@@ -12,8 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import compress
+from time import sleep
+from traceback import clear_frames
 from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
+from weakref import ref
 
 import jax
 import numpy as np
@@ -27,45 +30,19 @@ from ._registry import registry
 from ._select import plan_for
 from .backend import Needs, Operands
 
-__all__ = ["Task", "call", "refusal"]
+__all__ = ["call", "refusal"]
 
 Array: TypeAlias = Any
+
+# JAX has no types for it
+_ffi: Any = jax.ffi
 
 _TARGET = "multirec_recurrence"
 _LARGE = 1 << 22
 _HUGE_PAGE = 1 << 21
 _MADV_HUGEPAGE = 14
 _AFTER_AWAIT = 3
-
-
-class Task(NamedTuple):
-    """What a call computes: y of operands, or the gradients of those that `wanted` says.
-
-    `given` says which operands there are. Gradients are computed of the operands, y and the gradient of y.
-    """
-
-    backend: str
-    layout: Layout
-    reverse: bool
-    given: tuple[bool, ...]
-    wanted: tuple[bool, ...] | None = None
-
-
-def call(task: Task, parts: Sequence[Array], results: Sequence[Any]) -> list[Array]:
-    """Compute a task inside a JAX program: canonical arrays in, and arrays of the shapes and dtypes of `results` out."""
-    function = jax.ffi.ffi_call(
-        _TARGET,
-        [jax.ShapeDtypeStruct(result.shape, result.dtype) for result in results],
-        input_layouts=[_axes(part, task.layout) for part in parts],
-        output_layouts=[_axes(result, task.layout) for result in results],
-    )
-    return list(function(*parts, task=json.dumps(task)))
-
-
-def _axes(array: Array, layout: Layout) -> tuple[int, ...] | None:
-    """Return the order in which the axes of an array lie in memory: signals lie as the caller's do."""
-    return {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout] if array.ndim == 3 else None
-
+_PRESSES = 100
 
 _refusal = ""
 
@@ -75,48 +52,140 @@ def refusal() -> str:
     return _refusal
 
 
+class Kind(NamedTuple):
+    """The shape and dtype of one canonical array."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Task(NamedTuple):
+    """What a call computes: y of operands, or the gradients of those that `wanted` says.
+
+    `given` says which operands there are, and `kinds` what they are; gradients need y and the gradient of y as well.
+    """
+
+    backend: str
+    layout: Layout
+    reverse: bool
+    given: tuple[bool, ...]
+    wanted: tuple[bool, ...] | None
+    kinds: tuple[Kind, ...]
+    results: tuple[Kind, ...]
+
+
+def call(
+    plan: Plan,
+    given: tuple[bool, ...],
+    wanted: tuple[bool, ...] | None,
+    parts: Sequence[Array],
+    results: Sequence[Any],
+) -> list[Array]:
+    """Compute inside a JAX program what `Task` says; results are like those of `results`."""
+    layout, reverse = plan.problem.layout, plan.problem.reverse
+    kinds, of_results = (tuple(Kind(part.shape, str(part.dtype)) for part in some) for some in (parts, results))
+    task = Task(plan.info.name, layout, reverse, given, wanted, kinds, of_results)
+    function = _ffi.ffi_call(
+        _TARGET,
+        [jax.core.ShapedArray(result.shape, result.dtype) for result in results],
+        input_layouts=[_major_to_minor(kind, layout) for kind in kinds],
+        output_layouts=[_major_to_minor(kind, layout) for kind in of_results],
+    )
+    return list(function(*parts, task=json.dumps(task)))
+
+
+def _major_to_minor(kind: Kind, layout: Layout) -> tuple[int, ...]:
+    """Return the order of axes in memory: signals lie in the caller's layout, so that none is transposed."""
+    if len(kind.shape) != 3:
+        return tuple(range(len(kind.shape)))
+    return {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout]
+
+
+class _View:
+    """Arrays of one kind in a given memory."""
+
+    def __init__(self, kind: Kind, layout: Layout, written: bool) -> None:
+        dtype = np.dtype("uint16" if kind.dtype == "bfloat16" else kind.dtype)
+        strides, step = [0] * len(kind.shape), dtype.itemsize
+        for axis in reversed(_major_to_minor(kind, layout)):
+            strides[axis], step = step, step * kind.shape[axis]
+        self.dtype, self._written = kind.dtype, written
+        self._interface = {"version": 3, "shape": kind.shape, "strides": tuple(strides), "typestr": dtype.str}
+
+    def at(self, data: int, lent: list[ref[_Memory]]) -> np.ndarray[Any, Any]:
+        memory = _Memory({**self._interface, "data": (data, not self._written)})
+        lent.append(ref(memory))
+        return np.asarray(memory)
+
+
+class _Memory:
+    """Memory of XLA's: alive as long as anybody has an array in it."""
+
+    def __init__(self, interface: dict[str, Any]) -> None:
+        self.__array_interface__ = interface
+
+
+class _Job(NamedTuple):
+    """A task, ready to compute."""
+
+    task: Task
+    plan: Plan
+    kinds: list[_View]
+    results: list[_View]
+
+
 @lru_cache(maxsize=1024)
-def _task(text: bytes) -> Task:
-    backend, layout, reverse, given, wanted = json.loads(text)
-    return Task(backend, layout, reverse, tuple(given), None if wanted is None else tuple(wanted))
+def _job(text: bytes) -> _Job:
+    backend, layout, reverse, given, wanted, *lists = json.loads(text)
+    kinds, results = (tuple(Kind(tuple(shape), dtype) for shape, dtype in some) for some in lists)
+    own = iter(kinds)
+    of_x, *of_taps = (Spec(*next(own), "numpy", "cpu") if there else None for there in given[:3])
+    assert of_x is not None
+    return _Job(
+        Task(backend, layout, reverse, tuple(given), wanted and tuple(wanted), kinds, results),
+        plan_for(plan_problem(of_x, *of_taps, layout, reverse), backend),
+        [_View(kind, layout, written=False) for kind in kinds],
+        [_View(kind, layout, written=True) for kind in results],
+    )
 
 
-def _compute(frame: Any) -> None:
-    task = _task(xla.attribute(frame))
-    specs, parts = xla.buffers(frame.arguments, task.layout)
-    types, results = xla.buffers(frame.results, task.layout, written=True)
+def _compute(frame: Any, lent: list[ref[_Memory]]) -> None:
+    task, plan, kinds, of_results = _job(xla.attribute(frame))
+    parts = [kind.at(xla.address_of(frame.arguments, i), lent) for i, kind in enumerate(kinds)]
+    results = [kind.at(xla.address_of(frame.results, i), lent) for i, kind in enumerate(of_results)]
     for result in results:
         _advise(result)
-    rest, metadata = iter(parts), iter(specs)
+    rest = iter(parts)
     operands = Operands(*(next(rest) if there else None for there in task.given))
-    of_x, *of_taps = (next(metadata) if there else None for there in task.given[:3])
-    assert of_x is not None
-    planned = plan_for(plan_problem(of_x, *of_taps, task.layout, task.reverse), task.backend)
-    plan = _Into(planned, results[0], types[0].dtype)
+    plan = _Into(plan, results[0], task.results[0])
     found: Sequence[Array]
     if task.wanted is None:
         found = [plan.forward(operands)]
     else:
         y, grad_y = rest
         found = list(compress(plan.vjp(operands, y, grad_y, None, None, Needs(*task.wanted)), task.wanted))
+    for array, result, kind in zip(found, results, task.results, strict=True):
+        if address(array) != address(result):
+            _round(array, result, kind.dtype)
+
+
+def _round(array: Array, result: Array, dtype: str) -> None:
     with np.errstate(all="ignore"):
-        for array, result, spec in zip(found, results, types, strict=True):
-            if address(array) != address(result):
-                result[...] = to_bfloat16(array) if spec.dtype == "bfloat16" and array.dtype != result.dtype else array
+        result[...] = to_bfloat16(array) if dtype == "bfloat16" and array.dtype != result.dtype else array
 
 
 class _Into(Plan):
     """A plan that computes into a buffer of XLA's where the kernel asks for memory like it."""
 
-    __slots__ = ("_buffer", "_dtype")
+    __slots__ = ("_buffer", "_kind")
 
-    def __init__(self, plan: Plan, buffer: Array, dtype: str) -> None:
+    def __init__(self, plan: Plan, buffer: Array, kind: Kind) -> None:
         super().__init__(plan.problem, plan.info, registry.kernel(plan.info))
-        self._buffer, self._dtype = buffer, dtype
+        self._buffer, self._kind = buffer, kind
 
     def _allocate(self, channels: int, dtype: str) -> Array:
         buffer, self._buffer = self._buffer, None
-        if buffer is not None and buffer.ndim == 3 and (buffer.shape[1], self._dtype) == (channels, dtype):
+        if buffer is not None and self._kind == Kind((self.problem.batch, channels, self.problem.length), dtype):
             return buffer
         return super()._allocate(channels, dtype)
 
@@ -147,15 +216,32 @@ def _unbroken(function: Callable[[int], int | None]) -> Callable[[int], int | No
 
 @_unbroken
 def _called(at: int) -> int | None:
+    lent: list[ref[_Memory]] = []
     try:
         frame = xla.Frame.from_address(at)
         if frame.extension_start:
             _answer(frame)
         else:
-            _compute(frame)
+            _compute(frame, lent)
     except BaseException as error:
-        return xla.error(xla.Frame.from_address(at), error)
+        for _ in range(_PRESSES):
+            try:
+                return _failed(at, lent, error)
+            except BaseException:
+                continue
+        raise
     return None
+
+
+def _failed(at: int, lent: list[ref[_Memory]], cause: BaseException) -> int:
+    """Return XLA's error, once no thread of the backend works on its memory any more."""
+    seen: BaseException | None = cause
+    while seen is not None:
+        clear_frames(seen.__traceback__)
+        seen = seen.__context__
+    while any(memory() is not None for memory in lent):
+        sleep(0.001)
+    return xla.error(xla.Frame.from_address(at), cause)
 
 
 def _answer(frame: Any) -> None:
@@ -167,4 +253,4 @@ def _answer(frame: Any) -> None:
 
 # it lives as long as XLA may call it
 _FUNCTION = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(_called)
-jax.ffi.register_ffi_target(_TARGET, jax.ffi.pycapsule(_FUNCTION), platform="cpu")
+_ffi.register_ffi_target(_TARGET, _ffi.pycapsule(_FUNCTION), platform="cpu")

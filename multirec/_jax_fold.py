@@ -1,4 +1,4 @@
-"""The axis that `jax.vmap` maps, folded into the batch axis of a primitive's arguments and unfolded from its results."""
+"""The axis that `jax.vmap` maps: folded into the batch axis of a primitive's arguments, unfolded from its results."""
 
 from __future__ import annotations
 

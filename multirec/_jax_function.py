@@ -28,7 +28,7 @@ from jax.interpreters import ad as _ad
 from jax.interpreters import batching, mlir
 
 from . import _formula
-from ._jax_call import Task, call
+from ._jax_call import call
 from ._jax_fold import Fold
 from ._plan import Plan
 from ._problem import HALF_DTYPES, Layout, Spec, plan_problem
@@ -115,8 +115,7 @@ def _run(*parts: Array, form: _Form, choices: Choices) -> Array:
     plan = _plan(operands, choices)
     if plan.info.family == "jax":
         return plan.forward(operands)
-    task = Task(plan.info.name, choices.layout, choices.reverse, form.given)
-    return call(task, parts, [_run_shape(*map(jax.typeof, parts), form=form, choices=choices)])[0]
+    return call(plan, form.given, None, parts, [_run_shape(*map(jax.typeof, parts), form=form, choices=choices)])[0]
 
 
 def _push(*parts: Array, form: _Form, choices: Choices) -> Array:
@@ -130,10 +129,9 @@ def _pull(*parts: Array, form: _Form, choices: Choices) -> list[Array]:
     plan, grad_y = _plan(operands, choices), grad_y.conj()
     if plan.info.family == "jax":
         return _flat_gradients(plan.vjp(operands, y, grad_y, None, None, Needs(*form.moved)), operands, form)
-    task = Task(plan.info.name, choices.layout, choices.reverse, form.given, form.moved)
     # y is read for the gradient of feedback alone, and need not be computed for the others
     given = [*parts[: form.size], y if form.moved[2] else grad_y, grad_y]
-    return [grad.conj() for grad in call(task, given, list(compress(operands, form.moved)))]
+    return [grad.conj() for grad in call(plan, form.given, form.moved, given, list(compress(operands, form.moved)))]
 
 
 def _pull_formula(*parts: Array, form: _Form, choices: Choices) -> list[Array]:

@@ -10,15 +10,9 @@ import ctypes
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p, sizeof
 from typing import Any
 
-import numpy as np
-
-from ._canonical import to_channels_time
-from ._problem import Layout, Spec, join_shape
-
-__all__ = ["Frame", "answer", "attribute", "buffers", "error"]
+__all__ = ["Frame", "address_of", "answer", "attribute", "error"]
 
 _METADATA = 1
-_DTYPES = {10: "float16", 11: "float32", 12: "float64", 15: "complex64", 16: "bfloat16", 18: "complex128"}
 _RESOURCE_EXHAUSTED, _INTERNAL = 8, 13
 
 
@@ -34,7 +28,7 @@ _Buffers = _struct("_Buffers", ("size", c_int64), ("types", c_void_p), ("items",
 _Attributes = _struct(
     "_Attributes", ("size", c_int64), ("types", c_void_p), ("names", c_void_p), ("items", POINTER(c_void_p))
 )
-_Buffer = _struct("_Buffer", ("dtype", c_int), ("data", c_void_p), ("rank", c_int64), ("dims", POINTER(c_int64)))
+_Buffer = _struct("_Buffer", ("dtype", c_int), ("data", c_void_p))
 _NewError = _struct("_NewError", ("message", c_char_p), ("code", c_int))
 Frame = _struct(
     "Frame",
@@ -88,24 +82,9 @@ def attribute(frame: Any) -> bytes:
     return ctypes.string_at(text.data, text.size)
 
 
-def buffers(part: Any, layout: Layout, *, written: bool = False) -> tuple[list[Spec], list[np.ndarray[Any, Any]]]:
-    """Return the metadata of a frame's arguments or results, and canonical views of them; signals lie in `layout`."""
-    found = [_Buffer.from_address(part.items[i]) for i in range(part.size)]
-    specs = [Spec(tuple(one.dims[: one.rank]), _DTYPES[one.dtype], "numpy", "cpu") for one in found]
-    return specs, [_view(one.data or 0, spec, layout, written) for one, spec in zip(found, specs, strict=True)]
-
-
-class _Memory:
-    def __init__(self, data: int, shape: tuple[int, ...], kind: str, written: bool) -> None:
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": kind, "data": (data, not written)}
-
-
-def _view(data: int, spec: Spec, layout: Layout, written: bool) -> np.ndarray[Any, Any]:
-    is_signal = len(spec.shape) == 3
-    kind = np.dtype("uint16" if spec.dtype == "bfloat16" else spec.dtype).str
-    shape = join_shape(spec.shape[:1], *spec.shape[1:], layout) if is_signal else spec.shape
-    array = np.asarray(_Memory(data, shape, kind, written))
-    return to_channels_time(array, layout) if is_signal else array
+def address_of(part: Any, index: int) -> int:
+    """Return where one of a frame's arguments or results is; 0 for one without elements."""
+    return _Buffer.from_address(part.items[index]).data or 0
 
 
 def error(frame: Any, cause: BaseException) -> int:
