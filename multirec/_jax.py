@@ -16,7 +16,8 @@ import numpy as np
 from ._bank import RecurrenceBank, RecurrenceCascade
 from ._canonical import cast_to, operands_in, signal_out, tails
 from ._function import call_of, compute
-from ._jax_function import Choices, apply
+from ._jax_form import Choices
+from ._jax_function import apply
 from ._problem import Layout
 from ._select import plan_for
 from ._state import State

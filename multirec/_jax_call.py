@@ -42,7 +42,7 @@ _LARGE = 1 << 22
 _HUGE_PAGE = 1 << 21
 _MADV_HUGEPAGE = 14
 _AFTER_AWAIT = 3
-_PRESSES = 100
+_ATTEMPTS = (None,) * 100
 
 _refusal = ""
 
@@ -224,7 +224,7 @@ def _called(at: int) -> int | None:
         else:
             _compute(frame, lent)
     except BaseException as error:
-        for _ in range(_PRESSES):
+        for _ in _ATTEMPTS:
             try:
                 return _failed(at, lent, error)
             except BaseException:

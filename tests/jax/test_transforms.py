@@ -11,7 +11,6 @@ from jax.test_util import check_grads
 
 import multirec as mr
 
-
 BACKEND = "jax"
 
 
