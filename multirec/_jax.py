@@ -16,7 +16,8 @@ import numpy as np
 from ._bank import RecurrenceBank, RecurrenceCascade
 from ._canonical import cast_to, operands_in, signal_out, tails
 from ._function import call_of, compute
-from ._jax_function import Choices, apply
+from ._jax_form import Choices
+from ._jax_function import apply
 from ._problem import Layout
 from ._select import plan_for
 from ._state import State
@@ -42,11 +43,11 @@ def recurrence(
     arrays = (x, feedforward, feedback, inputs, outputs)
     call = call_of(arrays, layout, reverse)
     plan = plan_for(call.problem, backend)
-    if plan.info.family != "jax":
+    if plan.info.family not in ("jax", "numpy"):
         _check_concrete(arrays, plan.info.name)
         return compute(call, plan, arrays)
     _check_64_bit(call)
-    y, state = _compute(call, plan.info.name, *arrays)
+    y, state = _compute(call, backend, *arrays)
     return y, state
 
 
@@ -77,7 +78,7 @@ def _compute(
         for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
     )
     operands = operands._replace(feedforward=b, feedback=a)
-    y = apply(operands, Choices(problem.device, problem.reverse, backend))
+    y = apply(operands, Choices(problem.device, problem.layout, problem.reverse, backend))
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, y)))
     return y, State(*parts)
 

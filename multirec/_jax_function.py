@@ -10,6 +10,7 @@ primitive  computes                                              its derivative
 
 `pull_p` is the backend's own adjoint, in one pass. Where push and pull are themselves differentiated along their
 operands, their formulas are computed by `run_p`. JAX transposes without conjugating; backends do conjugate.
+Backends of JAX are traced; those of NumPy are called by the program, on one CPU device.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import compress
-from typing import Any, NamedTuple, TypeAlias
+from math import prod
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -26,44 +28,27 @@ from jax.interpreters import ad as _ad
 from jax.interpreters import batching, mlir
 
 from . import _formula
+from ._jax_call import call
+from ._jax_form import Choices, Form
+from ._jax_vmap import map_pull, map_push, map_run
 from ._plan import Plan
 from ._problem import HALF_DTYPES, Spec, plan_problem
 from ._select import plan_for
 from .backend import Needs, Operands
+from .errors import FamilyError
 
-__all__ = ["Choices", "apply"]
+__all__ = ["apply"]
 
 Array: TypeAlias = Any
 
 # JAX has no types for it
 ad: Any = _ad
 
-_IS_TAPS = (False, True, True, False, False)
-
-
-class Choices(NamedTuple):
-    """What is static besides shapes and dtypes."""
-
-    device: str
-    reverse: bool
-    backend: str
-
-
-class _Form(NamedTuple):
-    """Which operands a primitive's flat arguments are, and which of them move or want a gradient."""
-
-    given: tuple[bool, ...]
-    moved: tuple[bool, ...] = (False,) * 5
-
-    @property
-    def size(self) -> int:
-        return sum(self.given)
-
 
 def apply(operands: Operands, choices: Choices) -> Array:
     """Return y (B, C, T) of canonical operands, differentiably."""
     given = tuple(part is not None for part in operands)
-    return run_p.bind(*_uniform([part for part in operands if part is not None]), form=_Form(given), choices=choices)
+    return run_p.bind(*_uniform([part for part in operands if part is not None]), form=Form(given), choices=choices)
 
 
 def _uniform(parts: list[Array]) -> list[Array]:
@@ -92,8 +77,7 @@ def _plan(operands: Operands, choices: Choices) -> Plan:
         None if part is None else Spec(tuple(part.shape), str(part.dtype), "jax", choices.device)
         for part in operands[:3]
     ]
-    # the layout is the door's business: here everything is canonical
-    return plan_for(plan_problem(*specs, "BCT", choices.reverse), choices.backend)
+    return plan_for(plan_problem(*specs, choices.layout, choices.reverse), choices.backend)
 
 
 def _runner(choices: Choices) -> _formula.Run:
@@ -105,41 +89,48 @@ def _runner(choices: Choices) -> _formula.Run:
     return run
 
 
-def _run(*parts: Array, form: _Form, choices: Choices) -> Array:
+def _run(*parts: Array, form: Form, choices: Choices) -> Array:
     operands = _unpack(parts, form.given)
-    return _plan(operands, choices).forward(operands)
+    plan = _plan(operands, choices)
+    if plan.info.family == "jax":
+        return plan.forward(operands)
+    return call(plan, form.given, None, parts, [_run_shape(*map(jax.typeof, parts), form=form, choices=choices)])[0]
 
 
-def _push(*parts: Array, form: _Form, choices: Choices) -> Array:
+def _push(*parts: Array, form: Form, choices: Choices) -> Array:
     operands, y, moves = _split_linear(parts, form)
     tangent = _formula.tangent(_runner(choices), _wide(operands), _wide(moves), _wide_one(y), choices.reverse)
     return tangent.astype(y.dtype)
 
 
-def _pull(*parts: Array, form: _Form, choices: Choices) -> list[Array]:
+def _pull(*parts: Array, form: Form, choices: Choices) -> list[Array]:
     operands, y, (grad_y,) = _split_flat(parts, form)
-    found = _plan(operands, choices).vjp(operands, y, grad_y.conj(), None, None, Needs(*form.moved))
-    return _flat_gradients(found, operands, form)
+    plan, grad_y = _plan(operands, choices), grad_y.conj()
+    if plan.info.family == "jax":
+        return _flat_gradients(plan.vjp(operands, y, grad_y, None, None, Needs(*form.moved)), operands, form)
+    # y is read for the gradient of feedback alone, and need not be computed for the others
+    given = [*parts[: form.size], y if form.moved[2] else grad_y, grad_y]
+    return [grad.conj() for grad in call(plan, form.given, form.moved, given, list(compress(operands, form.moved)))]
 
 
-def _pull_formula(*parts: Array, form: _Form, choices: Choices) -> list[Array]:
+def _pull_formula(*parts: Array, form: Form, choices: Choices) -> list[Array]:
     operands, y, (grad_y,) = _split_flat(parts, form)
     wide, grad = _wide(operands), _wide_one(grad_y.conj())
     found = _formula.gradients(_runner(choices), wide, _wide_one(y), grad, Needs(*form.moved), choices.reverse)
     return _flat_gradients(found, operands, form)
 
 
-def _flat_gradients(found: Any, operands: Operands, form: _Form) -> list[Array]:
+def _flat_gradients(found: Any, operands: Operands, form: Form) -> list[Array]:
     """Return the gradients that are wanted, in JAX's convention and the operands' dtypes."""
     pairs = zip(compress(found, form.moved), compress(operands, form.moved), strict=True)
     return [grad.conj().astype(operand.dtype) for grad, operand in pairs]
 
 
-def _split_flat(parts: Sequence[Array], form: _Form) -> tuple[Operands, Array, Sequence[Array]]:
+def _split_flat(parts: Sequence[Array], form: Form) -> tuple[Operands, Array, Sequence[Array]]:
     return _unpack(parts[: form.size], form.given), parts[form.size], parts[form.size + 1 :]
 
 
-def _split_linear(parts: Sequence[Array], form: _Form) -> tuple[Operands, Array, Operands]:
+def _split_linear(parts: Sequence[Array], form: Form) -> tuple[Operands, Array, Operands]:
     operands, y, moves = _split_flat(parts, form)
     return operands, y, _unpack(moves, form.moved)
 
@@ -165,26 +156,46 @@ def _primitive(name: str, function: Callable[..., Any], shape: Callable[..., Any
 def _lowering(function: Callable[..., Any], several: bool) -> Callable[..., Any]:
     lower = mlir.lower_fun(function, multiple_results=several)
 
-    def rule(context: Any, *parts: Any, **static: Any) -> Any:
+    def rule(context: Any, *parts: Any, form: Form, choices: Choices) -> Any:
         # inside `shard_map` each device computes its own part, so kernels need not know of the mesh
         own = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
-        return lower(context.replace(avals_in=own), *parts, **static)
+        choices = _placed(context.module_context, _plan(_unpack(own, form.given), choices), choices)
+        return lower(context.replace(avals_in=own), *parts, form=form, choices=choices)
 
     return rule
 
 
-def _run_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
+def _placed(program: Any, plan: Plan, choices: Choices) -> Choices:
+    """Return choices that a program can compute: XLA neither divides a call to the host nor makes one on a GPU."""
+    if plan.info.family == "jax":
+        return choices
+    axes, devices = program.axis_context, getattr(program.axis_context, "num_devices", 1)
+    if hasattr(axes, "manual_axes"):
+        devices = prod(size for axis, size in axes.mesh.shape.items() if axis not in axes.manual_axes)
+    where = f"for {' and '.join(program.platforms)}" if set(program.platforms) != {"cpu"} else ""
+    where = f"for {devices} devices, dividing it itself" if devices > 1 else where
+    if not where:
+        return choices
+    if choices.backend == "auto":
+        return choices._replace(backend="jax")
+    raise FamilyError(
+        f"JAX compiles this program {where}, and backend {choices.backend!r} computes on one CPU. Ask for "
+        "backend='jax', or divide the work with jax.shard_map."
+    )
+
+
+def _run_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     operands = _unpack(parts, form.given)
     problem = _plan(operands, choices).problem
     shape = (problem.batch, problem.channels, problem.length)
     return operands.x.update(shape=shape, dtype=jnp.dtype(problem.y_dtype), weak_type=False)
 
 
-def _push_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
+def _push_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     return parts[form.size]
 
 
-def _pull_shape(*parts: Any, form: _Form, choices: Choices) -> Any:
+def _pull_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     return [part.update(weak_type=False) for part in compress(_unpack(parts, form.given), form.moved)]
 
 
@@ -193,7 +204,7 @@ push_p: Any = _primitive("push", _push, _push_shape, several=False)
 pull_p: Any = _primitive("pull", _pull, _pull_shape, several=True)
 
 
-def _run_jvp(primals: Any, tangents: Any, *, form: _Form, choices: Choices) -> Any:
+def _run_jvp(primals: Any, tangents: Any, *, form: Form, choices: Choices) -> Any:
     y = run_p.bind(*primals, form=form, choices=choices)
     moves = _unpack(tangents, form.given)
     moved = tuple(move is not None and type(move) is not ad.Zero for move in moves)
@@ -202,7 +213,7 @@ def _run_jvp(primals: Any, tangents: Any, *, form: _Form, choices: Choices) -> A
 
 
 def _linear_jvp(
-    primitive: Any, formula: Callable[..., Any], primals: Any, tangents: Any, *, form: _Form, choices: Choices
+    primitive: Any, formula: Callable[..., Any], primals: Any, tangents: Any, *, form: Form, choices: Choices
 ) -> Any:
     """Differentiate push or pull: along what they are linear in, they are their own derivative."""
     results = primitive.bind(*primals, form=form, choices=choices)
@@ -220,7 +231,7 @@ def _linear_jvp(
     return results, jax.jvp(of_live, tuple(compress(primals, live)), tuple(compress(tangents, live)))[1]
 
 
-def _push_transpose(grad_y: Any, *parts: Any, form: _Form, choices: Choices) -> Any:
+def _push_transpose(grad_y: Any, *parts: Any, form: Form, choices: Choices) -> Any:
     fixed = form.size + 1
     wanted = [ad.is_undefined_primal(part) for part in parts[fixed:]]
     if type(grad_y) is ad.Zero or not any(wanted):
@@ -231,7 +242,7 @@ def _push_transpose(grad_y: Any, *parts: Any, form: _Form, choices: Choices) -> 
     return [None] * fixed + [next(grads) if is_wanted else None for is_wanted in wanted]
 
 
-def _pull_transpose(moves: Any, *parts: Any, form: _Form, choices: Choices) -> Any:
+def _pull_transpose(moves: Any, *parts: Any, form: Form, choices: Choices) -> Any:
     fixed = form.size + 1
     live = [type(move) is not ad.Zero for move in moves]
     if not any(live) or not ad.is_undefined_primal(parts[fixed]):
@@ -249,71 +260,6 @@ ad.primitive_transposes[push_p] = _push_transpose
 ad.primitive_transposes[pull_p] = _pull_transpose
 
 
-class _Fold:
-    """Folds a mapped axis into the batch axis; coefficients that no example changes stay single."""
-
-    def __init__(self, parts: Sequence[Any], axes: Sequence[Any], form: _Form) -> None:
-        pairs = [(part.shape[axis], part) for part, axis in zip(parts, axes, strict=True) if axis is not None]
-        self.size = pairs[0][0]
-        self.mapped = [axis is not None for axis in axes]
-        self.parts = [
-            part if axis is None else jnp.moveaxis(part, axis, 0) for part, axis in zip(parts, axes, strict=True)
-        ]
-        self.batch = self.parts[0].shape[1 if self.mapped[0] else 0]
-        self.form = form
-
-    def fold(self, index: int, single: bool = False) -> Array:
-        """Return argument `index` with the axis folded, or as it is if it may stay `single`."""
-        part, mapped = self.parts[index], self.mapped[index]
-        if single:
-            return part
-        part = part if mapped else part[None]
-        return jnp.broadcast_to(part, (self.size, self.batch, *part.shape[2:])).reshape(-1, *part.shape[2:])
-
-    def unfold(self, result: Array) -> Array:
-        return result.reshape(self.size, -1, *result.shape[1:])
-
-    def is_single(self, index: int, is_taps: bool) -> bool:
-        """Whether an argument is coefficients of one batch element that no example changes."""
-        return is_taps and not self.mapped[index] and self.parts[index].shape[0] == 1
-
-
-def _run_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
-    fold = _Fold(parts, axes, form)
-    is_taps = list(compress(_IS_TAPS, form.given))
-    folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
-    return fold.unfold(run_p.bind(*folded, form=form, choices=choices)), 0
-
-
-def _push_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
-    fold, fixed = _Fold(parts, axes, form), form.size + 1
-    places = dict(zip(compress(range(5), form.given), range(form.size), strict=True))
-    moves = dict(zip(compress(range(5), form.moved), range(fixed, len(parts)), strict=True))
-    single = [False] * len(parts)
-    for role, place in places.items():
-        # coefficients and their move keep one shape, so that the transpose has it too
-        both = [place, *([moves[role]] if role in moves else [])]
-        for index in both:
-            single[index] = all(fold.is_single(other, _IS_TAPS[role]) for other in both)
-    folded = [fold.fold(index, alone) for index, alone in enumerate(single)]
-    return fold.unfold(push_p.bind(*folded, form=form, choices=choices)), 0
-
-
-def _pull_batch(parts: Any, axes: Any, *, form: _Form, choices: Choices) -> Any:
-    fold = _Fold(parts, axes, form)
-    places = list(compress(range(5), form.given))
-    # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
-    single = [fold.is_single(i, _IS_TAPS[role]) and not form.moved[role] for i, role in enumerate(places)]
-    folded = [fold.fold(index, alone) for index, alone in enumerate([*single, False, False])]
-    grads = [fold.unfold(grad) for grad in pull_p.bind(*folded, form=form, choices=choices)]
-    wanted = [i for i, role in enumerate(places) if form.moved[role]]
-    own_batch = [fold.parts[i].shape[1 if fold.mapped[i] else 0] for i in wanted]
-    summed = [
-        grad if own == fold.batch else grad.sum(1, keepdims=True) for grad, own in zip(grads, own_batch, strict=True)
-    ]
-    return summed, [0] * len(summed)
-
-
-batching.primitive_batchers[run_p] = _run_batch
-batching.primitive_batchers[push_p] = _push_batch
-batching.primitive_batchers[pull_p] = _pull_batch
+batching.primitive_batchers[run_p] = partial(map_run, run_p)
+batching.primitive_batchers[push_p] = partial(map_push, push_p)
+batching.primitive_batchers[pull_p] = partial(map_pull, pull_p)

@@ -3,7 +3,8 @@
 The policy: of the backends that are installed, can be handed the arrays and support the problem, the first in
 this order, by the device of x. A plugin outside of the list is used only by name.
 
-* JAX arrays: jax, then as below.
+* JAX arrays: jax, then as below; but as below from 32768 samples of y on, on a cpu: calls from compiled programs to
+  numba take 50 µs more, and jax is slower.
 * cpu: numba, unfold_scan, torch_loop, reference.
 * cuda: cupy, unfold_scan, torch_loop, jax.
 * other devices: unfold_scan, torch_loop.
@@ -11,6 +12,7 @@ this order, by the device of x. A plugin outside of the list is used only by nam
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -22,6 +24,8 @@ from ._validate import Call, build_call
 from .backend import BackendInfo, Support
 from .errors import UnsupportedError
 
+_FEW = 1 << 15
+"""Samples of y below which calling the host from a program of JAX's costs more than it saves."""
 _POLICY = {
     "cpu": ("numba", "unfold_scan", "torch_loop", "reference"),
     "cuda": ("cupy", "unfold_scan", "torch_loop", "jax"),
@@ -66,13 +70,19 @@ def order_for(problem: Problem) -> tuple[str, ...]:
     """Return the names that ``"auto"`` considers for a problem, best first."""
     order = _POLICY.get(problem.device_type, _ELSEWHERE)
     if problem.family == "jax":
-        return ("jax", *(name for name in order if name != "jax"))
+        many = problem.device_type == "cpu" and problem.batch * problem.channels * problem.length >= _FEW
+        first = ("numba", "jax") if many else ("jax",)
+        return (*first, *(name for name in order if name not in first))
     return order
 
 
 def judge(info: BackendInfo, problem: Problem) -> Support:
     """Say whether an installed backend computes a problem with the caller's arrays."""
     reason = unreachable(problem, info.family)
+    if not reason and (problem.family, info.family) == ("jax", "numpy") and "jax" in sys.modules:
+        from ._jax_call import refusal
+
+        reason = refusal()
     return Support(False, reason) if reason else info.supports(problem)
 
 
@@ -146,6 +156,7 @@ def explain_problem(problem: Problem, backend: str = "auto") -> Explanation:
 
 def _considered(problem: Problem) -> tuple[Explanation, dict[str, BackendInfo]]:
     order = order_for(problem)
+    kind = problem.device_type if problem.family != "jax" else f"JAX arrays of this size on {problem.device_type}"
     infos: dict[str, BackendInfo] = {}
     candidates: dict[str, Support] = {}
     for name, info, why in registry.installed():
@@ -157,7 +168,7 @@ def _considered(problem: Problem) -> tuple[Explanation, dict[str, BackendInfo]]:
             support = Support(True, "by name only: not in the automatic order")
         elif support.ok:
             infos[name] = info
-            support = Support(True, f"place {order.index(name) + 1} in the order for {problem.device_type}")
+            support = Support(True, f"place {order.index(name) + 1} in the order for {kind}")
         if support.ok and (how := info.note(problem)):
             support = Support(True, f"{support.reason}: {how}")
         candidates[name] = support

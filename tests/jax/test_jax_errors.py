@@ -30,10 +30,9 @@ def test_jax_coefficients_of_a_numpy_signal():
         mr.recurrence(np.ones((1, 1, 8)), feedback=A)
 
 
-@pytest.mark.parametrize("backend", ["reference", "numba", "unfold_scan"])
+@pytest.mark.parametrize("backend", ["torch_loop", "unfold_scan"])
 def test_tracers_and_a_backend_that_cannot_trace(backend):
-    if mr.backends()[backend].status != "ready":
-        pytest.skip(f"{backend} is not here")
+    pytest.importorskip("torch")
 
     def y(x, a):
         return mr.recurrence(x, feedback=a, backend=backend)[0]
@@ -89,9 +88,15 @@ def test_devices(monkeypatch):
 @pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 def test_sharded_arrays_and_a_backend_of_one_device():
     mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
-    x = jax.device_put(jnp.ones((2, 1, 8)), jax.NamedSharding(mesh, jax.P("d")))
+    x = jax.device_put(jnp.ones((2, 1, 40000)), jax.NamedSharding(mesh, jax.P("d")))
+    pytest.importorskip("torch")
     with pytest.raises(FamilyError, match="x is sharded over 2 devices"):
+        mr.recurrence(x, feedback=A, backend="unfold_scan")
+    whole = "JAX compiles this program for 2 devices, dividing it itself.*'reference'.*backend='jax'.*shard_map"
+    with pytest.raises(FamilyError, match=whole):
         mr.recurrence(x, feedback=A, backend="reference")
+    with pytest.raises(FamilyError, match=whole):
+        jax.jit(jax.grad(lambda x: mr.recurrence(x, feedback=A, backend="reference")[0].sum()))(x)
     assert len(mr.recurrence(x, feedback=A)[0].devices()) == 2
 
 

@@ -11,9 +11,15 @@ from jax.test_util import check_grads
 
 import multirec as mr
 
+BACKEND = "jax"
 
-@pytest.fixture(autouse=True)
-def _x64():
+
+@pytest.fixture(autouse=True, params=["jax", "numba"])
+def _backend(request, monkeypatch):
+    """One backend that JAX traces, and one that its programs call."""
+    if mr.backends()[request.param].status != "ready":
+        pytest.skip(f"{request.param} is not here")
+    monkeypatch.setitem(globals(), "BACKEND", request.param)
     with jax.enable_x64(True):
         yield
 
@@ -31,6 +37,7 @@ def arrays(kind="static", dtype="float64", length=6, seed=0):
 
 
 def filtered(x, feedforward, feedback, inputs=None, outputs=None, **choices):
+    choices = {"backend": BACKEND, **choices}
     return mr.recurrence(x, feedforward=feedforward, feedback=feedback, state=(inputs, outputs), **choices)
 
 
@@ -127,7 +134,7 @@ def test_vmap_of_a_hessian():
 
 def test_state_threads_through_scan():
     x, b, a, *_ = arrays(length=12)
-    bank = mr.RecurrenceBank(feedforward=b, feedback=a)
+    bank = mr.RecurrenceBank(feedforward=b, feedback=a, backend=BACKEND)
 
     @jax.jit
     def blocks(bank, x):
@@ -146,7 +153,7 @@ def test_state_threads_through_scan():
 
 def test_a_bank_is_a_pytree():
     _, b, a, *_ = arrays()
-    bank = mr.RecurrenceBank(feedforward=b, feedback=a, layout="BTC", reverse=True, backend="jax")
+    bank = mr.RecurrenceBank(feedforward=b, feedback=a, layout="BTC", reverse=True, backend=BACKEND)
     leaves, tree = jax.tree.flatten(bank)
     assert len(leaves) == 2
     assert repr(jax.tree.unflatten(tree, leaves)) == repr(bank)
@@ -159,7 +166,7 @@ def test_a_bank_is_a_pytree():
 
 def test_gradients_of_a_bank():
     x, b, a, *_ = arrays()
-    bank = mr.RecurrenceBank(feedforward=b, feedback=a)
+    bank = mr.RecurrenceBank(feedforward=b, feedback=a, backend=BACKEND)
     found = jax.jit(jax.grad(lambda bank: jnp.sum(bank(x)[0] ** 2)))(bank)
     want = jax.grad(lambda b, a: jnp.sum(filtered(x, b, a)[0] ** 2), (0, 1))(b, a)
     assert_same((found.feedforward, found.feedback), want)

@@ -1,0 +1,276 @@
+"""NumPy backends called by compiled programs: the same numbers, and what a foreign function can do wrong."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import multirec as mr
+from multirec import _jax_call, _select, _xla_frame
+from multirec.adjoint import vjp
+from multirec.backend import BackendInfo
+from multirec.reference import kernel as reference
+
+needs_numba = pytest.mark.skipif(mr.backends()["numba"].status != "ready", reason="numba is not here")
+
+
+class Forward:
+    """A kernel of somebody's, of new arrays, without a gradient of its own."""
+
+    def forward(self, problem, operands, allocate):
+        return reference.forward(problem, operands, allocate)
+
+
+FORWARD = Forward()
+
+
+@pytest.fixture
+def forward_only():
+    info = BackendInfo(name="forward_only", summary="a test", kernel=f"{__name__}:FORWARD", family="numpy")
+    mr.register_backend(info)
+    yield info.name
+    mr.unregister_backend(info.name)
+
+
+def problem(dtype="float32", layout="BCT", length=200):
+    """Return x, feedforward, feedback and the gradient of y as NumPy arrays: batch 3, 4 channels, one shared input."""
+    generator = np.random.default_rng(0)
+
+    def draw(*shape):
+        values = generator.standard_normal(shape)
+        return values + 1j * generator.standard_normal(shape) if "complex" in dtype else values
+
+    axes = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout]
+    x, grad_y = (draw(3, channels, length).transpose(axes).astype(jnp.dtype(dtype)) for channels in (1, 4))
+    taps = np.result_type(np.float32 if "16" in dtype else dtype, np.float32)
+    return x, draw(4, 2).astype(taps), (0.3 * draw(4, 2)).astype(taps), grad_y
+
+
+@needs_numba
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16", "bfloat16"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_numbers_are_those_of_numpy_arrays(dtype, layout, reverse):
+    given = problem(dtype, layout)
+    choices = {"layout": layout, "reverse": reverse, "backend": "numba"}
+    with jax.enable_x64(dtype == "float64"):
+
+        def filtered(x, b, a):
+            return mr.recurrence(x, feedforward=b, feedback=a, **choices)
+
+        x, b, a, grad_y = map(jnp.asarray, given)
+        y, state = jax.jit(filtered)(x, b, a)
+        _, pull = jax.vjp(lambda *operands: filtered(*operands)[0], x, b, a)
+        found = [grad.conj() for grad in jax.jit(pull)(grad_y.conj())]
+    x, b, a, grad_y = given
+    want, after = mr.recurrence(x, feedforward=b, feedback=a, **choices)
+    np.testing.assert_array_equal(y, want)
+    np.testing.assert_array_equal(state.outputs, after.outputs)
+    for got, wanted in zip(found, vjp(grad_y, x, feedforward=b, feedback=a, **choices), strict=False):
+        np.testing.assert_array_equal(got, np.asarray(wanted).astype(got.dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_a_backend_that_gives_only_forward(forward_only, dtype):
+    x, b, a, grad_y = map(jnp.asarray, problem(dtype))
+
+    def gradients(backend):
+        _, pull = jax.vjp(lambda x, b, a: mr.recurrence(x, feedforward=b, feedback=a, backend=backend)[0], x, b, a)
+        return pull(grad_y)
+
+    for got, want in zip(gradients(forward_only), gradients("jax"), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 5), (2, 1, 0), (0, 3, 0)])
+def test_nothing_to_compute(shape):
+    x, a = jnp.ones(shape), jnp.ones((3, 2))
+    y, state = jax.jit(lambda x: mr.recurrence(x, feedback=a, backend="reference"))(x)
+    assert y.shape == (shape[0], 3, shape[2])
+    assert not state.outputs.any()
+    grad = jax.grad(lambda a: mr.recurrence(x, feedback=a, backend="reference")[0].sum())(a)
+    np.testing.assert_array_equal(grad, jnp.zeros((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"), [(MemoryError("of 9 GiB"), "RESOURCE_EXHAUSTED"), (KeyboardInterrupt("now"), "INTERNAL")]
+)
+def test_errors_come_out_and_the_next_call_works(forward_only, monkeypatch, cause, code):
+    x, _, a, _ = map(jnp.asarray, problem())
+    filtered = jax.jit(lambda x: mr.recurrence(x, feedback=a, backend=forward_only)[0])
+
+    def fail(*_):
+        raise cause
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Forward, "forward", fail)
+        text = f"{code}: multirec: {type(cause).__name__}: {cause}"
+        with pytest.raises(jax.errors.JaxRuntimeError, match=re.escape(text)):
+            jax.block_until_ready(filtered(x))
+    np.testing.assert_array_equal(filtered(x), mr.recurrence(x, feedback=a, backend="reference")[0])
+
+
+def test_an_error_waits_for_threads_that_still_write(forward_only, monkeypatch):
+    x, _, a, _ = map(jnp.asarray, problem())
+    written, go_on = threading.Event(), threading.Event()
+
+    def fail(self, problem, operands, allocate):
+        y = allocate(problem.channels, problem.y_dtype)
+
+        def write(y):
+            go_on.wait()
+            y[...] = 1
+            written.set()
+
+        threading.Thread(target=write, args=(y,)).start()
+        threading.Timer(0.05, go_on.set).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Forward, "forward", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="KeyboardInterrupt"):
+        jax.block_until_ready(mr.recurrence(x, feedback=a, backend=forward_only)[0])
+    assert written.is_set()
+
+
+@needs_numba
+def test_many_threads_at_once():
+    x, b, a, _ = map(jnp.asarray, problem(length=20000))
+    filtered = jax.jit(lambda x: mr.recurrence(x, feedforward=b, feedback=a, backend="numba")[0])
+    want, wrong = np.asarray(filtered(x)), []
+
+    def work():
+        wrong.extend(k for k in range(20) if not np.array_equal(filtered(x), want))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@needs_numba
+def test_a_large_output_is_in_huge_pages():
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not setting.exists() or "[never]" in setting.read_text():
+        pytest.skip("the system has no transparent huge pages")
+    a = jnp.full((128, 1), 0.5)
+    filtered = jax.jit(lambda x: mr.recurrence(x, feedback=a, backend="numba")[0])
+    x = jnp.ones((1, 1, 1 << 17))
+    filtered(x).block_until_ready()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    y = filtered(x).block_until_ready()
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults < y.nbytes / resource.getpagesize() / 4
+
+
+_PROGRAM = """
+import sys
+import jax, jax.numpy as jnp, numpy as np, multirec as mr
+jax.config.update("jax_compilation_cache_dir", sys.argv[1])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+hits = []
+jax.monitoring.register_event_listener(lambda name, **_: hits.append(name))
+x, a = jnp.ones((2, 1, 300)), jnp.full((3, 1), 0.5)
+y = jax.jit(lambda x: mr.recurrence(x, feedback=a, backend="reference")[0])(x)
+np.testing.assert_array_equal(y, mr.recurrence(np.asarray(x), feedback=np.asarray(a), backend="reference")[0])
+print(hits.count("/jax/compilation_cache/cache_hits"))
+"""
+
+
+def test_a_program_that_another_process_compiled(tmp_path):
+    command = [sys.executable, "-c", _PROGRAM, str(tmp_path)]
+    hits = [int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(2)]
+    assert hits[0] == 0
+    assert hits[1] > 0
+
+
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")
+def test_ctrl_c_as_xla_calls(monkeypatch):
+    causes = []
+    monkeypatch.setattr(_xla_frame, "error", lambda frame, cause: causes.append(type(cause)) or 7)
+    frame = _xla_frame.Frame()
+    press = ctypes.PyDLL(None)["raise"]
+    # both are C, and `map` lets no line of Python come between them
+    steps = (press, _jax_call._FUNCTION), (int(signal.SIGINT), ctypes.addressof(frame))
+    assert list(map(operator.call, *steps)) == [0, 7]
+    assert causes == [KeyboardInterrupt]
+
+
+def asked(major=0, minor=3, size=None):
+    """Return the frame in which XLA of a version asks for ours, and what it gets for an answer."""
+    metadata = _xla_frame._Metadata()
+    extension = _xla_frame._Extension(0, 1, None, ctypes.pointer(metadata))
+    api = _xla_frame._Api()
+    api.api_version.major_version, api.api_version.minor_version = major, minor
+    frame = _xla_frame.Frame(ctypes.sizeof(_xla_frame.Frame), ctypes.addressof(extension), ctypes.pointer(api))
+    for name in ("arguments", "results", "attributes"):
+        part = getattr(frame, name)
+        part.struct_size = size or ctypes.sizeof(part)
+    return frame, metadata.api_version, (extension, api)
+
+
+def test_versions_of_the_interface():
+    frame, version, _alive = asked(minor=9)
+    assert _xla_frame.answer(frame) is None
+    assert (version.major_version, version.minor_version) == (0, 9)
+    for known in (asked(major=1), asked(size=64)):
+        assert re.match(r"XLA calls foreign functions by version \d.3", _xla_frame.answer(known[0]))
+
+
+def test_a_jax_that_calls_in_another_way(monkeypatch):
+    monkeypatch.setattr(
+        _jax_call, "_refusal", "XLA calls foreign functions by version 9.9, which multirec does not know"
+    )
+    _select.forget_plans()
+    x, a = jnp.ones((4, 1, 20000)), jnp.full((3, 1), 0.5)
+    try:
+        explanation = mr.explain(x, feedback=a)
+        assert explanation.chosen == "jax"
+        assert "version 9.9" in explanation.candidates["reference"].reason
+        with pytest.raises(mr.errors.UnsupportedError, match=r"'reference' does not support.*version 9\.9.*: .*jax"):
+            mr.recurrence(x, feedback=a, backend="reference")
+    finally:
+        monkeypatch.undo()
+        _select.forget_plans()
+
+
+@needs_numba
+def test_auto_calls_numba_where_there_is_enough_to_compute():
+    a = jnp.full((4, 2), 0.1)
+
+    def compiled(x):
+        return jax.jit(lambda x: mr.recurrence(x, feedback=a)[0]).lower(x).as_text()
+
+    few, many = jnp.ones((1, 1, 100)), jnp.ones((8, 1, 1024))
+    assert "multirec_recurrence" not in compiled(few)
+    assert "multirec_recurrence" in compiled(many)
+    assert (mr.explain(few, feedback=a).chosen, mr.explain(many, feedback=a).chosen) == ("jax", "numba")
+    # what `vmap` folds counts together
+    mapped = jax.jit(jax.vmap(lambda x: mr.recurrence(x, feedback=a)[0])).lower(jnp.stack([few] * 100))
+    assert "multirec_recurrence" in mapped.as_text()
+
+
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
+def test_auto_where_xla_divides_the_program():
+    mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    whole = jnp.asarray(np.random.default_rng(0).standard_normal((8, 1, 5000)), "float32")
+    x = jax.device_put(whole, jax.NamedSharding(mesh, jax.P("d")))
+    a = jnp.full((4, 1), 0.5)
+    filtered = jax.jit(lambda x: mr.recurrence(x, feedback=a)[0])
+    assert "multirec_recurrence" not in filtered.lower(x).as_text()
+    assert len(filtered(x).devices()) == 2
+    np.testing.assert_allclose(filtered(x), filtered(whole), rtol=1e-5, atol=1e-5)
