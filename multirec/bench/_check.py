@@ -9,8 +9,8 @@ from typing import Any
 from ._caches import compiled_files
 from ._memory import available_bytes
 from ._oracle import window_of
-from ._plan import FIRST_LENGTH, is_telling, predict, probe_lengths
-from ._remote import Worker, WorkerError, preload
+from ._plan import FIRST_LENGTH, LEAST, is_telling, predict, probe_lengths
+from ._remote import Worker, WorkerError
 from ._results import Cell
 from ._session import Checked
 from ._team import PATIENCE, Team
@@ -79,9 +79,9 @@ class Checks:
         """Start at once the processes of those who come first; they import while the reference is computed."""
         workers = {cell.contestant: self.team.worker(cell) for cell in cells}
         self.team.progress.phase("load", len(workers))
-        preload(worker.contestant for worker in workers.values())
         self.team.hire(_REFERENCE, Float64()).start()
-        for name, worker in workers.items():
+        # the first that is forked waits for the import that they share; the others have begun theirs by then
+        for name, worker in sorted(workers.items(), key=lambda item: item[1].forked):
             self.team.progress.step(name)
             if worker.contestant.first:
                 worker.start()
@@ -147,9 +147,13 @@ class Checks:
         return True
 
     def _in_time(self, cell: Cell, until: float) -> None:
-        spent = self.budget.seconds - self.budget.left()
+        left = self.budget.left()
+        spent = self.budget.seconds - left
         if self._comes_first(cell) or not probe_lengths(self.cases[cell.case].length):
             until = max(until, _AT_LAST * self.budget.seconds)
+        elif LEAST * sum(other.cost for other in self.team.open_cells()) > left:
+            # those that came first would lose samples that they need
+            until = 0.0
         if spent > until:
             raise WorkerError("skipped", NO_TIME)
 
@@ -181,10 +185,10 @@ class Checks:
 
     def _check(self, worker: Worker, cell: Cell, folder: Path) -> None:
         case = self.cases[cell.case]
-        # what compiles for every length compiles once more
-        patience = max(2 * cell.cost, self.longest) * (1 + worker.contestant.compiles) if cell.cost else self.patience
+        predicted = cell.cost or worker.contestant.compiles
+        patience = 2 * max(cell.cost, self.longest) if predicted else self.patience
         checked: Checked = self._unless_slow(worker, patience, "check", case, cell.mode, folder)
-        cell.cost = min(checked.seconds, cell.cost) if worker.contestant.compiles and cell.cost else checked.seconds
+        cell.cost = checked.seconds
         cell.first_call, cell.errors = checked.first, checked.errors
         cell.peak, cell.allocator_peak = checked.peak
         cell.checked = window_of(case).describe(case)

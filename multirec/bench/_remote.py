@@ -7,7 +7,6 @@ import signal
 import tempfile
 from collections.abc import Iterable
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from ._results import Status
 from ._worker import serve
 from .contestants import Contestant
 
-# the fork server imports torch once, before any thread or GPU is touched; JAX must not be forked
-_FORKABLE = ("torch",)
+# the fork server imports it once, before any thread or GPU is touched; JAX must not be forked
+_LONGEST = frozenset({"torch"})
 
 
 class WorkerError(Exception):
@@ -30,29 +29,31 @@ class WorkerError(Exception):
         self.status, self.reason = status, reason
 
 
-def preload(contestants: Iterable[Contestant]) -> None:
-    """Let the workers of these contestants share the one import that takes longest."""
-    needed = {module for contestant in contestants for module in contestant.requires}
-    context = _context()
-    if isinstance(context, ForkServerContext):
-        shared = [module for module in _FORKABLE if module in needed]
-        context.set_forkserver_preload(["multirec.bench._worker", *shared])
+def share_imports(contestants: Iterable[Contestant]) -> frozenset[str]:
+    """Let processes be forked from one that has imported what takes longest, and return what that is.
+
+    Contestants that do not need it are not forked: they would wait for it.
+    """
+    shared = _LONGEST & {module for contestant in contestants for module in contestant.requires}
+    if _can_fork():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["multirec.bench._worker", *shared])
+    return shared
 
 
-def _context() -> ForkServerContext | SpawnContext:
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("forkserver")
-    return multiprocessing.get_context("spawn")
+def _can_fork() -> bool:
+    return "forkserver" in multiprocessing.get_all_start_methods()
 
 
 class Worker:
     """A disposable process for one contestant. After a death the next request starts another one.
 
-    Its first compilations are taken out of `budget`, which no answer is awaited beyond.
+    Its first compilations are taken out of `budget`, which no answer is awaited beyond. `shared` is what
+    `share_imports` returned.
     """
 
-    def __init__(self, contestant: Contestant, budget: Budget) -> None:
+    def __init__(self, contestant: Contestant, budget: Budget, shared: frozenset[str]) -> None:
         self.contestant, self.budget = contestant, budget
+        self.forked = _can_fork() and shared <= set(contestant.requires)
         self._process: BaseProcess | None = None
 
     @property
@@ -62,7 +63,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process and let it import; does not wait."""
-        context = _context()
+        context = multiprocessing.get_context("forkserver" if self.forked else "spawn")
         self._folder = tempfile.TemporaryDirectory(prefix="multirec-bench-")
         self._said = Path(self._folder.name) / "said.txt"
         self._connection, theirs = context.Pipe()
