@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Iterable
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from .contestants import Contestant
 
 # the fork server imports it once, before any thread or GPU is touched; JAX must not be forked
 _LONGEST = frozenset({"torch"})
+
+
+NO_TIME = "no time was left for it; raise --time, or name fewer with -b"
 
 
 class WorkerError(Exception):
@@ -44,6 +48,10 @@ def _can_fork() -> bool:
     return "forkserver" in multiprocessing.get_all_start_methods()
 
 
+def _context(forked: bool) -> ForkServerContext | SpawnContext:
+    return multiprocessing.get_context("forkserver") if forked else multiprocessing.get_context("spawn")
+
+
 class Worker:
     """A disposable process for one contestant. After a death the next request starts another one.
 
@@ -63,7 +71,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process and let it import; does not wait."""
-        context = multiprocessing.get_context("forkserver" if self.forked else "spawn")
+        context = _context(self.forked)
         self._folder = tempfile.TemporaryDirectory(prefix="multirec-bench-")
         self._said = Path(self._folder.name) / "said.txt"
         self._connection, theirs = context.Pipe()
@@ -83,14 +91,17 @@ class Worker:
 
     def answer(self, limit: float) -> Any:
         """Return the answer to the oldest request; raise `WorkerError` if there is none within `limit` seconds."""
-        limit = self.budget.patience(limit)
+        allowed = self.budget.patience(limit)
         wakeup = interrupt.wakeup()
         try:
             interrupt.check()
-            ready = wait([self._connection, *([] if wakeup is None else [wakeup])], limit)
+            ready = wait([self._connection, *([] if wakeup is None else [wakeup])], allowed)
             interrupt.check()
             if self._connection not in ready:
                 self.kill()
+                if allowed < limit:
+                    # the budget ended, not the contestant
+                    raise WorkerError("skipped", f"it was cut off by the end of the budget; {NO_TIME}")
                 raise WorkerError("timeout", f"no answer after {limit:.3g} s; its process was ended")
             outcome, *values = self._connection.recv()
         except (EOFError, OSError):

@@ -140,8 +140,8 @@ class Rounds:
                 worker.ask(limit, "release")
             self._keep(lap, cell, sample, number, position)
         except WorkerError as failure:
-            if failure.status == "timeout" and self.budget.left() <= 0:
-                # the budget ended, not the contestant
+            if failure.status == "skipped":
+                # the budget ended, and what was measured before stands
                 return
             cell.close(failure.status, failure.reason)
             if cell in lap.cells:

@@ -19,7 +19,7 @@ _MOST_WARM, _WARM_SECONDS = 20, 0.1
 
 
 class Checked(NamedTuple):
-    """A call on the whole case: its seconds without compiling, those of the first call in this process, and the rest."""
+    """A call on the whole case: its seconds without compiling, those of the process's first call, and the rest."""
 
     seconds: float
     first: float

@@ -63,7 +63,7 @@ def signals(case: Case, mode: Mode) -> Signals:
 
 def grad_y_at(case: Case, places: Array) -> Array:
     """Return the gradient of y at some places in its memory, without making all of it."""
-    return _period(case.dtype, case.seed + _GRAD_Y)[places % _PERIOD]
+    return np.take(_period(case.dtype, case.seed + _GRAD_Y), places, mode="wrap")
 
 
 def coefficients(case: Case) -> tuple[Array | None, Array]:

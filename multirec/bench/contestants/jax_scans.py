@@ -41,9 +41,9 @@ class JaxContestant(Contestant):
         jax.monitoring.register_event_duration_secs_listener(self._heard)
         return loaded._replace(device="cuda" if jax.default_backend() == "gpu" else "cpu")
 
-    def _heard(self, event: str, seconds: float, **_: object) -> None:
+    def _heard(self, event: str, duration_secs: float, **_: str | int) -> None:
         if event == _COMPILED:
-            self.compiled_seconds += seconds
+            self.compiled_seconds += duration_secs
 
     def compiling(self) -> float:
         found, self.compiled_seconds = self.compiled_seconds, 0.0
