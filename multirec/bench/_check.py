@@ -19,8 +19,10 @@ from .contestants import Float64, Loaded
 
 # the longest single call, of the budget, and of what each cell has of it
 _LONGEST_CALL, _LONGEST_SHARE = 1 / 12, 2.5
-# when checking ends, of the budget: for those that can wait, and for all; and what it takes to begin the rounds
-_UNTIL, _AT_LAST, _TO_BEGIN = 0.45, 0.8, 0.1
+# when checking ends, of the budget: for those that can wait, and for all
+_UNTIL, _AT_LAST = 0.45, 0.8
+# what it takes to begin the rounds: seconds, and no more of the budget than this
+_TO_BEGIN, _MOST_TO_BEGIN = 3.0, 0.15
 # a sample is thought to take so much more than the call that was checked
 _SLACK = 1.5
 # seconds: up to the first, or after a first call, calls are repeated; up to the second, a cell is checked at once
@@ -159,11 +161,13 @@ class Checks:
         checked = sum(other.cost for other in self.team.open_cells() if other.errors)
         # beside its check and a sample, the others need one each; all they need, if it can wait
         samples = _SLACK * (checked * (LEAST if waits else 1) + cell.cost)
-        due = samples + cell.cost + _TO_BEGIN * self.budget.seconds
+        due = samples + cell.cost + min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
         if self._spent() <= (until if waits else last) and due <= self.budget.left():
             return
         if cell.cost:
-            raise WorkerError("too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}")
+            raise WorkerError(
+                "too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}"
+            )
         raise WorkerError("skipped", NO_TIME)
 
     def _predict(self, worker: Worker, cell: Cell) -> None:

@@ -114,9 +114,8 @@ class Rounds:
         for number, order in enumerate(rounds(turns, seed), first):
             for position, who in enumerate(order):
                 cell = lap.members[who]
-                waiting = sum(turn_seconds(other) for other in lap.cells if other.open and not other.samples)
                 least = statistics.ENOUGH if who < 2 and little else LEAST if cell.cost < _ANYWAY else 1
-                if cell.open and lap.wants(who) and self._in_time(cell, least, spare + waiting):
+                if cell.open and lap.wants(who) and self._in_time(lap, cell, least, spare):
                     self._turn(lap, cell, number, position)
             timed = [cell for cell in lap.cells if cell.samples]
             if timed:
@@ -125,11 +124,16 @@ class Rounds:
             if lap.finished():
                 return
 
-    def _in_time(self, cell: Cell, least: int, spare: float) -> bool:
-        left = self.budget.left() - turn_seconds(cell)
+    def _in_time(self, lap: Lap, cell: Cell, least: int, spare: float) -> bool:
+        own = turn_seconds(cell)
+        left = self.budget.left() - own
+        if cell.waits:
+            # what is quicker, here or in a later lap, is not left without a sample
+            waiting = (turn_seconds(other) for each in self.laps for other in each.members if other.waits)
+            return left > sum(seconds for seconds in waiting if seconds < own) or cell.cost < _ANYWAY
         if len(cell.samples) < least:
-            return left > 0 or (cell.cost < _ANYWAY and not cell.samples)
-        return left > spare
+            return left > 0
+        return left > spare + sum(turn_seconds(other) for other in lap.members if other.waits)
 
     def _turn(self, lap: Lap, cell: Cell, number: int, position: int) -> None:
         self.team.progress.step(f"{cell.contestant} {cell.mode}")
