@@ -9,8 +9,8 @@ from typing import Any
 from ._caches import compiled_files
 from ._memory import available_bytes
 from ._oracle import window_of
-from ._plan import FIRST_LENGTH, is_telling, predict, probe_lengths
-from ._remote import Worker, WorkerError, preload
+from ._plan import FIRST_LENGTH, LEAST, is_telling, predict, probe_lengths
+from ._remote import NO_TIME, Worker, WorkerError
 from ._results import Cell
 from ._session import Checked
 from ._team import PATIENCE, Team
@@ -21,12 +21,15 @@ from .contestants import Float64, Loaded
 _LONGEST_CALL, _LONGEST_SHARE = 1 / 12, 2.5
 # when checking ends, of the budget: for those that can wait, and for all
 _UNTIL, _AT_LAST = 0.45, 0.8
+# what it takes to begin the rounds: seconds, and no more of the budget than this
+_TO_BEGIN, _MOST_TO_BEGIN = 3.0, 0.15
+# a sample is thought to take so much more than the call that was checked
+_SLACK = 1.5
 # seconds: up to the first, or after a first call, calls are repeated; up to the second, a cell is checked at once
 _QUICK, _SHORT = 0.3, 1.0
 # seconds that an import may take, however small the budget
 _LEAST_PATIENCE = 2.0
 _REFERENCE = "float64 reference"
-NO_TIME = "no time was left for it; raise --time, or name fewer with -b"
 
 
 class Checks:
@@ -53,10 +56,17 @@ class Checks:
         with tempfile.TemporaryDirectory(prefix="multirec-bench-") as folder:
             places = sorted({cell.case for cell in cells})
             for number, place in enumerate(places):
-                spent = self.budget.seconds - self.budget.left()
-                share = (_UNTIL * self.budget.seconds - spent) / (len(places) - number)
-                self._check_case(place, Path(folder) / str(place), spent + share)
+                self._check_case(place, Path(folder) / str(place), self._ends(len(places) - number))
         self.budget.grace = 0.0
+
+    def _ends(self, cases: int) -> tuple[float, float]:
+        """Return when checking the next of so many cases ends, in seconds of the budget: at `_UNTIL`, `_AT_LAST`."""
+        spent, whole = self._spent(), self.budget.seconds
+        until, last = (spent + max(part * whole - spent, 0.0) / cases for part in (_UNTIL, _AT_LAST))
+        return until, last
+
+    def _spent(self) -> float:
+        return self.budget.seconds - self.budget.left()
 
     def _screen(self) -> None:
         """Settle what can be settled without importing anything."""
@@ -79,9 +89,9 @@ class Checks:
         """Start at once the processes of those who come first; they import while the reference is computed."""
         workers = {cell.contestant: self.team.worker(cell) for cell in cells}
         self.team.progress.phase("load", len(workers))
-        preload(worker.contestant for worker in workers.values())
         self.team.hire(_REFERENCE, Float64()).start()
-        for name, worker in workers.items():
+        # the first that is forked waits for the import that they share; the others have begun theirs by then
+        for name, worker in sorted(workers.items(), key=lambda item: item[1].forked):
             self.team.progress.step(name)
             if worker.contestant.first:
                 worker.start()
@@ -98,23 +108,26 @@ class Checks:
             raise found
         cell.version, cell.device = found
 
-    def _check_case(self, place: int, folder: Path, until: float) -> None:
+    def _check_case(self, place: int, folder: Path, ends: tuple[float, float]) -> None:
         cells = [cell for cell in self.team.open_cells() if cell.case == place]
         if not self._reference(place, folder, cells):
             return
         for first in (True, False):
-            self._check_some([cell for cell in cells if self._comes_first(cell) == first], folder, until)
+            self._check_some([cell for cell in cells if self._comes_first(cell) == first], folder, ends)
 
     def _comes_first(self, cell: Cell) -> bool:
         return self.team.worker(cell).contestant.first
 
-    def _check_some(self, cells: list[Cell], folder: Path, until: float) -> None:
-        """Check these, the slow ones at last."""
+    def _compiles(self, cell: Cell) -> bool:
+        return self.team.worker(cell).contestant.compiles
+
+    def _check_some(self, cells: list[Cell], folder: Path, ends: tuple[float, float]) -> None:
+        """Check these, what compiles after the others, and the slow ones at last."""
         later = []
-        for cell in cells:
+        for cell in sorted(cells, key=self._compiles):
             self.team.progress.step(f"{cell.contestant} {cell.mode}")
             with self.team.settling(cell):
-                self._in_time(cell, until)
+                self._in_time(cell, ends)
                 self._load(self.team.worker(cell), cell)
                 self._predict(self.team.worker(cell), cell)
                 if cell.cost > _SHORT:
@@ -124,11 +137,7 @@ class Checks:
         for cell in sorted(later, key=lambda cell: cell.cost):
             self.team.progress.step(f"{cell.contestant} {cell.mode}")
             with self.team.settling(cell):
-                checked = sum(other.cost for other in self.team.open_cells() if other.errors)
-                # a check and a timed call have to fit, beside the others
-                if 2 * cell.cost + checked > self.budget.left():
-                    reason = f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}"
-                    raise WorkerError("too_slow", reason)
+                self._in_time(cell, ends)
                 self._check(self.team.worker(cell), cell, folder)
 
     def _reference(self, place: int, folder: Path, cells: list[Cell]) -> bool:
@@ -146,16 +155,24 @@ class Checks:
             return False
         return True
 
-    def _in_time(self, cell: Cell, until: float) -> None:
-        spent = self.budget.seconds - self.budget.left()
-        if self._comes_first(cell) or not probe_lengths(self.cases[cell.case].length):
-            until = max(until, _AT_LAST * self.budget.seconds)
-        if spent > until:
-            raise WorkerError("skipped", NO_TIME)
+    def _in_time(self, cell: Cell, ends: tuple[float, float]) -> None:
+        waits = not self._comes_first(cell) and bool(probe_lengths(self.cases[cell.case].length))
+        until, last = ends
+        checked = sum(other.cost for other in self.team.open_cells() if other.errors)
+        # beside its check and a sample, the others need one each; all they need, if it can wait
+        samples = _SLACK * (checked * (LEAST if waits else 1) + cell.cost)
+        due = samples + cell.cost + min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
+        if self._spent() <= (until if waits else last) and due <= self.budget.left():
+            return
+        if cell.cost:
+            raise WorkerError(
+                "too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}"
+            )
+        raise WorkerError("skipped", NO_TIME)
 
     def _predict(self, worker: Worker, cell: Cell) -> None:
         """Predict the cost of a whole call from short runs, if it is too long to just try."""
-        case, limit, compiles = self.cases[cell.case], self.longest, worker.contestant.compiles
+        case, limit, compiles = self.cases[cell.case], self.longest, self._compiles(cell)
         lengths = probe_lengths(case.length, compiles)
         if lengths and not compiles:
             # the first call loads and compiles
@@ -181,10 +198,9 @@ class Checks:
 
     def _check(self, worker: Worker, cell: Cell, folder: Path) -> None:
         case = self.cases[cell.case]
-        # what compiles for every length compiles once more
-        patience = max(2 * cell.cost, self.longest) * (1 + worker.contestant.compiles) if cell.cost else self.patience
+        patience = 2 * max(cell.cost, self.longest) if cell.cost or self._compiles(cell) else self.patience
         checked: Checked = self._unless_slow(worker, patience, "check", case, cell.mode, folder)
-        cell.cost = min(checked.seconds, cell.cost) if worker.contestant.compiles and cell.cost else checked.seconds
+        cell.cost = checked.seconds
         cell.first_call, cell.errors = checked.first, checked.errors
         cell.peak, cell.allocator_peak = checked.peak
         cell.checked = window_of(case).describe(case)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 
 from . import _statistics as statistics
+from ._plan import LEAST
 from ._results import Cell, Group, Results
 
 # a call cheaper than this has an untimed one before it, that wakes its threads and its pages
@@ -19,7 +21,8 @@ _PATIENCE, _WORTH_WHILE = 128, 0.9
 
 def turn_seconds(cell: Cell) -> float:
     """Return what a turn of a cell takes in all."""
-    return cell.cost * (cell.calls + (cell.cost < WARM)) + _OVERHEAD
+    seconds = median(cell.samples) if cell.samples else cell.cost
+    return seconds * (cell.calls + (cell.cost < WARM)) + _OVERHEAD
 
 
 @dataclass
@@ -65,9 +68,18 @@ class Lap:
         rest = [cell for cell in self.cells if cell is not self.reference]
         return [self.reference, self.copy, *rest, *self.yardsticks]
 
+    @property
+    def least(self) -> list[int]:
+        """The samples that each member needs: the reference and its copy as many as the floor does."""
+        return [statistics.ENOUGH] * 2 + [LEAST] * (len(self.members) - 2)
+
     def plan(self, turns: list[int]) -> None:
         """Take so many turns for each member; the reference and its copy belong to every round."""
         self.turns = [max(turns)] * 2 + turns[2:]
+
+    def taken(self) -> int:
+        """Return how many samples there are."""
+        return sum(len(cell.samples) for cell in self.members)
 
     def seconds(self) -> float:
         """Return what all turns take."""

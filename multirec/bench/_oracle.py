@@ -17,7 +17,7 @@ from multirec._problem import Layout
 
 from ._case import Case, Mode
 from ._filtered import both, outputs_of
-from ._signals import Array, Signals, signals
+from ._signals import Array, Signals, grad_y_at, signals
 
 Outputs = dict[str, Array]
 """Arrays by name: y, and with backward the gradients of x, feedforward, feedback, weight, where there are such."""
@@ -54,14 +54,17 @@ def window_of(case: Case) -> Window:
     return Window(channels, min(case.length, _LONGEST_LOOP) if slow else case.length)
 
 
-def masked(case: Case, arrays: Signals) -> Signals:
-    """Return the signals with the gradient of y zero outside of the window."""
-    if arrays.grad_y is None:
+def masked(case: Case, mode: Mode) -> Signals:
+    """Return the signals of a case with the gradient of y zero outside of the window."""
+    arrays = signals(case, "forward")
+    if mode == "forward":
         return arrays
     channels, length = window_of(case)
-    grad_y = np.zeros_like(arrays.grad_y)
-    inside, source = canonical(grad_y, case.layout), canonical(arrays.grad_y, case.layout)
-    inside[:, channels, :length] = source[:, channels, :length]
+    grad_y = np.zeros(case.y_shape, case.dtype)
+    inside = canonical(grad_y, case.layout)
+    steps = (stride // case.itemsize for stride in inside.strides)
+    batch, channel, time = (step * np.arange(size) for step, size in zip(steps, inside.shape, strict=True))
+    inside[:, channels, :length] = grad_y_at(case, batch[:, None, None] + channel[channels, None] + time[:length])
     return arrays._replace(grad_y=grad_y)
 
 
@@ -89,7 +92,7 @@ def windowed(case: Case, outputs: Outputs) -> Outputs:
 def compute(case: Case, modes: Sequence[Mode], folder: Path) -> None:
     """Compute the reference of a case and keep it, one file an array, in `folder`."""
     channels, length = window_of(case)
-    arrays = signals(case, modes[-1])
+    arrays = masked(case, modes[-1])
     x = canonical(arrays.x, case.layout)[:, :, :length]
     x = x if case.features or case.x_channels == 1 < case.channels else x[:, channels]
     weight = None if arrays.weight is None else arrays.weight[channels].astype(np.float64)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 LEAST = 3
 _LONG_ENOUGH = 0.05
 _SHORTEST = 16
+_WORTH_COMPILING = 100_000
 _STEEPEST = 3.0
 FIRST_LENGTH = 8
 """The length of a first, untimed call."""
@@ -23,21 +24,19 @@ Short: TypeAlias = tuple[int, float]
 def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     """Return the lengths of short runs, doubling up to an eighth of the whole; empty if the whole is short.
 
-    Only one where every length is compiled.
+    Where every length is compiled, only one; none where compiling it would take longer than just to try the whole.
 
     Example
     -------
     >>> probe_lengths(16000)
     [31, 62, 125, 250, 500, 1000, 2000]
-    >>> probe_lengths(16000, compiles=True)
-    [500]
-    >>> probe_lengths(500)
-    []
+    >>> probe_lengths(500), probe_lengths(16000, compiles=True), probe_lengths(320_000, compiles=True)
+    ([], [], [10000])
     """
+    if compiles:
+        return [length >> 5] if length > _WORTH_COMPILING else []
     if length < _SHORTEST << 6:
         return []
-    if compiles:
-        return [length >> 5]
     return [length >> shift for shift in range(9, 2, -1) if length >> shift >= _SHORTEST]
 
 
@@ -96,48 +95,67 @@ def calls_per_sample(cost: float, least: float = 0.003) -> int:
     return max(1, min(ceil(least / max(cost, 1e-7)), 10_000))
 
 
-def share(costs: Sequence[float], budget: float, most: int) -> list[int]:
-    """Return how many samples each gets in `budget` seconds: equal time for all.
+def share(costs: Sequence[float], had: Sequence[int], least: Sequence[int], budget: float, most: int) -> list[int]:
+    """Return how many further samples each gets in `budget` seconds.
 
-    At least three each and `most` at most, fewer only for what takes more than its equal part, one in any case.
-    `costs` are seconds a sample.
+    First everyone has one; then the least that it needs, the cheap before the dear, as far as the budget goes. What is
+    left is equal time for all. Who has no sample gets one in any case.
+
+    Parameters
+    ----------
+    costs
+        Seconds a sample.
+    had, least, most
+        The samples that each has already, those that it needs, and how many are enough for anyone.
 
     Example
     -------
-    >>> share([0.5, 1.0], 8.0, most=100)
+    >>> share([0.5, 1.0], [0, 0], [3, 3], 8.0, most=100)
     [8, 4]
-    >>> share([0.5, 10.0], 8.0, most=100)
-    [3, 1]
+    >>> share([0.1, 2.0], [1, 1], [8, 3], 5.0, most=100), share([0.1, 2.0], [1, 1], [8, 3], 4.5, most=100)
+    ([10, 2], [25, 1])
+    >>> share([0.5, 10.0], [0, 0], [3, 3], 8.0, most=100)
+    [16, 1]
     """
-    fair = budget / max(len(costs), 1)
-    least = [max(1, min(LEAST, int(fair / cost))) for cost in costs]
+    needed, left = [0] * len(costs), budget
+    wishes = [(n > 0, cost, who) for who, cost in enumerate(costs) for n in range(had[who], least[who])]
+    for _, cost, who in sorted(wishes):
+        if cost <= left:
+            needed[who] += 1
+            left -= cost
 
     def counts(seconds: float) -> list[int]:
-        return [max(low, min(int(seconds / cost), most)) for low, cost in zip(least, costs, strict=True)]
+        further = zip(needed, costs, had, strict=True)
+        return [max(low, min(int(seconds / cost), most - before)) for low, cost, before in further]
 
     low, high = 0.0, 1.001 * budget
     for _ in range(50):
         middle = (low + high) / 2
         used = sum(cost * count for cost, count in zip(costs, counts(middle), strict=True))
         low, high = (middle, high) if used <= budget else (low, middle)
-    return counts(low)
+    return [max(count, int(before == 0)) for count, before in zip(counts(low), had, strict=True)]
 
 
 def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
     """Yield who runs in each round, in a fresh seeded random order.
 
-    There are as many rounds as the largest count; who has fewer turns takes part in rounds spread evenly.
+    There are as many rounds as the largest count; who has fewer turns takes part in rounds spread evenly, and up to
+    three turns in the first half: if time runs out, it is not they who lose one.
 
     Example
     -------
-    >>> [sorted(turns) for turns in rounds([4, 2], seed=0)]
-    [[0, 1], [0], [0, 1], [0]]
+    >>> [sorted(turns) for turns in rounds([8, 4, 2], seed=0)]
+    [[0, 1, 2], [0], [0, 1, 2], [0], [0, 1], [0], [0, 1], [0]]
     """
     generator = random.Random(seed)
     total = max(counts, default=0)
+    spans = [total if count > LEAST else max(count, total // 2) for count in counts]
     for turn in range(total):
         # rounded up, so that the first round has everyone
-        before, after = ([-(-number * count // total) for count in counts] for number in (turn, turn + 1))
-        present = [who for who in range(len(counts)) if after[who] > before[who]]
+        present = [
+            who
+            for who, (count, span) in enumerate(zip(counts, spans, strict=True))
+            if turn < span and -(-(turn + 1) * count // span) > -(-turn * count // span)
+        ]
         generator.shuffle(present)
         yield present

@@ -18,8 +18,11 @@ from ._results import Status
 from ._worker import serve
 from .contestants import Contestant
 
-# the fork server imports torch once, before any thread or GPU is touched; JAX must not be forked
-_FORKABLE = ("torch",)
+# the fork server imports it once, before any thread or GPU is touched; JAX must not be forked
+_LONGEST = frozenset({"torch"})
+
+
+NO_TIME = "no time was left for it; raise --time, or name fewer with -b"
 
 
 class WorkerError(Exception):
@@ -30,29 +33,35 @@ class WorkerError(Exception):
         self.status, self.reason = status, reason
 
 
-def preload(contestants: Iterable[Contestant]) -> None:
-    """Let the workers of these contestants share the one import that takes longest."""
-    needed = {module for contestant in contestants for module in contestant.requires}
-    context = _context()
-    if isinstance(context, ForkServerContext):
-        shared = [module for module in _FORKABLE if module in needed]
-        context.set_forkserver_preload(["multirec.bench._worker", *shared])
+def share_imports(contestants: Iterable[Contestant]) -> frozenset[str]:
+    """Let processes be forked from one that has imported what takes longest, and return what that is.
+
+    Contestants that do not need it are not forked: they would wait for it.
+    """
+    shared = _LONGEST & {module for contestant in contestants for module in contestant.requires}
+    if _can_fork():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["multirec.bench._worker", *shared])
+    return shared
 
 
-def _context() -> ForkServerContext | SpawnContext:
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("forkserver")
-    return multiprocessing.get_context("spawn")
+def _can_fork() -> bool:
+    return "forkserver" in multiprocessing.get_all_start_methods()
+
+
+def _context(forked: bool) -> ForkServerContext | SpawnContext:
+    return multiprocessing.get_context("forkserver") if forked else multiprocessing.get_context("spawn")
 
 
 class Worker:
     """A disposable process for one contestant. After a death the next request starts another one.
 
-    Its first compilations are taken out of `budget`, which no answer is awaited beyond.
+    Its first compilations are taken out of `budget`, which no answer is awaited beyond. `shared` is what
+    `share_imports` returned.
     """
 
-    def __init__(self, contestant: Contestant, budget: Budget) -> None:
+    def __init__(self, contestant: Contestant, budget: Budget, shared: frozenset[str]) -> None:
         self.contestant, self.budget = contestant, budget
+        self.forked = _can_fork() and shared <= set(contestant.requires)
         self._process: BaseProcess | None = None
 
     @property
@@ -62,7 +71,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process and let it import; does not wait."""
-        context = _context()
+        context = _context(self.forked)
         self._folder = tempfile.TemporaryDirectory(prefix="multirec-bench-")
         self._said = Path(self._folder.name) / "said.txt"
         self._connection, theirs = context.Pipe()
@@ -82,14 +91,17 @@ class Worker:
 
     def answer(self, limit: float) -> Any:
         """Return the answer to the oldest request; raise `WorkerError` if there is none within `limit` seconds."""
-        limit = self.budget.patience(limit)
+        allowed = self.budget.patience(limit)
         wakeup = interrupt.wakeup()
         try:
             interrupt.check()
-            ready = wait([self._connection, *([] if wakeup is None else [wakeup])], limit)
+            ready = wait([self._connection, *([] if wakeup is None else [wakeup])], allowed)
             interrupt.check()
             if self._connection not in ready:
                 self.kill()
+                if allowed < limit:
+                    # the budget ended, not the contestant
+                    raise WorkerError("skipped", f"it was cut off by the end of the budget; {NO_TIME}")
                 raise WorkerError("timeout", f"no answer after {limit:.3g} s; its process was ended")
             outcome, *values = self._connection.recv()
         except (EOFError, OSError):

@@ -60,6 +60,11 @@ class Cell:
         """Whether it is still on its way to a result."""
         return self.status is None
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has yet to be timed for the first time."""
+        return self.open and not self.samples
+
     def close(self, status: Status, reason: str = "") -> None:
         """Settle the status; the first reason given stays."""
         if self.status is None:

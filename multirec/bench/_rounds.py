@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from statistics import median
 
+from . import _statistics as statistics
 from ._lap import WARM, Lap, turn_seconds
 from ._plan import LEAST, calls_per_sample, rounds, share
 from ._remote import Worker, WorkerError
@@ -37,20 +38,31 @@ class Rounds:
             return
         for lap in self.laps:
             self._hire(lap)
-        self._plan()
         for place, lap in enumerate(self.laps):
-            weights = [other.seconds() for other in self.laps[place:]]
-            # what later groups need is not given away, and least of all their first turns
-            first = sum(turn_seconds(cell) for other in self.laps[place + 1 :] for cell in other.members)
-            self._run(lap, max(self.budget.left() * (1 - weights[0] / sum(weights)), first))
+            self._measure(lap, self.laps[place + 1 :])
             for cell in lap.cells:
                 if cell.open:
                     late = f"one call took {seconds_text(cell.cost)}, and no time was left to time it; raise --time"
                     cell.close("ok" if cell.samples else "too_slow", "" if cell.samples else late)
                     self.team.tell(cell)
-            for cell in lap.members:
+            for cell in (lap.copy, *lap.cells):
                 self._release(self._worker(lap, cell))
         self._keep_bandwidth()
+
+    def _measure(self, lap: Lap, later: list[Lap]) -> None:
+        """Run a first round, which tells better than the checks what a round takes, and then the others."""
+        spare = self._plan(lap, later)
+        self.team.progress.phase("first round", len(lap.members))
+        self._run(lap, [1] * len(lap.members), spare)
+        taken = 0
+        # what is left in the end, because calls were quicker than thought, is planned again
+        while not lap.finished() and taken < lap.taken() and not (taken and later):
+            taken = lap.taken()
+            spare = self._plan(lap, later)
+            if not any(lap.turns):
+                return
+            self.team.progress.phase("measure", sum(lap.turns))
+            self._run(lap, lap.turns, spare)
 
     def _hire(self, lap: Lap) -> None:
         """Start the copy and the yardsticks; without them the run goes on, and says what is missing."""
@@ -65,7 +77,8 @@ class Rounds:
             self.results.notes.append(f"{case.name} {lap.copy.mode}: no A/A floor, {failure.reason}")
         for kind in sorted({cell.device.split(":")[0] for cell in lap.cells}):
             yardstick = Memcpy() if kind == "cpu" else GpuMemcpy()
-            cell = Cell(yardstick.name, lap.copy.mode, case=lap.copy.case, device=kind)
+            # a copy is the same in every mode, and needs none of the gradients' arrays
+            cell = Cell(yardstick.name, "forward", case=lap.copy.case, device=kind)
             worker = self.team.hire(yardstick.name, yardstick)
             try:
                 cell.cost, _ = worker.ask(PATIENCE, "warm", case, cell.mode)
@@ -75,26 +88,34 @@ class Rounds:
             lap.yardsticks.append(cell)
         lap.hold = self.team.fits_together([*lap.cells, lap.copy])
 
-    def _plan(self) -> None:
-        cells = [cell for lap in self.laps for cell in lap.members]
+    def _plan(self, lap: Lap, later: list[Lap]) -> float:
+        """Plan the turns of a lap and of those after it, and return the seconds that are not for this one."""
+        cells = [cell for each in (lap, *later) for cell in each.members]
         for cell in cells:
             # a continued cell goes on as it began
             cell.calls = cell.calls if cell.samples else calls_per_sample(cell.cost)
-        most = self.team.request.effort.rounds
-        counts = iter(share([turn_seconds(cell) for cell in cells], self.budget.left(), most))
-        for lap in self.laps:
-            lap.plan([next(counts) for _ in lap.members])
-        self.team.progress.phase("measure", sum(sum(lap.turns) for lap in self.laps))
+        costs, had = [turn_seconds(cell) for cell in cells], [len(cell.samples) for cell in cells]
+        least = [count for each in (lap, *later) for count in each.least]
+        left = self.budget.left()
+        counts = iter(share(costs, had, least, left, self.team.request.effort.rounds))
+        for each in (lap, *later):
+            each.plan([next(counts) for _ in each.members])
+        reserved, own = sum(each.seconds() for each in later), lap.seconds()
+        # what later groups need is not given away, and least of all their first turns
+        first = sum(turn_seconds(cell) for each in later for cell in each.members)
+        return max(left * reserved / max(reserved + own, 1e-9), first)
 
-    def _run(self, lap: Lap, spare: float) -> None:
+    def _run(self, lap: Lap, turns: list[int], spare: float) -> None:
         """Run rounds until the time of this lap is up, or nobody gains from another."""
+        # what the floor needs may come out of the time of later groups, where it is little
+        little = 4 * statistics.ENOUGH * turn_seconds(lap.reference) < self.budget.left() - spare
         first = max((turn + 1 for cell in lap.members for turn in cell.rounds), default=0)
         seed = hash((self.team.request.seed, lap.copy.case, first))
-        for number, order in enumerate(rounds(lap.turns, seed), first):
+        for number, order in enumerate(rounds(turns, seed), first):
             for position, who in enumerate(order):
                 cell = lap.members[who]
-                waiting = sum(turn_seconds(other) for other in lap.cells if other.open and not other.samples)
-                if cell.open and lap.wants(who) and self._in_time(cell, spare + waiting):
+                least = statistics.ENOUGH if who < 2 and little else LEAST if cell.cost < _ANYWAY else 1
+                if cell.open and lap.wants(who) and self._in_time(lap, cell, least, spare):
                     self._turn(lap, cell, number, position)
             timed = [cell for cell in lap.cells if cell.samples]
             if timed:
@@ -103,11 +124,16 @@ class Rounds:
             if lap.finished():
                 return
 
-    def _in_time(self, cell: Cell, spare: float) -> bool:
-        left, cheap = self.budget.left() - turn_seconds(cell), cell.cost < _ANYWAY
-        if len(cell.samples) < (LEAST if cheap else 1):
-            return left > 0 or (cheap and not cell.samples)
-        return left > spare
+    def _in_time(self, lap: Lap, cell: Cell, least: int, spare: float) -> bool:
+        own = turn_seconds(cell)
+        left = self.budget.left() - own
+        if cell.waits:
+            # what is quicker, here or in a later lap, is not left without a sample
+            waiting = (turn_seconds(other) for each in self.laps for other in each.members if other.waits)
+            return left > sum(seconds for seconds in waiting if seconds < own) or cell.cost < _ANYWAY
+        if len(cell.samples) < least:
+            return left > 0
+        return left > spare + sum(turn_seconds(other) for other in lap.members if other.waits)
 
     def _turn(self, lap: Lap, cell: Cell, number: int, position: int) -> None:
         self.team.progress.step(f"{cell.contestant} {cell.mode}")
@@ -118,8 +144,8 @@ class Rounds:
                 worker.ask(limit, "release")
             self._keep(lap, cell, sample, number, position)
         except WorkerError as failure:
-            if failure.status == "timeout" and self.budget.left() <= 0:
-                # the budget ended, not the contestant
+            if failure.status == "skipped":
+                # the budget ended, and what was measured before stands
                 return
             cell.close(failure.status, failure.reason)
             if cell in lap.cells:

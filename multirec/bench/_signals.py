@@ -17,6 +17,8 @@ Array: TypeAlias = npt.NDArray[Any]
 
 # a prime near 2^20: repeats never line up with the rows of an array
 _PERIOD = 1_048_573
+# added to the seed
+_GRAD_Y = 2
 
 
 class Signals(NamedTuple):
@@ -55,8 +57,13 @@ def signals(case: Case, mode: Mode) -> Signals:
             for channels, count in shapes
         )
         state = (inputs, outputs)
-    grad_y = noise(case.y_shape, case.dtype, case.seed + 2) if mode != "forward" else None
+    grad_y = noise(case.y_shape, case.dtype, case.seed + _GRAD_Y) if mode != "forward" else None
     return Signals(x, feedforward, feedback, state, weight, reflection, grad_y)
+
+
+def grad_y_at(case: Case, places: Array) -> Array:
+    """Return the gradient of y at some places in its memory, without making all of it."""
+    return np.take(_period(case.dtype, case.seed + _GRAD_Y), places, mode="wrap")
 
 
 def coefficients(case: Case) -> tuple[Array | None, Array]:

@@ -9,7 +9,7 @@ from typing import Protocol
 from ._clock import Budget
 from ._journal import Journal
 from ._memory import available_bytes
-from ._remote import Worker, WorkerError
+from ._remote import Worker, WorkerError, share_imports
 from ._request import Request
 from ._results import Cell, Results
 from .contestants import Contestant
@@ -42,7 +42,10 @@ class Team:
     ) -> None:
         self.request, self.results, self.budget = request, results, budget
         self.progress, self.journal = progress, journal
-        self.workers = {contestant.name: Worker(contestant, budget) for contestant in request.contestants}
+        self._shared = share_imports(request.contestants)
+        self.workers: dict[str, Worker] = {}
+        for contestant in request.contestants:
+            self.hire(contestant.name, contestant)
 
     def worker(self, cell: Cell) -> Worker:
         """Return the process of a cell's contestant."""
@@ -50,7 +53,7 @@ class Team:
 
     def hire(self, name: str, contestant: Contestant) -> Worker:
         """Return a further process, under a name of its own."""
-        return self.workers.setdefault(name, Worker(contestant, self.budget))
+        return self.workers.setdefault(name, Worker(contestant, self.budget, self._shared))
 
     def open_cells(self) -> list[Cell]:
         """Return the cells that are not settled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,7 +45,9 @@ class Choices(click.ParamType[list[str]]):
         found = [word.strip() for word in str(value).split(",")]
         for word in found:
             if word not in self.words:
-                self.fail(f"{word!r} is not one of {', '.join(self.words)}.", param, ctx)
+                close = get_close_matches(word, self.words, n=1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                self.fail(f"{word!r} is not one of {', '.join(self.words)}.{hint}", param, ctx)
         return list(dict.fromkeys(found))
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:

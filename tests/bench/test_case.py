@@ -123,10 +123,12 @@ def test_the_window_covers_both_ends_of_the_bank() -> None:
     case = Case(batch=3, channels=100, length=4000)
     channels, length = window_of(case)
     assert (channels[0], channels[-1], len(channels), length) == (0, 99, 8, 4000)
-    arrays = masked(case, signals(case, "forward+backward"))
-    assert arrays.grad_y is not None
-    assert (arrays.grad_y != 0).sum() == 3 * 8 * 4000
-    assert windowed(case, {"y": arrays.grad_y})["y"].shape == (3, 8, 4000)
+    part, whole = masked(case, "forward+backward").grad_y, signals(case, "forward+backward").grad_y
+    assert part is not None
+    assert whole is not None
+    assert (part != 0).sum() == 3 * 8 * 4000
+    assert (part[:, channels] == whole[:, channels]).all()
+    assert windowed(case, {"y": part})["y"].shape == (3, 8, 4000)
 
 
 def test_the_reference_is_at_full_length_where_scipy_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,14 +145,28 @@ def test_prediction_follows_growth_that_stands_out_of_the_noise() -> None:
 
 
 def test_shares_and_rounds() -> None:
-    counts = share([0.01, 0.1, 5.0], 20.0, most=100)
-    assert counts[2] == 1
+    counts = share([0.01, 0.1, 5.0], [0] * 3, [3] * 3, 12.0, most=100)
+    assert counts[2] == 2
     assert counts[0] > counts[1] > counts[2]
     turns = list(rounds(counts, seed=0))
     assert [sum(who in turn for turn in turns) for who in range(3)] == counts
     assert turns == list(rounds(counts, seed=0))
     assert set(turns[0]) == {0, 1, 2}
-    assert share([100.0, 50.0], 1.0, most=100) == [1, 1]
+    assert share([100.0, 50.0], [0, 0], [3, 3], 1.0, most=100) == [1, 1]
+
+
+def test_a_floor_comes_before_the_last_samples_of_the_slow() -> None:
+    assert share([0.1, 0.1, 1.0], [0] * 3, [8, 8, 3], 4.3, most=8) == [8, 8, 2]
+    assert share([0.1, 0.1, 1.0], [1] * 3, [8, 8, 3], 3.5, most=8) == [7, 7, 2]
+
+
+def test_three_samples_of_many_come_before_two_of_the_slowest() -> None:
+    assert share([1.0, 1.1, 4.0], [1] * 3, [3] * 3, 5.0, most=100) == [2, 2, 0]
+
+
+def test_the_slow_have_had_their_turns_by_half_time() -> None:
+    turns = list(rounds([20, 3], seed=0))
+    assert [number for number, turn in enumerate(turns) if 1 in turn] == [0, 3, 6]
 
 
 @pytest.mark.parametrize(

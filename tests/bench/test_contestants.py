@@ -66,7 +66,7 @@ def test_contestants_are_right(name: str, references: dict[Case, Path]) -> None:
         for mode in MODES:
             if contestant.declines(case, mode) is not None:
                 continue
-            arrays = masked(case, signals(case, mode))
+            arrays = masked(case, mode)
             outputs = contestant.outputs(contestant.prepare(case, arrays, mode)())
             own = contestant.own_reference(case, arrays, mode)
             wanted = kept(references[case], mode) if own is None else windowed(case, own)

@@ -121,6 +121,10 @@ class Contestant(ABC):
         """Return what it should give, where its equation is another one by design."""
         return None
 
+    def compiling(self) -> float:
+        """Return the seconds that compilers took since it was last asked, as far as it knows."""
+        return 0.0
+
     def wait(self) -> None:  # noqa: B027
         """Wait for the device to be done; a CPU is when a call returns."""
 

@@ -14,6 +14,8 @@ from multirec.bench._signals import Signals
 
 from .base import Contestant, Loaded, Run
 
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+
 Function = Callable[..., Any]
 """Takes leaves by name and returns y."""
 
@@ -35,7 +37,17 @@ class JaxContestant(Contestant):
         configure: Callable[[str, bool], None] = jax.config.update
         configure("jax_enable_x64", True)
         self.compiled: dict[tuple[Case, Mode], Any] = {}
+        self.compiled_seconds = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._heard)
         return loaded._replace(device="cuda" if jax.default_backend() == "gpu" else "cpu")
+
+    def _heard(self, event: str, duration_secs: float, **_: str | int) -> None:
+        if event == _COMPILED:
+            self.compiled_seconds += duration_secs
+
+    def compiling(self) -> float:
+        found, self.compiled_seconds = self.compiled_seconds, 0.0
+        return found
 
     @abstractmethod
     def function(self, case: Case, state: Any) -> Function:

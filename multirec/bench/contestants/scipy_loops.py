@@ -31,6 +31,11 @@ class ScipyLoop(Contestant):
     first = True
     lacks = _LACKS
 
+    def load(self) -> Loaded:
+        import scipy.signal  # noqa: F401
+
+        return super().load()
+
     def declines(self, case: Case, mode: Mode) -> str | None:
         return super().declines(case, mode) or ("SciPy has no gradient" if mode != "forward" else None)
 
