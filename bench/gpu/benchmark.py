@@ -103,10 +103,10 @@ def varied(spec: Spec) -> Iterator[Row]:
     rates, workload = bandwidths(), Workload(spec)
     floor = 1e6 * spec.forward_bytes / rates["write"]
     with torch.no_grad():
-        forward = device_times(workload.forward, 0.3)
+        forward = device_times(workload.forward, 0.2)
     yield {"mode": "forward", **forward._asdict(), "fraction": floor / forward.cold}
     y = workload.forward()
-    back = device_times(partial(torch.autograd.grad, y, workload.leaves, torch.randn_like(y), retain_graph=True), 0.3)
+    back = device_times(partial(torch.autograd.grad, y, workload.leaves, torch.randn_like(y), retain_graph=True), 0.2)
     floor = 1e6 * spec.backward_bytes / rates["copy"]
     yield {"mode": "backward", **back._asdict(), "fraction": floor / back.cold}
 

@@ -25,7 +25,7 @@ from results import Results
 HERE = Path(__file__).parent
 SECONDS = 450
 STEPS = {
-    "benchmark": (220, 45),
+    "benchmark": (235, 45),
     "compiling": (60, 60),
     "kernels": (60, 30),
     "conformance": (80, 40),

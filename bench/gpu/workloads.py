@@ -12,8 +12,8 @@ import multirec as mr
 
 CHECKED = 2000
 """Samples that are compared with float64 on the host, at both ends."""
-TOLERANCES = {"y": 1e-4, "gradient": 1e-3}
-"""The largest error over the largest value; and of gradients, against float64 on the device, by norms."""
+TOLERANCES = {"y": 1e-4, "gradient": 1e-3, "changed": 0.0}
+"""The largest error over the largest value; of gradients, against float64 on the device, by norms; of a second call."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,10 @@ class Workload:
         return self._call(self.x, self.b, self.a)
 
     def errors(self) -> dict[str, float]:
-        """Return how far y and the gradients are from float64: y's ends on the host, the rest on the device."""
+        """Return how far y and the gradients are from float64: y's ends on the host, the rest on the device.
+
+        Also how many gradients a second call changes.
+        """
         # the allocator gives this memory to y next, so that what is not written shows
         self.forward().detach().fill_(torch.nan)
         y = self.forward()
@@ -113,6 +116,8 @@ class Workload:
         found = {"y": max(self._error_of(y, end) for end in ends) if torch.isfinite(y.abs()).all() else inf}
         gradient = torch.randn_like(y)
         own = torch.autograd.grad(y, self.leaves, gradient)
+        again = torch.autograd.grad(self.forward(), self.leaves, gradient)
+        found["changed in a second call"] = float(sum(not torch.equal(a, b) for a, b in zip(own, again, strict=True)))
         wide = torch.complex128 if self.spec.dtype.is_complex else torch.float64
         leaves = [
             None if leaf is None else leaf.detach().to(wide).requires_grad_() for leaf in (self.x, self.b, self.a)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from tempfile import TemporaryFile
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,14 +23,13 @@ from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendIn
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of
 from multirec.testing.libraries import NumpyLibrary
 
-CONFORMANCE = ("float32",)
 ORDERS_OF_THREADS = (0, 1, 7)
 
 door = SimpleNamespace(forward=None, vjp=None)
 """The kernel that the registered backend names; its methods are filled in for each pass."""
 
 
-def conformance() -> Iterator[tuple[str, bool, str]]:
+def register() -> None:
     info = BackendInfo(
         name="emulated_cuda",
         summary="the CUDA kernels on a CPU",
@@ -40,7 +39,10 @@ def conformance() -> Iterator[tuple[str, bool, str]]:
         promise="bitwise",
     )
     mr.register_backend(info)
-    for dtype in CONFORMANCE:
+
+
+def conformance(dtypes: tuple[str, ...]) -> Iterator[tuple[str, bool, str]]:
+    for dtype in dtypes:
         subject = Subject("emulated_cuda", NumpyLibrary(), dtype)
         for name in checks_of(subject):
             tally = checked(CHECKS[name], subject)
@@ -58,12 +60,11 @@ def strides_of(shape: tuple[int, ...], layout: str, far: bool) -> tuple[int, ...
 
 
 def in_host_memory(values: Any, layout: str, far: bool) -> Any:
-    """Return a copy with such strides; only what is touched takes room, on the disk."""
+    """Return a copy with such strides; only what is touched takes room."""
     strides = strides_of(values.shape, layout, far)
     count = 1 + sum((n - 1) * stride for n, stride in zip(values.shape, strides, strict=True)) if values.size else 1
     if far:
-        with TemporaryFile() as file:
-            memory: Any = np.memmap(file, values.dtype, "w+", shape=(count,))
+        memory: Any = np.frombuffer(mmap(-1, count * values.itemsize, MAP_PRIVATE | MAP_ANONYMOUS), values.dtype)
     else:
         memory = np.empty(count, values.dtype)
     steps = tuple(stride * values.itemsize for stride in strides)
@@ -211,12 +212,14 @@ def _error(result: Any, want: Any, dtype: str) -> float:
     return float(errors.max(initial=0)) if not np.isnan(errors).any() else np.inf
 
 
-def main() -> None:
+def main(dtypes: tuple[str, ...], with_cases: bool) -> None:
+    """Compute the conformance suite with these data types of x, and the cases of this file."""
+    register()
     recording = RecordingDevice()
     for device in (recording, None):
         emulated = device or EmulatedDevice(build(set(recording.launched)), seed=5)
         kernel = Kernel(emulated)
         door.forward, door.vjp = kernel.forward, kernel.vjp
-        for name, ok, detail in (*cases(emulated, device is None), *conformance()):
+        for name, ok, detail in (*(cases(emulated, device is None) if with_cases else ()), *conformance(dtypes)):
             if device is None:
                 print(json.dumps({"name": name, "ok": ok, "detail": detail}))
