@@ -23,8 +23,17 @@ _SMALL = 4096
 
 
 def library_of(problem: Problem, target: Target) -> Family:
-    """Return whose arrays operands are to be for a backend of `target`: in host memory NumPy's views are cheapest."""
-    return problem.family if problem.family == target or problem.device_type != "cpu" else "numpy"
+    """Return whose arrays operands are to be for a backend of `target`.
+
+    In host memory NumPy's views are cheapest; on a device JAX's arrays, which nothing can be added to, are handed over.
+    """
+    if problem.family == target:
+        return problem.family
+    if problem.device_type == "cpu":
+        return "numpy"
+    if problem.family == "jax":
+        return "cupy" if target == "cuda" else target
+    return problem.family
 
 
 def misfit(array: Array, target: Target) -> str | None:
@@ -152,9 +161,13 @@ def _to_jax(array: Array, source: Target) -> Array:
     jax = sys.modules["jax"]
     # JAX would round 64-bit types where the user has not enabled them
     with jax.enable_x64(True):
+        # JAX may give an operand's memory away as soon as nobody holds it, so the kernel must have read it
         if source == "cupy":
-            return jax.dlpack.from_dlpack(sys.modules["cupy"].ascontiguousarray(array))
+            cupy = sys.modules["cupy"]
+            cupy.cuda.get_current_stream(array.device.id).synchronize()
+            return jax.dlpack.from_dlpack(cupy.ascontiguousarray(array))
         if source == "torch" and array.device.type != "cpu":
+            sys.modules["torch"].cuda.current_stream(array.device).synchronize()
             return jax.dlpack.from_dlpack(array.contiguous())
         array = _to_numpy(array, source)
         array = array.view(jax.numpy.bfloat16) if array.dtype.kind == "u" else array

@@ -44,9 +44,9 @@ class Plan:
             given = _memory.hand_over(array, own, "numpy")
             return cast_to(from_bfloat16(given) if given.dtype.kind == "u" else given, taps.dtype)
         array = cast_to(array, taps.dtype)
-        if own != self.library == self.problem.family:
-            return _memory.placed(array, self.problem)
-        return _memory.hand_over(array, own, self.library)
+        if own != self.problem.family:
+            array = _memory.placed(array, self.problem)
+        return _memory.hand_over(array, self.problem.family, self.library)
 
     def give_all(self, operands: Operands) -> Operands:
         """Return a caller's arrays, of any axes, in `library`."""

@@ -2,102 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import torch
 from here import use_checkout
-from results import Results
+from items import Items
+from results import Row
 
 use_checkout()
 
-from peers import PEERS, Signals  # noqa: E402
+from peers import PEERS  # noqa: E402
 from timing import bandwidths, device_times, host_times  # noqa: E402
-from workloads import Workload, mismatch, workloads  # noqa: E402
+from workloads import SWEEP, TOLERANCES, WORKLOADS, Spec, Workload  # noqa: E402
 
 import multirec as mr  # noqa: E402
 
-
-def run(folder: Path, card: str) -> None:
-    """Write one row a workload and mode, then the peers, then the host time of a streaming call."""
-    results = Results(folder, card, "benchmark")
-    measured = bandwidths()
-    results.note(**{f"{name} bytes/s": value for name, value in measured.items()}, torch=torch.__version__)
-    own = 0.0
-    signals: Signals | None = None
-    for workload in workloads():
-        if signals is None:
-            x, b, a = (leaf.detach() for leaf in workload.leaves)
-            signals = x, b, a
-        try:
-            fault = mismatch(workload)
-            if fault:
-                results.add(workload=workload.name, status="wrong", reason=fault)
-                continue
-            cold = time_workload(workload, results, measured[workload.bandwidth])
-            own = own or cold
-        except torch.OutOfMemoryError as error:
-            results.add(workload=workload.name, status="out of memory", reason=str(error).splitlines()[0])
-        torch.cuda.empty_cache()
-    streaming(results)
-    if signals is not None and own:
-        for name in PEERS:
-            peer(name, signals, own, results)
+SHAPE = (1, 128, 256)
+"""Of a chunk in streaming."""
 
 
-def time_workload(workload: Workload, results: Results, bandwidth: float) -> float:
-    """Time forward without gradients, backward, and both; return the first one's microseconds."""
+def measured(spec: Spec) -> Iterator[Row]:
+    """Check a workload, then time forward without gradients, backward, and both."""
+    rates = bandwidths()
+    yield {f"{name} bytes/s": rate for name, rate in rates.items()}
+    workload = Workload(spec)
+    errors = workload.errors()
+    fine = all(error <= TOLERANCES[name.partition(" ")[0]] for name, error in errors.items())
+    yield {"mode": "check", "status": "ok" if fine else "wrong", **errors}
+    if not fine:
+        return
+    bound = "write" if spec.shared else "copy"
+    floor = 1e6 * spec.forward_bytes / rates[bound]
     with torch.no_grad():
-        forward = device_times(workload.forward)
-    floor = workload.forward_bytes / bandwidth * 1e6
-    row = {"workload": workload.name, "mode": "forward", "status": "ok", "bound": workload.bandwidth}
-    results.add(
-        **row, **forward._asdict(), floor=floor, fraction=floor / forward.cold, fraction_hot=floor / forward.hot
-    )
+        times = device_times(workload.forward)
+    fractions = {"floor": floor, "fraction": floor / times.cold, "fraction_hot": floor / times.hot}
+    yield {"mode": "forward", "bound": bound, **times._asdict(), **fractions}
     y = workload.forward()
     gradient = torch.randn_like(y)
-    back = device_times(partial(torch.autograd.grad, y, workload.leaves, gradient, retain_graph=True))
-    floor_back = workload.backward_bytes / bandwidth * 1e6
-    row["mode"] = "backward"
-    results.add(**row, **back._asdict(), floor=floor_back, fraction=floor_back / back.cold)
+    times = device_times(partial(torch.autograd.grad, y, workload.leaves, gradient, retain_graph=True))
+    floor_back = 1e6 * spec.backward_bytes / rates["copy"]
+    fractions = {"floor": floor_back, "fraction": floor_back / times.cold, "fraction_hot": floor_back / times.hot}
+    yield {"mode": "backward", "bound": "copy", **times._asdict(), **fractions}
     del y
 
     def both() -> None:
         for leaf in workload.leaves:
             leaf.grad = None
-        workload.forward().backward(gradient)
+        torch.autograd.backward(workload.forward(), gradient)
 
     times = device_times(both)
     floor += floor_back
-    row["mode"] = "forward+backward"
-    results.add(**row, **times._asdict(), floor=floor, over_floor=times.cold / floor)
-    return forward.cold
+    yield {"mode": "forward+backward", **times._asdict(), "floor": floor, "over_floor": times.cold / floor}
 
 
-def streaming(results: Results) -> None:
-    """W7: the host time of one call on a short chunk with state."""
-    x = torch.randn(1, 128, 256, device="cuda")
-    b, a = torch.randn(128, 3, device="cuda"), 0.4 * torch.rand(128, 2, device="cuda")
-    state = mr.State(torch.zeros(1, 128, 2, device="cuda"), torch.zeros(1, 128, 2, device="cuda"))
+def streaming() -> Iterator[Row]:
+    """W7: the host's time for one call on a short chunk with state."""
+    channels = SHAPE[1]
+    x = torch.randn(SHAPE, device="cuda")
+    b, a = torch.randn(channels, 3, device="cuda"), 0.4 * torch.rand(channels, 2, device="cuda")
+    past = torch.zeros(1, channels, 2, device="cuda")
     bank = mr.RecurrenceBank(feedforward=b, feedback=a, backend="cupy")
     with torch.no_grad():
-        microseconds = host_times(lambda: bank(x, state))
-    results.add(workload="W7 streaming", mode="host time of a call", status="ok", host=microseconds)
+        yield {"mode": "host time of a call", "host": host_times(lambda: bank(x, mr.State(past, past)))}
+        add = host_times(lambda: torch.add(x, x))
+    yield {"mode": "host time of torch.add, to compare", "host": add}
 
 
-def peer(name: str, signals: Signals, own: float, results: Results) -> None:
-    """Check and time a peer on W1."""
-    try:
-        with torch.no_grad():
-            work = PEERS[name](signals)
-            found = torch.utils.dlpack.from_dlpack(work())
-            want = mr.recurrence(signals[0], feedforward=signals[1], feedback=signals[2], backend="cupy")[0]
-            off = float((found - want).abs().max() / want.abs().max())
-            del found, want
-            times = device_times(work, most=5)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        results.add(peer=name, status="skipped", reason=f"{type(error).__name__}: {reason}")
-        return
-    status = "ok" if off < 1e-3 else "differs"
-    results.add(peer=name, mode="forward", status=status, error=off, **times._asdict(), ratio=times.cold / own)
+def peer(name: str) -> Iterator[Row]:
+    """Check and time a peer on W1, next to our own call; with its gradient where it has one."""
+    workload = Workload(WORKLOADS["W1 forum"])
+    prepare = PEERS[name]
+    with torch.no_grad():
+        work = prepare(*(leaf.detach() for leaf in workload.leaves))
+        found = torch.utils.dlpack.from_dlpack(work())
+        want = workload.forward()
+        off = float((found - want).abs().max() / want.abs().max())
+        del found, want
+        yield {"mode": "forward", "status": "ok" if off < 1e-3 else "differs", "error": off} | _compared(
+            work, workload.forward
+        )
+    if prepare.has_gradient:
+        gradient = torch.randn_like(workload.forward())
+        work = prepare(*workload.leaves)
+        yield {"mode": "forward+backward"} | _compared(
+            lambda: torch.autograd.grad(work(), workload.leaves, gradient),
+            lambda: torch.autograd.grad(workload.forward(), workload.leaves, gradient),
+        )
+
+
+def _compared(theirs: Callable[[], Any], ours: Callable[[], Any]) -> Row:
+    first, times, last = device_times(ours, 0.3), device_times(theirs, most=5), device_times(ours, 0.3)
+    own = (first.cold + last.cold) / 2
+    return {**times._asdict(), "own": own, "ratio": times.cold / own}
+
+
+def varied(spec: Spec) -> Iterator[Row]:
+    """Time a variant of W1."""
+    rates, workload = bandwidths(), Workload(spec)
+    floor = 1e6 * spec.forward_bytes / rates["write"]
+    with torch.no_grad():
+        forward = device_times(workload.forward, 0.2)
+    yield {"mode": "forward", **forward._asdict(), "fraction": floor / forward.cold}
+    y = workload.forward()
+    back = device_times(partial(torch.autograd.grad, y, workload.leaves, torch.randn_like(y), retain_graph=True), 0.2)
+    floor = 1e6 * spec.backward_bytes / rates["copy"]
+    yield {"mode": "backward", **back._asdict(), "fraction": floor / back.cold}
+
+
+ITEMS: Items = {
+    **{name: partial(measured, spec) for name, spec in WORKLOADS.items()},
+    "W7 streaming": streaming,
+    **{f"peer: {name}": partial(peer, name) for name in PEERS},
+    **{f"W1, {name}": partial(varied, spec) for name, spec in SWEEP.items()},
+}

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 import torch
+from items import SkippedError
 
-Signals = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""x (B, 1, T), feedforward (C, 3), feedback (C, 2)."""
+import multirec as mr
 
 
-def torchaudio(signals: Signals) -> Callable[[], torch.Tensor]:
+class Peer(NamedTuple):
+    """A function of x (B, 1, T), feedforward (C, 3) and feedback (C, 2) that returns the work to be timed."""
+
+    package: str
+    prepare: Callable[[Any, Any, Any], Callable[[], Any]]
+    has_gradient: bool = False
+
+    def __call__(self, x: Any, b: Any, a: Any) -> Callable[[], Any]:
+        if not find_spec(self.package):
+            raise SkippedError(f"{self.package} is not installed")
+        return self.prepare(x, b, a)
+
+
+def torchaudio(x: Any, b: Any, a: Any) -> Callable[[], Any]:
     """Filter C stacked copies of x, as its bank does."""
     from torchaudio.functional import lfilter
 
-    x, b, a = signals
-    denominator = torch.cat([torch.ones_like(a[:, :1]), -a], -1)
-    return lambda: lfilter(x.expand(-1, b.shape[0], -1), denominator, b, clamp=False, batching=True)
+    def work() -> Any:
+        denominator = torch.cat([torch.ones_like(a[:, :1]), -a], -1)
+        return lfilter(x.expand(-1, b.shape[0], -1), denominator, b, clamp=False, batching=True)
+
+    return work
 
 
-def cupyx(signals: Signals) -> Callable[[], Any]:
+def cupyx(x: Any, b: Any, a: Any) -> Callable[[], Any]:
     """Filter x once for each row of the bank."""
     import cupy
     from cupyx.scipy.signal import lfilter
 
-    x, b, a = (cupy.from_dlpack(tensor.detach()) for tensor in signals)
+    x, b, a = map(cupy.from_dlpack, (x, b, a))
     one = cupy.ones((1,), cupy.float32)
     filters = [(b[c], cupy.concatenate([one, -a[c]])) for c in range(len(b))]
 
@@ -37,12 +52,9 @@ def cupyx(signals: Signals) -> Callable[[], Any]:
     return work
 
 
-def jax_scan(signals: Signals) -> Callable[[], Any]:
+def jax_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
     """One compiled scan over time; waits for JAX, whose streams torch's events do not see."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    import jax
-
-    x, b, a = (jax.numpy.asarray(tensor.detach().cpu().numpy()) for tensor in signals)
+    jax, x, b, a = _in_jax(x, b, a)
 
     def step(past: Any, now: Any) -> Any:
         x1, x2, y1, y2 = past
@@ -58,8 +70,45 @@ def jax_scan(signals: Signals) -> Callable[[], Any]:
     return lambda: run(x).block_until_ready()
 
 
-PEERS: dict[str, Callable[[Signals], Callable[[], Any]]] = {
-    "torchaudio": torchaudio,
-    "cupyx lfilter, looped": cupyx,
-    "jax lax.scan": jax_scan,
+def jax_associative_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
+    """The scan in parallel that JAX has, over pairs of a matrix and a vector."""
+    jax, x, b, a = _in_jax(x, b, a)
+    jnp = jax.numpy
+
+    def combine(first: Any, second: Any) -> Any:
+        m, n, o, p, u, v = first
+        e, f, g, h, w, z = second
+        matrix = e * m + f * o, e * n + f * p, g * m + h * o, g * n + h * p
+        return *matrix, e * u + f * v + w, g * u + h * v + z
+
+    @jax.jit
+    def run(x: Any) -> Any:
+        length = x.shape[-1]
+        padded = jnp.pad(x, ((0, 0), (0, 0), (2, 0)))
+        right = sum(b[:, j, None] * padded[..., 2 - j : 2 - j + length] for j in range(3))
+        ones = jnp.ones((1, *right.shape[1:]), x.dtype)
+        matrix = a[:, :1] * ones, a[:, 1:] * ones, ones, 0 * ones
+        return jax.lax.associative_scan(combine, (*matrix, right, jnp.zeros_like(right)), axis=-1)[4]
+
+    return lambda: run(x).block_until_ready()
+
+
+def own_jax(x: Any, b: Any, a: Any) -> Callable[[], Any]:
+    """The backend `jax` of this package."""
+    _, x, b, a = _in_jax(x, b, a)
+    return lambda: mr.recurrence(x, feedforward=b, feedback=a, backend="jax")[0].block_until_ready()
+
+
+def _in_jax(*tensors: Any) -> Any:
+    import jax
+
+    return jax, *(jax.numpy.asarray(tensor.cpu().numpy()) for tensor in tensors)
+
+
+PEERS = {
+    "torchaudio": Peer("torchaudio", torchaudio, has_gradient=True),
+    "cupyx lfilter, looped": Peer("cupyx", cupyx),
+    "backend jax": Peer("jax", own_jax),
+    "jax lax.scan": Peer("jax", jax_scan),
+    "jax associative_scan": Peer("jax", jax_associative_scan),
 }

@@ -1,22 +1,34 @@
-"""Result files: one JSON document and one table for each step, written again at every result."""
+"""Result files: one JSON document and one table, written again at every result, by whichever process has one."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Row: TypeAlias = dict[str, Any]
+
+BAD = ("failed", "wrong")
+"""The statuses that make `make gpu` fail; the others are ok, differs (a peer), skipped, out of memory, unfinished."""
 
 
 class Results:
-    """The rows of one step, in `<folder>/<card>-<step>.json` and `.txt`."""
+    """The rows in `<folder>/<card>-<name>.json` and `.txt`; one that is there already is continued."""
 
-    def __init__(self, folder: Path, card: str, step: str) -> None:
+    def __init__(self, folder: Path, card: str, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._stem = folder / f"{card}-{step}"
-        self.document: dict[str, Any] = {"schema": "multirec.gpu/1", "step": step, "rows": []}
+        self._stem = folder / f"{card}-{name}"
+        self.document: Row = {"schema": "multirec.gpu/2", "rows": []}
+        if self._path(".json").exists():
+            self.document = json.loads(self._path(".json").read_text(encoding="utf-8"))
+
+    def clear(self) -> None:
+        """Remove what an earlier run left."""
+        for suffix in (".json", ".txt"):
+            self._path(suffix).unlink(missing_ok=True)
 
     def note(self, **facts: Any) -> None:
-        """Keep facts about the whole step."""
+        """Keep facts about the whole."""
         self.document |= facts
         self._write()
 
@@ -26,16 +38,25 @@ class Results:
         print(_line(row), flush=True)
         self._write()
 
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong, a line for each such row."""
+        return [_line(row) for row in self.document["rows"] if row["status"] in BAD]
+
+    def _path(self, suffix: str) -> Path:
+        return Path(f"{self._stem}{suffix}")
+
     def _write(self) -> None:
         facts = [f"{key}: {value}" for key, value in self.document.items() if key != "rows"]
         table = "\n".join([*facts, "", *map(_line, self.document["rows"])]) + "\n"
-        for suffix, text in ((".json", json.dumps(self.document, indent=1) + "\n"), (".txt", table)):
-            part = Path(f"{self._stem}.part")
+        texts = {".json": json.dumps(self.document, indent=1, default=str) + "\n", ".txt": table}
+        for suffix, text in texts.items():
+            part = self._path(".part")
             part.write_text(text, encoding="utf-8")
-            part.replace(f"{self._stem}{suffix}")
+            part.replace(self._path(suffix))
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: Row) -> str:
     return "  ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
     )

@@ -2,114 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import torch
 
 import multirec as mr
 
-SIZES = {
-    "W1 forum": (32, 128, 16_000),
-    "W2 dense": (32, 128, 16_000),
-    "W3 long": (2, 1, 10_000_000),
-    "W4 order 16": (16, 32, 48_000),
-    "W5 gated": (8, 1024, 4096),
-    "W8 complex": (8, 256, 4096),
-}
-"""(B, C, T) of y."""
 CHECKED = 2000
-"""Samples that are compared with float64 at both ends."""
+"""Samples that are compared with float64 on the host, at both ends."""
+TOLERANCES = {"y": 1e-4, "gradient": 1e-3, "changed": 0.0}
+"""The largest error over the largest value; of gradients, against float64 on the device, by norms; of a second call."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Spec:
+    """The sizes of y, the taps, and what is special: a shared input, feedback that varies, a data type."""
+
+    batch: int
+    channels: int
+    length: int
+    order: int = 2
+    taps: int = 3
+    shared: bool = False
+    varies: bool = False
+    dtype: torch.dtype = torch.float32
+    layout: Any = "BCT"
+
+    @property
+    def forward_bytes(self) -> int:
+        """What a forward call moves at least: y, and x and feedback where they are as large."""
+        return self._y_bytes * (1 + (not self.shared) + self.varies)
+
+    @property
+    def backward_bytes(self) -> int:
+        """What a backward call moves at least: y's gradient; x and its gradient; feedback and its gradient."""
+        return self._y_bytes * (1 + 2 * (not self.shared) + 2 * self.varies)
+
+    @property
+    def _y_bytes(self) -> int:
+        return self.batch * self.channels * self.length * self.dtype.itemsize
+
+
+WORKLOADS = {
+    "W1 forum": Spec(32, 128, 16_000, shared=True),
+    "W2 dense": Spec(32, 128, 16_000),
+    "W3 long": Spec(2, 1, 10_000_000),
+    "W4 order 16": Spec(16, 32, 48_000, order=16, taps=17, shared=True),
+    "W5 gated": Spec(8, 1024, 4096, order=1, taps=0, varies=True),
+    "W8 complex": Spec(8, 256, 4096, order=1, taps=0, dtype=torch.complex64),
+}
+_W1 = WORKLOADS["W1 forum"]
+SWEEP = {
+    "order 1, no feedforward": replace(_W1, order=1, taps=0),
+    "order 4": replace(_W1, order=4),
+    "order 8": replace(_W1, order=8),
+    "FIR": replace(_W1, order=0),
+    "T odd": replace(_W1, length=15_999),
+    "BTC": replace(_W1, layout="BTC"),
+    "TBC": replace(_W1, layout="TBC"),
+    "float64": replace(_W1, dtype=torch.float64),
+    "bfloat16": replace(_W1, dtype=torch.bfloat16),
+    "32 rows": replace(_W1, batch=2, channels=16, length=2_000_000),
+}
+"""W1 with one thing changed, to see what its time depends on."""
+
+
 class Workload:
-    """A call and its floor: bytes, and whether they are written only or copied."""
+    """A call and what it is made of."""
 
-    name: str
-    forward: Callable[[], Any]
-    leaves: tuple[torch.Tensor, ...]
-    forward_bytes: int
-    backward_bytes: int
-    bandwidth: str
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        generator = torch.Generator("cuda").manual_seed(0)
+        batch, channels, length = spec.batch, spec.channels, spec.length
+        wide = torch.float32 if spec.dtype in (torch.bfloat16, torch.float16) else spec.dtype
 
+        def noise(*shape: int) -> torch.Tensor:
+            return torch.randn(shape, generator=generator, device="cuda", dtype=wide)
 
-def poles(channels: int, generator: torch.Generator) -> torch.Tensor:
-    """Return the feedback of stable resonators, (channels, 2)."""
-    radius = 0.9 + 0.09 * torch.rand(channels, generator=generator, device="cuda")
-    angle = 3.1 * torch.rand(channels, generator=generator, device="cuda")
-    return torch.stack([2 * radius * angle.cos(), -(radius**2)], -1)
+        x = noise(batch, 1 if spec.shared else channels, length).to(spec.dtype)
+        order = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[spec.layout]
+        self.x = x.permute(order).contiguous().requires_grad_()
+        self.b = noise(channels, spec.taps).requires_grad_() if spec.taps else None
+        if spec.varies:
+            a = noise(batch, channels, length, 1).sigmoid()
+        elif spec.order == 2:
+            radius, angle = 0.9 + 0.09 * noise(channels).sigmoid(), 3 * noise(channels).sigmoid()
+            a = torch.stack([2 * radius * angle.cos(), -radius.square()], -1)
+        else:
+            a = noise(channels, spec.order)
+            a = 0.95 * a / a.abs().sum(-1, keepdim=True)
+        self.a = a.requires_grad_() if spec.order else None
 
+    @property
+    def leaves(self) -> tuple[torch.Tensor, ...]:
+        """What gradients are wanted of."""
+        return tuple(leaf for leaf in (self.x, self.b, self.a) if leaf is not None)
 
-def call(x: torch.Tensor, feedforward: Any, feedback: Any, **options: Any) -> Callable[[], torch.Tensor]:
-    """Return the workload's call on the backend that is measured."""
-    return lambda: mr.recurrence(x, feedforward=feedforward, feedback=feedback, backend="cupy", **options)[0]
+    def forward(self) -> torch.Tensor:
+        """Return y."""
+        return self._call(self.x, self.b, self.a)
 
+    def errors(self) -> dict[str, float]:
+        """Return how far y and the gradients are from float64: y's ends on the host, the rest on the device.
 
-def workloads() -> Iterator[Workload]:
-    """Make the workloads one by one, since each holds much memory."""
-    generator = torch.Generator("cuda").manual_seed(0)
+        Also how many gradients a second call changes.
+        """
+        # the allocator gives this memory to y next, so that what is not written shows
+        self.forward().detach().fill_(torch.nan)
+        y = self.forward()
+        ends = (slice(0, CHECKED), slice(-CHECKED, None))
+        found = {"y": max(self._error_of(y, end) for end in ends) if torch.isfinite(y.abs()).all() else inf}
+        gradient = torch.randn_like(y)
+        own = torch.autograd.grad(y, self.leaves, gradient)
+        again = torch.autograd.grad(self.forward(), self.leaves, gradient)
+        found["changed in a second call"] = float(sum(not torch.equal(a, b) for a, b in zip(own, again, strict=True)))
+        wide = torch.complex128 if self.spec.dtype.is_complex else torch.float64
+        leaves = [
+            None if leaf is None else leaf.detach().to(wide).requires_grad_() for leaf in (self.x, self.b, self.a)
+        ]
+        wanted = torch.autograd.grad(
+            self._call(*leaves), [leaf for leaf in leaves if leaf is not None], gradient.to(wide)
+        )
+        names = [name for name, leaf in zip(("x", "b", "a"), leaves, strict=True) if leaf is not None]
+        for name, mine, want in zip(names, own, wanted, strict=True):
+            found[f"gradient of {name}"] = float((mine - want).norm() / want.norm())
+        return found
 
-    def noise(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, device="cuda")
+    def _error_of(self, y: torch.Tensor, part: slice) -> float:
+        """Return the error of a part of the first example, of which y says the past; layout BCT."""
+        length = self.spec.length
+        start, stop, _ = part.indices(length)
+        x, b, a = (None if leaf is None else _host(leaf) for leaf in (self.x[:1], self.b, self.a))
+        p, q = self.spec.order, max(self.spec.taps - 1, 0)
+        state = None
+        if start:
+            state = mr.State(x[..., start - q : start], _host(y[:1, :, start - p : start]))
+        if self.spec.varies:
+            a = a[:1, :, start:stop]
+        want, _ = mr.recurrence(x[..., start:stop], feedforward=b, feedback=a, state=state, backend="reference")
+        return float((_host(y[:1, :, start:stop]) - want).abs().max() / want.abs().max())
 
-    def make(name: str, x: torch.Tensor, b: Any, a: Any, moved: tuple[int, int], bandwidth: str) -> Workload:
-        leaves = tuple(t.requires_grad_() for t in (x, b, a) if t is not None)
-        return Workload(name, call(x, b, a), leaves, *moved, bandwidth)
-
-    batch, channels, length = SIZES["W1 forum"]
-    y = batch * channels * length * 4
-    b, a = noise(channels, 3), poles(channels, generator)
-    yield make("W1 forum", noise(batch, 1, length), b, a, (y, y), "write")
-    batch, channels, length = SIZES["W2 dense"]
-    y = batch * channels * length * 4
-    b, a = noise(channels, 3), poles(channels, generator)
-    yield make("W2 dense", noise(batch, channels, length), b, a, (2 * y, 3 * y), "copy")
-    batch, channels, length = SIZES["W3 long"]
-    y = batch * channels * length * 4
-    b, a = noise(channels, 3), poles(channels, generator)
-    yield make("W3 long", noise(batch, channels, length), b, a, (2 * y, 3 * y), "copy")
-    batch, channels, length = SIZES["W4 order 16"]
-    y = batch * channels * length * 4
-    b, a = noise(channels, 17), 0.9 * torch.nn.functional.normalize(noise(channels, 16), p=1, dim=-1)
-    yield make("W4 order 16", noise(batch, 1, length), b, a, (y, y), "write")
-    shape = batch, channels, length = SIZES["W5 gated"]
-    y = batch * channels * length * 4
-    yield make("W5 gated", noise(*shape), None, noise(*shape, 1).sigmoid(), (3 * y, 5 * y), "copy")
-    shape = batch, channels, length = SIZES["W8 complex"]
-    y = batch * channels * length * 8
-    a = (0.95 * torch.exp(1j * noise(channels, 1))).to(torch.complex64)
-    yield make("W8 complex", torch.complex(noise(*shape), noise(*shape)), None, a, (2 * y, 3 * y), "copy")
-
-
-def mismatch(workload: Workload) -> str:
-    """Compare the first and the last samples of an example with float64, y in poisoned memory; empty if they agree."""
-    x, *_, a = (leaf.detach() for leaf in workload.leaves)
-    b = workload.leaves[1].detach() if len(workload.leaves) == 3 else None
-    # the allocator gives this memory to y next, so that what is not written shows
-    torch.full_like(workload.forward().detach(), torch.nan)
-    y = workload.forward().detach()
-    if not torch.isfinite(torch.view_as_real(y) if y.is_complex() else y).all():
-        return "y is not finite everywhere"
-    rows, count = slice(0, 1), CHECKED
-    varies = a.ndim == 4
-    short = {"feedforward": b, "feedback": a[rows, :, :count] if varies else a, "backend": "reference"}
-    wide = {key: _host(value) for key, value in short.items()}
-    want, _ = mr.recurrence(_host(x[rows, :, :count]), **wide)
-    wrong = (y[rows, :, :count].cpu() - want).abs().max() / want.abs().max()
-    if wrong > 1e-4:
-        return f"the first samples are off by {float(wrong):.1e}"
-    start = y.shape[-1] - count
-    p, q = a.shape[-1], 0 if b is None else b.shape[-1] - 1
-    state = mr.State(_host(x[rows, :, start - q : start]), _host(y[rows, :, start - p : start]).to(want.dtype))
-    wide["feedback"] = _host(a[rows, :, start:]) if varies else wide["feedback"]
-    want, _ = mr.recurrence(_host(x[rows, :, start:]), state=state, **wide)
-    wrong = (y[rows, :, start:].cpu() - want).abs().max() / want.abs().max()
-    return f"the last samples are off by {float(wrong):.1e}" if wrong > 1e-4 else ""
+    def _call(self, x: Any, b: Any, a: Any) -> torch.Tensor:
+        y: torch.Tensor = mr.recurrence(x, feedforward=b, feedback=a, layout=self.spec.layout, backend="cupy")[0]
+        return y
 
 
-def _host(value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
-        return value
+def _host(value: torch.Tensor) -> torch.Tensor:
     return value.detach().cpu().to(torch.complex128 if value.is_complex() else torch.float64)

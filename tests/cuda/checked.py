@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from tempfile import TemporaryFile
+from dataclasses import replace
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,14 +23,13 @@ from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendIn
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of
 from multirec.testing.libraries import NumpyLibrary
 
-CONFORMANCE = ("float32",)
 ORDERS_OF_THREADS = (0, 1, 7)
 
 door = SimpleNamespace(forward=None, vjp=None)
 """The kernel that the registered backend names; its methods are filled in for each pass."""
 
 
-def conformance() -> Iterator[tuple[str, bool, str]]:
+def register() -> None:
     info = BackendInfo(
         name="emulated_cuda",
         summary="the CUDA kernels on a CPU",
@@ -39,27 +39,36 @@ def conformance() -> Iterator[tuple[str, bool, str]]:
         promise="bitwise",
     )
     mr.register_backend(info)
-    for dtype in CONFORMANCE:
+
+
+def conformance(dtypes: tuple[str, ...]) -> Iterator[tuple[str, bool, str]]:
+    for dtype in dtypes:
         subject = Subject("emulated_cuda", NumpyLibrary(), dtype)
         for name in checks_of(subject):
             tally = checked(CHECKS[name], subject)
             yield f"conformance {dtype} {name}", not tally.failures, str(tally)
 
 
-def laid_out(array: Any, layout: str) -> Any:
-    axes = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout]
-    return np.ascontiguousarray(array.transpose(axes)).transpose(np.argsort(axes))
+def strides_of(shape: tuple[int, ...], layout: str, far: bool) -> tuple[int, ...]:
+    """Return strides in elements: contiguous in a layout, or with the last row 2^31 elements behind the first."""
+    batch, channels, length = shape
+    if far:
+        row = -(-(1 << 31) // (batch * channels - 1)) if batch * channels > 1 else length
+        return channels * row, row, 1
+    steps = {"BCT": (channels * length, length, 1), "BTC": (channels * length, 1, channels)}
+    return steps.get(layout, (channels, 1, batch * channels))
 
 
-def far_apart(values: Any) -> Any:
-    """Return a copy whose last row lies 2^31 elements behind the first; only what is touched takes room on the disk."""
-    batch, channels, length = values.shape
-    row = -(-(1 << 31) // (batch * channels - 1)) if batch * channels > 1 else length
-    count = (batch * channels - 1) * row + length
-    with TemporaryFile() as file:
-        memory = np.memmap(file, values.dtype, "w+", shape=(max(count, 1),))
-    strides = tuple(stride * values.itemsize for stride in (channels * row, row, 1))
-    copy = np.lib.stride_tricks.as_strided(memory, values.shape, strides)
+def in_host_memory(values: Any, layout: str, far: bool) -> Any:
+    """Return a copy with such strides; only what is touched takes room."""
+    strides = strides_of(values.shape, layout, far)
+    count = 1 + sum((n - 1) * stride for n, stride in zip(values.shape, strides, strict=True)) if values.size else 1
+    if far:
+        memory: Any = np.frombuffer(mmap(-1, count * values.itemsize, MAP_PRIVATE | MAP_ANONYMOUS), values.dtype)
+    else:
+        memory = np.empty(count, values.dtype)
+    steps = tuple(stride * values.itemsize for stride in strides)
+    copy = np.lib.stride_tricks.as_strided(memory, values.shape, steps)
     copy[...] = values
     return copy
 
@@ -107,7 +116,7 @@ CASES: tuple[dict[str, Any], ...] = (
 def problem_of(
     rng: Any, *, sizes: tuple[int, int, int], dtype: str = "float32", b_dtype: str = "", p: int = 2, q: int = 2,
     a: str = "static", b: str = "static", layout: str = "BCT", shared: bool = False, reverse: bool = False,
-    unstable: bool = False, growing: bool = False, far: bool = False,
+    unstable: bool = False, growing: bool = False,
 ) -> tuple[Problem, Operands, Any, Any]:  # fmt: skip
     batch, channels, length = sizes
     taps_dtype = "float32" if dtype == "float16" else dtype
@@ -121,8 +130,7 @@ def problem_of(
         feedback[..., 100:, :] *= 0.2
 
     def signal(own: int, count: int, kind: str) -> Any:
-        values = rng.standard_normal((batch, own, count)).astype(kind)
-        return far_apart(values) if far else laid_out(values, layout)
+        return rng.standard_normal((batch, own, count)).astype(kind)
 
     x_channels = 1 if shared else channels
     b_taps, a_taps = (Taps(*array.shape, dtype=str(array.dtype)) for array in (feedforward, feedback))
@@ -140,29 +148,54 @@ def problem_of(
     return problem, operands, signal(channels, length, y_dtype), grad_last
 
 
-def cases(device: RecordingDevice) -> Iterator[tuple[str, bool, str]]:
+def faults_of(
+    kernel: Kernel, case: dict[str, Any], place: Any = in_host_memory, fetch: Any = np.asarray,
+    family: Any = "numpy", device: str = "cpu", oracle: bool = True,
+) -> list[str]:  # fmt: skip
+    """Compute a case forward and backward; return what differs from the oracle, if that is asked for.
+
+    `place(values, layout, far)` returns NumPy's values in the kernel's memory, `fetch` brings them back.
+    """
+    far = case.get("far", False)
+    options = {name: value for name, value in case.items() if name != "far"}
+    host, operands, grad_y, grad_last = problem_of(np.random.default_rng(0), **options)
+    problem = replace(host, family=family, device=device)
+
+    def put(values: Any) -> Any:
+        return None if values is None else place(values, problem.layout, far)
+
+    def put_taps(values: Any) -> Any:
+        shape = (*values.shape[:2], values.shape[2] * values.shape[3])
+        return place(values.reshape(shape), "BCT", False).reshape(values.shape)
+
+    def allocate(channels: int, dtype: str) -> Any:
+        return put(np.full((problem.batch, channels, problem.length), np.nan, dtype))
+
+    x, feedforward, feedback, inputs, outputs = operands
+    given = Operands(
+        put(x), put_taps(feedforward), None if feedback is None else put_taps(feedback), put(inputs), put(outputs)
+    )
+    y = kernel.forward(problem, given, allocate)
+    needs = Needs(*(operand is not None for operand in operands))
+    found = kernel.vjp(problem, given, y, put(grad_y), put(grad_last), needs, allocate)
+    if not oracle:
+        return []
+    with np.errstate(all="ignore"):
+        wanted = [reference.kernel.wide_forward(host, operands)]
+        wanted += reference.kernel.wide_vjp(host, operands, grad_y, grad_last)
+    names = ("y", *(f"gradient of {name}" for name in Operands._fields))
+    return [
+        f"{name}: off by {error:.1e}"
+        for name, result, want in zip(names, (y, *found), wanted, strict=True)
+        if result is not None and not (error := _error(fetch(result), want, host.dtype)) <= 1
+    ]
+
+
+def cases(device: RecordingDevice, oracle: bool) -> Iterator[tuple[str, bool, str]]:
     kernel = Kernel(device)
     for index, case in enumerate(CASES):
         device.seed = ORDERS_OF_THREADS[index % len(ORDERS_OF_THREADS)]
-        problem, operands, grad_y, grad_last = problem_of(np.random.default_rng(0), **case)
-
-        def allocate(channels: int, dtype: str, problem: Problem = problem, far: bool = "far" in case) -> Any:
-            poison = np.full((problem.batch, channels, problem.length), np.nan, dtype)
-            return far_apart(poison) if far else laid_out(poison, problem.layout)
-
-        y = kernel.forward(problem, operands, allocate)
-        needs = Needs(*(operand is not None for operand in operands))
-        found = kernel.vjp(problem, operands, y, grad_y, grad_last, needs, allocate)
-        with np.errstate(all="ignore"):
-            results = [y, *found]
-            wanted = [reference.kernel.wide_forward(problem, operands)]
-            wanted += reference.kernel.wide_vjp(problem, operands, grad_y, grad_last)
-        names = ("y", *(f"gradient of {name}" for name in Operands._fields))
-        wrong = [
-            f"{name}: off by {error:.1e}"
-            for name, result, want in zip(names, results, wanted, strict=True)
-            if result is not None and not (error := _error(result, want, problem.dtype)) <= 1
-        ]
+        wrong = faults_of(kernel, case, oracle=oracle)
         yield f"case {case} threads in order {device.seed}", not wrong, "; ".join(wrong)
 
 
@@ -170,7 +203,7 @@ def _error(result: Any, want: Any, dtype: str) -> float:
     """The largest error of each row, over what is tolerated there, up to where the row leaves float32's range."""
     if result.shape != want.shape:
         return np.inf
-    tolerance = {"float32": 3e-5, "float64": 1e-12, "complex128": 1e-12, "float16": 3e-3}[dtype]
+    tolerance = {"float32": 3e-5, "complex64": 3e-5, "float64": 1e-12, "complex128": 1e-12, "float16": 3e-3}[dtype]
     axis = -1 if want.ndim == 3 else None
     with np.errstate(all="ignore"):
         fine = np.abs(want) < 1e30
@@ -179,12 +212,14 @@ def _error(result: Any, want: Any, dtype: str) -> float:
     return float(errors.max(initial=0)) if not np.isnan(errors).any() else np.inf
 
 
-def main() -> None:
+def main(dtypes: tuple[str, ...], with_cases: bool) -> None:
+    """Compute the conformance suite with these data types of x, and the cases of this file."""
+    register()
     recording = RecordingDevice()
     for device in (recording, None):
         emulated = device or EmulatedDevice(build(set(recording.launched)), seed=5)
         kernel = Kernel(emulated)
         door.forward, door.vjp = kernel.forward, kernel.vjp
-        for name, ok, detail in (*cases(emulated), *conformance()):
+        for name, ok, detail in (*(cases(emulated, device is None) if with_cases else ()), *conformance(dtypes)):
             if device is None:
                 print(json.dumps({"name": name, "ok": ok, "detail": detail}))

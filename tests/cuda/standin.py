@@ -13,6 +13,9 @@ import runpy
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -95,7 +98,7 @@ class Graph:
     """A graph that was captured and cannot replay."""
 
     def replay(self) -> None:
-        from faults import SkippedError
+        from items import SkippedError
 
         raise SkippedError("a stand-in does not replay")
 
@@ -118,7 +121,6 @@ def fake_torch() -> None:
     cuda, generator, from_numpy = torch.cuda, torch.Generator, torch.from_numpy
     for name, value in {
         "is_available": lambda: True,
-        "get_device_name": lambda index: "NVIDIA H200",
         "get_device_properties": lambda index: SimpleNamespace(L2_cache_size=1 << 12),
         "device_count": lambda: 2,
         "synchronize": lambda: None,
@@ -176,6 +178,8 @@ def fake_cupy() -> None:
         float32=np.float32,
         empty=empty,
         asnumpy=np.array,
+        lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=own(np.lib.stride_tricks.as_strided))),
+        get_default_memory_pool=lambda: SimpleNamespace(free_all_blocks=lambda: None),
         from_dlpack=own(lambda array: array.numpy() if isinstance(array, torch.Tensor) else array),
         random=SimpleNamespace(standard_normal=draw),
         RawKernel=RawKernel,
@@ -186,12 +190,22 @@ def fake_cupy() -> None:
             get_current_stream=lambda index: Stream(),
             compiler=SimpleNamespace(CompileException=SyntaxError),
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),
-            runtime=SimpleNamespace(getDevice=lambda: 0, getDeviceCount=lambda: 1, CUDARuntimeError=RuntimeError),
+            set_allocator=lambda allocator: None,
+            runtime=SimpleNamespace(
+                getDevice=lambda: 0,
+                getDeviceCount=lambda: 1,
+                getDeviceProperties=lambda index: {"name": b"NVIDIA H200"},
+                driverGetVersion=lambda: 13000,
+                runtimeGetVersion=lambda: 13000,
+                deviceSynchronize=lambda: None,
+                CUDARuntimeError=RuntimeError,
+            ),
         ),
     )
     sys.modules["cupy"] = cupy
     for name in ("cupyx", "cupyx.scipy"):
         sys.modules[name] = ModuleType(name)
+        sys.modules[name].__spec__ = ModuleSpec(name, None)
     sys.modules["cupyx.scipy.signal"] = SimpleNamespace(lfilter=own(_lfilter))
 
 
@@ -208,7 +222,9 @@ def fake_multirec() -> None:
 
     from multirec import _arrays, _discovery
 
-    jax.default_backend = lambda: "gpu"
+    devices = jax.devices()
+    jax.default_backend, jax.devices = lambda: "gpu", lambda *platform: devices
+    jax.dlpack.from_dlpack = lambda array: jax.numpy.array(np.asarray(array))
     _arrays._jax_device = lambda array: "cuda:0"
     find = _arrays._find_family
     _arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
@@ -219,25 +235,33 @@ def fake_multirec() -> None:
 
 def small() -> None:
     """Make the benchmark's problems small, and its checks few."""
+    import benchmark
+    import compiling
     import conformance
     import faults
+    import kernels
+    import timing
     import workloads
 
-    checks_of = conformance.checks_of
-    workloads.SIZES.update(
-        dict.fromkeys(workloads.SIZES, (1, 3, 240)) | {"W1 forum": (2, 3, 600), "W3 long": (2, 1, 4200)}
-    )
+    for name, items in (("WORKLOADS", workloads.WORKLOADS), ("SWEEP", workloads.SWEEP)):
+        for key, spec in items.items():
+            sizes = {"W1 forum": (2, 3, 600), "W3 long": (2, 1, 4200)}.get(key, (1, 3, 240))
+            items[key] = replace(spec, **dict(zip(("batch", "channels", "length"), sizes, strict=True)))
+            title = key if name == "WORKLOADS" else f"W1, {key}"
+            benchmark.ITEMS[title] = partial(benchmark.ITEMS[title].func, items[key])
     workloads.CHECKED = 200
     faults.MANY_CHANNELS, faults.MANY_ELEMENTS = 11, (5, 40)
-    conformance.dtypes_of = lambda *_: ("float32",)
+    checks_of = conformance.checks_of
+    conformance.ITEMS = {name: item for name, item in conformance.ITEMS.items() if name.endswith(" float32")}
     conformance.checks_of = lambda subject: checks_of(subject)[:2]
-    conformance.ProcessPoolExecutor = lambda workers, mp_context: ThreadPoolExecutor(1)
-    import timing
-
+    few = (*kernels.SMALL[1:4], {"sizes": (3, 37, 40)})
+    kernels.ITEMS = {str(case): kernels.ITEMS.get(str(case), partial(kernels.check, case)) for case in few}
+    kernels.SMALL, compiling.SMALL, compiling.LARGER = few, few, ()
+    compiling.ProcessPoolExecutor = lambda workers, mp_context: ThreadPoolExecutor(1)
     timing.bandwidths.__defaults__ = (1 << 12,)
     device_times, host_times = timing.device_times, timing.host_times
-    timing.device_times = lambda work, seconds=0.0, most=3: device_times(work, 0.0, 3)
-    timing.host_times = lambda work: host_times(work, 20)
+    timing.device_times = benchmark.device_times = lambda work, seconds=0.0, most=2: device_times(work, 0.0, 2)
+    benchmark.host_times = lambda work: host_times(work, 20)
     faults.subprocess = SimpleNamespace(check_output=_printed)
 
 
@@ -247,11 +271,9 @@ def _printed(command: list[str], **_: Any) -> str:
     return printed.getvalue()
 
 
-def in_process(command: list[str], **_: Any) -> Any:
+def in_process(command: list[str], limit: float, log: Path) -> int:
     """Run what `make gpu` would run in a process of its own."""
     script = next(index for index, word in enumerate(command) if word.endswith(".py"))
-    if command[0] != sys.executable:
-        assert Path(command[command.index("--log-file") + 1]).parent.is_dir()
     sys.argv, before = command[script:], sys.argv
     code: Any = 0
     try:
@@ -259,7 +281,7 @@ def in_process(command: list[str], **_: Any) -> Any:
     except SystemExit as ended:
         code = ended.code
     sys.argv = before
-    return SimpleNamespace(returncode=code)
+    return int(code or 0)
 
 
 def main(folder: str, names: Path) -> None:
@@ -272,12 +294,15 @@ def main(folder: str, names: Path) -> None:
     fake_torch()
     fake_multirec()
     small()
-    import benchmark
     import run
+    import workloads
 
     if not names.exists():
-        benchmark.mismatch = lambda workload: ""
-    run.subprocess.run = in_process
+        errors = workloads.Workload.errors
+        workloads.Workload.errors = lambda self: dict.fromkeys(errors(self), 0.0)
+    run.attempt, run.device_name = in_process, lambda: "NVIDIA H200"
+    run.STEPS = dict.fromkeys(run.STEPS, (1e4, 1e4))
+    run.SECONDS = 1e4
     run.shutil = SimpleNamespace(which=lambda name: "/stand-in/" + name)
     sys.argv = ["run.py", "--results", folder]
     code = run.main()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import re
 import shutil
 import subprocess
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from multirec_backends.cupy._source import OPTIONS, kernel_source, library_source
@@ -39,18 +42,29 @@ def compile_with_nvcc(nvcc, architecture, folder) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
-def compile_with_nvrtc(architecture) -> str:
-    # CuPy's own compile function asks a driver which GPU there is
-    from cupy_backends.cuda.libs import nvrtc
+def nvrtc() -> ctypes.CDLL | None:
+    """Return the compiler of CUDA's own package or of torch's with CUDA, or one that is installed for all."""
+    spec = find_spec("nvidia")
+    folders = map(Path, spec.submodule_search_locations or ()) if spec else ()
+    found = [str(path) for folder in folders for path in folder.glob("*/lib/libnvrtc.so.*")]
+    path = next(iter(sorted(found)), ctypes.util.find_library("nvrtc"))
+    for builtins in Path(path or "").parent.glob("libnvrtc-builtins.so.*"):
+        ctypes.CDLL(str(builtins))
+    return ctypes.CDLL(path) if path else None
 
-    program = nvrtc.createProgram(source(), "kernels.cu", (), ())
-    try:
-        nvrtc.compileProgram(program, (*OPTIONS, f"--gpu-architecture=sm_{architecture}"))
-    except nvrtc.NVRTCError as error:
-        return f"error: {error}\n{nvrtc.getProgramLog(program)}"
-    finally:
-        nvrtc.destroyProgram(program)
-    return ""
+
+def compile_with_nvrtc(library, architecture) -> str:
+    # with what CuPy adds to the backend's options
+    options = (*OPTIONS, "-ftz=true", "--device-as-default-execution-space", f"-arch=sm_{architecture}")
+    given = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    assert library.nvrtcCreateProgram(ctypes.byref(program), source().encode(), b"kernels.cu", 0, None, None) == 0
+    code = library.nvrtcCompileProgram(program, len(options), given)
+    assert library.nvrtcGetProgramLogSize(program, ctypes.byref(size)) == 0
+    log = ctypes.create_string_buffer(size.value)
+    assert library.nvrtcGetProgramLog(program, log) == 0
+    library.nvrtcDestroyProgram(ctypes.byref(program))
+    return log.value.decode() + ("" if code == 0 else f"error {code}")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -58,13 +72,10 @@ def test_compiles(architecture, tmp_path):
     nvcc = shutil.which("nvcc")
     if nvcc:
         log = compile_with_nvcc(nvcc, architecture, tmp_path)
-    elif find_spec("cupy"):
-        try:
-            log = compile_with_nvrtc(architecture)
-        except (ImportError, RuntimeError) as error:
-            pytest.skip(f"nvcc is not installed, and CuPy cannot load NVRTC: {error}")
+    elif library := nvrtc():
+        log = compile_with_nvrtc(library, architecture)
     else:
-        pytest.skip("neither nvcc nor CuPy (for NVRTC) is installed, so nothing here can compile CUDA")
+        pytest.skip("neither nvcc nor NVRTC is installed, so nothing here can compile CUDA")
     assert not [line for line in log.splitlines() if "error" in line or "warning" in line], log
     if nvcc and architecture == 90:
         spilled = dict(re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL))

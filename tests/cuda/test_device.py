@@ -29,6 +29,7 @@ class FakeCupy(SimpleNamespace):
 
     def __init__(self) -> None:
         self.current, self.compiled, self.launched, self.log, self.count = 0, [], [], "", 1
+        self.kind = CompileError
         runtime = SimpleNamespace(
             getDevice=lambda: self.current, getDeviceCount=self.device_count, CUDARuntimeError=DriverError
         )
@@ -61,7 +62,7 @@ class FakeCupy(SimpleNamespace):
             def kernel(self):
                 fake.compiled.append(code)
                 if fake.log:
-                    raise CompileError(fake.log)
+                    raise fake.kind(fake.log)
 
                 def launch(grid, block, args, shared, stream):
                     fake.launched.append((grid, block, args[0].size, args[0].nbytes, shared, stream.ptr, fake.current))
@@ -123,6 +124,21 @@ def test_a_failed_compile_shows_the_log_once(cupy):
         run()
     assert "what it was" not in str(again.value)
     assert len(cupy.compiled) == 1
+
+
+def test_without_the_compiler_it_says_how_to_install_it(cupy):
+    cupy.kind, cupy.log = RuntimeError, 'Failure finding "libnvrtc.so.13 or libnvrtc.so.12"'
+    with pytest.raises(BackendBrokenError, match=r"pip install nvidia-cuda-nvrtc \(CUDA 13\)"):
+        run()
+    cupy.log = ""
+    run()
+    assert cupy.launched, "it stays broken once the compiler is there"
+
+
+def test_another_error_of_the_driver_is_raised_as_it_is(cupy):
+    cupy.kind, cupy.log = DriverError, "cudaErrorIllegalAddress: an illegal memory access was encountered"
+    with pytest.raises(DriverError, match="illegal memory access"):
+        run()
 
 
 def test_nothing_is_launched_for_empty_arrays(cupy):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+FAST = ("float32", "float16")
 
 
 def sanitizer_libraries() -> list[str]:
@@ -26,24 +27,37 @@ def sanitizer_libraries() -> list[str]:
     return found
 
 
-@lru_cache(maxsize=1)
-def results() -> tuple[str, list[dict[str, object]]]:
+@lru_cache(maxsize=2)
+def results(dtypes: tuple[str, ...], with_cases: bool = False) -> tuple[str, list[dict[str, object]]]:
     environment = os.environ | {"LD_PRELOAD": ":".join(sanitizer_libraries()), "ASAN_OPTIONS": "detect_leaks=0"}
-    command = [sys.executable, "-c", "import checked; checked.main()"]
+    command = [sys.executable, "-c", f"import checked; checked.main({dtypes}, {with_cases})"]
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return ("" if done.returncode == 0 else done.stderr[-6000:]), lines
 
 
+def wrong(lines, kind):
+    mine = [line for line in lines if str(line["name"]).startswith(kind)]
+    assert mine, f"no {kind} was computed"
+    return "\n".join(f"{line['name']}: {line['detail']}" for line in mine if not line["ok"])
+
+
 def test_nothing_trips_a_sanitizer():
-    fault, _ = results()
+    fault, _ = results(FAST, True)
     assert not fault, fault
 
 
 @pytest.mark.parametrize("kind", ["case", "conformance"])
 def test_agrees_with_the_oracle(kind):
-    _, lines = results()
-    mine = [line for line in lines if str(line["name"]).startswith(kind)]
-    assert mine, f"no {kind} was computed"
-    wrong = [f"{line['name']}: {line['detail']}" for line in mine if not line["ok"]]
-    assert not wrong, "\n".join(wrong)
+    _, lines = results(FAST, True)
+    faults = wrong(lines, kind)
+    assert not faults, faults
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", ["float64", "complex64", "complex128", "bfloat16"])
+def test_the_other_types_agree_with_the_oracle(dtype):
+    fault, lines = results((dtype,))
+    assert not fault, fault
+    faults = wrong(lines, "conformance")
+    assert not faults, faults

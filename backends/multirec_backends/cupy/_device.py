@@ -19,6 +19,7 @@ from ._source import ENTRY, OPTIONS, kernel_source, library_source
 Array: TypeAlias = Any
 
 _MOST_KERNELS = 512
+_NVRTC = "nvidia-cuda-nvrtc (CUDA 13) or nvidia-cuda-nvrtc-cu12"
 
 
 class Kernels:
@@ -46,6 +47,13 @@ class Kernels:
             except cupy.cuda.compiler.CompileException as error:
                 self._refused.add(name)
                 raise BackendBrokenError(f"backend 'cupy': kernel {name} does not compile:\n{error}") from None
+            except RuntimeError as error:
+                if "libnvrtc" not in str(error):
+                    raise
+                raise BackendBrokenError(
+                    "backend 'cupy': CuPy finds no NVRTC, the compiler that its kernels are made with at run time. "
+                    f"Install it with: pip install {_NVRTC}. CuPy says: {error}"
+                ) from None
             while len(self._functions) >= _MOST_KERNELS:
                 self._functions.pop(next(iter(self._functions)))
             self._functions[name, device] = function

@@ -5,15 +5,28 @@
 // varying coefficients sample by sample, and those of constant ones as sums over time: in the kernel's precision
 // within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a fixed order.
 
-// Adds up the tiles of a block's rows: one sum for each sample from t0 + lo on.
-template <class T, class V>
-__device__ void sum_rows(const Place& w, const Problem& p, T tile, V* sums, int lo, int hi, i64 t0) {
-  const i64 left = p.length - t0, rest = p.channels - w.c0;
-  const int rows = int(rest < (1 << w.log_rows) ? rest : 1 << w.log_rows);
-  for (int u = lo + int(threadIdx.x); u < hi && u < left; u += blockDim.x) {
-    V g = V();
-    for (int r = 0; r < rows; ++r) mac(g, to<V>(1.0), tile.of(r - w.warp)[u]);
-    sums[u] = g;
+// Adds up the tiles of a block's rows, and `past` samples before the first tile; rows beyond the last one hold zeros.
+template <class V, int M, int HALO>
+__device__ void sum_rows(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, V* sums, int past, i64 t0) {
+  constexpr int E = Tile<V, M, HALO>::E;
+  const i64 left = p.length - t0;
+  const auto first = tile.of(-w.warp);
+  for (int u = int(threadIdx.x) - past; u < 0; u += blockDim.x) {
+    V sum = V();
+    for (int r = 0; r < 1 << w.log_rows; ++r) mac(sum, to<V>(1.0), first.of(r)[u]);
+    sums[u] = sum;
+  }
+  for (int u = threadIdx.x * E; u < 32 * M && u < left; u += blockDim.x * E) {
+    Pack<V, E> sum = {};
+#pragma unroll 4
+    for (int r = 0; r < 1 << w.log_rows; ++r) {
+      const Pack<V, E> row = *(const Pack<V, E>*)first.of(r).place(u);
+#pragma unroll
+      for (int e = 0; e < E; ++e) mac(sum.values[e], to<V>(1.0), row.values[e]);
+    }
+#pragma unroll
+    for (int e = 0; e < E; ++e)
+      if (u + e < left) sums[u + e] = sum.values[e];
   }
 }
 
@@ -101,7 +114,7 @@ __device__ void backward(const Problem& p) {
       }
       w.sync(p.block_sync);
       V l[M];
-      tile.read(l, offset);
+      tile.template read<0>(l, offset);
       if (p.grad_last.at && w.active && t0 + K > p.length - p.last) {
 #pragma unroll
         for (int i = 0; i < M; ++i) {
@@ -111,7 +124,7 @@ __device__ void backward(const Problem& p) {
         }
       }
       A gates[M + F::RowA::E] = {};
-      if constexpr (VA) varying.read(gates, offset);
+      if constexpr (VA) varying.template read<0>(gates, offset);
       if constexpr (P > 0) {
         V mine[P];
         Solver<V, A, P, M, true, VA> solver{w.lane};
@@ -165,7 +178,7 @@ __device__ void backward(const Problem& p) {
         tile.write(g, offset);
         if (p.sum_x) {
           __syncthreads();
-          sum_rows(w, p, tile, (V*)p.sum_x + (w.b * p.groups + w.group) * (p.length + Q) + Q + t0, t0 ? 0 : -Q, K, t0);
+          sum_rows(w, p, tile, (V*)p.sum_x + (w.b * p.groups + w.group) * (p.length + Q) + Q + t0, t0 ? 0 : Q, t0);
         } else {
           w.sync(p.grad_x.access == ACROSS);
           if (p.grad_x.at) write_tile<X>(w, p, tile, p.grad_x, t0);
@@ -182,7 +195,7 @@ __device__ void backward(const Problem& p) {
         w.sync(p.block_sync);
       }
       V x[F::REACH + M], v[M];
-      source.read(x, offset - F::REACH);
+      source.template read<F::REACH>(x, offset);
       auto earlier = [&](int i, int j) { return x[F::REACH + i - j]; };
 #pragma unroll
       for (int i = 0; i < M; ++i) {

@@ -97,23 +97,28 @@ template <class V, int M, int HALO> struct Tile {
   __device__ V& operator[](int u) const { return *place(u); }
   __device__ Tile of(int rows_away) const { return {values + rows_away * SIZE}; }
 
-  // the slot at u, and N samples from u on, all multiples of E
-  __device__ Pack<V, E>& slot(int u) const { return *(Pack<V, E>*)place(u); }
-  template <int N> __device__ void read(V (&v)[N], int u) const {
+  // the slot n samples from u on, a multiple of M: the slots of a lane change places alike
+  __device__ Pack<V, E>& slot(int u, int n) const {
+    const int group = n >= 0 ? n / M : -((M - 1 - n) / M);
+    const unsigned first = (u + HALO + group * M) / E;
+    return *(Pack<V, E>*)(values + (first ^ (first >> 3 & 3) ^ (n - group * M) / E) * E);
+  }
+  // N samples, of which BEFORE lie before u; both multiples of E
+  template <int BEFORE, int N> __device__ void read(V (&v)[N], int u) const {
 #pragma unroll
     for (int n = 0; n < N; n += E) {
-      const Pack<V, E> pack = slot(u + n);
+      const Pack<V, E> pack = slot(u, n - BEFORE);
 #pragma unroll
       for (int e = 0; e < E; ++e) v[n + e] = pack.values[e];
     }
   }
-  template <int N> __device__ void write(const V (&v)[N], int u) const {
+  __device__ void write(const V (&v)[M], int u) const {
 #pragma unroll
-    for (int n = 0; n < N; n += E) {
+    for (int n = 0; n < M; n += E) {
       Pack<V, E> pack;
 #pragma unroll
       for (int e = 0; e < E; ++e) pack.values[e] = v[n + e];
-      slot(u + n) = pack;
+      slot(u, n) = pack;
     }
   }
 };

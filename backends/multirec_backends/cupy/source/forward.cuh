@@ -51,7 +51,7 @@ __device__ void forward(const Problem& p) {
       if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K);
       w.sync(p.block_sync);
       V x[F::REACH + M], v[M];
-      source.read(x, w.lane * M - F::REACH);
+      source.template read<F::REACH>(x, w.lane * M);
 #pragma unroll
       for (int i = 0; i < M; ++i) {
         v[i] = V();
@@ -59,7 +59,7 @@ __device__ void forward(const Problem& p) {
         for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + w.lane * M + i), x[F::REACH + i - j]);
       }
       A gates[M] = {};
-      if constexpr (VA) varying.read(gates, w.lane * M);
+      if constexpr (VA) varying.template read<0>(gates, w.lane * M);
       if constexpr (P > 0) {
         V before[P];
         Solver<V, A, P, M, false, VA> solver{w.lane};

@@ -126,11 +126,14 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
     }
     run(v, h, tap);
     const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
-    if (lost && (BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1)) {
+    if (lost) {
+      asm volatile("");  // a branch, which is rarely taken: else each sample costs a select
+      if (BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1) {
 #pragma unroll
-      for (int i = 0; i < M; ++i) v[i] = nan_of<V>();
+        for (int i = 0; i < M; ++i) v[i] = nan_of<V>();
 #pragma unroll
-      for (int k = 0; k < P; ++k) h[k] = nan_of<V>();
+        for (int k = 0; k < P; ++k) h[k] = nan_of<V>();
+      }
     }
 #pragma unroll
     for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 0 : 31);

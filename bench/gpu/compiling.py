@@ -1,0 +1,84 @@
+"""Compiles what the checks need, in many processes at once, into CuPy's cache on disk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from os import cpu_count
+from time import perf_counter
+from types import SimpleNamespace
+
+from here import ROOT, use_checkout
+from items import Items
+from results import Row
+
+use_checkout()
+sys.path.insert(0, str(ROOT / "tests" / "cuda"))
+
+from checked import faults_of  # noqa: E402
+from emulated import RecordingDevice  # noqa: E402
+from kernels import LARGER, SMALL  # noqa: E402
+from multirec_backends.cupy._device import Kernels  # noqa: E402
+from multirec_backends.cupy._kernel import Kernel  # noqa: E402
+
+import multirec as mr  # noqa: E402
+from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo  # noqa: E402
+from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of  # noqa: E402
+from multirec.testing.libraries import NumpyLibrary  # noqa: E402
+
+recorder = SimpleNamespace(forward=None, vjp=None)
+
+
+class Names(RecordingDevice):
+    """Records the names of all kernels that are launched."""
+
+    def has(self, arguments: str) -> bool:
+        return True
+
+
+def kernel_names() -> list[str]:
+    """Return the kernels that the checks need."""
+    device = Names()
+    recorded = Kernel(device)
+    recorder.forward, recorder.vjp = recorded.forward, recorded.vjp
+    dtypes = HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES
+    mr.register_backend(
+        BackendInfo(name="names", summary="records", kernel=f"{__name__}:recorder", family="numpy", dtypes=dtypes)
+    )
+    for dtype in dtypes_of("names", NumpyLibrary()):
+        subject = Subject("names", NumpyLibrary(), dtype)
+        for check in checks_of(subject):
+            checked(CHECKS[check], subject)
+    for case in (*SMALL, *LARGER):
+        faults_of(recorded, case | {"far": False}, oracle=False)
+    return sorted(set(device.launched))
+
+
+def compile_kernel(name: str) -> tuple[str, float, str]:
+    """Compile one; return its name, the seconds that it took, and what went wrong."""
+    start, fault = perf_counter(), ""
+    try:
+        Kernels().get(name, 0)
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+    return name, perf_counter() - start, fault
+
+
+def compiled() -> Iterator[Row]:
+    """Compile all of them; a row for each that fails, and one for the whole."""
+    start = perf_counter()
+    names = kernel_names()
+    workers = min(12, cpu_count() or 1)
+    slowest = ("", 0.0)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for name, seconds, fault in pool.map(compile_kernel, names):
+            slowest = max(slowest, (name, seconds), key=lambda pair: pair[1])
+            if fault:
+                yield {"status": "failed", "kernel": name, "reason": fault}
+    whole = {"kernels": len(names), "processes": workers, "seconds": perf_counter() - start}
+    yield whole | {"slowest": slowest[0], "slowest_seconds": slowest[1]}
+
+
+ITEMS: Items = {"all kernels": compiled}
