@@ -52,7 +52,8 @@ def cast_to(array: Array, dtype: str) -> Array:
 
 def contiguous(array: Array) -> Array:
     """Return an owned copy in C order."""
-    if hasattr(array, "new_zeros"):  # torch; JAX's arrays have a clone too
+    # JAX's arrays have a `clone`, too
+    if hasattr(array, "is_contiguous"):
         return array.clone(memory_format=namespace(array).contiguous_format)
     return array.copy()
 

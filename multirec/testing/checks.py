@@ -181,7 +181,7 @@ def check_backend(name: str, progress: Callable[[int, int, str], None] | None = 
     info = _registry.registry.info(name)
     _registry.registry.kernel(info)
     devices = _probe.status_of(name).devices
-    plan = [(library, check) for library in libraries(devices) for check in CHECKS]
+    plan = [(library, check) for library in libraries(devices, info.family) for check in CHECKS]
     subjects = {
         library.name: [Subject(name, library, dtype) for dtype in dtypes_of(name, library)]
         for library in {id(library): library for library, _ in plan}.values()

@@ -20,7 +20,7 @@ def subjects(backend: str) -> tuple[Subject, ...]:
     _registry.registry.kernel(info)
     return tuple(
         Subject(backend, library, dtype)
-        for library in libraries(_probe.status_of(backend).devices)
+        for library in libraries(_probe.status_of(backend).devices, info.family)
         for dtype in dtypes_of(backend, library)
     )
 

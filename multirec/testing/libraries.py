@@ -13,10 +13,10 @@ import numpy as np
 from .. import adjoint
 from .._function import recurrence
 from .._state import State
-from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
+from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Target
 from .problems import Arguments, Case, Wide, arguments
 
-__all__ = ["Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries"]
+__all__ = ["JaxLibrary", "Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries"]
 
 Array: TypeAlias = Any
 
@@ -222,14 +222,74 @@ class TorchLibrary(Library):
         return bool(array.is_contiguous())
 
 
+class JaxLibrary(Library):
+    """JAX on the host, with 64-bit types; gradients through `jax.vjp`, inside `jit`."""
+
+    name = "jax"
+    device = "cpu"
+    # JAX adds the gradients of y and of the state in their own type: in a half type with a rounding that is not ours
+    dtypes = (*REAL_DTYPES, *COMPLEX_DTYPES)
+
+    def __init__(self) -> None:
+        self._jax: Any = importlib.import_module("jax")
+
+    def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
+        with self._jax.enable_x64(True):
+            return self._jax.numpy.asarray(values).astype(dtype)
+
+    def get(self, array: Array) -> Wide:
+        wide: Wide = np.asarray(array).astype(np.complex128 if np.iscomplexobj(array) else np.float64)
+        return wide
+
+    def call(self, case: Case, backend: str, operands: list[Array]) -> tuple[Array, State]:
+        with self._jax.enable_x64(True):
+            return super().call(case, backend, operands)
+
+    def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
+        jax, there = self._jax, [operand is not None for operand in operands]
+
+        def filtered(*leaves: Array) -> Any:
+            rest = iter(leaves)
+            return self.call(case, backend, [next(rest) if is_there else None for is_there in there])
+
+        def both(leaves: list[Array], cotangents: list[Array | None]) -> Any:
+            (y, state), pull = jax.vjp(filtered, *leaves)
+            # JAX's gradients are the conjugates of ours
+            parts = [
+                result * 0 if values is None else values.conj()
+                for result, values in zip((y, *state), cotangents, strict=True)
+            ]
+            return y, state, [gradient.conj() for gradient in pull((parts[0], State(*parts[1:])))]
+
+        cotangents = [
+            None if values is None else self.put(values, dtype)
+            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
+        ]
+        with jax.enable_x64(True):
+            y, state, found = jax.jit(both)([operand for operand in operands if operand is not None], cotangents)
+        rest = iter(found)
+        return y, state, [next(rest) if is_there else None for is_there in there]
+
+    def dtype_of(self, array: Array) -> str:
+        return str(array.dtype)
+
+    def is_contiguous(self, array: Array) -> bool:
+        return True
+
+
 def _or_zeros(gradient: Array | None, like: Array) -> Array:
     return like.detach() * 0 if gradient is None else gradient
 
 
-def libraries(devices: tuple[str, ...]) -> list[Library]:
-    """Return the libraries installed here that reach a backend on these devices, in float64 too."""
+def libraries(devices: tuple[str, ...], family: Target) -> list[Library]:
+    """Return the libraries installed here that reach a backend of `family` on these devices, in float64 too.
+
+    JAX compiles for every shape, which takes minutes: its arrays are for backends of its own.
+    """
     found: list[Library] = [NumpyLibrary()] if "cpu" in devices else []
     if find_spec("torch"):
         # mps has no float64 to compare in
         found += [TorchLibrary(device) for device in devices if device in ("cpu", "cuda", "xpu")]
+    if family == "jax" and "cpu" in devices:
+        found.append(JaxLibrary())
     return found

@@ -71,6 +71,13 @@ def test_values_under_jit():
     assert_same(filtered(*operands), plain(*operands))
 
 
+def test_without_jit():
+    operands, every = arrays(), (0, 1, 2, 3, 4)
+    with jax.disable_jit():
+        got = filtered(*operands), jax.grad(loss(filtered), every)(*operands)
+    assert_same(got, (plain(*operands), jax.grad(loss(plain), every)(*operands)))
+
+
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_gradients_are_those_of_jax(dtype):
     operands, every = arrays(dtype=dtype), (0, 1, 2, 3, 4)
