@@ -153,10 +153,9 @@ class Rounds:
 
     def _keep(self, lap: Lap, cell: Cell, sample: Sample, number: int, position: int) -> None:
         if sample.seconds > 0:
-            cell.add(sample.seconds, number, position)
-            cell.hot, cell.host = sample.hot, sample.host
+            cell.add(sample, number, position)
             if cell not in lap.yardsticks:
-                self.team.journal.sample(cell, cell is lap.copy)
+                self.team.journal.sample(cell, sample, cell is lap.copy)
             return
         self.backwards += 1
         if self.backwards == 1:
