@@ -74,7 +74,7 @@ class Rounds:
             self._release(worker)
         except WorkerError as failure:
             lap.copy.close(failure.status, failure.reason)
-            self.results.notes.append(f"{case.name} {lap.copy.mode}: no A/A floor, {failure.reason}")
+            self.results.notes.append(f"{case.name} {lap.copy.mode} has no A/A floor: {failure.reason}")
         for kind in sorted({cell.device.split(":")[0] for cell in lap.cells}):
             yardstick = Memcpy() if kind == "cpu" else GpuMemcpy()
             # a copy is the same in every mode, and needs none of the gradients' arrays
