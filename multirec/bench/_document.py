@@ -106,8 +106,8 @@ class _Cell(TypedDict):
 class CellRow(_Cell, total=False):
     """One contestant on one case in one mode.
 
-    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, `host_s` that of the
-    host's part of a call. Their samples are those of the same rounds.
+    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
+    of the host's part of a call. Their samples are those of the same rounds.
     """
 
     hot_s: float | None
