@@ -130,6 +130,7 @@ class Checks:
                 self._in_time(cell, ends)
                 self._load(self.team.worker(cell), cell)
                 self._predict(self.team.worker(cell), cell)
+                self._in_time(cell, ends)
                 if cell.cost > _SHORT:
                     later.append(cell)
                 else:
@@ -158,17 +159,16 @@ class Checks:
     def _in_time(self, cell: Cell, ends: tuple[float, float]) -> None:
         waits = not self._comes_first(cell) and bool(probe_lengths(self.cases[cell.case].length))
         until, last = ends
-        checked = sum(other.cost for other in self.team.open_cells() if other.errors)
-        # beside its check and a sample, the others need one each; all they need, if it can wait
-        samples = _SLACK * (checked * (LEAST if waits else 1) + cell.cost)
+        checked = [other.cost for other in self.team.open_cells() if other.errors]
+        # beside its check and a sample, what is quicker needs one; if it can wait, all need what they need
+        others = LEAST * sum(checked) if waits else sum(cost for cost in checked if cost <= cell.cost)
+        samples = _SLACK * (others + cell.cost)
         due = samples + cell.cost + min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
         if self._spent() <= (until if waits else last) and due <= self.budget.left():
             return
-        if cell.cost:
-            raise WorkerError(
-                "too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}"
-            )
-        raise WorkerError("skipped", NO_TIME)
+        if not cell.cost:
+            raise WorkerError("skipped", NO_TIME)
+        raise WorkerError("too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}")
 
     def _predict(self, worker: Worker, cell: Cell) -> None:
         """Predict the cost of a whole call from short runs, if it is too long to just try."""

@@ -106,12 +106,14 @@ class _Cell(TypedDict):
 class CellRow(_Cell, total=False):
     """One contestant on one case in one mode.
 
-    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, `host_s` the
-    host's part of a call.
+    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
+    of the host's part of a call. Their samples are those of the same rounds.
     """
 
     hot_s: float | None
     host_s: float | None
+    hot_samples_s: list[float]
+    host_samples_s: list[float]
 
 
 class Floor(TypedDict):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ._results import Cell, Group, Results
+from .contestants import Sample
 
-FORMAT = "multirec.bench.journal/1"
+FORMAT = "multirec.bench.journal/2"
 
 
 class JournalError(ValueError):
@@ -33,11 +34,11 @@ class Journal:
         """Keep a cell that has its status."""
         self._write({"settled": asdict(cell)})
 
-    def sample(self, cell: Cell, copy: bool) -> None:
+    def sample(self, cell: Cell, sample: Sample, copy: bool) -> None:
         """Keep the newest sample of a cell, or of the reference's hidden copy."""
         where = {"case": cell.case, "mode": cell.mode, "contestant": cell.contestant, "copy": copy}
-        last = [cell.samples[-1], cell.rounds[-1], cell.positions[-1]]
-        self._write({"sample": where | {"taken": last, "calls": cell.calls}})
+        taken = [sample, cell.rounds[-1], cell.positions[-1]]
+        self._write({"sample": where | {"taken": taken, "calls": cell.calls}})
 
     def close(self, done: bool) -> None:
         """Close the file, and remove it if the run is done."""
@@ -96,7 +97,8 @@ def restore(path: Path, identity: dict[str, Any], results: Results) -> None:
                 cell = results.copies.setdefault(group, Cell(cell.contestant, cell.mode, case=cell.case))
             if cell.open:
                 cell.calls = kept["calls"]
-                cell.add(*kept["taken"])
+                sample, turn, position = kept["taken"]
+                cell.add(Sample(*sample), turn, position)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

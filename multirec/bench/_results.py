@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from . import _statistics as statistics
 from ._case import Case, Mode
+from .contestants import Sample
 
 Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
 SCHEMA = "multirec.bench/2"
@@ -30,8 +31,8 @@ class Exit(IntEnum):
 class Cell:
     """One contestant in one mode of one case, and all that is known of it so far. Times are seconds, sizes bytes.
 
-    `backend` says whether it is one of multirec's; `hot` and `host` are, on a GPU, the time of a call on data that the
-    second-level cache holds, and the host's part of a call.
+    `backend` says whether it is one of multirec's; `hot` and `host` have for each sample on a GPU the time of a call on
+    data that the second-level cache holds, and the host's part of a call.
     """
 
     contestant: str
@@ -52,8 +53,8 @@ class Cell:
     rounds: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     calls: int = 1
-    hot: float | None = None
-    host: float | None = None
+    hot: list[float] = field(default_factory=list)
+    host: list[float] = field(default_factory=list)
 
     @property
     def open(self) -> bool:
@@ -70,11 +71,14 @@ class Cell:
         if self.status is None:
             self.status, self.reason = status, reason
 
-    def add(self, seconds: float, turn: int, position: int) -> None:
+    def add(self, sample: Sample, turn: int, position: int) -> None:
         """Keep a sample, and where in the run it was taken."""
-        self.samples.append(seconds)
+        self.samples.append(sample.seconds)
         self.rounds.append(turn)
         self.positions.append(position)
+        if sample.hot is not None and sample.host is not None:
+            self.hot.append(sample.hot)
+            self.host.append(sample.host)
 
     @property
     def by_round(self) -> dict[int, float]:

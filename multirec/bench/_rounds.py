@@ -74,7 +74,7 @@ class Rounds:
             self._release(worker)
         except WorkerError as failure:
             lap.copy.close(failure.status, failure.reason)
-            self.results.notes.append(f"{case.name} {lap.copy.mode}: no A/A floor, {failure.reason}")
+            self.results.notes.append(f"{case.name} {lap.copy.mode} has no A/A floor: {failure.reason}")
         for kind in sorted({cell.device.split(":")[0] for cell in lap.cells}):
             yardstick = Memcpy() if kind == "cpu" else GpuMemcpy()
             # a copy is the same in every mode, and needs none of the gradients' arrays
@@ -153,10 +153,9 @@ class Rounds:
 
     def _keep(self, lap: Lap, cell: Cell, sample: Sample, number: int, position: int) -> None:
         if sample.seconds > 0:
-            cell.add(sample.seconds, number, position)
-            cell.hot, cell.host = sample.hot, sample.host
+            cell.add(sample, number, position)
             if cell not in lap.yardsticks:
-                self.team.journal.sample(cell, cell is lap.copy)
+                self.team.journal.sample(cell, sample, cell is lap.copy)
             return
         self.backwards += 1
         if self.backwards == 1:

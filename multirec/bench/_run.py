@@ -72,6 +72,8 @@ class Run:
         results.run["compile_s"] = self.budget.excluded
         results.machine["load_after"] = load()
         results.notes.extend(surprises(results, self.budget))
+        # some are found once a case
+        results.notes[:] = dict.fromkeys(results.notes)
         return results
 
     def _results(self) -> Results:

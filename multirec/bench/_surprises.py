@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import median
+from typing import NamedTuple
 
 from . import _statistics as statistics
 from ._clock import Budget
@@ -44,22 +45,43 @@ def _load(results: Results) -> Iterator[str]:
 
 
 def _noise(results: Results) -> Iterator[str]:
+    floors: list[_Odd] = []
+    drifts: list[_Odd] = []
     for group in results.copies:
         reference, floor = results.reference(group), statistics.floor(results.twins(group))
         if reference is None:
             continue
-        case, mode = results.cases[group[0]].name, group[1]
+        where = f"{results.cases[group[0]].name} {group[1]}"
         if floor is not None and floor > _NOISY:
-            yield (
-                f"{case} {mode}: after {len(results.twins(group))} rounds {reference.contestant} may still differ from "
-                f"itself by {100 * floor:.0f} %, so nothing smaller is called a difference. Give it more --time, or a "
-                "machine that nothing else uses."
-            )
+            rounds = len(results.twins(group))
+            floors.append(_Odd(floor, f"{where}, after {rounds} rounds of {reference.contestant}"))
         third = len(reference.samples) // 3
         if third * 3 >= _ENOUGH:
-            drift = median(reference.samples[-third:]) / median(reference.samples[:third])
-            if drift > 1 + _DRIFTS:
-                yield (
-                    f"{case} {mode}: the machine slowed down by {100 * (drift - 1):.0f} % during the rounds (heat, or "
-                    "another program). Ratios are paired by round and stand; medians are of a changing machine."
-                )
+            drift = median(reference.samples[-third:]) / median(reference.samples[:third]) - 1
+            if drift > _DRIFTS:
+                drifts.append(_Odd(drift, where))
+    if floors:
+        yield (
+            f"The reference may still differ from itself by {_worst(floors, len(results.copies))}. Nothing smaller is "
+            "called a difference. Give it more --time, or a machine that nothing else uses."
+        )
+    if drifts:
+        yield (
+            f"The machine slowed down by {_worst(drifts, len(results.copies))}, during the rounds: heat, or another "
+            "program. Ratios are paired by round and stand; medians are of a changing machine."
+        )
+
+
+class _Odd(NamedTuple):
+    """A part of 1, and where it was found."""
+
+    size: float
+    where: str
+
+
+def _worst(found: list[_Odd], groups: int) -> str:
+    """Return the largest, with its place, and in how many groups there is one."""
+    largest = max(found)
+    if groups == 1:
+        return f"{100 * largest.size:.0f} % ({largest.where})"
+    return f"{100 * largest.size:.0f} % ({largest.where}; by over 10 % in {len(found)} of {groups} cases and modes)"

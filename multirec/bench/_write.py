@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from math import isfinite
+from statistics import median
 from typing import Any
 
 from . import _statistics as statistics
@@ -59,8 +60,10 @@ def _cell(results: Results, cell: Cell) -> dict[str, Any]:
         "memcpy_fraction": _memcpy_fraction(results, cell),
         "peak_bytes": cell.peak,
         "allocator_peak_bytes": cell.allocator_peak,
-        "hot_s": cell.hot,
-        "host_s": cell.host,
+        "hot_s": median(cell.hot) if cell.hot else None,
+        "host_s": median(cell.host) if cell.host else None,
+        "hot_samples_s": cell.hot,
+        "host_samples_s": cell.host,
     }
 
 

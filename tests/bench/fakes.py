@@ -221,3 +221,14 @@ class Compiles(Fake):
             (self.folder / "multirec").mkdir(parents=True, exist_ok=True)
             (self.folder / "multirec" / "kernel.o").write_bytes(b"code")
         return y
+
+
+class OnDevice(Fake):
+    """Times itself as a GPU does: every sample is longer than the last, with a hot and a host's part."""
+
+    name = "on_device"
+    turns = 0
+
+    def measure(self, run: Run, calls: int) -> Sample:
+        self.turns += 1
+        return Sample(0.001 * self.turns, 0.0005 * self.turns, 0.0001 * self.turns)

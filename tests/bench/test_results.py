@@ -9,8 +9,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from multirec.bench._case import Case
+from multirec.bench._clock import Budget
 from multirec.bench._machine import describe_machine, versions
 from multirec.bench._results import Cell, Results, Status
+from multirec.bench._surprises import surprises
 from multirec.bench._write import document
 
 
@@ -68,6 +70,22 @@ def compared() -> Results:
     results.picks[0, "forward"] = "twin"
     results.bandwidth = {"cpu": 26.5e9}
     return results
+
+
+def test_a_sweep_has_one_note_of_its_noise_and_one_of_its_drift() -> None:
+    results = results_of()
+    results.cases = [Case(name=f"forum T={length}", length=length) for length in (100, 200, 300)]
+    for place in range(3):
+        reference = measured("numba", 0.02, factor=1.0 + 0.05 * place)
+        reference.samples.append(reference.samples[-1])
+        reference.rounds.append(8)
+        reference.case = place
+        results.cells.append(reference)
+        copy = measured("numba", 0.02 * (1 + place / 4), factor=1.0 + 0.05 * place)
+        results.copies[place, "forward"] = copy
+    noise, drift = (note for note in surprises(results, Budget(1.0)) if "cases and modes" in note)
+    assert "differ from itself by 50 % (forum T=300 forward, after 8 rounds of numba; by over 10 % in 2 of 3" in noise
+    assert "slowed down by 77 % (forum T=300 forward; by over 10 % in 2 of 3 cases and modes)" in drift
 
 
 def test_the_document_fits_its_schema() -> None:

@@ -164,11 +164,15 @@ def test_a_sweep_has_a_row_for_every_cell_and_growth() -> None:
 
 
 class Impatient(Silent):
-    """Presses Ctrl-C after some turns."""
+    """Presses Ctrl-C after some turns of one contestant."""
+
+    def __init__(self, who: str = "right forward") -> None:
+        super().__init__()
+        self.who = who
 
     def step(self, text: str) -> None:
         super().step(text)
-        if "first round" in self.steps and self.steps.count("right forward") > 4:
+        if "first round" in self.steps and self.steps.count(self.who) > 4:
             raise KeyboardInterrupt
 
 
@@ -209,6 +213,39 @@ def test_an_interrupted_run_is_continued(tmp_path: Path) -> None:
     assert not journal.exists()
 
 
+def test_every_hot_and_host_sample_of_a_gpu_is_kept_and_continued(tmp_path: Path) -> None:
+    journal = tmp_path / "run.json.journal"
+    first = _run.Run(asked(fakes.OnDevice(), seconds=20.0), Impatient("on_device forward"), journal)
+    before = first.go().cells[0]
+    first.journal.close(done=False)
+    results = _run.Run(asked(fakes.OnDevice(), seconds=2.0), Silent(), journal, resume=True).go()
+    (cell,) = document(results)["cells"]
+    assert cell["hot_samples_s"][: len(before.hot)] == before.hot != []
+    assert cell["hot_samples_s"] == [seconds / 2 for seconds in cell["samples_s"]]
+    assert cell["host_samples_s"] == pytest.approx([seconds / 10 for seconds in cell["samples_s"]])
+    assert cell["hot_s"] == pytest.approx(cell["median_s"] / 2)
+    assert cell["host_s"] == pytest.approx(cell["median_s"] / 10)
+
+
+def test_what_is_quick_is_timed_where_the_slow_cannot_be() -> None:
+    slow = called("slow", fakes.Paced())
+    slow.seconds = 1.2
+    began = time.monotonic()
+    results = run(slow, fakes.Fake(), seconds=4.0)
+    assert time.monotonic() - began < 4.4
+    cells = {cell.contestant: cell for cell in results.cells}
+    assert len(cells["right"].samples) >= 3
+    assert len(cells["slow"].samples) < 3
+
+
+def test_the_end_of_the_budget_is_not_a_contestants_time_out() -> None:
+    slow = called("slow", fakes.Paced())
+    slow.seconds = 30.0
+    (cell,) = run(slow, seconds=1.5).cells
+    assert cell.status == "skipped"
+    assert "cut off by the end of the budget" in cell.reason
+
+
 def test_what_a_journal_has_settled_is_not_run_again(tmp_path: Path) -> None:
     journal = tmp_path / "run.json.journal"
     request = asked(fakes.Fake(), fakes.Wrong(), seconds=2.0)
@@ -226,7 +263,7 @@ def test_what_a_journal_has_settled_is_not_run_again(tmp_path: Path) -> None:
         ('{"journal": "else"}\n', "not a journal"),
         ("[]\n", "line 1, is not an object"),
         ('{"journal"\n{}\n', "line 1, is not JSON"),
-        ('{"journal": "multirec.bench.journal/1", "run": {"seed": 7}}\n', "contestants differ"),
+        ('{"journal": "multirec.bench.journal/2", "run": {"seed": 7}}\n', "contestants differ"),
     ],
 )
 def test_a_foreign_journal_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -80,6 +80,7 @@ def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
         (("bench", "--resume", "-o", "nothing.json"), "nothing to continue"),
         (("bench", "--mode", "backward"), "forward+backward"),
         (("bench", "--time", "soon"), "is not a duration"),
+        (("bench", "--mode", "forwrd"), "Did you mean 'forward'?"),
         (("bench", "--dtype", "int8"), "float32"),
         (("bench", "-o", "/nowhere/at/all.json"), "there is no folder /nowhere/at"),
         (("bench", "-o", "/proc/results.json"), "not writable"),
