@@ -21,7 +21,7 @@ from weakref import ref
 import jax
 import numpy as np
 
-from . import _xla_frame as xla
+from . import _jax_frame as xla
 from ._address import address
 from ._bfloat16 import to_bfloat16
 from ._plan import Plan

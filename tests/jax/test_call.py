@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import multirec as mr
-from multirec import _jax_call, _select, _xla_frame
+from multirec import _jax_call, _jax_frame, _select
 from multirec.adjoint import vjp
 from multirec.backend import BackendInfo
 from multirec.reference import kernel as reference
@@ -201,8 +201,8 @@ def test_a_program_that_another_process_compiled(tmp_path):
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")
 def test_ctrl_c_as_xla_calls(monkeypatch):
     causes = []
-    monkeypatch.setattr(_xla_frame, "error", lambda frame, cause: causes.append(type(cause)) or 7)
-    frame = _xla_frame.Frame()
+    monkeypatch.setattr(_jax_frame, "error", lambda frame, cause: causes.append(type(cause)) or 7)
+    frame = _jax_frame.Frame()
     press = ctypes.PyDLL(None)["raise"]
     # both are C, and `map` lets no line of Python come between them
     steps = (press, _jax_call._FUNCTION), (int(signal.SIGINT), ctypes.addressof(frame))
@@ -212,11 +212,11 @@ def test_ctrl_c_as_xla_calls(monkeypatch):
 
 def asked(major=0, minor=3, size=None):
     """Return the frame in which XLA of a version asks for ours, and what it gets for an answer."""
-    metadata = _xla_frame._Metadata()
-    extension = _xla_frame._Extension(0, 1, None, ctypes.pointer(metadata))
-    api = _xla_frame._Api()
+    metadata = _jax_frame._Metadata()
+    extension = _jax_frame._Extension(0, 1, None, ctypes.pointer(metadata))
+    api = _jax_frame._Api()
     api.api_version.major_version, api.api_version.minor_version = major, minor
-    frame = _xla_frame.Frame(ctypes.sizeof(_xla_frame.Frame), ctypes.addressof(extension), ctypes.pointer(api))
+    frame = _jax_frame.Frame(ctypes.sizeof(_jax_frame.Frame), ctypes.addressof(extension), ctypes.pointer(api))
     for name in ("arguments", "results", "attributes"):
         part = getattr(frame, name)
         part.struct_size = size or ctypes.sizeof(part)
@@ -225,10 +225,10 @@ def asked(major=0, minor=3, size=None):
 
 def test_versions_of_the_interface():
     frame, version, _alive = asked(minor=9)
-    assert _xla_frame.answer(frame) is None
+    assert _jax_frame.answer(frame) is None
     assert (version.major_version, version.minor_version) == (0, 9)
     for known in (asked(major=1), asked(size=64)):
-        assert re.match(r"XLA calls foreign functions by version \d.3", _xla_frame.answer(known[0]))
+        assert re.match(r"XLA calls foreign functions by version \d.3", _jax_frame.answer(known[0]))
 
 
 def test_a_jax_that_calls_in_another_way(monkeypatch):
