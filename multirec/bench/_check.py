@@ -157,8 +157,11 @@ class Checks:
         return True
 
     def _in_time(self, cell: Cell, ends: tuple[float, float]) -> None:
-        waits = not self._comes_first(cell) and bool(probe_lengths(self.cases[cell.case].length))
+        short = not probe_lengths(self.cases[cell.case].length)
+        waits = not (short or self._comes_first(cell))
         until, last = ends
+        if short:
+            last = _AT_LAST * self.budget.seconds
         checked = [other.cost for other in self.team.open_cells() if other.errors]
         # beside its check and a sample, what is quicker needs one; if it can wait, all need what they need
         others = LEAST * sum(checked) if waits else sum(cost for cost in checked if cost <= cell.cost)
