@@ -167,7 +167,9 @@ class Checks:
         others = LEAST * sum(checked) if waits else sum(cost for cost in checked if cost <= cell.cost)
         samples = _SLACK * (others + cell.cost)
         due = samples + cell.cost + min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
-        if self._spent() <= (until if waits else last) and due <= self.budget.left():
+        # what turned out to be quick once it was loaded is checked however late
+        early = self._spent() <= (until if waits else last) or 0 < cell.cost < _QUICK
+        if early and due <= self.budget.left():
             return
         if not cell.cost:
             raise WorkerError("skipped", NO_TIME)
