@@ -64,7 +64,7 @@ def case_named(name: str) -> Case:
 
 
 def swept(base: Case, axes: Mapping[str, Sequence[Any]]) -> list[Case]:
-    """Return a case for every combination of values; those that are swept are told apart by name.
+    """Return a case for every combination of values; its name has those that are swept or not the base's.
 
     Raises
     ------
@@ -75,6 +75,8 @@ def swept(base: Case, axes: Mapping[str, Sequence[Any]]) -> list[Case]:
     -------
     >>> [case.name for case in swept(case_named("forum"), {"length": [1000, 2000], "order": [3]})]
     ['forum T=1000 order=3', 'forum T=2000 order=3']
+    >>> [case.name for case in swept(case_named("forum"), {"length": [1000, 16000], "order": [2]})]
+    ['forum T=1000', 'forum T=16000']
     """
     if base.features and (set(axes.get("layout", ())) & {"BCT"}):
         raise ValueError("the case 'layer' is in layout TBC or BTC: its linear layer needs the features last.")
@@ -82,7 +84,8 @@ def swept(base: Case, axes: Mapping[str, Sequence[Any]]) -> list[Case]:
         raise ValueError("the case 'layer' is real. Choose float32 or float64.")
     found = []
     for values in product(*axes.values()):
-        changed = {axis: value for axis, value in zip(axes, values, strict=True) if value != asdict(base)[axis]}
-        name = " ".join([base.name, *(f"{_SYMBOLS.get(axis, axis)}={value}" for axis, value in changed.items())])
-        found.append(replace(base, **changed, name=name))
+        sizes = dict(zip(axes, values, strict=True))
+        told = [axis for axis in axes if len(axes[axis]) > 1 or sizes[axis] != asdict(base)[axis]]
+        name = " ".join([base.name, *(f"{_SYMBOLS.get(axis, axis)}={sizes[axis]}" for axis in told)])
+        found.append(replace(base, **sizes, name=name))
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ class Checks:
         self.team = team
         self.cases, self.budget = team.results.cases, team.budget
         self.longest, self.patience = 0.0, PATIENCE
+        # seconds that hung contestants took
+        self.lost = 0.0
         self.loaded: dict[str, Loaded | WorkerError] = {}
 
     def go(self) -> None:
@@ -125,8 +129,7 @@ class Checks:
         """Check these, what compiles after the others, and the slow ones at last."""
         later = []
         for cell in sorted(cells, key=self._compiles):
-            self.team.progress.step(f"{cell.contestant} {cell.mode}")
-            with self.team.settling(cell):
+            with self._settling(cell):
                 self._in_time(cell, ends)
                 self._load(self.team.worker(cell), cell)
                 self._predict(self.team.worker(cell), cell)
@@ -136,10 +139,19 @@ class Checks:
                 else:
                     self._check(self.team.worker(cell), cell, folder)
         for cell in sorted(later, key=lambda cell: cell.cost):
-            self.team.progress.step(f"{cell.contestant} {cell.mode}")
-            with self.team.settling(cell):
+            with self._settling(cell):
                 self._in_time(cell, ends)
                 self._check(self.team.worker(cell), cell, folder)
+
+    @contextmanager
+    def _settling(self, cell: Cell) -> Iterator[None]:
+        """Settle a cell with what went wrong; the time that a hung one took is not taken from those who wait."""
+        began = self._spent()
+        self.team.progress.step(f"{cell.contestant} {cell.mode}")
+        with self.team.settling(cell):
+            yield
+        if cell.status == "timeout":
+            self.lost += self._spent() - began
 
     def _reference(self, place: int, folder: Path, cells: list[Cell]) -> bool:
         self.team.progress.step(_REFERENCE)
@@ -167,11 +179,12 @@ class Checks:
         others = LEAST * sum(checked) if waits else sum(cost for cost in checked if cost <= cell.cost)
         samples = _SLACK * (others + cell.cost)
         due = samples + cell.cost + min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
+        late = self._spent() > (min(until + self.lost, last) if waits else last)
         # what turned out to be quick once it was loaded is checked however late
-        early = self._spent() <= (until if waits else last) or 0 < cell.cost < _QUICK
-        if early and due <= self.budget.left():
+        late = late and not 0 < cell.cost < _QUICK
+        if not late and due <= self.budget.left():
             return
-        if not cell.cost:
+        if late or not cell.cost:
             raise WorkerError("skipped", NO_TIME)
         raise WorkerError("too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}")
 

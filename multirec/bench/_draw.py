@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from ._plots import Metric, Panel, Series
+from ._text import half_width
 
 # Okabe and Ito's colours, and lighter ones of the same hues
 _LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -19,6 +20,8 @@ _DARK = ("#62B4F0", "#FF8A4C", "#3CCBA0", "#E79AC6", "#F2B93B", "#A5D8FF")
 _MARKERS = "osD^vPX*"
 _LIMIT = (0, (4, 3))
 _DASHES = ("-", "--", ":")
+# what a tick does not need behind its point, which goes too if nothing is left
+_ZEROS = re.compile(r"(\.\d*[1-9])0+(?!\d)|\.0+(?!\d)")
 _WIDTH, _HEIGHT = 4.9, 3.3
 # inches a row of dots takes, and what stands around them
 _DOT, _AROUND = 0.27, 1.0
@@ -133,7 +136,7 @@ def _dots(axes: Any, panel: Panel, metric: Metric, styles: Styles, theme: _Theme
         value, style = values[name], styles[name]
         axes.plot([value.low, value.high], [place, place], color=style["color"], linewidth=2.5, alpha=0.5)
         axes.plot([value.middle], [place], color=style["color"], marker=style["marker"], markersize=5)
-        text = metric.text(value.middle, (value.high - value.low) / 2)
+        text = metric.text(value.middle, half_width(value.middle, value.low, value.high))
         axes.annotate(text, (value.high, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
     for limit in panel.limit.values():
         axes.axvline(limit, color=theme.ink, linewidth=1, linestyle=_LIMIT)
@@ -219,5 +222,5 @@ def _units(axis: Any, metric: Metric, limits: tuple[float, float]) -> None:
     steps = (1.0,) if decades > 2.5 or metric.base == 2 else (1.0, 3.0) if decades > 1.3 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(base=metric.base, subs=steps, numticks=8))
     # ticks are round: zeros after their point say nothing
-    axis.set_major_formatter(FuncFormatter(lambda value, _: re.sub(r"\.0+(?!\d)", "", metric.text(value, None))))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _ZEROS.sub(r"\1", metric.text(value, None))))
     axis.set_minor_formatter(NullFormatter())

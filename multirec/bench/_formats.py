@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from ._document import CellRow, Document, ratios_of
 from ._report import closing, introduction, legend
 from ._table import MODES, Row, Table, tables
-from ._text import digits
+from ._text import digits, half_width
 
 _AXES = ("batch", "channels", "length", "order", "dtype", "layout")
 _OF_CELL = ("version", "device", "status", "reason")
@@ -134,6 +134,5 @@ def _of(cells: list[CellRow], name: str) -> list[CellRow]:
 
 
 def _time(cell: CellRow, size: float) -> str:
-    low, high = cell["low_s"], cell["high_s"]
-    half = None if low is None or high is None else (high - low) / 2 / size
-    return digits((cell["median_s"] or 0.0) / size, half)
+    median = cell["median_s"] or 0.0
+    return digits(median / size, half_width(median, cell["low_s"], cell["high_s"]) / size)

@@ -16,6 +16,14 @@ from ._upgrade import VersionOne, upgraded
 
 _FAMILY = "multirec.bench/"
 _NEWEST = int(SCHEMA.removeprefix(_FAMILY))
+_EXPECTED = {
+    "Expecting value": "a value",
+    "Expecting ','": "a comma or a closing bracket",
+    "Expecting ':'": "a colon",
+    "Expecting property name": "a field's name in double quotes",
+    "Unterminated string": "the end of the text that begins here",
+    "Extra data": "the end of the file",
+}
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
 
 
@@ -59,8 +67,10 @@ def _parsed(path: Path) -> Any:
         return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
-        what = "the file ends in the middle, it is truncated" if cut else f"not JSON: {error.msg}"
-        raise ArgumentError(f"{path}, line {error.lineno}, column {error.colno}: {what}.") from None
+        known = (f"expected {words}" for said, words in _EXPECTED.items() if error.msg.startswith(said))
+        why = "the file ends in the middle, it is truncated" if cut else "this is not JSON"
+        place = f"{path}, line {error.lineno}, column {error.colno}"
+        raise ArgumentError(f"{place}: {next(known, error.msg)}; {why}.") from None
     except ValueError as error:
         raise ArgumentError(f"{path}: {error}") from None
 

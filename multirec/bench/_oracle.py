@@ -154,10 +154,13 @@ def judge(case: Case, wanted: Outputs, outputs: Outputs) -> Verdict:
         rows = name in ("y", "x")
         errors[name] = _relative(array, right, rows)
         limit = values if rows else slopes
-        if not errors[name] <= limit:
-            label = "values of y" if name == "y" else f"gradient of {name}"
-            faults.append(f"{label} off by {errors[name]:.2g}, allowed {limit:.2g}")
-    return Verdict(errors, "; ".join(faults))
+        label = "y" if name == "y" else f"gradient of {name}"
+        if not np.isfinite(array).all():
+            faults.append(f"{label} has values that are not finite")
+        elif not errors[name] <= limit:
+            faults.append(f"{'values of y' if name == 'y' else label} off by {errors[name]:.2g}, allowed {limit:.2g}")
+    # y may be told of twice: as a whole, and in the window
+    return Verdict(errors, "; ".join(dict.fromkeys(faults)))
 
 
 def _cut(case: Case, outputs: Outputs, wanted: Outputs) -> dict[str, Array | None]:

@@ -22,7 +22,8 @@ from .contestants import Contestant
 _LONGEST = frozenset({"torch"})
 
 
-NO_TIME = "no time was left for it; raise --time, or name fewer with -b"
+_ADVICE = "raise --time, or name fewer with -b"
+NO_TIME = f"no time was left for it; {_ADVICE}"
 
 
 class WorkerError(Exception):
@@ -101,7 +102,7 @@ class Worker:
                 self.kill()
                 if allowed < limit:
                     # the budget ended, not the contestant
-                    raise WorkerError("skipped", f"it was cut off by the end of the budget; {NO_TIME}")
+                    raise WorkerError("skipped", f"cut off by the end of the budget; {_ADVICE}")
                 raise WorkerError("timeout", f"no answer after {limit:.3g} s; its process was ended")
             outcome, *values = self._connection.recv()
         except (EOFError, OSError):

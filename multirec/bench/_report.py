@@ -42,7 +42,10 @@ def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
     for text in closing(document):
         yield from wrapped(text, width, "note")
     if left_out:
-        yield from wrapped(f"no room for: {', '.join(_TOLD.get(name, name) for name in left_out)}", width, "note")
+        titles = ", ".join(_TOLD.get(name, name) for name in left_out)
+        yield from wrapped(
+            f"no room for: {titles} (a wider terminal has it, and `show --format markdown`)", width, "note"
+        )
 
 
 def introduction(document: Document) -> Iterator[tuple[str, str]]:
@@ -140,11 +143,12 @@ def _lines(table: Table, names: int, width: int, several: bool) -> Iterator[Line
             if place:
                 yield Line("", "case")
             yield from wrapped(group.title, width, "case")
-        for row in group.rows:
+        for row, above in zip(group.rows, [None, *group.rows], strict=False):
             if row.texts:
                 yield Line(line(row.contestant, row.texts).rstrip(), "best" if row.best else row.status)
             if row.status != "ok":
-                yield from _reason(row, names, width)
+                same = above is not None and (above.status, above.reason) == (row.status, row.reason)
+                yield from _reason(row._replace(reason="the same") if same else row, names, width)
         for remark in group.remarks:
             yield from wrapped(f"  {remark}", width, "remark", 4)
     if table.remarks:

@@ -79,13 +79,15 @@ class Session:
         return Checked(seconds, self._first[case, mode], peak, errors, fault, own is not None)
 
     def warm(self, case: Case, mode: Mode) -> tuple[float, Peak]:
-        """Call until a call is as quick as it gets: its seconds, and the growth of memory in the last."""
+        """Call until a call is as quick as it gets: its seconds, and the growth of memory in another."""
         run = self._run(case, mode)
         seconds: list[float] = []
         while not seconds or (len(seconds) < _MOST_WARM and sum(seconds) < _WARM_SECONDS):
-            self.contestant.reset_peak()
             seconds.append(self._call(case, mode, run)[0])
-            peak = self.contestant.growth()
+        # a call of its own: watched, it begins without memory to use again
+        self.contestant.reset_peak()
+        self._call(case, mode, run)
+        peak = self.contestant.growth()
         # what was imported on the way stays, too
         gc.collect()
         gc.freeze()

@@ -7,7 +7,7 @@ from math import ceil
 from typing import NamedTuple
 
 from ._document import CellRow, Document, Mode, Ratio, Regret, floors_of, ratios_of, references_of
-from ._text import DASH, bytes_text, percent_text, ratio_text, seconds_text
+from ._text import DASH, bytes_text, half_width, percent_text, ratio_text, seconds_text
 
 MODES: tuple[Mode, ...] = ("forward", "forward+backward")
 _WHAT = {"forward": "y alone", "forward+backward": "y, then the gradients of x and of the coefficients"}
@@ -193,8 +193,7 @@ def _without_empty_columns(table: Table) -> Table:
 
 def _median(cell: CellRow) -> str:
     median = cell["median_s"] or 0.0
-    # a single sample is worth two digits
-    return seconds_text(median, _half(cell["low_s"], cell["high_s"]) or median / 10)
+    return seconds_text(median, half_width(median, cell["low_s"], cell["high_s"]))
 
 
 def _ratio(row: Ratio | None) -> str:
@@ -203,7 +202,7 @@ def _ratio(row: Ratio | None) -> str:
     if row["verdict"] == "tie":
         return "tie"
     faster = row["ratio"] >= 1
-    half = (_half(row["low"], row["high"]) or row["ratio"] / 10) / row["ratio"]
+    half = half_width(row["ratio"], row["low"], row["high"]) / row["ratio"]
     ratio = row["ratio"] if faster else 1 / row["ratio"]
     doubt = "?" if row["verdict"] == "unclear" and row["low"] is not None else ""
     return f"{ratio_text(ratio, half * ratio)} {'faster' if faster else 'slower'}{doubt}"

@@ -84,3 +84,14 @@ def digits(value: float, half_width: float | None = None) -> str:
         # one digit is left in any case
         last = min(max(last, floor(log10(half_width))), leading)
     return f"{round(value, -last):.{max(-last, 0)}f}"
+
+
+def half_width(value: float, low: float | None, high: float | None) -> float:
+    """Return half of an interval; where there is none, as of a single sample, what leaves the value two digits.
+
+    Example
+    -------
+    >>> half_width(744.1, 700.0, 800.0), half_width(744.1, 744.1, 744.1), digits(744.1, half_width(744.1, None, None))
+    (50.0, 74.41, '740')
+    """
+    return (high - low) / 2 if low is not None and high is not None and high > low else value / 10

@@ -61,7 +61,8 @@ class _BenchGroup(LazyGroup):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         run, own = self._run(ctx)
         commands = [item for item in super().shell_complete(ctx, incomplete) if not item.value.startswith("-")]
-        return commands + run.shell_complete(own, incomplete)
+        cases = next(param for param in run.params if param.name == "cases").shell_complete(own, incomplete)
+        return commands + cases + run.shell_complete(own, incomplete)
 
 
 @click.group("bench", cls=_BenchGroup, known=_COMMANDS)

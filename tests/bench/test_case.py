@@ -82,6 +82,8 @@ def test_the_oracle_sees_a_wrong_gradient(name: str, tmp_path: Path) -> None:
         }
         assert judge(case, wanted, outputs).fault == ""
         assert wrong in judge(case, wanted, outputs | {wrong: outputs[wrong] * 1.03}).fault
+        not_finite = judge(case, wanted, outputs | {wrong: outputs[wrong] * np.nan}).fault
+        assert not_finite == f"gradient of {wrong} has values that are not finite"
         assert wrong in judge(case, wanted, {key: value for key, value in outputs.items() if key != wrong}).fault
 
 

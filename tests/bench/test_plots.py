@@ -82,6 +82,15 @@ def test_figures_label_axes_units_and_lines() -> None:
     assert "200 ms" in {text.get_text() for text in dots.texts}
 
 
+def test_ticks_end_in_no_zeros() -> None:
+    pytest.importorskip("matplotlib")
+    cells = [documents.cell(0, name, seconds) for name, seconds in (("scipy", 0.01), ("slow", 1.0))]
+    document = documents.document(cells)
+    document["ratios"] = [documents.ratio(cells[1], cells[0])]
+    ticks = {label.get_text() for label in figure([document], "ratio").axes[0].get_xticklabels()}
+    assert {"0.01×", "0.1×", "1×"} <= ticks
+
+
 def test_a_name_has_one_colour_in_every_figure() -> None:
     pytest.importorskip("matplotlib")
 

@@ -63,6 +63,21 @@ def test_digits_follow_the_interval(half: float, shown: str) -> None:
     assert shown in row_of(documents.document([cell]), "numba")
 
 
+def test_a_single_sample_has_two_digits_in_every_format() -> None:
+    once = documents.cell(0, "numba", 0.7441, samples_s=[0.7441], median_s=0.7441, low_s=0.7441, high_s=0.7441)
+    document = documents.document([once])
+    assert " 740 ms " in row_of(document, "numba")
+    assert as_torch_compare(document).splitlines()[3].split()[-1] == "740"
+
+
+def test_a_reason_that_follows_itself_is_not_repeated() -> None:
+    reasons = {"a": "no time", "b": "no time", "c": "not installed", "d": "no time"}
+    cells = [documents.untimed(0, name, "skipped", reason) for name, reason in reasons.items()]
+    document = documents.document([documents.cell(0, "numba", 0.01), *cells])
+    told = [row_of(document, name).split(maxsplit=1)[1] for name in reasons]
+    assert told == ["skipped: no time", "skipped: the same", "skipped: not installed", "skipped: no time"]
+
+
 def test_columns_without_a_figure_are_left_out() -> None:
     document = documents.document([documents.cell(0, "numba", 0.01, break_even_calls=None, peak_bytes=None)])
     head = row_of(document, "contestant")

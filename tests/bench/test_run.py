@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import fakes
@@ -88,6 +89,14 @@ def test_a_hanging_contestant_is_ended_within_the_budget(monkeypatch: pytest.Mon
     assert time.monotonic() - began < 8.8
     assert cell.status == "timeout"
     assert bystander.status == "ok"
+
+
+def test_who_hangs_takes_no_time_from_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_check, "compiled_files", lambda: 1)
+    # a hang takes a quarter of the budget, and that is all the time for checks
+    monkeypatch.setattr(_check, "_UNTIL", 0.25)
+    cell, bystander = run(fakes.Hangs(), fakes.Fake(), seconds=8.0, cases=[replace(CASE, length=4000)]).cells
+    assert (cell.status, bystander.status, bystander.reason) == ("timeout", "ok", "")
 
 
 def test_a_first_compilation_into_an_empty_cache_is_not_counted(

@@ -90,6 +90,7 @@ def completed(*words: str) -> set[str]:
 def test_shells_complete_commands_options_and_values() -> None:
     assert {"show", "compare", "plot"} <= completed("bench", "")
     assert completed("bench", "sh") == {"show"}
+    assert completed("bench", "den") == {"dense"}
     assert "--backend" in completed("bench", "--b")
     assert completed("bench", "show", "--format", "m") == {"markdown"}
     assert completed("be") == {"bench"}
@@ -125,7 +126,7 @@ def test_what_is_no_result_is_refused(saved: Callable[..., str], tmp_path: Path,
     broken.write_text('{"schema": "multirec.bench/2",\n')
     more = [saved()] if command == ["compare"] else []
     for path, message in [
-        (str(broken), "line 2, column 1: the file ends in the middle"),
+        (str(broken), "line 2, column 1: expected a field's name in double quotes; the file ends in the middle"),
         (str(tmp_path / "rnu.json"), "Did you mean"),
         (str(tmp_path), "It is a folder"),
         (saved({"schema": "multirec.bench/99"}, "future.json"), "pip install --upgrade multirec-bank"),
