@@ -34,12 +34,14 @@ def problem_of(case: Case, device: str) -> Problem:
     """Return what a backend is asked for."""
 
     def spec(*shape: int) -> Spec:
-        return Spec(shape, case.dtype, "torch", device)
+        return Spec(shape, case.computed, "torch", device)
 
     # a layer's recurrence has the channels of its linear layer's outputs
     x = case.y_shape if case.features else case.x_shape
     b = spec(case.channels, case.taps) if case.taps else None
-    return build_call(spec(*x), b, spec(*case.feedback_shape), None, None, case.layout, False).problem
+    return build_call(
+        spec(*x)._replace(dtype=case.dtype), b, spec(*case.feedback_shape), None, None, case.layout, False
+    ).problem
 
 
 class _Backend(Contestant):
@@ -127,6 +129,11 @@ class NumpyBackend(_Backend):
     """A backend on NumPy arrays, where there is no torch; its gradient is `multirec.adjoint.vjp`."""
 
     lacks: Mapping[Feature, str] = {"layer": "the layer needs torch, which is not installed"}
+
+    def declines(self, case: Case, mode: Mode) -> str | None:
+        if case.dtype == "bfloat16":
+            return "NumPy has no bfloat16; with torch installed it is measured on tensors"
+        return super().declines(case, mode)
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         from multirec import recurrence

@@ -17,6 +17,7 @@ from .gpu import measure
 _LACKS: Mapping[Feature, str] = {
     "time-varying": "its coefficients stay",
     "layer": "it is a filter, not a layer of torch",
+    "half": "SciPy does not filter half types",
 }
 
 
@@ -106,6 +107,7 @@ class CupyxLoop(Contestant):
     distribution = "cupy-cuda13x"
     lacks: Mapping[Feature, str] = {
         **_LACKS,
+        "half": "it is called with x and coefficients of one dtype; here x is half and they are float32",
         "state": "its zi is not SciPy's",
         "layout": "it filters along the last axis; any other layout would be a transposed copy",
     }
