@@ -12,7 +12,7 @@ import numpy as np
 from multirec._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Layout, join_shape
 
 Mode: TypeAlias = Literal["forward", "forward+backward"]
-Feature: TypeAlias = Literal["dense", "time-varying", "state", "complex", "half", "layer", "layout"]
+Feature: TypeAlias = Literal["dense", "time-varying", "state", "complex", "half", "bfloat16", "layer", "layout"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 DTYPES = HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES
@@ -127,6 +127,7 @@ class Case:
             "state": self.stateful,
             "complex": self.dtype in COMPLEX_DTYPES,
             "half": self.dtype in HALF_DTYPES,
+            "bfloat16": self.dtype == "bfloat16",
             "layout": self.layout != "BCT" and not self.features,
             "dense": not self.shared,
         }
@@ -144,6 +145,10 @@ class Case:
     def shorter(self, length: int) -> Case:
         """Return the same case with another length."""
         return replace(self, length=length)
+
+    def as_computed(self) -> Case:
+        """Return the same case with x and y of the data type that it is computed in."""
+        return replace(self, dtype=self.computed)
 
     def describe(self) -> str:
         """Return the case in a line."""

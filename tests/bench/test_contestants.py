@@ -40,6 +40,7 @@ HALVES = [
     small("forum", dtype="bfloat16", order=3),
     small("dense", dtype="float16", layout="TBC"),
     small("gated", dtype="bfloat16"),
+    small("streaming", dtype="float16"),
 ]
 CASES += HALVES
 LIMITS = {"float64": 1e-10} | {dtype: 5e-4 + ROUNDOFF[dtype] for dtype in HALF_DTYPES}
@@ -102,13 +103,25 @@ def test_whoever_declines_says_why(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", HALVES, ids=lambda case: f"{case.describe()}")
-def test_half_types_are_for_backends(case: Case) -> None:
+def test_half_types_are_for_backends_and_scipy(case: Case) -> None:
     able = {name for name, found in registered().items() if found.declines(case, "forward") is None}
-    backends = {name for name, found in registered().items() if found.backend}
-    assert {"reference", "torch_loop", "unfold_scan", "numba", "jax"} <= able <= backends
-    assert "SciPy does not filter half types" in str(
-        registered()["scipy"].declines(small("forum", dtype="float16"), "forward")
-    )
+    peers = {name for name, found in registered().items() if not found.backend}
+    assert {"reference", "torch_loop", "unfold_scan", "numba", "jax"} <= able
+    assert able & peers <= {"scipy", "scipy_sos"}
+
+
+def test_peers_say_which_type_they_miss() -> None:
+    half, bits = small("forum", dtype="float16"), small("forum", dtype="bfloat16")
+    for name in ("torchaudio", "philtorch", "torchlpc", "forum_a", "jax_scan", "jax_assoc"):
+        assert "x is half and they are float32" in str(registered()[name].declines(half, "forward"))
+    assert registered()["scipy"].declines(half, "forward") is None
+    assert "NumPy has no bfloat16" in str(registered()["scipy"].declines(bits, "forward"))
+
+
+def test_half_types_may_be_held_in_float32_too() -> None:
+    single, half = small("forum"), small("forum", dtype="float16")
+    (contestant,) = named(("unfold_scan",))
+    assert contestant.memory(half, "forward") == 1.5 * contestant.memory(single, "forward") + half.coefficient_bytes / 2
 
 
 def test_only_layers_and_backends_run_the_layer() -> None:

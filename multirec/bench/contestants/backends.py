@@ -67,6 +67,11 @@ class _Backend(Contestant):
         support = registry.info(self.backend_name).supports(problem_of(case, self.backend_devices[0]))
         return super().declines(case, mode) or (None if support.ok else f"it does not support {support.reason}")
 
+    def memory(self, case: Case, mode: Mode) -> int:
+        estimate = super().memory(case, mode)
+        # beside an array of a half type there may be one of what it is computed in
+        return estimate if case.computed == case.dtype else estimate + super().memory(case.as_computed(), mode)
+
     def load(self) -> Loaded:
         loaded = super().load()
         status = status_of(self.backend_name)
@@ -128,12 +133,10 @@ class JaxBackend(_Backend, JaxContestant):
 class NumpyBackend(_Backend):
     """A backend on NumPy arrays, where there is no torch; its gradient is `multirec.adjoint.vjp`."""
 
-    lacks: Mapping[Feature, str] = {"layer": "the layer needs torch, which is not installed"}
-
-    def declines(self, case: Case, mode: Mode) -> str | None:
-        if case.dtype == "bfloat16":
-            return "NumPy has no bfloat16; with torch installed it is measured on tensors"
-        return super().declines(case, mode)
+    lacks: Mapping[Feature, str] = {
+        "layer": "the layer needs torch, which is not installed",
+        "bfloat16": "NumPy has no bfloat16; with torch installed it is measured on tensors",
+    }
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         from multirec import recurrence

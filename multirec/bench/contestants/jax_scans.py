@@ -12,13 +12,10 @@ from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._oracle import Outputs
 from multirec.bench._signals import Array, Signals
 
-from .base import Contestant, Loaded, Run
+from .base import ONE_DTYPE, Contestant, Loaded, Run
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
-_WRITTEN_FOR: Mapping[Feature, str] = {
-    "layout": "it is written for layout BCT",
-    "half": "it is written for x and coefficients of one dtype; here x is half and they are float32",
-}
+_WRITTEN_FOR: Mapping[Feature, str] = {"layout": "it is written for layout BCT", "half": ONE_DTYPE}
 
 Function = Callable[..., Any]
 """Takes leaves by name and returns y."""

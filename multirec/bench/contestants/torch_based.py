@@ -12,7 +12,7 @@ from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._oracle import Outputs
 from multirec.bench._signals import Array, Signals
 
-from .base import Contestant, Loaded, Peak, Run, Sample
+from .base import ONE_DTYPE, Contestant, Loaded, Peak, Run, Sample
 
 Function = Callable[..., Any]
 """Takes leaves by name and returns y."""
@@ -30,7 +30,7 @@ class TorchContestant(Contestant):
     sign = -1
     lacks: Mapping[Feature, str] = {
         "layer": "it is a filter, not a layer",
-        "half": "it is called with x and coefficients of one dtype; here x is half and they are float32",
+        "half": ONE_DTYPE,
         "layout": "it filters along the last axis; any other layout would be a transposed copy",
     }
 
