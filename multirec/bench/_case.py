@@ -9,13 +9,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from multirec._problem import COMPLEX_DTYPES, REAL_DTYPES, Layout, join_shape
+from multirec._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Layout, join_shape
 
 Mode: TypeAlias = Literal["forward", "forward+backward"]
-Feature: TypeAlias = Literal["dense", "time-varying", "state", "complex", "layer", "layout"]
+Feature: TypeAlias = Literal["dense", "time-varying", "state", "complex", "half", "bfloat16", "layer", "layout"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-DTYPES = REAL_DTYPES + COMPLEX_DTYPES
+DTYPES = HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Case:
     name, base
         How reports call it, and the named case that it comes from.
     batch, channels, length, order, dtype, layout
-        The axes. `dtype` is that of x, y and the coefficients.
+        The axes. `dtype` is that of x and y, and of the coefficients unless it is a half type.
     shared
         Whether one input channel serves all filters; else each has its own.
     feedforward
@@ -88,9 +88,19 @@ class Case:
         return (*(self.y_shape if self.time_varying else (self.channels,)), self.order)
 
     @property
+    def computed(self) -> str:
+        """The data type of the coefficients: float32 for half types, whose arithmetic it is, too."""
+        return "float32" if self.dtype in HALF_DTYPES else self.dtype
+
+    @property
+    def storage(self) -> str:
+        """The data type of NumPy that x and y are kept in: NumPy has no bfloat16, but its bits."""
+        return "uint16" if self.dtype == "bfloat16" else self.dtype
+
+    @property
     def itemsize(self) -> int:
-        """The bytes of a number."""
-        return np.dtype(self.dtype).itemsize
+        """The bytes of a number of x or y."""
+        return np.dtype(self.storage).itemsize
 
     @property
     def x_bytes(self) -> int:
@@ -105,7 +115,8 @@ class Case:
     @property
     def coefficient_bytes(self) -> int:
         """The size of all coefficients."""
-        return (prod(self.feedback_shape) + self.channels * (self.taps + self.features)) * self.itemsize
+        numbers = prod(self.feedback_shape) + self.channels * (self.taps + self.features)
+        return numbers * np.dtype(self.computed).itemsize
 
     @property
     def needs(self) -> Iterator[Feature]:
@@ -115,6 +126,8 @@ class Case:
             "time-varying": self.time_varying,
             "state": self.stateful,
             "complex": self.dtype in COMPLEX_DTYPES,
+            "half": self.dtype in HALF_DTYPES,
+            "bfloat16": self.dtype == "bfloat16",
             "layout": self.layout != "BCT" and not self.features,
             "dense": not self.shared,
         }
@@ -132,6 +145,10 @@ class Case:
     def shorter(self, length: int) -> Case:
         """Return the same case with another length."""
         return replace(self, length=length)
+
+    def as_computed(self) -> Case:
+        """Return the same case with x and y of the data type that it is computed in."""
+        return replace(self, dtype=self.computed)
 
     def describe(self) -> str:
         """Return the case in a line."""

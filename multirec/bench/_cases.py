@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from itertools import product
 from typing import Any, NamedTuple
 
+from multirec._problem import REAL_DTYPES
+
 from ._case import Case
 
 
@@ -80,8 +82,8 @@ def swept(base: Case, axes: Mapping[str, Sequence[Any]]) -> list[Case]:
     """
     if base.features and (set(axes.get("layout", ())) & {"BCT"}):
         raise ValueError("the case 'layer' is in layout TBC or BTC: its linear layer needs the features last.")
-    if base.features and any(str(dtype).startswith("complex") for dtype in axes.get("dtype", ())):
-        raise ValueError("the case 'layer' is real. Choose float32 or float64.")
+    if base.features and set(axes.get("dtype", ())) - set(REAL_DTYPES):
+        raise ValueError("the case 'layer' is float32 or float64, as its parameters are. Choose one of the two.")
     found = []
     for values in product(*axes.values()):
         sizes = dict(zip(axes, values, strict=True))

@@ -17,7 +17,7 @@ from multirec._problem import Layout
 
 from ._case import Case, Mode
 from ._filtered import both, outputs_of
-from ._signals import Array, Signals, grad_y_at, signals
+from ._signals import Array, Signals, grad_y_at, numbers, signals
 
 Outputs = dict[str, Array]
 """Arrays by name: y, and with backward the gradients of x, feedforward, feedback, weight, where there are such."""
@@ -29,6 +29,9 @@ _LONGEST_LOOP = 100_000
 _TOLERANCES = {
     "float32": (1e-3, 1e-2),
     "complex64": (1e-3, 1e-2),
+    # float32's, and one rounding to what is stored
+    "float16": (1e-3 + 2**-11, 1e-2 + 2**-11),
+    "bfloat16": (1e-3 + 2**-8, 1e-2 + 2**-8),
     "float64": (1e-10, 1e-8),
     "complex128": (1e-10, 1e-8),
 }
@@ -60,7 +63,7 @@ def masked(case: Case, mode: Mode) -> Signals:
     if mode == "forward":
         return arrays
     channels, length = window_of(case)
-    grad_y = np.zeros(case.y_shape, case.dtype)
+    grad_y = np.zeros(case.y_shape, case.storage)
     inside = canonical(grad_y, case.layout)
     steps = (stride // case.itemsize for stride in inside.strides)
     batch, channel, time = (step * np.arange(size) for step, size in zip(steps, inside.shape, strict=True))
@@ -93,22 +96,22 @@ def compute(case: Case, modes: Sequence[Mode], folder: Path) -> None:
     """Compute the reference of a case and keep it, one file an array, in `folder`."""
     channels, length = window_of(case)
     arrays = masked(case, modes[-1])
-    x = canonical(arrays.x, case.layout)[:, :, :length]
+    x = numbers(canonical(arrays.x, case.layout)[:, :, :length])
     x = x if case.features or case.x_channels == 1 < case.channels else x[:, channels]
     weight = None if arrays.weight is None else arrays.weight[channels].astype(np.float64)
     source = x if weight is None else np.einsum("cf,bft->bct", weight, x.astype(np.float64))
     state = None
     if arrays.state is not None:
-        inputs, outputs = (canonical(part, case.layout) for part in arrays.state)
+        inputs, outputs = (numbers(canonical(part, case.layout)) for part in arrays.state)
         state = (inputs if inputs.shape[1] != case.channels else inputs[:, channels], outputs[:, channels])
     feedforward = None if arrays.feedforward is None else arrays.feedforward[channels]
     taps = canonical(arrays.feedback, case.layout)[:, channels, :length] if case.time_varying else None
     feedback = arrays.feedback[channels] if taps is None else taps
     if arrays.grad_y is None:
-        _keep(folder, {"y": outputs_of(case.dtype, source, feedforward, feedback, state)})
+        _keep(folder, {"y": outputs_of(case.computed, source, feedforward, feedback, state)})
         return
-    grad_y = canonical(arrays.grad_y, case.layout)[:, channels, :length]
-    found = both(case.dtype, source, feedforward, feedback, state, grad_y)
+    grad_y = numbers(canonical(arrays.grad_y, case.layout)[:, channels, :length])
+    found = both(case.computed, source, feedforward, feedback, state, grad_y)
     if weight is not None:
         grad_source = found["x"]
         found["x"] = np.einsum("cf,bct->bft", weight, grad_source)
@@ -141,11 +144,11 @@ class Verdict(NamedTuple):
 def judge(case: Case, wanted: Outputs, outputs: Outputs) -> Verdict:
     """Compare what a contestant gave with the reference of the same window."""
     y = outputs["y"]
-    if y.shape != case.y_shape or str(y.dtype) != case.dtype:
+    if y.shape != case.y_shape or str(y.dtype) != case.storage:
         return Verdict({}, f"y is {y.shape} {y.dtype}, expected {case.y_shape} {case.dtype}")
     values, slopes = _TOLERANCES[case.dtype]
     errors: dict[str, float] = {}
-    faults = [] if np.isfinite(y).all() else ["y has values that are not finite"]
+    faults = [] if np.isfinite(numbers(y)).all() else ["y has values that are not finite"]
     for name, array in _cut(case, outputs, wanted).items():
         right = wanted[name]
         if array is None or array.shape != right.shape:
@@ -166,7 +169,8 @@ def judge(case: Case, wanted: Outputs, outputs: Outputs) -> Verdict:
 def _cut(case: Case, outputs: Outputs, wanted: Outputs) -> dict[str, Array | None]:
     # a gradient of a wrong rank cannot be cut to the window
     cut = windowed(case, {name: array for name, array in outputs.items() if array.ndim > 1})
-    return {name: cut.get(name, outputs.get(name)) for name in wanted}
+    found = {name: cut.get(name, outputs.get(name)) for name in wanted}
+    return {name: None if array is None else numbers(array) for name, array in found.items()}
 
 
 def _relative(got: Array, want: Array, rows: bool) -> float:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from multirec._bfloat16 import from_bfloat16
 from multirec._problem import COMPLEX_DTYPES, join_shape
+from multirec.reference import narrow
 
 from ._case import Case, Mode
 
@@ -23,6 +25,8 @@ _GRAD_Y = 2
 
 class Signals(NamedTuple):
     """What every contestant gets, in the case's layout and dtype; None for what the case does not have.
+
+    bfloat16 is given as its bits in uint16, and coefficients are float32 where x is of a half type.
 
     `state` are the last inputs and outputs before the block, `weight` (C, features) and `reflection` (C, p) the
     parameters of a layer, whose feedforward is its gain.
@@ -66,12 +70,17 @@ def grad_y_at(case: Case, places: Array) -> Array:
     return np.take(_period(case.dtype, case.seed + _GRAD_Y), places, mode="wrap")
 
 
+def numbers(array: Array) -> Array:
+    """Return the numbers of an array: those of bits of bfloat16 as float32, all others as they are."""
+    return from_bfloat16(array) if array.dtype == np.uint16 else array
+
+
 def coefficients(case: Case) -> tuple[Array | None, Array]:
-    """Return feedforward (C, taps) or None, and feedback: stable, rounded once to the case's dtype."""
+    """Return feedforward (C, taps) or None, and feedback: stable, rounded once to the dtype of coefficients."""
     rng = np.random.default_rng(case.seed)
     if case.time_varying:
         # the sizes of a sample's taps sum to less than 1, so that no sequence of them grows
-        feedback = (0.75 + 0.1 * noise(case.feedback_shape, case.dtype, case.seed + 5).real).clip(0.5, 0.999)
+        feedback = (0.75 + 0.1 * noise(case.feedback_shape, case.computed, case.seed + 5).real).clip(0.5, 0.999)
         b = rng.standard_normal((case.channels, case.taps)) / max(case.taps, 1)
         return _rounded(b, case) if case.taps else None, _rounded(feedback / case.order, case)
     complex_ = case.dtype in COMPLEX_DTYPES
@@ -83,7 +92,7 @@ def coefficients(case: Case) -> tuple[Array | None, Array]:
 def noise(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
     """Return seeded noise at the speed of a copy: a million normal numbers, repeated."""
     size, block = prod(shape), _period(dtype, seed)
-    out = np.empty(size, dtype)
+    out = np.empty(size, block.dtype)
     for start in range(0, size, _PERIOD):
         piece = out[start : start + _PERIOD]
         piece[...] = block[: piece.size]
@@ -96,11 +105,11 @@ def _period(dtype: str, seed: int) -> Array:
     block = rng.standard_normal(_PERIOD)
     if dtype in COMPLEX_DTYPES:
         block = (block + 1j * rng.standard_normal(_PERIOD)) / np.sqrt(2)
-    return block.astype(dtype)
+    return narrow(block, dtype)
 
 
 def _rounded(array: Array, case: Case) -> Array:
-    return np.ascontiguousarray(array.astype(case.dtype))
+    return np.ascontiguousarray(array.astype(case.computed))
 
 
 def _band_pass(rng: np.random.Generator, channels: int, order: int) -> tuple[Array, Array]:

@@ -52,7 +52,7 @@ def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete:
 @click.option("-C", "--channels", type=AXIS, metavar="N", help="Filters.")
 @click.option("-T", "--length", type=AXIS, metavar="N", help="Samples of a signal.")
 @click.option("--order", type=AXIS, metavar="N", help="Order of the filters.")
-@click.option("--dtype", type=DTYPE, help="Of signals and coefficients.")
+@click.option("--dtype", type=DTYPE, help="Of signals; coefficients are float32 where it is a half type.")
 @click.option("--layout", type=LAYOUT, help="Axes of x and y.")
 @click.option("--mode", type=MODE, default="both", show_default=True, help="What is timed.")
 @click.option("--time", "seconds", type=Duration(), help="Budget for all of it; without it 60s.")

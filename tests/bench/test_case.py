@@ -9,23 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from multirec.backend import HALF_DTYPES
 from multirec.bench import _filtered, _oracle
 from multirec.bench._axes import parse_axis
 from multirec.bench._case import Case
 from multirec.bench._cases import NAMED, case_named, swept
 from multirec.bench._oracle import canonical, compute, judge, kept, masked, window_of, windowed
 from multirec.bench._plan import predict, probe_lengths, rounds, share
-from multirec.bench._signals import coefficients, noise, signals
+from multirec.bench._signals import coefficients, noise, numbers, signals
+from multirec.reference import narrow
+from multirec.testing._rounding import ROUNDOFF
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 7, 16])
-@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "bfloat16"])
 def test_coefficients_are_stable_and_rounded_once(order: int, dtype: str) -> None:
     case = Case(channels=33, order=order, dtype=dtype)
     b, a = coefficients(case)
     assert b is not None
     assert (b.shape, a.shape) == ((33, order + 1), (33, order))
-    assert (str(b.dtype), str(a.dtype)) == (dtype, dtype)
+    kept_in = "float32" if dtype == "bfloat16" else dtype
+    assert (str(b.dtype), str(a.dtype)) == (kept_in, kept_in)
     wide = np.concatenate([np.ones((33, 1)), -a.astype(np.complex128)], axis=1)
     assert max(abs(np.roots(row)).max() for row in wide) < 0.999
     assert (coefficients(Case(channels=33, order=order, dtype=dtype))[1] == a).all()
@@ -57,6 +61,41 @@ def test_traffic_of_the_forums_case() -> None:
     x, y, taps = 32 * 16000 * 4, 32 * 128 * 16000 * 4, 128 * 5 * 4
     assert case.traffic("forward") == x + y + taps
     assert case.traffic("forward+backward") == 3 * x + 2 * y + 3 * taps
+
+
+def test_half_types_halve_signals_alone() -> None:
+    case = Case(dtype="bfloat16")
+    x, y, taps = 32 * 16000 * 2, 32 * 128 * 16000 * 2, 128 * 5 * 4
+    assert case.traffic("forward+backward") == 3 * x + 2 * y + 3 * taps
+    assert case.describe().endswith("order 2, bfloat16")
+
+
+@pytest.mark.parametrize("dtype", HALF_DTYPES)
+def test_half_signals_are_float32s_rounded(dtype: str) -> None:
+    case = replace(case_named("streaming"), dtype=dtype)
+    half, single = signals(case, "forward+backward"), signals(replace(case, dtype="float32"), "forward+backward")
+    assert half.grad_y is not None
+    assert single.grad_y is not None
+    for rounded, array in ((half.x, single.x), (half.grad_y, single.grad_y)):
+        assert rounded.itemsize == 2
+        np.testing.assert_allclose(numbers(rounded), array, rtol=ROUNDOFF[dtype], atol=1e-6)
+    assert (half.feedback == single.feedback).all()
+
+
+@pytest.mark.parametrize("dtype", HALF_DTYPES)
+def test_half_outputs_may_be_off_by_one_rounding(dtype: str, tmp_path: Path) -> None:
+    case = small("forum", dtype=dtype)
+    compute(case, ["forward"], tmp_path)
+    wanted = kept(tmp_path, "forward")
+    y = np.zeros(case.y_shape)
+    y[:, window_of(case).channels] = wanted["y"]
+    right = judge(case, wanted, {"y": narrow(y, dtype)})
+    assert right.fault == ""
+    assert ROUNDOFF[dtype] / 8 < right.errors["y"] <= ROUNDOFF[dtype]
+    assert "values of y off" in judge(case, wanted, {"y": narrow(y * (1 + 8 * ROUNDOFF[dtype]), dtype)}).fault
+    assert f"float32, expected (2, 9, 50) {dtype}" in judge(case, wanted, {"y": y.astype("float32")}).fault
+    y[1, 0, 7] = np.inf
+    assert "not finite" in judge(case, wanted, {"y": narrow(y, dtype)}).fault
 
 
 SMALL = {"batch": 2, "channels": 9, "length": 50}
@@ -203,5 +242,7 @@ def test_every_combination_is_a_case() -> None:
 def test_a_layer_keeps_its_features_last() -> None:
     with pytest.raises(ValueError, match="TBC or BTC"):
         swept(case_named("layer"), {"layout": ["BTC", "BCT"]})
+    with pytest.raises(ValueError, match="float32 or float64"):
+        swept(case_named("layer"), {"dtype": ["float32", "float16"]})
     with pytest.raises(ValueError, match="Did you mean 'gated'"):
         case_named("gates")

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from multirec.backend import HALF_DTYPES
 from multirec.bench._case import MODES, Case, Mode
 from multirec.bench._cases import NAMED, case_named
 from multirec.bench._oracle import compute, judge, kept, masked, windowed
 from multirec.bench._signals import signals
 from multirec.bench.contestants import Contestant, Memcpy, named, picked, ready, registered
 from multirec.bench.contestants.memcpy import copied_bytes
+from multirec.testing._rounding import ROUNDOFF
 
 
 def small(name: str, **changes: object) -> Case:
@@ -32,6 +34,16 @@ CASES = [
     small("gated", layout="TBC", order=2),
     small("layer", layout="BTC"),
 ]
+HALVES = [
+    small("forum", dtype="float16"),
+    small("streaming", dtype="bfloat16"),
+    small("forum", dtype="bfloat16", order=3),
+    small("dense", dtype="float16", layout="TBC"),
+    small("gated", dtype="bfloat16"),
+    small("streaming", dtype="float16"),
+]
+CASES += HALVES
+LIMITS = {"float64": 1e-10} | {dtype: 5e-4 + ROUNDOFF[dtype] for dtype in HALF_DTYPES}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +73,8 @@ def test_contestants_are_right(name: str, references: dict[Case, Path]) -> None:
     computed = 0
     # each compilation takes JAX about a second, and high orders far more
     few = ("forum", "dense", "gated", "streaming", "complex")
-    cases = [each for each in CASES[: len(NAMED)] if each.base in few] if contestant.compiles else CASES
+    least = [each for each in CASES[: len(NAMED)] if each.base in few] + HALVES[:2]
+    cases = least if contestant.compiles else CASES
     for case in cases:
         for mode in MODES:
             if contestant.declines(case, mode) is not None:
@@ -72,7 +85,7 @@ def test_contestants_are_right(name: str, references: dict[Case, Path]) -> None:
             wanted = kept(references[case], mode) if own is None else windowed(case, own)
             verdict = judge(case, wanted, outputs)
             assert (case.name, mode, verdict.fault) == (case.name, mode, "")
-            assert max(verdict.errors.values()) < (1e-10 if case.dtype == "float64" else 5e-4)
+            assert max(verdict.errors.values()) < LIMITS.get(case.dtype, 5e-4)
             computed += 1
     assert computed > 0
 
@@ -87,6 +100,28 @@ def test_whoever_declines_says_why(case: Case) -> None:
     for mode in MODES:
         able = {contestant.name for contestant in contestants if contestant.declines(case, mode) is None}
         assert "reference" in able or case.features
+
+
+@pytest.mark.parametrize("case", HALVES, ids=lambda case: f"{case.describe()}")
+def test_half_types_are_for_backends_and_scipy(case: Case) -> None:
+    able = {name for name, found in registered().items() if found.declines(case, "forward") is None}
+    peers = {name for name, found in registered().items() if not found.backend}
+    assert {"reference", "torch_loop", "unfold_scan", "numba", "jax"} <= able
+    assert able & peers <= {"scipy", "scipy_sos"}
+
+
+def test_peers_say_which_type_they_miss() -> None:
+    half, bits = small("forum", dtype="float16"), small("forum", dtype="bfloat16")
+    for name in ("torchaudio", "philtorch", "torchlpc", "forum_a", "jax_scan", "jax_assoc"):
+        assert "x is half and they are float32" in str(registered()[name].declines(half, "forward"))
+    assert registered()["scipy"].declines(half, "forward") is None
+    assert "NumPy has no bfloat16" in str(registered()["scipy"].declines(bits, "forward"))
+
+
+def test_half_types_may_be_held_in_float32_too() -> None:
+    single, half = small("forum"), small("forum", dtype="float16")
+    (contestant,) = named(("unfold_scan",))
+    assert contestant.memory(half, "forward") == 1.5 * contestant.memory(single, "forward") + half.coefficient_bytes / 2
 
 
 def test_only_layers_and_backends_run_the_layer() -> None:

@@ -48,6 +48,20 @@ def test_bench_prints_a_table() -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+def test_bench_takes_half_types() -> None:
+    names = ("-b", "torch_loop", "-b", "scipy")
+    done = multirec("bench", *names, "--dtype", "float16,bfloat16", "--mode", "forward", "--json", *SMALL)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [case["dtype"] for case in document["cases"]] == ["float16", "bfloat16"]
+    rows = {(row["case"], row["contestant"]): (row["status"], row["reason"]) for row in document["cells"]}
+    assert len(rows) == 4
+    assert [rows.pop(key) for key in list(rows) if rows[key][0] == "unsupported"] == [
+        ("unsupported", "NumPy has no bfloat16")
+    ]
+    assert {status for status, _ in rows.values()} == {"ok"}
+
+
 def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     names = ("-b", "reference", "-b", "torchlpc")

@@ -34,12 +34,14 @@ def problem_of(case: Case, device: str) -> Problem:
     """Return what a backend is asked for."""
 
     def spec(*shape: int) -> Spec:
-        return Spec(shape, case.dtype, "torch", device)
+        return Spec(shape, case.computed, "torch", device)
 
     # a layer's recurrence has the channels of its linear layer's outputs
     x = case.y_shape if case.features else case.x_shape
     b = spec(case.channels, case.taps) if case.taps else None
-    return build_call(spec(*x), b, spec(*case.feedback_shape), None, None, case.layout, False).problem
+    return build_call(
+        spec(*x)._replace(dtype=case.dtype), b, spec(*case.feedback_shape), None, None, case.layout, False
+    ).problem
 
 
 class _Backend(Contestant):
@@ -64,6 +66,11 @@ class _Backend(Contestant):
     def declines(self, case: Case, mode: Mode) -> str | None:
         support = registry.info(self.backend_name).supports(problem_of(case, self.backend_devices[0]))
         return super().declines(case, mode) or (None if support.ok else f"it does not support {support.reason}")
+
+    def memory(self, case: Case, mode: Mode) -> int:
+        estimate = super().memory(case, mode)
+        # beside an array of a half type there may be one of what it is computed in
+        return estimate if case.computed == case.dtype else estimate + super().memory(case.as_computed(), mode)
 
     def load(self) -> Loaded:
         loaded = super().load()
@@ -126,7 +133,10 @@ class JaxBackend(_Backend, JaxContestant):
 class NumpyBackend(_Backend):
     """A backend on NumPy arrays, where there is no torch; its gradient is `multirec.adjoint.vjp`."""
 
-    lacks: Mapping[Feature, str] = {"layer": "the layer needs torch, which is not installed"}
+    lacks: Mapping[Feature, str] = {
+        "layer": "the layer needs torch, which is not installed",
+        "bfloat16": "NumPy has no bfloat16; with torch installed it is measured on tensors",
+    }
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         from multirec import recurrence

@@ -18,6 +18,8 @@ from multirec.bench._signals import Signals
 # who is interrupted for a moment loses a block, not the sample
 _BLOCKS = 15
 
+ONE_DTYPE = "it is written for x and coefficients of one dtype; here x is half and they are float32"
+
 Run = Callable[[], Any]
 """Does the work of a case once; on a GPU it is done once `Contestant.wait` returns."""
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
+from multirec.bench._signals import Array, Signals
 
-from .base import Contestant, Loaded, Run
+from .base import ONE_DTYPE, Contestant, Loaded, Run
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
+_WRITTEN_FOR: Mapping[Feature, str] = {"layout": "it is written for layout BCT", "half": ONE_DTYPE}
 
 Function = Callable[..., Any]
 """Takes leaves by name and returns y."""
@@ -56,10 +57,10 @@ class JaxContestant(Contestant):
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         import jax
 
-        state = None if signals.state is None else tuple(map(jax.numpy.asarray, signals.state))
+        state = None if signals.state is None else tuple(map(_put, signals.state))
         taps = {} if signals.feedforward is None else {"feedforward": signals.feedforward}
         arrays = {"x": signals.x, **taps, "feedback": signals.feedback}
-        leaves = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+        leaves = {name: _put(array) for name, array in arrays.items()}
         wait: Callable[[Any], Any] = jax.block_until_ready
         # one function for the whole session: a new one would be compiled again
         if (case, mode) not in self.compiled:
@@ -67,7 +68,7 @@ class JaxContestant(Contestant):
         work = self.compiled[case, mode]
         if mode == "forward":
             return lambda: wait(work(leaves))
-        grad_y = jax.numpy.asarray(signals.grad_y)
+        grad_y = _put(signals.grad_y)
         return lambda: wait(work(leaves, grad_y))
 
     @staticmethod
@@ -83,7 +84,18 @@ class JaxContestant(Contestant):
         return jax.jit(both if mode != "forward" else lambda leaves: {"y": function(**leaves)})
 
     def outputs(self, result: Any) -> Outputs:
-        return {name: np.asarray(array) for name, array in result.items()}
+        return {name: _get(array) for name, array in result.items()}
+
+
+def _put(array: Any) -> Any:
+    from jax import numpy as jnp
+
+    return jnp.asarray(array.view(jnp.dtype("bfloat16")) if array.dtype == np.uint16 else array)
+
+
+def _get(array: Any) -> Array:
+    found = np.asarray(array)
+    return found.view(np.uint16) if found.dtype.name == "bfloat16" else found
 
 
 class JaxScan(JaxContestant):
@@ -93,7 +105,7 @@ class JaxScan(JaxContestant):
     summary = "jax.lax.scan over time, compiled"
     copies = (2.0, 5.0)
     first = True
-    lacks: Mapping[Feature, str] = {**JaxContestant.lacks, "layout": "it is written for layout BCT"}
+    lacks: Mapping[Feature, str] = {**JaxContestant.lacks, **_WRITTEN_FOR}
 
     def function(self, case: Case, state: Any) -> Function:
         from jax import lax
@@ -131,7 +143,7 @@ class JaxAssociativeScan(JaxContestant):
     summary = "jax.lax.associative_scan of companion matrices, compiled"
     lacks: Mapping[Feature, str] = {
         **JaxContestant.lacks,
-        "layout": "it is written for layout BCT",
+        **_WRITTEN_FOR,
         "state": "a scan begins from zero",
     }
 

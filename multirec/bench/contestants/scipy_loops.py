@@ -17,6 +17,7 @@ from .gpu import measure
 _LACKS: Mapping[Feature, str] = {
     "time-varying": "its coefficients stay",
     "layer": "it is a filter, not a layer of torch",
+    "bfloat16": "NumPy has no bfloat16",
 }
 
 
@@ -81,7 +82,7 @@ class ScipySections(ScipyLoop):
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
         from scipy.signal import sosfilt
 
-        sections = np.zeros((case.channels, 1, 6), case.dtype)
+        sections = np.zeros((case.channels, 1, 6), case.computed)
         b, a = _polynomials(signals)
         sections[:, 0, : b.shape[1]], sections[:, 0, 3 : 3 + a.shape[1]] = b, a
         x = canonical(signals.x, case.layout)
@@ -106,6 +107,7 @@ class CupyxLoop(Contestant):
     distribution = "cupy-cuda13x"
     lacks: Mapping[Feature, str] = {
         **_LACKS,
+        "half": "whether it takes half types has not been tried",
         "state": "its zi is not SciPy's",
         "layout": "it filters along the last axis; any other layout would be a transposed copy",
     }
@@ -166,4 +168,4 @@ def _initial(case: Case, signals: Signals, b: Array, a: Array) -> Array | None:
         [lfiltic(b[c], a[c], outputs[n, c], inputs[n, 0 if case.shared else c]) for n in range(case.batch)]
         for c in range(case.channels)
     ]
-    return np.asarray(rows, case.dtype)
+    return np.asarray(rows, case.computed)

@@ -10,9 +10,9 @@ import numpy as np
 
 from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
+from multirec.bench._signals import Array, Signals
 
-from .base import Contestant, Loaded, Peak, Run, Sample
+from .base import ONE_DTYPE, Contestant, Loaded, Peak, Run, Sample
 
 Function = Callable[..., Any]
 """Takes leaves by name and returns y."""
@@ -30,6 +30,7 @@ class TorchContestant(Contestant):
     sign = -1
     lacks: Mapping[Feature, str] = {
         "layer": "it is a filter, not a layer",
+        "half": ONE_DTYPE,
         "layout": "it filters along the last axis; any other layout would be a transposed copy",
     }
 
@@ -78,7 +79,7 @@ class TorchContestant(Contestant):
         return both
 
     def outputs(self, result: Any) -> Outputs:
-        found = {name: tensor.detach().resolve_conj().cpu().numpy() for name, tensor in result.items()}
+        found = {name: _array(tensor.detach().resolve_conj().cpu()) for name, tensor in result.items()}
         if "feedback" in found:
             found["feedback"] = self.sign * found["feedback"]
         return found
@@ -116,7 +117,18 @@ class TorchContestant(Contestant):
         """Return an array as a tensor on the contestant's device."""
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        array = np.ascontiguousarray(array)
+        if array.dtype == np.uint16:
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(self.device)
+        return torch.from_numpy(array).to(self.device)
+
+
+def _array(tensor: Any) -> Array:
+    import torch
+
+    if tensor.dtype != torch.bfloat16:
+        return np.asarray(tensor)
+    return np.asarray(tensor.view(torch.int16)).view(np.uint16)
 
 
 def with_leading_one(feedback: Any) -> Any:
