@@ -85,7 +85,6 @@ def test_devices(monkeypatch):
         mr.recurrence(X, feedback=A)
 
 
-@pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 def test_sharded_arrays_and_a_backend_of_one_device():
     mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     x = jax.device_put(jnp.ones((2, 1, 40000)), jax.NamedSharding(mesh, jax.P("d")))
