@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.test_util import check_grads
 
 import multirec as mr
+from multirec.adjoint import vjp
 
 BACKEND = "jax"
 
@@ -129,6 +130,31 @@ def test_vmap_and_gradients_of_it(mapped):
     assert_same(derivatives(filtered), derivatives(plain))
 
 
+@pytest.mark.parametrize("empty", ["inputs", "outputs"])
+def test_derivatives_and_vmap_with_a_state_of_no_samples(empty):
+    x, b, a, inputs, outputs = arrays()
+    b, inputs = (b[..., :1], inputs[..., :0]) if empty == "inputs" else (b, inputs)
+    a, outputs = (a[..., :0], outputs[..., :0]) if empty == "outputs" else (a, outputs)
+    operands = x.mT, b, a, inputs.mT, outputs.mT
+
+    def turned(*operands):
+        return filtered(*operands, layout="BTC")[0]
+
+    # XLA compiles each step by itself here, as it does not under jit
+    y, pull = jax.vjp(turned, *operands)
+    x, b, a, *state = map(np.asarray, operands)
+    wanted = vjp(np.asarray(y), x, feedforward=b, feedback=a, state=tuple(state), layout="BTC", backend="reference")
+    assert_same(pull(y), (*wanted[:3], *wanted.state))
+    assert_same(jax.vmap(turned)(*(part[None] for part in operands)), y[None])
+
+
+def test_vmap_of_nothing():
+    x, _, a, *_ = arrays()
+    none = jnp.zeros((0, *a.shape))
+    y, grads = jax.vmap(jax.value_and_grad(lambda a: filtered(x, None, a)[0].sum()))(none)
+    assert (y.shape, grads.shape) == ((0,), none.shape)
+
+
 def test_vmap_of_a_hessian():
     x, b, a, *state = arrays()
     many = jnp.stack([a, 0.5 * a])
@@ -213,7 +239,6 @@ def test_donation_and_debug_nans():
         jax.block_until_ready(filtered(x.at[0, 0, 3].set(jnp.nan), b, a))
 
 
-@pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 @pytest.mark.parametrize("axes", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("cut", ["batch", "channels"])
 def test_shard_map(cut, axes):
