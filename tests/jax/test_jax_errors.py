@@ -99,6 +99,16 @@ def test_sharded_arrays_and_a_backend_of_one_device():
     assert len(mr.recurrence(x, feedback=A)[0].devices()) == 2
 
 
+def test_a_program_for_several_platforms_and_a_backend_of_the_cpu():
+    def exported(backend):
+        function = jax.jit(lambda x: mr.recurrence(x, feedback=A, backend=backend)[0])
+        return jax.export.export(function, platforms=("cpu", "cuda"))(X)
+
+    assert exported("auto").platforms == ("cpu", "cuda")
+    with pytest.raises(FamilyError, match=r"for cpu and cuda, and backend 'reference'.*compile it for cpu alone\.$"):
+        exported("reference")
+
+
 @pytest.mark.parametrize("name", ["jax", "jaxlib"])
 def test_jax_is_missing(name, monkeypatch):
     monkeypatch.setattr("multirec._discovery._is_installed", lambda module: module != name)

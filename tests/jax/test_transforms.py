@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 
 import multirec as mr
 from multirec.adjoint import vjp
+from multirec.errors import UnsupportedError
 
 BACKEND = "jax"
 
@@ -146,6 +147,33 @@ def test_derivatives_and_vmap_with_a_state_of_no_samples(empty):
     wanted = vjp(np.asarray(y), x, feedforward=b, feedback=a, state=tuple(state), layout="BTC", backend="reference")
     assert_same(pull(y), (*wanted[:3], *wanted.state))
     assert_same(jax.vmap(turned)(*(part[None] for part in operands)), y[None])
+
+
+@pytest.mark.parametrize("wanted", [(0, 3, 4), (1, 4)])
+def test_linear_transpose(wanted):
+    operands = arrays(dtype="complex128")
+
+    def of(*moving):
+        rest = iter(moving)
+        return filtered(*(next(rest) if place in wanted else part for place, part in enumerate(operands)))[0]
+
+    zeros = tuple(jnp.zeros_like(operands[place]) for place in wanted)
+    y, pull = jax.vjp(of, *zeros)
+    got = jax.jit(jax.linear_transpose(of, *zeros))(y + 1)
+    assert_same(got, pull(y + 1))
+    assert_same(jax.linear_transpose(jax.linear_transpose(of, *zeros), y)(got)[0], jax.jvp(of, zeros, got)[1])
+
+
+@pytest.mark.parametrize("unknown", [(2,), (0, 1)])
+def test_linear_transpose_of_what_is_not_linear(unknown):
+    operands = [jnp.zeros((2, 1, 6)), jnp.zeros((3, 2)), jnp.zeros((3, 2))]
+
+    def of(*moving):
+        rest = iter(moving)
+        return filtered(*(next(rest) if place in unknown else part for place, part in enumerate(operands)))[0]
+
+    with pytest.raises(UnsupportedError, match=r"along feedback.*not linear.*jax\.vjp"):
+        jax.linear_transpose(of, *(operands[place] for place in unknown))(jnp.zeros((2, 3, 6)))
 
 
 def test_vmap_of_nothing():
