@@ -35,7 +35,7 @@ from ._plan import Plan
 from ._problem import HALF_DTYPES, Spec, plan_problem
 from ._select import plan_for
 from .backend import Needs, Operands
-from .errors import FamilyError
+from .errors import FamilyError, UnsupportedError
 
 __all__ = ["apply"]
 
@@ -172,15 +172,17 @@ def _placed(program: Any, plan: Plan, choices: Choices) -> Choices:
     axes, devices = program.axis_context, getattr(program.axis_context, "num_devices", 1)
     if hasattr(axes, "manual_axes"):
         devices = prod(size for axis, size in axes.mesh.shape.items() if axis not in axes.manual_axes)
-    where = f"for {' and '.join(program.platforms)}" if set(program.platforms) != {"cpu"} else ""
-    where = f"for {devices} devices, dividing it itself" if devices > 1 else where
-    if not where:
+    if set(program.platforms) != {"cpu"}:
+        where, way_out = f"for {' and '.join(program.platforms)}", "compile it for cpu alone"
+    elif devices > 1:
+        where, way_out = f"for {devices} devices, dividing it itself", "divide the work with jax.shard_map"
+    else:
         return choices
     if choices.backend == "auto":
         return choices._replace(backend="jax")
     raise FamilyError(
         f"JAX compiles this program {where}, and backend {choices.backend!r} computes on one CPU. Ask for "
-        "backend='jax', or divide the work with jax.shard_map."
+        f"backend='jax', or {way_out}."
     )
 
 
@@ -231,6 +233,25 @@ def _linear_jvp(
     return results, jax.jvp(of_live, tuple(compress(primals, live)), tuple(compress(tangents, live)))[1]
 
 
+def _run_transpose(grad_y: Any, *parts: Any, form: Form, choices: Choices) -> Any:
+    """Transpose the recurrence as a function of signals, or of feedforward, as `jax.linear_transpose` wants."""
+    moving = iter(ad.is_undefined_primal(part) for part in parts)
+    moved = tuple(there and next(moving) for there in form.given)
+    x, feedforward, feedback, inputs, _ = moved
+    if feedback or (feedforward and (x or inputs)):
+        raise UnsupportedError(
+            "JAX asks for the transpose of a recurrence along feedback, or along feedforward and its inputs at once, "
+            "and y is not linear in them. Transpose along x and the state, or along feedforward alone, or use jax.vjp."
+        )
+    if type(grad_y) is ad.Zero:
+        return [None] * len(parts)
+    # what is linear does not depend on where its derivative is taken
+    fixed = [jnp.zeros(part.aval.shape, part.aval.dtype) if ad.is_undefined_primal(part) else part for part in parts]
+    linear = _uniform([*fixed, jnp.zeros_like(grad_y), grad_y])
+    grads = iter(pull_p.bind(*linear, form=form._replace(moved=moved), choices=choices))
+    return [next(grads) if ad.is_undefined_primal(part) else None for part in parts]
+
+
 def _push_transpose(grad_y: Any, *parts: Any, form: Form, choices: Choices) -> Any:
     fixed = form.size + 1
     wanted = [ad.is_undefined_primal(part) for part in parts[fixed:]]
@@ -256,6 +277,7 @@ def _pull_transpose(moves: Any, *parts: Any, form: Form, choices: Choices) -> An
 ad.primitive_jvps[run_p] = _run_jvp
 ad.primitive_jvps[push_p] = partial(_linear_jvp, push_p, _push)
 ad.primitive_jvps[pull_p] = partial(_linear_jvp, pull_p, _pull_formula)
+ad.primitive_transposes[run_p] = _run_transpose
 ad.primitive_transposes[push_p] = _push_transpose
 ad.primitive_transposes[pull_p] = _pull_transpose
 

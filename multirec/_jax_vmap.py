@@ -35,10 +35,12 @@ class _Fold:
         if single:
             return part
         part = part if mapped else part[None]
-        return jnp.broadcast_to(part, (self.size, self.batch, *part.shape[2:])).reshape(-1, *part.shape[2:])
+        whole = jnp.broadcast_to(part, (self.size, self.batch, *part.shape[2:]))
+        return whole.reshape(self.size * self.batch, *part.shape[2:])
 
     def unfold(self, result: Array) -> Array:
-        return result.reshape(self.size, -1, *result.shape[1:])
+        # -1 would have no answer where an axis is empty
+        return result.reshape(self.size, self.batch, *result.shape[1:])
 
     def is_single(self, index: int, is_taps: bool) -> bool:
         """Whether an argument is coefficients of one batch element that no example changes."""

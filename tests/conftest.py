@@ -1,4 +1,6 @@
-"""Shared by all tests: hypothesis without randomness or deadline."""
+"""Shared by all tests: hypothesis without randomness or deadline, and two CPU devices of JAX."""
+
+import os
 
 from hypothesis import HealthCheck, settings
 
@@ -11,3 +13,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("repeatable")
+
+# JAX reads it when it is imported, and some files import it as they are collected
+os.environ["JAX_NUM_CPU_DEVICES"] = "2"

@@ -1,12 +1,8 @@
-"""Two CPU devices, for `shard_map`, where JAX has not been used before; and quick compilation."""
-
-import contextlib
+"""JAX as a user finds it, and quick compilation."""
 
 import pytest
 
 jax = pytest.importorskip("jax")
-with contextlib.suppress(RuntimeError):
-    jax.config.update("jax_num_cpu_devices", 2)
 
 
 @pytest.fixture(autouse=True)

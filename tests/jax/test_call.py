@@ -264,7 +264,6 @@ def test_auto_calls_numba_where_there_is_enough_to_compute():
     assert "multirec_recurrence" in mapped.as_text()
 
 
-@pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 def test_auto_where_xla_divides_the_program():
     mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     whole = jnp.asarray(np.random.default_rng(0).standard_normal((8, 1, 5000)), "float32")

@@ -85,7 +85,6 @@ def test_devices(monkeypatch):
         mr.recurrence(X, feedback=A)
 
 
-@pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 def test_sharded_arrays_and_a_backend_of_one_device():
     mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     x = jax.device_put(jnp.ones((2, 1, 40000)), jax.NamedSharding(mesh, jax.P("d")))
@@ -98,6 +97,16 @@ def test_sharded_arrays_and_a_backend_of_one_device():
     with pytest.raises(FamilyError, match=whole):
         jax.jit(jax.grad(lambda x: mr.recurrence(x, feedback=A, backend="reference")[0].sum()))(x)
     assert len(mr.recurrence(x, feedback=A)[0].devices()) == 2
+
+
+def test_a_program_for_several_platforms_and_a_backend_of_the_cpu():
+    def exported(backend):
+        function = jax.jit(lambda x: mr.recurrence(x, feedback=A, backend=backend)[0])
+        return jax.export.export(function, platforms=("cpu", "cuda"))(X)
+
+    assert exported("auto").platforms == ("cpu", "cuda")
+    with pytest.raises(FamilyError, match=r"for cpu and cuda, and backend 'reference'.*compile it for cpu alone\.$"):
+        exported("reference")
 
 
 @pytest.mark.parametrize("name", ["jax", "jaxlib"])

@@ -10,6 +10,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.test_util import check_grads
 
 import multirec as mr
+from multirec.adjoint import vjp
+from multirec.errors import UnsupportedError
 
 BACKEND = "jax"
 
@@ -129,6 +131,58 @@ def test_vmap_and_gradients_of_it(mapped):
     assert_same(derivatives(filtered), derivatives(plain))
 
 
+@pytest.mark.parametrize("empty", ["inputs", "outputs"])
+def test_derivatives_and_vmap_with_a_state_of_no_samples(empty):
+    x, b, a, inputs, outputs = arrays()
+    b, inputs = (b[..., :1], inputs[..., :0]) if empty == "inputs" else (b, inputs)
+    a, outputs = (a[..., :0], outputs[..., :0]) if empty == "outputs" else (a, outputs)
+    operands = x.mT, b, a, inputs.mT, outputs.mT
+
+    def turned(*operands):
+        return filtered(*operands, layout="BTC")[0]
+
+    # XLA compiles each step by itself here, as it does not under jit
+    y, pull = jax.vjp(turned, *operands)
+    x, b, a, *state = map(np.asarray, operands)
+    wanted = vjp(np.asarray(y), x, feedforward=b, feedback=a, state=tuple(state), layout="BTC", backend="reference")
+    assert_same(pull(y), (*wanted[:3], *wanted.state))
+    assert_same(jax.vmap(turned)(*(part[None] for part in operands)), y[None])
+
+
+@pytest.mark.parametrize("wanted", [(0, 3, 4), (1, 4)])
+def test_linear_transpose(wanted):
+    operands = arrays(dtype="complex128")
+
+    def of(*moving):
+        rest = iter(moving)
+        return filtered(*(next(rest) if place in wanted else part for place, part in enumerate(operands)))[0]
+
+    zeros = tuple(jnp.zeros_like(operands[place]) for place in wanted)
+    y, pull = jax.vjp(of, *zeros)
+    got = jax.jit(jax.linear_transpose(of, *zeros))(y + 1)
+    assert_same(got, pull(y + 1))
+    assert_same(jax.linear_transpose(jax.linear_transpose(of, *zeros), y)(got)[0], jax.jvp(of, zeros, got)[1])
+
+
+@pytest.mark.parametrize("unknown", [(2,), (0, 1)])
+def test_linear_transpose_of_what_is_not_linear(unknown):
+    operands = [jnp.zeros((2, 1, 6)), jnp.zeros((3, 2)), jnp.zeros((3, 2))]
+
+    def of(*moving):
+        rest = iter(moving)
+        return filtered(*(next(rest) if place in unknown else part for place, part in enumerate(operands)))[0]
+
+    with pytest.raises(UnsupportedError, match=r"along feedback.*not linear.*jax\.vjp"):
+        jax.linear_transpose(of, *(operands[place] for place in unknown))(jnp.zeros((2, 3, 6)))
+
+
+def test_vmap_of_nothing():
+    x, _, a, *_ = arrays()
+    none = jnp.zeros((0, *a.shape))
+    y, grads = jax.vmap(jax.value_and_grad(lambda a: filtered(x, None, a)[0].sum()))(none)
+    assert (y.shape, grads.shape) == ((0,), none.shape)
+
+
 def test_vmap_of_a_hessian():
     x, b, a, *state = arrays()
     many = jnp.stack([a, 0.5 * a])
@@ -213,7 +267,6 @@ def test_donation_and_debug_nans():
         jax.block_until_ready(filtered(x.at[0, 0, 3].set(jnp.nan), b, a))
 
 
-@pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 @pytest.mark.parametrize("axes", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("cut", ["batch", "channels"])
 def test_shard_map(cut, axes):
