@@ -148,9 +148,8 @@ def floor(rounds: Sequence[float]) -> float | None:
 def verdict(found: Ratio, floor: float | None) -> Verdict:
     """Return what a ratio may be called.
 
-    Faster or slower: its interval excludes 1, and it is further from 1 than the floor; with fewer than eight rounds the
-    whole interval is. A tie: neither, and the interval lies within three times the floor, or within 10 %. Else nothing
-    is clear.
+    Faster or slower: its whole interval is further from 1 than the floor. A tie: neither, and the interval lies within
+    three times the floor, or within 10 %. Else nothing is clear.
 
     Example
     -------
@@ -161,10 +160,9 @@ def verdict(found: Ratio, floor: float | None) -> Verdict:
     """
     if floor is None:
         return "unclear"
-    few = found.rounds < ENOUGH
-    if found.low > 1 and (found.low if few else found.ratio) > 1 + floor:
+    if found.low > 1 + floor:
         return "faster"
-    if found.high < 1 and (found.high if few else found.ratio) < 1 / (1 + floor):
+    if found.high < 1 / (1 + floor):
         return "slower"
     near = 1 + max(3 * floor, _COARSE)
     return "tie" if found.low >= 1 / near and found.high <= near else "unclear"
