@@ -36,7 +36,7 @@ $(PEERS)/.installed: pyproject.toml
 	touch $@
 
 peers: $(PEERS)/.installed  ## install torch with CUDA and the peers, compare with them, keep the result in RESULTS
-	$(PEERS)/bin/multirec bench --time 3min --force -o $(RESULTS)/peers.json
+	$(PEERS)/bin/multirec bench --time 4min --force -o $(RESULTS)/peers.json
 
 test: $(PLUGIN) lint types  ## install, then run lint, types and the tests
 	$(BIN)/python -m pytest -q -n 2
