@@ -61,12 +61,12 @@ def jax_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
         y = b[:, 0] * now + b[:, 1] * x1 + b[:, 2] * x2 + a[:, 0] * y1 + a[:, 1] * y2
         return (now, x1, y, y1), y
 
-    @jax.jit
-    def run(x: Any) -> Any:
+    def scan(x: Any) -> Any:
         zeros = jax.numpy.zeros((x.shape[0], 1)), jax.numpy.zeros((x.shape[0], b.shape[0]))
         _, y = jax.lax.scan(step, (zeros[0], zeros[0], zeros[1], zeros[1]), x[:, 0].T[..., None])
         return y.transpose(1, 2, 0)
 
+    run = jax.jit(scan)
     return lambda: run(x).block_until_ready()
 
 
@@ -81,8 +81,7 @@ def jax_associative_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
         matrix = e * m + f * o, e * n + f * p, g * m + h * o, g * n + h * p
         return *matrix, e * u + f * v + w, g * u + h * v + z
 
-    @jax.jit
-    def run(x: Any) -> Any:
+    def scan(x: Any) -> Any:
         length = x.shape[-1]
         padded = jnp.pad(x, ((0, 0), (0, 0), (2, 0)))
         right = sum(b[:, j, None] * padded[..., 2 - j : 2 - j + length] for j in range(3))
@@ -90,6 +89,7 @@ def jax_associative_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
         matrix = a[:, :1] * ones, a[:, 1:] * ones, ones, 0 * ones
         return jax.lax.associative_scan(combine, (*matrix, right, jnp.zeros_like(right)), axis=-1)[4]
 
+    run = jax.jit(scan)
     return lambda: run(x).block_until_ready()
 
 

@@ -40,9 +40,11 @@ def device_times(work: Callable[[], Any], seconds: float = 1.0, most: int = 60) 
     fills = min(1 + ceil(3 * host / _fill_seconds(flush)), _MOST_FILLS)
     count = int(max(2, min(most, seconds / (3 * whole + 1e-3))))
     times: dict[bool, list[float]] = {True: [], False: []}
+    # torch has no types for it
+    event: Any = torch.cuda.Event
     for _ in range(count):
         for cold in (True, False):
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin, end = (event(enable_timing=True) for _ in range(2))
             for _ in range(fills):
                 flush.zero_()
             if not cold:

@@ -134,7 +134,8 @@ class Workload:
         """Return the error of a part of the first example, of which y says the past; layout BCT."""
         length = self.spec.length
         start, stop, _ = part.indices(length)
-        x, b, a = (None if leaf is None else _host(leaf) for leaf in (self.x[:1], self.b, self.a))
+        leaves: list[Any] = [None if leaf is None else _host(leaf) for leaf in (self.x[:1], self.b, self.a)]
+        x, b, a = leaves
         p, q = self.spec.order, max(self.spec.taps - 1, 0)
         state = None
         if start:

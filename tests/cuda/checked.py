@@ -115,7 +115,7 @@ CASES: tuple[dict[str, Any], ...] = (
 
 def problem_of(
     rng: Any, *, sizes: tuple[int, int, int], dtype: str = "float32", b_dtype: str = "", p: int = 2, q: int = 2,
-    a: str = "static", b: str = "static", layout: str = "BCT", shared: bool = False, reverse: bool = False,
+    a: str = "static", b: str = "static", layout: Any = "BCT", shared: bool = False, reverse: bool = False,
     unstable: bool = False, growing: bool = False,
 ) -> tuple[Problem, Operands, Any, Any]:  # fmt: skip
     batch, channels, length = sizes
@@ -133,10 +133,12 @@ def problem_of(
         return rng.standard_normal((batch, own, count)).astype(kind)
 
     x_channels = 1 if shared else channels
-    b_taps, a_taps = (Taps(*array.shape, dtype=str(array.dtype)) for array in (feedforward, feedback))
+    b_taps, a_taps = (
+        Taps(n, c, t, k, str(array.dtype)) for array in (feedforward, feedback) for n, c, t, k in [array.shape]
+    )
     problem = Problem(
         "numpy", "cpu", dtype, y_dtype, layout, reverse, batch, channels, length, x_channels, b_taps, a_taps
-    )  # type: ignore[arg-type]
+    )
     operands = Operands(
         signal(x_channels, length, dtype),
         feedforward,
@@ -181,7 +183,7 @@ def faults_of(
     if not oracle:
         return []
     with np.errstate(all="ignore"):
-        wanted = [reference.kernel.wide_forward(host, operands)]
+        wanted: list[Any] = [reference.kernel.wide_forward(host, operands)]
         wanted += reference.kernel.wide_vjp(host, operands, grad_y, grad_last)
     names = ("y", *(f"gradient of {name}" for name in Operands._fields))
     return [
