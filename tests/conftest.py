@@ -1,8 +1,12 @@
 """Shared by all tests: hypothesis without randomness or deadline, and two CPU devices of JAX."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
+
+# a shell starts what runs in its background with Ctrl-C ignored, and tests press it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "repeatable",
