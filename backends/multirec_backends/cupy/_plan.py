@@ -18,8 +18,10 @@ _WARPS = (3072, 2048)
 
 A large GPU holds so many at once; backward needs more registers, so it holds fewer.
 """
-_FEWEST_TILES = 4
-_LANE_BYTES = 64
+_FEWEST_BYTES = 8 << 10
+"""What a segment of a row should hold at least."""
+_LANE_BYTES = (64, 128)
+"""What a lane owns of a tile: more makes the scan cheaper, but takes registers, and short sequences would not fill it."""
 SLOT_BYTES = 16
 _POWERS = 6
 """Matrices that a scan keeps in shared memory for each row."""
@@ -120,7 +122,10 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     varies = arguments.endswith("true")
     scans = p > 0 and not varies
     value, wide = BYTES[compute_dtype(problem.y_dtype)], BYTES[wide_dtype(a_dtype)]
-    samples = _LANE_BYTES // value
+    short, long = _LANE_BYTES
+    fits = value == 4 and p + q <= 4 and "true" not in arguments
+    lane = long if fits and problem.length * value > WARP * short else short
+    samples = lane // value
     tile = WARP * samples
     halo = -(-max(q, int(varies)) // samples) * samples
     tile_bytes = (tile + 2 * halo) * value + SLOT_BYTES
@@ -137,7 +142,7 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
         note += f", {forward.segments} segments of time" + (" in three launches" if p else "")
     return Plan(
         note=note,
-        kernels=(f"forward<{arguments}>", f"backward<{arguments}>"),
+        kernels=(f"forward<{arguments},{lane}>", f"backward<{arguments},{lane}>"),
         grids=(forward, backward),
         tile=tile,
         carries=(f"{carry},{states[0]},{tile},false>", f"{carry},{states[1]},{tile},true>"),
@@ -158,8 +163,9 @@ def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, tile_byte
     tiles = -(-problem.length // tile)
     segments, per_segment = 1, tiles
     wanted = warps // max(problem.batch * problem.channels, 1)
-    if wanted > 1 and tiles >= 2 * _FEWEST_TILES:
-        per_segment = max(-(-tiles // wanted), _FEWEST_TILES)
+    fewest = _FEWEST_BYTES // (tile * BYTES[compute_dtype(problem.y_dtype)])
+    if wanted > 1 and tiles >= 2 * fewest:
+        per_segment = max(-(-tiles // wanted), fewest)
         segments = -(-tiles // per_segment)
     items = problem.batch * groups * segments
     shares_x = problem.shared and log_rows > 0

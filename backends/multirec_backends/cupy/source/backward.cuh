@@ -37,9 +37,9 @@ __device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&
   write_tile(w, p, tile, s, at<S>(s, w.b, w.c));
 }
 
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA>
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void backward(const Problem& p) {
-  using F = Filter<X, Y, B, A, P, Q, VB, VA>;
+  using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, N = largest(P, Q), N1 = largest(N, 1);

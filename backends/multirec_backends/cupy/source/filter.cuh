@@ -4,7 +4,7 @@
 // (neighbouring channels). Time goes by in *tiles* of K samples; a lane owns M neighbouring samples of the tile.
 //
 //        tile of K = 32 M samples
-//   |  lane 0  |  lane 1  |  lane 2  | ... |  lane 31 |        M = 64 bytes' worth of samples
+//   |  lane 0  |  lane 1  |  lane 2  | ... |  lane 31 |        M = 64 or 128 bytes' worth of samples
 //
 // A tile passes through shared memory, so that memory is read and written along whichever axis is contiguous, while
 // every lane finds its own M samples: in words of 16 bytes along time where rows are aligned so (VECTOR), else sample by
@@ -109,23 +109,28 @@ struct Place {
   }
 };
 
-// One row's tile in shared memory. Every 32 slots change places alike, so slots 32 apart are 32 E elements apart.
+// One row's tile in shared memory.
 template <class V, int M, int HALO> struct Tile {
   static constexpr int E = 16 / int(sizeof(V));       // samples of a slot
+  static constexpr int SLOTS = M / E;                 // of a lane, which change places among themselves: 4 or 8
   static constexpr int SIZE = 32 * M + 2 * HALO + E;  // a slot more, so that rows differ in their banks
   V* values;
   __device__ V* place(int u) const {
     const unsigned n = u + HALO, slot = n / E;
-    return values + (slot ^ (slot >> 3 & 3)) * E + n % E;
+    return values + (slot ^ (slot >> 3 & (SLOTS - 1))) * E + n % E;
   }
   __device__ V& operator[](int u) const { return *place(u); }
   __device__ Tile of(int rows_away) const { return {values + rows_away * SIZE}; }
 
-  // the slot n samples from u on, a multiple of M: the four slots of a lane change places alike
+  // slot `lane + 32 k`; slots 64 apart change places alike
+  __device__ Pack<V, E>& across(int lane, int k) const {
+    return *(Pack<V, E>*)(place((lane + 32 * (k & 1)) * E) + 32 * (k & ~1) * E);
+  }
+  // the slot n samples from u on, a multiple of M
   __device__ Pack<V, E>& slot(int u, int n) const {
     const int group = n >= 0 ? n / M : -((M - 1 - n) / M);
     const unsigned first = (u + HALO + group * M) / E;
-    return *(Pack<V, E>*)(values + (first + ((first >> 3 & 3) ^ (n - group * M) / E)) * E);
+    return *(Pack<V, E>*)(values + (first + ((first >> 3 & (SLOTS - 1)) ^ (n - group * M) / E)) * E);
   }
   // N samples, of which BEFORE lie before u; both multiples of E
   template <int BEFORE, int N> __device__ void read(V (&v)[N], int u) const {
@@ -164,16 +169,16 @@ __device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HAL
     return;
   }
   auto scalar = [&](i64 time, int u) { tile[u] = to<V>(u < left ? load(row + (w.t0 + u) * time) : compute_t<S>()); };
-  auto keep = [&](const Pack<S, E>& pack, V* to_) {
+  auto keep = [&](const Pack<S, E>& pack, Pack<V, E>& slot) {
     Pack<V, E> values;
 #pragma unroll
     for (int e = 0; e < E; ++e) values.values[e] = to<V>(value(pack.values[e]));
-    *(Pack<V, E>*)to_ = values;
+    slot = values;
   };
   if (shared) {
     if (int(s.access) == VECTOR)
       for (int u = threadIdx.x * E; u < K; u += blockDim.x * E)
-        keep(u < left ? load_pack<E>(row + (w.t0 + u)) : Pack<S, E>{}, tile.place(u));
+        keep(u < left ? load_pack<E>(row + (w.t0 + u)) : Pack<S, E>{}, *(Pack<V, E>*)tile.place(u));
     else {
       const i64 time = only_here(s.time);
       for (int u = threadIdx.x; u < K; u += blockDim.x) scalar(time, u);
@@ -191,9 +196,8 @@ __device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HAL
       for (int k = 0; k < M / E; ++k)
         packs[k] = (w.lane + 32 * k) * E < left ? load_pack<E>(from + 32 * k * E) : Pack<S, E>{};
     }
-    V* first = tile.place(w.lane * E);
 #pragma unroll
-    for (int k = 0; k < M / E; ++k) keep(packs[k], first + 32 * k * E);
+    for (int k = 0; k < M / E; ++k) keep(packs[k], tile.across(w.lane, k));
   } else {
     const i64 time = only_here(s.time);
 #pragma unroll
@@ -227,16 +231,19 @@ __device__ void write_tile(const Place& w, const Problem& p, const Tile<V, M, HA
   }
   if (!w.active) return;
   if (int(s.access) == VECTOR) {
-    const V* first = tile.place(w.lane * E);
     S* to = row + (w.t0 + w.lane * E);
-#pragma unroll
-    for (int k = 0; k < M / E; ++k) {
-      if (w.left < K && (w.lane + 32 * k) * E >= w.left) continue;
-      const Pack<V, E> values = *(const Pack<V, E>*)(first + 32 * k * E);
+    auto slot = [&](int k) {
+      const Pack<V, E> values = tile.across(w.lane, k);
       Pack<S, E> pack;
 #pragma unroll
       for (int e = 0; e < E; ++e) pack.values[e] = stored<S>(values.values[e]);
       store_pack(to + 32 * k * E, pack);
+    };
+    if (w.left == K) {
+#pragma unroll
+      for (int k = 0; k < M / E; ++k) slot(k);
+    } else {
+      for (int k = 0; (w.lane + 32 * k) * E < w.left; ++k) slot(k);
     }
     return;
   }

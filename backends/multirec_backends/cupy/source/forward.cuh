@@ -1,8 +1,8 @@
 // The fast forward kernel, and the scan over segments.
 
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA>
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void forward(const Problem& p) {
-  using F = Filter<X, Y, B, A, P, Q, VB, VA>;
+  using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   constexpr int M = F::M, K = F::K;
   constexpr bool SCAN = P > 0 && !VA;

@@ -192,12 +192,12 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
   }
 };
 
-// What one instantiation of the fast kernels is made of.
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA> struct Filter {
+// What one instantiation of the fast kernels is made of. LANE: bytes of a tile that a lane owns.
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE> struct Filter {
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
-  static constexpr int M = 64 / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, VA ? 1 : 0), M);
+  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, VA ? 1 : 0), M);
   static constexpr int P1 = largest(P, 1);  // arrays have an element even where there is none
   using Row = Tile<V, M, HALO>;
   using RowA = Tile<A, M, HALO>;
