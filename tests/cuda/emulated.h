@@ -1,7 +1,8 @@
 // CUDA's built-ins on a CPU: one fiber for every thread of a block, and barriers that all of them must reach.
 //
-// Fibers run in an order that the caller chooses, and change only at barriers and shuffles. A missing barrier so
-// shows as a result that depends on the order, and one that only some threads reach as a deadlock, which is reported.
+// Fibers run in an order that the caller chooses, and change only at barriers and shuffles. What goes wrong is a fault
+// that the launch returns: a barrier or shuffle that only some threads reach, or that some reach on another way through
+// the code; and, with the sanitizers, an access that no barrier orders (watch.h).
 
 #include <ucontext.h>
 
@@ -25,16 +26,23 @@
 #define ASAN_UNPOISON_MEMORY_REGION(a, n) (void)(n)
 #endif
 
+// code that is the emulator's own, not the kernels'
+#define UNWATCHED __attribute__((no_sanitize_address))
+// a barrier is told by the line that it stands on
+#define LINE int line = __builtin_LINE()
+
 #define __host__
 #define __device__
 #define __shared__
 #define __align__(n) __attribute__((aligned(n)))
 
 namespace emulated {
+constexpr size_t STACK = 256 << 10, SHARED = 160 << 10;
 struct Index { unsigned x; };
 struct Barrier {
   int waiting = 0;
   long generation = 0;
+  int line = 0;
 };
 struct Stack {
   const void* bottom = nullptr;
@@ -42,12 +50,13 @@ struct Stack {
 };
 struct Fiber {
   ucontext_t context;
-  std::vector<char> memory;
+  std::unique_ptr<char[]> stack = std::make_unique<char[]>(STACK);
+  const char* bottom = stack.get();
   Index thread;
+  long block_syncs, warp_syncs;
   void* kept = nullptr;
   bool done = false;
 };
-constexpr size_t STACK = 256 << 10;
 
 inline std::vector<std::unique_ptr<Fiber>> fibers;
 inline Fiber* current;
@@ -55,18 +64,19 @@ inline ucontext_t scheduler;
 inline Stack scheduler_stack;
 inline Index block_index, block_size, grid_size;
 inline Barrier of_block, of_warp[32];
-inline int predicate[2], predicate_turn;
+inline int predicate;
 inline unsigned char slots[32][32][8];
 inline std::function<void()> body;
 inline long progress;
+inline const char* fault;
 
-inline void to_scheduler(bool last) {
+UNWATCHED inline void to_scheduler(bool last) {
   Fiber* self = current;
   FIBER_LEAVE(last ? nullptr : &self->kept, scheduler_stack);
   swapcontext(&self->context, &scheduler);
   FIBER_ENTER(self->kept);
 }
-inline void entry() {
+UNWATCHED inline void entry() {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack.bottom, &scheduler_stack.size);
 #endif
@@ -75,8 +85,10 @@ inline void entry() {
   ++progress;
   to_scheduler(true);
 }
-inline void wait(Barrier& barrier, int count) {
+UNWATCHED inline void wait(Barrier& barrier, int count, int line) {
   long generation = barrier.generation;
+  if (barrier.waiting && barrier.line != line) fault = "threads meet at different barriers or shuffles";
+  barrier.line = line;
   if (++barrier.waiting == count) {
     barrier.waiting = 0;
     ++barrier.generation;
@@ -85,91 +97,106 @@ inline void wait(Barrier& barrier, int count) {
   }
   while (barrier.generation == generation) to_scheduler(false);
 }
-inline Barrier& warp() { return of_warp[current->thread.x / 32]; }
+UNWATCHED inline void wait_for_warp(int line) { wait(of_warp[current->thread.x / 32], 32, line); }
+UNWATCHED inline void wait_for_block(int line) {
+  wait(of_block, block_size.x, line);
+  ++current->block_syncs;
+}
 
-// runs one block; false if its threads wait for each other for ever
-inline bool run_block(int threads, unsigned seed) {
+// runs one block, up to a fault
+UNWATCHED inline void run_block(int threads, unsigned seed) {
   std::vector<int> order(threads);
   std::iota(order.begin(), order.end(), 0);
   if (seed == 1) std::reverse(order.begin(), order.end());
   if (seed > 1) std::shuffle(order.begin(), order.end(), std::mt19937(seed));
   of_block = {};
   for (auto& barrier : of_warp) barrier = {};
-  predicate[0] = predicate[1] = predicate_turn = 0;
-  while (int(fibers.size()) < threads) {
-    fibers.push_back(std::make_unique<Fiber>());
-    fibers.back()->memory.resize(STACK);
-  }
+  predicate = 0;
+  while (int(fibers.size()) < threads) fibers.push_back(std::make_unique<Fiber>());
   for (int i = 0; i < threads; ++i) {
     Fiber& fiber = *fibers[i];
     fiber.thread.x = i;
+    fiber.block_syncs = fiber.warp_syncs = 0;
     fiber.done = false;
     getcontext(&fiber.context);
-    fiber.context.uc_stack = {fiber.memory.data(), 0, fiber.memory.size()};
+    fiber.context.uc_stack = {fiber.stack.get(), 0, STACK};
     fiber.context.uc_link = &scheduler;
     makecontext(&fiber.context, entry, 0);
   }
-  for (int left = threads; left;) {
+  for (int left = threads; left && !fault;) {
     long before = progress;
     left = 0;
     for (int i : order) {
-      current = fibers[i].get();
-      if (current->done) continue;
+      Fiber& fiber = *fibers[i];
+      if (fiber.done) continue;
       void* kept = nullptr;
-      Stack stack{current->memory.data(), current->memory.size()};
-      FIBER_LEAVE(&kept, stack);
-      swapcontext(&scheduler, &current->context);
+      current = &fiber;
+      FIBER_LEAVE(&kept, (Stack{fiber.stack.get(), STACK}));
+      swapcontext(&scheduler, &fiber.context);
       FIBER_ENTER(kept);
-      left += !current->done;
+      current = nullptr;
+      left += !fiber.done;
     }
-    if (left && before == progress) return false;
+    if (left && before == progress) fault = "some threads wait for ever at a barrier or shuffle";
   }
-  return true;
 }
 }  // namespace emulated
+
+extern unsigned char memory[emulated::SHARED];
+#if defined(__SANITIZE_ADDRESS__)
+#include "watch.h"
+#else
+namespace emulated {
+inline void forget_launch() {}
+inline void forget_block() {}
+}  // namespace emulated
+#endif
 
 #define threadIdx (emulated::current->thread)
 #define blockIdx emulated::block_index
 #define blockDim emulated::block_size
 #define gridDim emulated::grid_size
 
-inline void __syncwarp() { emulated::wait(emulated::warp(), 32); }
-inline void __syncthreads() { emulated::wait(emulated::of_block, emulated::block_size.x); }
-inline int __syncthreads_or(int value) {
-  emulated::predicate[0] |= value != 0;
-  __syncthreads();
-  int any = emulated::predicate[0];
-  __syncthreads();
-  emulated::predicate[0] = 0;
-  __syncthreads();
+UNWATCHED inline void __syncwarp(LINE) {
+  emulated::wait_for_warp(line);
+  ++emulated::current->warp_syncs;
+}
+UNWATCHED inline void __syncthreads(LINE) { emulated::wait_for_block(line); }
+UNWATCHED inline int __syncthreads_or(int value, LINE) {
+  emulated::predicate |= value != 0;
+  emulated::wait_for_block(line);
+  int any = emulated::predicate;
+  emulated::wait_for_block(line);
+  emulated::predicate = 0;
+  emulated::wait_for_block(line);
   return any;
 }
-template <class T> inline T __shfl_sync(unsigned, T value, int lane) {
+template <class T> UNWATCHED inline T __shfl_sync(unsigned, T value, int lane, LINE) {
   auto& slots = emulated::slots[threadIdx.x / 32];
   std::memcpy(slots[threadIdx.x % 32], &value, sizeof value);
-  __syncwarp();
+  emulated::wait_for_warp(line);
   std::memcpy(&value, slots[lane % 32], sizeof value);
-  __syncwarp();
+  emulated::wait_for_warp(line);
   return value;
 }
-template <class T> inline T __shfl_up_sync(unsigned mask, T value, int d) {
+template <class T> inline T __shfl_up_sync(unsigned mask, T value, int d, LINE) {
   int lane = threadIdx.x % 32;
-  return __shfl_sync(mask, value, lane < d ? lane : lane - d);
+  return __shfl_sync(mask, value, lane < d ? lane : lane - d, line);
 }
-template <class T> inline T __shfl_down_sync(unsigned mask, T value, int d) {
+template <class T> inline T __shfl_down_sync(unsigned mask, T value, int d, LINE) {
   int lane = threadIdx.x % 32;
-  return __shfl_sync(mask, value, lane + d > 31 ? lane : lane + d);
+  return __shfl_sync(mask, value, lane + d > 31 ? lane : lane + d, line);
 }
-inline unsigned __ballot_sync(unsigned, int value) {
+UNWATCHED inline unsigned __ballot_sync(unsigned, int value, LINE) {
   unsigned bits = 0;
   auto& slots = emulated::slots[threadIdx.x / 32];
   slots[threadIdx.x % 32][0] = value != 0;
-  __syncwarp();
+  emulated::wait_for_warp(line);
   for (int lane = 0; lane < 32; ++lane) bits |= unsigned(slots[lane][0]) << lane;
-  __syncwarp();
+  emulated::wait_for_warp(line);
   return bits;
 }
-inline int __any_sync(unsigned mask, int value) { return __ballot_sync(mask, value) != 0; }
+inline int __any_sync(unsigned mask, int value, LINE) { return __ballot_sync(mask, value, line) != 0; }
 struct int2 { alignas(8) int x; int y; };
 struct int4 { alignas(16) int x; int y, z, w; };
 template <class T> inline T __ldg(const T* at) { return *at; }

@@ -18,7 +18,8 @@ from multirec.backend import Problem
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off", "-Wno-attributes")
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+WATCH = ("--param", "asan-instrumentation-with-call-threshold=0", "-Wl,-Bsymbolic")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", *WATCH)
 
 FAST = frozenset(
     {
@@ -68,17 +69,18 @@ class EmulatedDevice(RecordingDevice):
     def __init__(self, library: Path, seed: int = 0) -> None:
         super().__init__(seed)
         self._launch = ctypes.CDLL(str(library)).launch
+        self._launch.restype = ctypes.c_char_p
         self._launch.argtypes = (ctypes.c_char_p, ctypes.c_long, *[ctypes.c_int] * 2, ctypes.c_uint, ctypes.c_char_p)
 
     def launch(self, name: str, blocks: int, threads: int, shared: int, params: bytes) -> None:
         super().launch(name, blocks, threads, shared, params)
-        code = self._launch(name.encode(), blocks, threads, shared, self.seed, params)
-        if code:
-            raise RuntimeError(f"{name}: {'not built' if code == 1 else 'deadlock: some threads miss a barrier'}")
+        fault = self._launch(name.encode(), blocks, threads, shared, self.seed, params)
+        if fault:
+            raise RuntimeError(f"{name}: {fault.decode()}")
 
 
-def translation_unit(names: Iterable[str]) -> str:
-    """Return the source with these kernels behind one door."""
+def translation_unit(names: Iterable[str], further: str) -> str:
+    """Return the source, and `further` source, with these kernels behind one door."""
     entries = []
     for name in sorted(names):
         params = "Fold" if name.startswith("fold") else "Problem"
@@ -86,6 +88,7 @@ def translation_unit(names: Iterable[str]) -> str:
     listed = "\n".join(entries)
     return f"""#include "emulated.h"
 {library_source(device=False)}
+{further}
 #include "emulated_launch.h"
 const emulated::Kernel emulated::kernels[] = {{
 {listed}
@@ -94,10 +97,10 @@ const int emulated::kernel_count = sizeof(emulated::kernels) / sizeof(emulated::
 """
 
 
-def build(names: Iterable[str], flags: tuple[str, ...] = SANITIZERS) -> Path:
+def build(names: Iterable[str], flags: tuple[str, ...] = SANITIZERS, further: str = "") -> Path:
     """Build a library of these kernels, or take the one that an earlier run built from the same source."""
-    source = translation_unit(names)
-    headers = "".join((HERE / name).read_text() for name in ("emulated.h", "emulated_launch.h"))
+    source = translation_unit(names, further)
+    headers = "".join((HERE / name).read_text() for name in ("emulated.h", "watch.h", "emulated_launch.h"))
     key = hashlib.sha256(repr((source, headers, FLAGS, flags)).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "multirec" / "emulated"
     folder.mkdir(parents=True, exist_ok=True)

@@ -230,6 +230,12 @@ __device__ void backward(const Problem& p) {
         for (int k = 0; k < P; ++k) y[P - 1 - k] = mine[k];
 #pragma unroll
         for (int i = 0; i < M; ++i) y[P + i] = v[i];
+        // beyond the end y may overflow, and infinity times a lambda of zero is no zero
+        if (w.left < K) {
+#pragma unroll
+          for (int i = 0; i < P + M; ++i)
+            if (offset + i - P >= w.left) y[i] = V();
+        }
 #pragma unroll
         for (int k = 0; k < P; ++k) {
           V part = V();
