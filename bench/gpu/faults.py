@@ -16,6 +16,8 @@ from results import Row
 
 use_checkout()
 
+from peers import jax_on_gpu  # noqa: E402
+
 import multirec as mr  # noqa: E402
 
 MANY_CHANNELS = 70_001
@@ -149,17 +151,6 @@ def jax_bfloat16() -> None:
     want = call(x, a).cpu().numpy().swapaxes(1, 2)
     assert y.dtype == jax.numpy.bfloat16
     assert abs(jax.device_get(y.astype(jax.numpy.float32)) - want).max() < 0.05 * abs(want).max()
-
-
-def jax_on_gpu() -> Any:
-    """Return JAX, if it is installed with a GPU."""
-    try:
-        import jax
-    except ImportError as error:
-        raise SkippedError(str(error)) from None
-    if jax.default_backend() != "gpu":
-        raise SkippedError("JAX finds no GPU")
-    return jax
 
 
 def no_memory() -> None:
