@@ -101,6 +101,16 @@ def test_a_step_that_does_not_start_or_end_is_a_row(run, tmp_path, monkeypatch):
     assert rows[1]["reason"] == "cut short"
 
 
+def test_results_name_no_folders_and_a_peer_fails_alone(run, tmp_path):
+    results = run.Results(tmp_path, "card", "benchmark")
+    reason = "ImportError: /opt/else/libx.so: 1/2 symbols, see /home/me/.cache/y.py:3"
+    results.add(step="benchmark", item="peer: x", status="failed", reason=reason)
+    results.add(step="benchmark", item="W1", status="failed", reason="")
+    written = (tmp_path / "card-benchmark.txt").read_text()
+    assert "reason ImportError: libx.so: 1/2 symbols, see y.py:3\n" in written
+    assert results.faults == ["step benchmark  item W1  status failed  reason "]
+
+
 def test_without_a_gpu_it_says_what_it_needs(tmp_path):
     command = [sys.executable, "run.py", "--results", str(tmp_path / "results")]
     done = subprocess.run(command, cwd=BENCH, capture_output=True, text=True, check=False)
