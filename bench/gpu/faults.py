@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from here import use_checkout
@@ -15,6 +14,8 @@ from items import Items, SkippedError
 from results import Row
 
 use_checkout()
+
+from peers import jax_on_gpu  # noqa: E402
 
 import multirec as mr  # noqa: E402
 
@@ -149,17 +150,6 @@ def jax_bfloat16() -> None:
     want = call(x, a).cpu().numpy().swapaxes(1, 2)
     assert y.dtype == jax.numpy.bfloat16
     assert abs(jax.device_get(y.astype(jax.numpy.float32)) - want).max() < 0.05 * abs(want).max()
-
-
-def jax_on_gpu() -> Any:
-    """Return JAX, if it is installed with a GPU."""
-    try:
-        import jax
-    except ImportError as error:
-        raise SkippedError(str(error)) from None
-    if jax.default_backend() != "gpu":
-        raise SkippedError("JAX finds no GPU")
-    return jax
 
 
 def no_memory() -> None:

@@ -53,7 +53,7 @@ def cupyx(x: Any, b: Any, a: Any) -> Callable[[], Any]:
 
 
 def jax_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
-    """One compiled scan over time; waits for JAX, whose streams torch's events do not see."""
+    """One compiled scan over time."""
     jax, x, b, a = _in_jax(x, b, a)
 
     def step(past: Any, now: Any) -> Any:
@@ -66,8 +66,7 @@ def jax_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
         _, y = jax.lax.scan(step, (zeros[0], zeros[0], zeros[1], zeros[1]), x[:, 0].T[..., None])
         return y.transpose(1, 2, 0)
 
-    run = jax.jit(scan)
-    return lambda: run(x).block_until_ready()
+    return _after_torch(jax.jit(scan), x)
 
 
 def jax_associative_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
@@ -89,26 +88,46 @@ def jax_associative_scan(x: Any, b: Any, a: Any) -> Callable[[], Any]:
         matrix = a[:, :1] * ones, a[:, 1:] * ones, ones, 0 * ones
         return jax.lax.associative_scan(combine, (*matrix, right, jnp.zeros_like(right)), axis=-1)[4]
 
-    run = jax.jit(scan)
-    return lambda: run(x).block_until_ready()
+    return _after_torch(jax.jit(scan), x)
 
 
 def own_jax(x: Any, b: Any, a: Any) -> Callable[[], Any]:
     """The backend `jax` of this package."""
     _, x, b, a = _in_jax(x, b, a)
-    return lambda: mr.recurrence(x, feedforward=b, feedback=a, backend="jax")[0].block_until_ready()
+    return _after_torch(lambda x: mr.recurrence(x, feedforward=b, feedback=a, backend="jax")[0], x)
+
+
+def jax_on_gpu() -> Any:
+    """Return JAX, if it is installed with a GPU."""
+    try:
+        import jax
+    except ImportError as error:
+        raise SkippedError(str(error)) from None
+    if jax.default_backend() != "gpu":
+        raise SkippedError("JAX finds no GPU")
+    return jax
 
 
 def _in_jax(*tensors: Any) -> Any:
-    import jax
-
+    jax = jax_on_gpu()
     return jax, *(jax.numpy.asarray(tensor.cpu().numpy()) for tensor in tensors)
 
 
+def _after_torch(run: Callable[[Any], Any], x: Any) -> Callable[[], Any]:
+    """Return work that is between two events of torch's stream: JAX has streams of its own, which wait for nothing."""
+
+    def work() -> Any:
+        torch.cuda.current_stream().synchronize()
+        return run(x).block_until_ready()
+
+    return work
+
+
+OWN = "backend jax"
 PEERS = {
     "torchaudio": Peer("torchaudio", torchaudio, has_gradient=True),
     "cupyx lfilter, looped": Peer("cupyx", cupyx),
-    "backend jax": Peer("jax", own_jax),
+    OWN: Peer("jax", own_jax),
     "jax lax.scan": Peer("jax", jax_scan),
     "jax associative_scan": Peer("jax", jax_associative_scan),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,6 +11,17 @@ Row: TypeAlias = dict[str, Any]
 
 BAD = ("failed", "wrong")
 """The statuses that make `make gpu` fail; the others are ok, differs (a peer), skipped, out of memory, unfinished."""
+PEER = "peer: "
+"""What the names of items begin with that compute with somebody else's code: what fails there is not ours."""
+
+
+def without_folders(text: str) -> str:
+    """Return a text with files named alone, since results are for others to read.
+
+    >>> without_folders("/home/me/x.py:3: error, 1/2 of it")
+    'x.py:3: error, 1/2 of it'
+    """
+    return re.sub(r"(?<![\w.])/(?:[\w.+@-]+/)+", "", text)
 
 
 class Results:
@@ -34,6 +46,7 @@ class Results:
 
     def add(self, **row: Any) -> None:
         """Keep a row, and show it."""
+        row = {key: without_folders(value) if isinstance(value, str) else value for key, value in row.items()}
         self.document["rows"].append(row)
         print(_line(row), flush=True)
         self._write()
@@ -41,7 +54,8 @@ class Results:
     @property
     def faults(self) -> list[str]:
         """What is wrong, a line for each such row."""
-        return [_line(row) for row in self.document["rows"] if row["status"] in BAD]
+        rows = self.document["rows"]
+        return [_line(row) for row in rows if row["status"] in BAD and not row["item"].startswith(PEER)]
 
     def _path(self, suffix: str) -> Path:
         return Path(f"{self._stem}{suffix}")

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 import multirec as mr
+from multirec._problem import coefficient_dtype
+from multirec.backend import Problem, Taps
 
 CHECKED = 2000
 """Samples that are compared with float64 on the host, at both ends."""
@@ -39,6 +41,21 @@ class Spec:
     def backward_bytes(self) -> int:
         """What a backward call moves at least: y's gradient; x and its gradient; feedback and its gradient."""
         return self._y_bytes * (1 + 2 * (not self.shared) + 2 * self.varies)
+
+    @property
+    def problems(self) -> tuple[Problem, Problem]:
+        """The problem in the workload's data type, and in the one that its gradients are checked in."""
+        return self._problem(_name(self.dtype)), self._problem(_name(wide(self.dtype)))
+
+    def _problem(self, dtype: str) -> Problem:
+        taps = coefficient_dtype(dtype, dtype)
+        b = Taps(1, self.channels, 1, self.taps, taps) if self.taps else None
+        a = Taps(1, self.channels, 1, self.order, taps)
+        if self.varies:
+            a = replace(a, batch=self.batch, time=self.length)
+        x_channels = 1 if self.shared else self.channels
+        sizes = (self.batch, self.channels, self.length, x_channels)
+        return Problem("torch", "cuda:0", dtype, dtype, self.layout, False, *sizes, b, a if self.order else None)
 
     @property
     def _y_bytes(self) -> int:
@@ -76,10 +93,10 @@ class Workload:
         self.spec = spec
         generator = torch.Generator("cuda").manual_seed(0)
         batch, channels, length = spec.batch, spec.channels, spec.length
-        wide = torch.float32 if spec.dtype in (torch.bfloat16, torch.float16) else spec.dtype
+        drawn = torch.float32 if spec.dtype in (torch.bfloat16, torch.float16) else spec.dtype
 
         def noise(*shape: int) -> torch.Tensor:
-            return torch.randn(shape, generator=generator, device="cuda", dtype=wide)
+            return torch.randn(shape, generator=generator, device="cuda", dtype=drawn)
 
         x = noise(batch, 1 if spec.shared else channels, length).to(spec.dtype)
         order = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[spec.layout]
@@ -118,12 +135,12 @@ class Workload:
         own = torch.autograd.grad(y, self.leaves, gradient)
         again = torch.autograd.grad(self.forward(), self.leaves, gradient)
         found["changed in a second call"] = float(sum(not torch.equal(a, b) for a, b in zip(own, again, strict=True)))
-        wide = torch.complex128 if self.spec.dtype.is_complex else torch.float64
+        kind = wide(self.spec.dtype)
         leaves = [
-            None if leaf is None else leaf.detach().to(wide).requires_grad_() for leaf in (self.x, self.b, self.a)
+            None if leaf is None else leaf.detach().to(kind).requires_grad_() for leaf in (self.x, self.b, self.a)
         ]
         wanted = torch.autograd.grad(
-            self._call(*leaves), [leaf for leaf in leaves if leaf is not None], gradient.to(wide)
+            self._call(*leaves), [leaf for leaf in leaves if leaf is not None], gradient.to(kind)
         )
         names = [name for name, leaf in zip(("x", "b", "a"), leaves, strict=True) if leaf is not None]
         for name, mine, want in zip(names, own, wanted, strict=True):
@@ -151,4 +168,13 @@ class Workload:
 
 
 def _host(value: torch.Tensor) -> torch.Tensor:
-    return value.detach().cpu().to(torch.complex128 if value.is_complex() else torch.float64)
+    return value.detach().cpu().to(wide(value.dtype))
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """Return the data type that results are checked in."""
+    return torch.complex128 if dtype.is_complex else torch.float64
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

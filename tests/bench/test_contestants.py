@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from multirec.bench._case import MODES, Case, Mode
 from multirec.bench._cases import NAMED, case_named
 from multirec.bench._oracle import compute, judge, kept, masked, windowed
 from multirec.bench._signals import signals
-from multirec.bench.contestants import Contestant, Memcpy, named, picked, ready, registered
+from multirec.bench.contestants import Contestant, Memcpy, gpu, named, picked, ready, registered
 from multirec.bench.contestants.memcpy import copied_bytes
 from multirec.testing._rounding import ROUNDOFF
 
@@ -164,3 +166,30 @@ def test_the_yardstick_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(np, "copyto", lambda target, source: copied.append((target.nbytes, source.nbytes)))
     run()
     assert sum(target for target, _ in copied) == sum(source for _, source in copied) == copied_bytes(case)
+
+
+def test_a_gpu_is_busy_while_a_timed_call_is_queued(monkeypatch):
+    torch = pytest.importorskip("torch")
+    log = []
+
+    class Event(SimpleNamespace):
+        def record(self):
+            log.append("event")
+
+        def elapsed_time(self, other):
+            return 2.0
+
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: SimpleNamespace(zero_=lambda: log.append("fill")))
+    for name, value in {
+        "Event": Event,
+        "synchronize": lambda: log.append("wait"),
+        "get_device_properties": lambda index: SimpleNamespace(L2_cache_size=1),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    gpu._flusher.cache_clear()
+    sample = gpu.measure(lambda: log.append("call"))
+    gpu._flusher.cache_clear()
+    warm_up, cold, hot = "fill wait fill wait call", "fill event call event wait", "fill call event call event wait"
+    assert " ".join(name for name, _ in groupby(log)) == f"{warm_up} {cold} {hot}"
+    assert sample[:2] == (2e-3, 2e-3)
+    assert sample.host > 0

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from emulated import FAST, EmulatedDevice, RecordingDevice, build
+from torch.utils._pytree import tree_leaves
 
 BENCH = Path(__file__).parents[2] / "bench" / "gpu"
 ON_DEVICE = torch.device("cuda", 0)
@@ -32,10 +33,24 @@ launcher = RecordingDevice()
 class Host(torch.Tensor):
     """A tensor that is not on the device; all others are, whatever torch thinks."""
 
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Refuse tensors of both sides, as torch does."""
+        with torch._C.DisableTorchFunctionSubclass():
+            found = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
+        if len({isinstance(leaf, Host) for leaf in found}) > 1:
+            raise RuntimeError(f"{func.__name__}: Expected all tensors to be on the same device")
+        return super().__torch_function__(func, types, args, kwargs or {})
+
 
 def fake_devices() -> None:
-    """Take "cuda" for an argument, and say "cuda" of tensors."""
-    tensor, to = torch.Tensor, torch.Tensor.to
+    """Take "cuda" for an argument, and say "cuda" of tensors, of which NumPy cannot see any."""
+    tensor, to, numpy = torch.Tensor, torch.Tensor.to, torch.Tensor.numpy
+
+    def seen(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(self, Host):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu()")
+        return numpy(self, *args, **kwargs)
 
     def moved(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         targets = [str(arg) for arg in args if isinstance(arg, (str, torch.device))]
@@ -58,6 +73,7 @@ def fake_devices() -> None:
         setattr(torch, name, making(getattr(torch, name)))
     tensor.device = property(lambda self: torch.device("cpu") if isinstance(self, Host) else ON_DEVICE)
     tensor.to, tensor.cpu = moved, lambda self: self.as_subclass(Host)
+    tensor.numpy = tensor.__array__ = seen
 
 
 class Event:
@@ -180,7 +196,7 @@ def fake_cupy() -> None:
         asnumpy=np.array,
         lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=own(np.lib.stride_tricks.as_strided))),
         get_default_memory_pool=lambda: SimpleNamespace(free_all_blocks=lambda: None),
-        from_dlpack=own(lambda array: array.numpy() if isinstance(array, torch.Tensor) else array),
+        from_dlpack=own(lambda array: array.as_subclass(Host).numpy() if isinstance(array, torch.Tensor) else array),
         random=SimpleNamespace(standard_normal=draw),
         RawKernel=RawKernel,
         cuda=SimpleNamespace(

@@ -126,9 +126,17 @@ def test_a_failed_compile_shows_the_log_once(cupy):
     assert len(cupy.compiled) == 1
 
 
-def test_without_the_compiler_it_says_how_to_install_it(cupy):
-    cupy.kind, cupy.log = RuntimeError, 'Failure finding "libnvrtc.so.13 or libnvrtc.so.12"'
-    with pytest.raises(BackendBrokenError, match=r"pip install nvidia-cuda-nvrtc \(CUDA 13\)"):
+@pytest.mark.parametrize(
+    ("log", "package"),
+    [
+        ('Failure finding "libnvrtc.so.13 or libnvrtc.so.12"', "nvidia-cuda-nvrtc"),
+        # CuPy asks for them whatever the source includes
+        ("Failed to find CUDA headers. Please install CUDA toolkit headers", "nvidia-cuda-runtime"),
+    ],
+)
+def test_without_the_compiler_it_says_how_to_install_it(cupy, log, package):
+    cupy.kind, cupy.log = RuntimeError, log
+    with pytest.raises(BackendBrokenError, match=rf"pip install '{package}>=13,<14' \(CUDA 13\) or {package}-cu12"):
         run()
     cupy.log = ""
     run()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -52,6 +53,7 @@ CHILD = """
 import faulthandler, os, sys, time
 sys.path.insert(0, {bench!r})
 from pathlib import Path
+from time import perf_counter
 from results import Results
 results, first = Results(Path({folder!r}), "card", "checks"), int(sys.argv[1])
 results.note(step="kernels", items=["fine", "crashes", "hangs", "last"])
@@ -73,7 +75,7 @@ def test_a_crash_and_a_hang_cost_their_own_item(run, tmp_path, monkeypatch):
         return own([sys.executable, "-c", program, first], limit, log)
 
     monkeypatch.setattr(run, "attempt", attempt)
-    runner = run.Runner(tmp_path, "card")
+    runner = run.Runner(tmp_path, "card", perf_counter())
     runner.step("kernels", 30, 0.2)
     rows = {row["item"]: (row["status"], row.get("reason", "")) for row in runner.results("kernels").document["rows"]}
     assert rows["fine"] == rows["last"] == ("ok", "")
@@ -84,7 +86,7 @@ def test_a_crash_and_a_hang_cost_their_own_item(run, tmp_path, monkeypatch):
 
 
 def test_a_step_that_does_not_start_or_end_is_a_row(run, tmp_path, monkeypatch):
-    runner = run.Runner(tmp_path, "card")
+    runner = run.Runner(tmp_path, "card", perf_counter())
     monkeypatch.setattr(run, "HERE", tmp_path)
     runner.step("kernels", 20, 10)
     (tmp_path / "run.py").write_text(
@@ -97,6 +99,16 @@ def test_a_step_that_does_not_start_or_end_is_a_row(run, tmp_path, monkeypatch):
         ("faults", "start", "failed"),
     ]
     assert rows[1]["reason"] == "cut short"
+
+
+def test_results_name_no_folders_and_a_peer_fails_alone(run, tmp_path):
+    results = run.Results(tmp_path, "card", "benchmark")
+    reason = "ImportError: /opt/else/libx.so: 1/2 symbols, see /home/me/.cache/y.py:3"
+    results.add(step="benchmark", item="peer: x", status="failed", reason=reason)
+    results.add(step="benchmark", item="W1", status="failed", reason="")
+    written = (tmp_path / "card-benchmark.txt").read_text()
+    assert "reason ImportError: libx.so: 1/2 symbols, see y.py:3\n" in written
+    assert results.faults == ["step benchmark  item W1  status failed  reason "]
 
 
 def test_without_a_gpu_it_says_what_it_needs(tmp_path):

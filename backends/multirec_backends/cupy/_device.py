@@ -18,12 +18,18 @@ from ._source import ENTRY, OPTIONS, kernel_source, library_source
 
 Array: TypeAlias = Any
 
-_MOST_KERNELS = 512
-_NVRTC = "nvidia-cuda-nvrtc (CUDA 13) or nvidia-cuda-nvrtc-cu12"
+_TOOLKIT = {
+    "libnvrtc": "'nvidia-cuda-nvrtc>=13,<14' (CUDA 13) or nvidia-cuda-nvrtc-cu12",
+    "CUDA headers": "'nvidia-cuda-runtime>=13,<14' (CUDA 13) or nvidia-cuda-runtime-cu12",
+}
+"""What CuPy compiles with, by the words in which it misses it, and the packages that bring it."""
 
 
 class Kernels:
-    """Compiled kernels by name and device; CuPy keeps their binaries on disk. Bounded: the oldest goes first."""
+    """Compiled kernels by name and device; CuPy keeps their binaries on disk.
+
+    None is unloaded while the process lives: a captured graph may hold it, and CuPy keeps what it compiled as well.
+    """
 
     def __init__(self) -> None:
         self._functions: dict[tuple[str, int], Any] = {}
@@ -48,14 +54,13 @@ class Kernels:
                 self._refused.add(name)
                 raise BackendBrokenError(f"backend 'cupy': kernel {name} does not compile:\n{error}") from None
             except RuntimeError as error:
-                if "libnvrtc" not in str(error):
+                missing = next((words for words in _TOOLKIT if words in str(error)), None)
+                if missing is None:
                     raise
                 raise BackendBrokenError(
-                    "backend 'cupy': CuPy finds no NVRTC, the compiler that its kernels are made with at run time. "
-                    f"Install it with: pip install {_NVRTC}. CuPy says: {error}"
+                    f"backend 'cupy': CuPy finds no {missing}, which kernels are compiled with at run time. "
+                    f"Install it with: pip install {_TOOLKIT[missing]}. CuPy says: {error}"
                 ) from None
-            while len(self._functions) >= _MOST_KERNELS:
-                self._functions.pop(next(iter(self._functions)))
             self._functions[name, device] = function
             return function
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,6 +32,8 @@ class JaxContestant(Contestant):
     lacks: Mapping[Feature, str] = {"layer": "it is a filter, not a layer of torch"}
 
     def load(self) -> Loaded:
+        # else JAX takes three quarters of a GPU's memory, and other contestants run in the same process
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
 
         loaded = super().load()

@@ -119,8 +119,10 @@ class CupyxLoop(Contestant):
         import cupy
 
         loaded = super().load()
-        if cupy.cuda.runtime.getDeviceCount() == 0:
-            raise ImportError("it needs a GPU, and CuPy sees none here")
+        try:
+            cupy.cuda.runtime.getDeviceCount()
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise ImportError(f"it needs a GPU, and CuPy finds none here: {error}") from None
         return loaded._replace(device="cuda")
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
