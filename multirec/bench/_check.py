@@ -169,24 +169,36 @@ class Checks:
         return True
 
     def _in_time(self, cell: Cell, ends: tuple[float, float]) -> None:
-        short = not probe_lengths(self.cases[cell.case].length)
-        waits = not (short or self._comes_first(cell))
-        until, last = ends
-        if short:
-            last = _AT_LAST * self.budget.seconds
-        checked = [other.cost for other in self.team.open_cells() if other.errors]
-        # beside its check and a sample, what is quicker needs one; if it can wait, all need what they need
-        others = LEAST * sum(checked) if waits else sum(cost for cost in checked if cost <= cell.cost)
-        samples = _SLACK * (others + cell.cost)
-        due = samples + cell.cost + min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
-        late = self._spent() > (min(until + self.lost, last) if waits else last)
+        """Raise where it is too late to begin with a cell, or too little time is left for it."""
         # what turned out to be quick once it was loaded is checked however late
-        late = late and not 0 < cell.cost < _QUICK
-        if not late and due <= self.budget.left():
-            return
-        if late or not cell.cost:
+        if self._spent() > self._deadline(cell, ends) and not 0 < cell.cost < _QUICK:
             raise WorkerError("skipped", NO_TIME)
-        raise WorkerError("too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}")
+        if self._needed(cell) > self.budget.left():
+            if not cell.cost:
+                raise WorkerError("skipped", NO_TIME)
+            cost = seconds_text(cell.cost)
+            raise WorkerError("too_slow", f"about {cost} a call, predicted from short runs; {NO_TIME}")
+
+    def _is_short(self, cell: Cell) -> bool:
+        return not probe_lengths(self.cases[cell.case].length)
+
+    def _waits(self, cell: Cell) -> bool:
+        return not (self._is_short(cell) or self._comes_first(cell))
+
+    def _deadline(self, cell: Cell, ends: tuple[float, float]) -> float:
+        """Return when checks of a cell end, in seconds of the budget; short cases need not wait for their turn."""
+        if self._is_short(cell):
+            return _AT_LAST * self.budget.seconds
+        until, last = ends
+        return min(until + self.lost, last) if self._waits(cell) else last
+
+    def _needed(self, cell: Cell) -> float:
+        """Return the seconds for a check and a sample of a cell, and for what those before it have to have first."""
+        checked = [other.cost for other in self.team.open_cells() if other.errors]
+        # a sample of all that is quicker; for what can wait, all that the others need
+        others = LEAST * sum(checked) if self._waits(cell) else sum(cost for cost in checked if cost <= cell.cost)
+        to_begin = min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
+        return cell.cost + _SLACK * (others + cell.cost) + to_begin
 
     def _predict(self, worker: Worker, cell: Cell) -> None:
         """Predict the cost of a whole call from short runs, if it is too long to just try."""
