@@ -197,6 +197,16 @@ class Paced(Fake):
         return y
 
 
+class Linear(Paced):
+    """Takes ten microseconds a sample."""
+
+    name = "linear"
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        self.seconds = 1e-5 * case.length
+        return super().prepare(case, signals, mode)
+
+
 class Quadratic(Fake):
     """Has a clock of its own: a call takes as long as the square of its length says."""
 

@@ -153,6 +153,24 @@ def test_everything_is_checked_before_anything_is_timed() -> None:
     assert "float64 reference" not in progress.steps[measure:]
 
 
+class Watcher(Silent):
+    """Remembers which case had each turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[int] = []
+
+    def leader(self, cell: Cell) -> None:
+        self.turns.append(cell.case)
+
+
+def test_dear_cases_are_timed_before_cheap_ones() -> None:
+    watcher = Watcher()
+    cases = [replace(CASE, name=f"T={length}", length=length) for length in (20, 900, 200)]
+    run(fakes.Linear(), progress=watcher, cases=cases)
+    assert list(dict.fromkeys(watcher.turns)) == [1, 2, 0]
+
+
 def test_the_reference_runs_twice_in_every_round() -> None:
     slow = called("slow", fakes.Paced())
     slow.seconds = 0.05
