@@ -6,6 +6,8 @@ RESULTS ?= bench/results
 INSTALLED := $(VENV)/.installed
 PLUGIN := $(VENV)/.plugin
 PEERS := .venv-peers
+# errors alone: what build tools advise is for us
+INSTALL := -m pip install --quiet --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help bench peers gpu test test-long lint types docs clean
@@ -15,24 +17,28 @@ help:  ## list the targets
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,numba,jax,bench,docs,dev]'
+	$(BIN)/python $(INSTALL) --upgrade pip setuptools wheel
+	$(BIN)/python $(INSTALL) -c constraints.txt torch
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[torch,numba,jax,bench,docs,dev]'
 	touch $@
 
 # a stranger's backend, for the tests alone
 $(PLUGIN): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e tests/plugin_example
+	$(BIN)/python $(INSTALL) --no-build-isolation --no-deps -e tests/plugin_example
 	touch $@
 
 bench: $(INSTALLED)  ## install, then run the forum's case on every backend that is ready here
 	$(BIN)/multirec bench
 
-# torch comes with CUDA here: torchaudio and philtorch are built against that one
-$(PEERS)/.installed: pyproject.toml
+# torchaudio and philtorch are built for one torch; torchlpc is compiled here, against it: pip must neither take another
+# torch for that nor a wheel that it once compiled against another
+$(PEERS)/.installed: pyproject.toml constraints-peers.txt
+	@command -v c++ >/dev/null || { echo "make peers compiles torchlpc: it needs a C++ compiler, and there is no c++ on the PATH"; exit 1; }
+	@echo "installing torch with CUDA and the peers into $(PEERS): more than 6 GB, which takes minutes"
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(PEERS)/bin/python -m pip install --quiet -e '.[torch,numba,jax,bench,peers]'
+	$(PEERS)/bin/python $(INSTALL) --upgrade pip setuptools wheel
+	$(PEERS)/bin/python $(INSTALL) -c constraints-peers.txt torch numpy
+	$(PEERS)/bin/python $(INSTALL) -c constraints-peers.txt --no-build-isolation --no-cache-dir -e '.[torch,numba,jax,bench,peers]'
 	touch $@
 
 peers: $(PEERS)/.installed  ## install torch with CUDA and the peers, compare with them, keep the result in RESULTS

@@ -11,7 +11,6 @@ three rounds of their own. Run on an idle machine:
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import time
 from collections.abc import Callable
@@ -81,8 +80,6 @@ def seconds(call: Call) -> float:
 
 
 def growth(call: Call) -> int | None:
-    # what the C library keeps of memory that others freed would hide what is taken
-    ctypes.CDLL(None).malloc_trim(0)
     reset_host_peak()
     call()
     return host_growth()

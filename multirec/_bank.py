@@ -11,7 +11,7 @@ from ._design import feedback_of, feedforward_of, from_scipy, sections
 from ._function import recurrence
 from ._problem import Layout
 from ._state import State
-from ._validate import as_layout, check_taps_dtype
+from ._validate import as_layout, check_choices, check_taps_dtype
 from .errors import ArgumentError, ShapeError
 
 Array: TypeAlias = Any
@@ -80,8 +80,7 @@ class RecurrenceBank:
                     f"(batch…, channels, taps).{hint}"
                 )
             check_taps_dtype(name, spec_of(taps, name))
-        if not isinstance(reverse, bool):
-            raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
+        check_choices(reverse, backend)
         _select.check_name(backend)
         self.feedforward = feedforward
         self.feedback = feedback

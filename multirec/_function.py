@@ -14,7 +14,7 @@ from ._plan import Plan
 from ._problem import Layout
 from ._registry import registry
 from ._state import State
-from ._validate import Call, Specs, as_layout, plan_call
+from ._validate import Call, Specs, as_layout, check_choices, plan_call
 from .backend import Operands
 from .errors import ArgumentError, UnsupportedError
 
@@ -119,17 +119,13 @@ def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
 
 def plan_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> tuple[Call, Plan]:
     """Validate and plan a call; remembered by its metadata."""
-    if not isinstance(reverse, bool):
-        raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
-    if not isinstance(backend, str):
-        raise ArgumentError(f"backend is a name such as 'auto' or 'numba', got {backend!r}.")
+    check_choices(reverse, backend)
     return _select.bind(*specs_of(arrays), as_layout(layout), reverse, backend)
 
 
-def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool) -> Call:
+def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> Call:
     """Validate a call; remembered by its metadata."""
-    if not isinstance(reverse, bool):
-        raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
+    check_choices(reverse, backend)
     return plan_call(*specs_of(arrays), as_layout(layout), reverse)
 
 
@@ -167,7 +163,7 @@ def explain(
     x has its bytes in another order than this machine's: it is copied once
     """
     arrays = (x, feedforward, feedback, *split_state(state))
-    call = call_of(arrays, layout, reverse)
+    call = call_of(arrays, layout, reverse, backend)
     explanation = _select.explain_problem(call.problem, backend)
     if explanation.chosen is None:
         return explanation

@@ -41,7 +41,7 @@ def recurrence(
 ) -> tuple[Array, State]:
     """`multirec.recurrence` for JAX arrays and tracers."""
     arrays = (x, feedforward, feedback, inputs, outputs)
-    call = call_of(arrays, layout, reverse)
+    call = call_of(arrays, layout, reverse, backend)
     plan = plan_for(call.problem, backend)
     if plan.info.family not in ("jax", "numpy"):
         _check_concrete(arrays, plan.info.name)

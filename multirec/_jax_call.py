@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import dis
 import json
-import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import compress
@@ -24,9 +23,9 @@ import numpy as np
 from . import _jax_frame as xla
 from ._address import address
 from ._bfloat16 import to_bfloat16
+from ._libc import want_huge_pages
 from ._plan import Plan
 from ._problem import Layout, Spec, plan_problem
-from ._registry import registry
 from ._select import plan_for
 from .backend import Needs, Operands
 
@@ -39,8 +38,6 @@ _ffi: Any = jax.ffi
 
 _TARGET = "multirec_recurrence"
 _LARGE = 1 << 22
-_HUGE_PAGE = 1 << 21
-_MADV_HUGEPAGE = 14
 _AFTER_AWAIT = 3
 _ATTEMPTS = (None,) * 100
 
@@ -155,16 +152,19 @@ def _compute(frame: Any, lent: list[ref[_Memory]]) -> None:
     parts = [kind.at(xla.address_of(frame.arguments, i), lent) for i, kind in enumerate(kinds)]
     results = [kind.at(xla.address_of(frame.results, i), lent) for i, kind in enumerate(of_results)]
     for result in results:
-        _advise(result)
+        # XLA's memory is fresh, and in small pages each would have a fault of its own
+        if result.nbytes >= _LARGE:
+            want_huge_pages(address(result), result.nbytes)
     rest = iter(parts)
     operands = Operands(*(next(rest) if there else None for there in task.given))
-    plan = _Into(plan, results[0], task.results[0])
+    allocate = _Into(plan, results[0], task.results[0])
     found: Sequence[Array]
     if task.wanted is None:
-        found = [plan.forward(operands)]
+        found = [plan.forward(operands, allocate)]
     else:
         y, grad_y = rest
-        found = list(compress(plan.vjp(operands, y, grad_y, None, None, Needs(*task.wanted)), task.wanted))
+        grads = plan.vjp(operands, y, grad_y, None, None, Needs(*task.wanted), allocate)
+        found = list(compress(grads, task.wanted))
     for array, result, kind in zip(found, results, task.results, strict=True):
         if address(array) != address(result):
             _round(array, result, kind.dtype)
@@ -175,29 +175,17 @@ def _round(array: Array, result: Array, dtype: str) -> None:
         result[...] = to_bfloat16(array) if dtype == "bfloat16" and array.dtype != result.dtype else array
 
 
-class _Into(Plan):
-    """A plan that computes into a buffer of XLA's where the kernel asks for memory like it."""
-
-    __slots__ = ("_buffer", "_kind")
+class _Into:
+    """Gives a kernel XLA's buffer where it asks for memory like it, once; else new memory."""
 
     def __init__(self, plan: Plan, buffer: Array, kind: Kind) -> None:
-        super().__init__(plan.problem, plan.info, registry.kernel(plan.info))
-        self._buffer, self._kind = buffer, kind
+        self._plan, self._buffer, self._kind = plan, buffer, kind
 
-    def _allocate(self, channels: int, dtype: str) -> Array:
-        buffer, self._buffer = self._buffer, None
-        if buffer is not None and self._kind == Kind((self.problem.batch, channels, self.problem.length), dtype):
+    def __call__(self, channels: int, dtype: str) -> Array:
+        problem, buffer, self._buffer = self._plan.problem, self._buffer, None
+        if buffer is not None and self._kind == ((problem.batch, channels, problem.length), dtype):
             return buffer
-        return super()._allocate(channels, dtype)
-
-
-def _advise(result: Array) -> None:
-    """Ask for huge pages: XLA's memory is fresh, and in small ones each would have a fault of its own."""
-    if sys.platform != "linux" or result.nbytes < _LARGE:
-        return
-    start = -(-address(result) // _HUGE_PAGE) * _HUGE_PAGE
-    size = address(result) + result.nbytes - start
-    ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size // _HUGE_PAGE * _HUGE_PAGE), _MADV_HUGEPAGE)
+        return self._plan.allocate(channels, dtype)
 
 
 def _unbroken(function: Callable[[int], int | None]) -> Callable[[int], int | None]:

@@ -11,7 +11,7 @@ from ._bfloat16 import from_bfloat16
 from ._canonical import cast_to, split_tail_gradient
 from ._derived import add_last, derived_vjp
 from ._problem import Family, Problem, Taps
-from .backend import BackendInfo, ForwardKernel, FusedKernel, Gradients, Needs, Operands
+from .backend import Allocate, BackendInfo, ForwardKernel, FusedKernel, Gradients, Needs, Operands
 
 Array: TypeAlias = Any
 
@@ -20,7 +20,8 @@ class Plan:
     """Computes one `Problem` with one backend.
 
     `give` and `take` lead from the caller's arrays to `library` and back; operands and results of `forward` and `vjp`
-    are canonical arrays of that library. bfloat16 in NumPy is its bits there.
+    are canonical arrays of that library. bfloat16 in NumPy is its bits there. `allocate` is what kernels ask for
+    memory; another may be given to a call.
     """
 
     __slots__ = ("_kernel", "info", "library", "problem")
@@ -67,10 +68,10 @@ class Plan:
         family = self.problem.family
         return _memory.restored(array) if family == "numpy" else _memory.hand_over(array, self.library, family)
 
-    def forward(self, operands: Operands) -> Array:
+    def forward(self, operands: Operands, allocate: Allocate | None = None) -> Array:
         """Return y (B, C, T), contiguous in the layout."""
         problem = self.problem
-        y = self._kernel.forward(problem, self._all_to_kernel(operands), self._allocate)
+        y = self._kernel.forward(problem, self._all_to_kernel(operands), allocate or self.allocate)
         return _memory.as_layout_contiguous(self._from_kernel(y), problem.layout, self.library)
 
     def vjp(
@@ -81,25 +82,28 @@ class Plan:
         grad_inputs: Array | None,
         grad_outputs: Array | None,
         needs: Needs,
+        allocate: Allocate | None = None,
     ) -> Gradients:
         """Return the gradients of operands, given those of y and of the two tails (or None)."""
         problem = self.problem
         past_x, block_x = split_tail_gradient(grad_inputs, problem.length, problem.reverse)
         past_y, block_y = split_tail_gradient(grad_outputs, problem.length, problem.reverse)
-        found = self._vjp(operands, y, grad_y, block_y, needs)
+        found = self._vjp(operands, y, grad_y, block_y, needs, allocate or self.allocate)
         for whole, part in ((found.x, block_x), (found.inputs, past_x), (found.outputs, past_y)):
             if whole is not None and part is not None:
                 add_last(whole, part, problem.reverse)
         return found
 
-    def _vjp(self, operands: Operands, y: Array, grad_y: Array, grad_last: Array | None, needs: Needs) -> Gradients:
+    def _vjp(
+        self, operands: Operands, y: Array, grad_y: Array, grad_last: Array | None, needs: Needs, allocate: Allocate
+    ) -> Gradients:
         problem = self.problem
         given = self._all_to_kernel(operands)
         arrays = (self._to_kernel(y), self._to_kernel(grad_y), self._to_kernel(grad_last))
         if isinstance(self._kernel, FusedKernel):
-            found = self._kernel.vjp(problem, given, *arrays, needs, self._allocate)
+            found = self._kernel.vjp(problem, given, *arrays, needs, allocate)
         else:
-            found = derived_vjp(self._kernel, problem, given, *arrays, needs, self._allocate)
+            found = derived_vjp(self._kernel, problem, given, *arrays, needs, allocate)
         found = Gradients(*map(self._from_kernel, found))
         if found.x is None:
             return found
@@ -120,5 +124,6 @@ class Plan:
         # JAX calls its arrays read-only, but nobody else has this one
         return _memory.unlocked(array) if library == "numpy" else array
 
-    def _allocate(self, channels: int, dtype: str) -> Array:
+    def allocate(self, channels: int, dtype: str) -> Array:
+        """Return memory for a signal of so many channels, (B, channels, T), in the backend's library."""
         return _memory.empty(self.problem, channels, dtype, self.info.family)

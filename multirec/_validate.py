@@ -5,6 +5,7 @@ Only shapes, dtypes, libraries and devices are looked at here. Nothing is comput
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple, TypeAlias, cast
@@ -46,8 +47,23 @@ def as_layout(layout: object) -> Layout:
     """Return `layout` typed; raise unless it is one of the three."""
     if not isinstance(layout, str) or layout not in _LAYOUT_AXES:
         known = ", ".join(f"{name!r} {axes}" for name, axes in _LAYOUT_AXES.items())
-        raise ArgumentError(f"unknown layout {layout!r}. The layouts are {known}.")
+        raise ArgumentError(f"unknown layout {layout!r}. The layouts are {known}.{_if_traced(layout)}")
     return cast(Layout, layout)
+
+
+def check_choices(reverse: object, backend: object) -> None:
+    """Raise unless these are what choices are."""
+    if not isinstance(reverse, bool):
+        raise ArgumentError(f"reverse is True or False, got {reverse!r}.{_if_traced(reverse)}")
+    if not isinstance(backend, str):
+        raise ArgumentError(f"backend is a name such as 'auto' or 'numba', got {backend!r}.{_if_traced(backend)}")
+
+
+def _if_traced(choice: object) -> str:
+    """Return what helps where a choice was an argument of a function that JAX compiles; else nothing."""
+    jax = sys.modules.get("jax")
+    traced = jax is not None and isinstance(choice, jax.core.Tracer)
+    return " This one is traced by JAX: name the argument in static_argnames of jax.jit." if traced else ""
 
 
 def build_call(

@@ -48,7 +48,7 @@ def _part(part: str, text: str) -> list[int]:
         values.append(first)
         first = first * by if times else first + by
         if len(values) > MOST_VALUES:
-            raise ValueError(f"the range {part!r} has more than {MOST_VALUES} values. Take a larger step.")
+            raise ValueError(f"the range {part!r} has more than {MOST_VALUES} values. Take a larger step, such as x4.")
     return values
 
 

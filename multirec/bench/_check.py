@@ -43,6 +43,8 @@ class Checks:
         self.longest, self.patience = 0.0, PATIENCE
         # seconds that hung contestants took
         self.lost = 0.0
+        # of the case at hand: when its checks began, and how many cases are left with it
+        self.began, self.cases_left = 0.0, 1
         self.loaded: dict[str, Loaded | WorkerError] = {}
 
     def go(self) -> None:
@@ -60,14 +62,9 @@ class Checks:
         with tempfile.TemporaryDirectory(prefix="multirec-bench-") as folder:
             places = sorted({cell.case for cell in cells})
             for number, place in enumerate(places):
-                self._check_case(place, Path(folder) / str(place), self._ends(len(places) - number))
+                self.cases_left = len(places) - number
+                self._check_case(place, Path(folder) / str(place))
         self.budget.grace = 0.0
-
-    def _ends(self, cases: int) -> tuple[float, float]:
-        """Return when checking the next of so many cases ends, in seconds of the budget: at `_UNTIL`, `_AT_LAST`."""
-        spent, whole = self._spent(), self.budget.seconds
-        until, last = (spent + max(part * whole - spent, 0.0) / cases for part in (_UNTIL, _AT_LAST))
-        return until, last
 
     def _spent(self) -> float:
         return self.budget.seconds - self.budget.left()
@@ -103,21 +100,25 @@ class Checks:
     def _load(self, worker: Worker, cell: Cell) -> None:
         """Wait for the imports of a cell's contestant, once."""
         if worker.contestant.name not in self.loaded:
+            began = self._spent()
             try:
                 self.loaded[worker.contestant.name] = worker.loaded(2 * self.patience)
             except WorkerError as failure:
                 self.loaded[worker.contestant.name] = failure
+            # imports serve all cases, so they are not taken from this one's share
+            self.began += self._spent() - began
         found = self.loaded[worker.contestant.name]
         if isinstance(found, WorkerError):
             raise found
         cell.version, cell.device = found
 
-    def _check_case(self, place: int, folder: Path, ends: tuple[float, float]) -> None:
+    def _check_case(self, place: int, folder: Path) -> None:
         cells = [cell for cell in self.team.open_cells() if cell.case == place]
         if not self._reference(place, folder, cells):
             return
+        self.began = self._spent()
         for first in (True, False):
-            self._check_some([cell for cell in cells if self._comes_first(cell) == first], folder, ends)
+            self._check_some([cell for cell in cells if self._comes_first(cell) == first], folder)
 
     def _comes_first(self, cell: Cell) -> bool:
         return self.team.worker(cell).contestant.first
@@ -125,22 +126,22 @@ class Checks:
     def _compiles(self, cell: Cell) -> bool:
         return self.team.worker(cell).contestant.compiles
 
-    def _check_some(self, cells: list[Cell], folder: Path, ends: tuple[float, float]) -> None:
+    def _check_some(self, cells: list[Cell], folder: Path) -> None:
         """Check these, what compiles after the others, and the slow ones at last."""
         later = []
         for cell in sorted(cells, key=self._compiles):
             with self._settling(cell):
-                self._in_time(cell, ends)
+                self._in_time(cell)
                 self._load(self.team.worker(cell), cell)
                 self._predict(self.team.worker(cell), cell)
-                self._in_time(cell, ends)
+                self._in_time(cell)
                 if cell.cost > _SHORT:
                     later.append(cell)
                 else:
                     self._check(self.team.worker(cell), cell, folder)
         for cell in sorted(later, key=lambda cell: cell.cost):
             with self._settling(cell):
-                self._in_time(cell, ends)
+                self._in_time(cell)
                 self._check(self.team.worker(cell), cell, folder)
 
     @contextmanager
@@ -168,25 +169,41 @@ class Checks:
             return False
         return True
 
-    def _in_time(self, cell: Cell, ends: tuple[float, float]) -> None:
-        short = not probe_lengths(self.cases[cell.case].length)
-        waits = not (short or self._comes_first(cell))
-        until, last = ends
-        if short:
-            last = _AT_LAST * self.budget.seconds
-        checked = [other.cost for other in self.team.open_cells() if other.errors]
-        # beside its check and a sample, what is quicker needs one; if it can wait, all need what they need
-        others = LEAST * sum(checked) if waits else sum(cost for cost in checked if cost <= cell.cost)
-        samples = _SLACK * (others + cell.cost)
-        due = samples + cell.cost + min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
-        late = self._spent() > (min(until + self.lost, last) if waits else last)
+    def _in_time(self, cell: Cell) -> None:
+        """Raise where it is too late to begin with a cell, or too little time is left for it."""
         # what turned out to be quick once it was loaded is checked however late
-        late = late and not 0 < cell.cost < _QUICK
-        if not late and due <= self.budget.left():
-            return
-        if late or not cell.cost:
+        if self._spent() > self._deadline(cell) and not 0 < cell.cost < _QUICK:
             raise WorkerError("skipped", NO_TIME)
-        raise WorkerError("too_slow", f"about {seconds_text(cell.cost)} a call, predicted from short runs; {NO_TIME}")
+        if self._needed(cell) > self.budget.left():
+            if not cell.cost:
+                raise WorkerError("skipped", NO_TIME)
+            cost = seconds_text(cell.cost)
+            raise WorkerError("too_slow", f"about {cost} a call, predicted from short runs; {NO_TIME}")
+
+    def _is_short(self, cell: Cell) -> bool:
+        return not probe_lengths(self.cases[cell.case].length)
+
+    def _waits(self, cell: Cell) -> bool:
+        return not (self._is_short(cell) or self._comes_first(cell))
+
+    def _deadline(self, cell: Cell) -> float:
+        """Return when checks of a cell end, in seconds of the budget; short cases need not wait for their turn."""
+        if self._is_short(cell):
+            return _AT_LAST * self.budget.seconds
+        last = self._end(_AT_LAST)
+        return min(self._end(_UNTIL) + self.lost, last) if self._waits(cell) else last
+
+    def _end(self, part: float) -> float:
+        """Return when checks of this case end, if those of all cases end after a part of the budget."""
+        return self.began + max(part * self.budget.seconds - self.began, 0.0) / self.cases_left
+
+    def _needed(self, cell: Cell) -> float:
+        """Return the seconds for a check and a sample of a cell, and for what those before it have to have first."""
+        checked = [other.cost for other in self.team.open_cells() if other.errors]
+        # a sample of all that is quicker; for what can wait, all that the others need
+        others = LEAST * sum(checked) if self._waits(cell) else sum(cost for cost in checked if cost <= cell.cost)
+        to_begin = min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
+        return cell.cost + _SLACK * (others + cell.cost) + to_begin
 
     def _predict(self, worker: Worker, cell: Cell) -> None:
         """Predict the cost of a whole call from short runs, if it is too long to just try."""

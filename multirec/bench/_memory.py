@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-from contextlib import suppress
 from pathlib import Path
+
+from multirec._libc import give_back
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -41,8 +41,7 @@ def reset_host_peak() -> None:
     """Make the kernel forget this process's peak, and remember what it holds now; memory that is free is given back."""
     global _before
     # what an earlier call left with glibc's allocator would not be seen when it is used again
-    with suppress(AttributeError, TypeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back()
     try:
         _CLEAR.write_text("5")
         _before = _kilobytes("VmRSS")

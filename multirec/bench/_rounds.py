@@ -6,6 +6,7 @@ in fewer rounds, spread evenly.
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import median
 
 from . import _statistics as statistics
@@ -28,8 +29,12 @@ class Rounds:
 
     def __init__(self, team: Team) -> None:
         self.team, self.results, self.budget = team, team.results, team.budget
-        groups = dict.fromkeys((cell.case, cell.mode) for cell in team.open_cells())
-        self.laps = [Lap.of(group, team.results) for group in groups]
+        costs: Counter[int] = Counter()
+        for cell in team.open_cells():
+            costs[cell.case] += cell.cost
+        # what dear cases turn out not to need is left for cheap ones, which have many turns for it
+        cells = sorted(team.open_cells(), key=lambda cell: -costs[cell.case])
+        self.laps = [Lap.of(group, team.results) for group in dict.fromkeys((cell.case, cell.mode) for cell in cells)]
         self.backwards = 0
 
     def go(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from multirec.bench import _interrupt as interrupt
+from multirec.bench._cases import NAMED
 
 from ._lazy import Known, LazyGroup
 
@@ -33,8 +34,8 @@ class _BenchGroup(LazyGroup):
         return super().parse_args(ctx, args)
 
     def _without_slips(self, ctx: click.Context, args: list[str]) -> list[str]:
-        close = get_close_matches(args[0], self.known, n=1, cutoff=_SLIP) if args else []
-        if close and not ctx.resilient_parsing:
+        close = get_close_matches(args[0], [*NAMED, *self.known], n=1, cutoff=_SLIP) if args else []
+        if close and close[0] in self.known and not ctx.resilient_parsing:
             ctx.fail(f"no command named {args[0]!r}. Did you mean {close[0]!r}?")
         return args
 

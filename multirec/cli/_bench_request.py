@@ -88,7 +88,9 @@ def request(
     try:
         bases = [case_named(name) for name in cases or ["forum"]]
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        saved = [name for name in cases if name.endswith(".json")]
+        hint = f" To see a saved run: multirec bench show {shlex.quote(saved[0])}" if saved else ""
+        raise click.UsageError(f"{error}{hint}") from None
     contestants, notes = _chosen(names, bases, modes)
     if count * len(contestants) > MOST_CELLS and not sweep_is_meant:
         raise click.UsageError(
@@ -111,7 +113,9 @@ def _chosen(names: Sequence[str], cases: Sequence[Case], modes: Sequence[Mode]) 
         try:
             return named(tuple(names)), []
         except ValueError as error:
-            raise click.UsageError(str(error)) from None
+            lists = [name for name in names if "," in name]
+            each = " ".join(f"-b {name}" for name in lists[0].split(",")) if lists else ""
+            raise click.UsageError(f"{error} Give each name its own -b: {each}" if lists else str(error)) from None
     contestants, absent = ready()
     fitting = [
         each for each in contestants if any(each.declines(case, mode) is None for case in cases for mode in modes)

@@ -19,7 +19,7 @@ class Duration(click.ParamType[float]):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?", str(value).strip())
         seconds = float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
         if seconds <= 0:
-            self.fail(f"{value!r} is not a duration. Write 90, 90s, 2m or 1h.", param, ctx)
+            self.fail(f"{value!r} is not a duration above 0. Write 90, 90s, 2m or 1h.", param, ctx)
         return seconds
 
 

@@ -12,7 +12,7 @@ import torch
 from multirec import State, recurrence
 from multirec._problem import Layout, join_shape, split_shape
 from multirec._select import check_name
-from multirec._validate import as_layout
+from multirec._validate import as_layout, check_choices
 from multirec.errors import ArgumentError, DtypeError, FamilyError
 
 from ._unit import RecurrentUnit
@@ -58,8 +58,7 @@ class FilterUnit(RecurrentUnit):
                 f"the weights of a {type(self).__name__} are {', '.join(map(str, _REAL))}, got dtype={dtype}. "
                 "For coefficients that are complex numbers use multirec.RecurrenceBank."
             )
-        if not isinstance(reverse, bool):
-            raise ArgumentError(f"reverse is True or False, got {reverse!r}.")
+        check_choices(reverse, backend)
         check_name(backend)
         self.channels = whole("channels", channels, 1)
         self.order = whole("order", order, 0)

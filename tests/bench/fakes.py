@@ -109,6 +109,16 @@ class Hangs(Fake):
         return y
 
 
+class SlowToLoad(Fake):
+    """Takes a second to import, once."""
+
+    name = "slow_to_load"
+
+    def load(self) -> Loaded:
+        time.sleep(1.0)
+        return super().load()
+
+
 class NotLoaded(Fake):
     name = "not_loaded"
 
@@ -185,6 +195,30 @@ class Paced(Fake):
         while time.perf_counter() < until:
             pass
         return y
+
+
+class Linear(Paced):
+    """Takes ten microseconds a sample."""
+
+    name = "linear"
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        self.seconds = 1e-5 * case.length
+        return super().prepare(case, signals, mode)
+
+
+class Quadratic(Fake):
+    """Has a clock of its own: a call takes as long as the square of its length says."""
+
+    name = "quadratic"
+    length = 0
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        self.length = case.length
+        return super().prepare(case, signals, mode)
+
+    def measure(self, run: Run, calls: int) -> Sample:
+        return Sample(1e-6 * self.length**2)
 
 
 class DiesForward(WrongGradient):

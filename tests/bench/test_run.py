@@ -99,6 +99,15 @@ def test_who_hangs_takes_no_time_from_those_who_wait(monkeypatch: pytest.MonkeyP
     assert (cell.status, bystander.status, bystander.reason) == ("timeout", "ok", "")
 
 
+def test_an_import_takes_no_time_from_the_case_that_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_check, "compiled_files", lambda: 1)
+    monkeypatch.setattr(fakes.Fake, "first", True)
+    # a sixth of the time for checks is less than the import takes
+    cases = [replace(CASE, name=f"T={length}", length=length) for length in range(1100, 1106)]
+    results = run(fakes.SlowToLoad(), fakes.Fake(), seconds=5.0, cases=cases)
+    assert [(cell.status, cell.reason) for cell in results.cells] == [("ok", "")] * 12
+
+
 def test_a_first_compilation_into_an_empty_cache_is_not_counted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -144,6 +153,24 @@ def test_everything_is_checked_before_anything_is_timed() -> None:
     assert "float64 reference" not in progress.steps[measure:]
 
 
+class Watcher(Silent):
+    """Remembers which case had each turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[int] = []
+
+    def leader(self, cell: Cell) -> None:
+        self.turns.append(cell.case)
+
+
+def test_dear_cases_are_timed_before_cheap_ones() -> None:
+    watcher = Watcher()
+    cases = [replace(CASE, name=f"T={length}", length=length) for length in (20, 900, 200)]
+    run(fakes.Linear(), progress=watcher, cases=cases)
+    assert list(dict.fromkeys(watcher.turns)) == [1, 2, 0]
+
+
 def test_the_reference_runs_twice_in_every_round() -> None:
     slow = called("slow", fakes.Paced())
     slow.seconds = 0.05
@@ -163,13 +190,11 @@ def test_the_reference_runs_twice_in_every_round() -> None:
 
 
 def test_a_sweep_has_a_row_for_every_cell_and_growth() -> None:
-    paced = fakes.Paced()
-    paced.seconds = 0.002
     cases = [Case(name=f"forum T={length}", batch=1, channels=3, length=length) for length in (50, 100, 200)]
-    results = run(paced, cases=cases, seconds=3.0)
+    results = run(fakes.Quadratic(), cases=cases, seconds=3.0)
     assert [cell.status for cell in results.cells] == ["ok"] * 3
     (fit,) = document(results)["fits"]
-    assert abs(fit["exponent"]) < 0.3
+    assert fit["exponent"] == pytest.approx(2.0)
 
 
 class Impatient(Silent):

@@ -11,7 +11,7 @@ import multirec as mr
 from multirec._discovery import _older
 from multirec._probe import status_of
 from multirec._registry import registry
-from multirec.errors import BackendMissingError, DtypeError, FamilyError, ShapeError
+from multirec.errors import ArgumentError, BackendMissingError, DtypeError, FamilyError, ShapeError
 
 X, A = jnp.ones((1, 1, 8)), jnp.full((2, 1), 0.5)
 
@@ -63,6 +63,12 @@ def test_doubles_while_jax_has_none():
         x = jnp.ones((1, 1, 8))
     with jax.enable_x64(False), pytest.raises(DtypeError, match=r"makes y float64.*jax_enable_x64.*float32"):
         mr.recurrence(x, feedback=np.ones((2, 1)))
+
+
+@pytest.mark.parametrize(("choice", "said"), [("layout", "unknown"), ("reverse", "True or False"), ("backend", "name")])
+def test_choices_that_are_traced(choice, said):
+    with pytest.raises(ArgumentError, match=rf"{said}.*Tracer.*traced by JAX: .* static_argnames of jax\.jit"):
+        jax.jit(lambda x, value: mr.recurrence(x, feedback=A, **{choice: value}))(X, True)
 
 
 def test_shapes_under_jit():

@@ -1,0 +1,169 @@
+"""The figures in README and docs are those of the committed results: every measured table is derived again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pages import ROOT, blocks
+
+from multirec.bench import _statistics as statistics
+from multirec.cli import cli
+
+RESULTS = ROOT / "bench" / "results"
+BENCHMARKS = ROOT / "docs" / "benchmarks.md"
+METHOD = ROOT / "docs" / "explanation" / "benchmark-method.md"
+
+
+def kept(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}-epyc-2-cores.json").read_text())
+
+
+def table(page: Path, head: str) -> list[list[str]]:
+    """Return the rows below the line of a page that is the head of a table."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line == head]
+    found = []
+    for line in lines[at + 2 :]:
+        if not line.startswith("|"):
+            break
+        found.append([text.strip() for text in line.strip("|").split("|")])
+    return found
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", BENCHMARKS], ids=lambda page: page.name)
+def test_the_forum_table_is_what_show_prints(page: Path) -> None:
+    file = RESULTS / "forum-epyc-2-cores.json"
+    shown = CliRunner().invoke(cli, ["bench", "show", str(file)], terminal_width=100).output
+    (text,) = [block.text for block in blocks(page) if block.text.startswith("$ multirec bench --")]
+    command, _, rest = text.partition("\n")
+    assert command == f"$ {kept('forum')['run']['command']}"
+    assert rest.split() == shown.split()
+
+
+def workload_rows() -> Iterator[list[str]]:
+    for key, row in kept("workloads")["rows"].items():
+        work, mode = key.replace("both", "forward+backward").split(" ")
+        limit = row["milliseconds"].pop("limit")
+        for name, taken in row["milliseconds"].items():
+            rounds = median(ours / its for ours, its in zip(taken, limit, strict=True))
+            yield [work, mode, name, f"{min(taken):.3g}", f"{min(taken) / min(limit):.2f}", f"{rounds:.2f}"]
+
+
+def test_workloads() -> None:
+    head = "| work | mode | contestant | best, ms | of the limit, by best | of the limit, median of rounds |"
+    assert table(BENCHMARKS, head) == list(workload_rows())
+
+
+def readme() -> str:
+    return " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+
+def test_readme_on_torchaudio() -> None:
+    ratios = {row["mode"]: row["ratio"] for row in kept("forum")["ratios"] if row["contestant"] == "torchaudio"}
+    forward, both = (f"{float(f'{1 / ratios[mode]:.0e}'):.0f}" for mode in ("forward", "forward+backward"))
+    assert (
+        f"torchaudio takes about {forward} times as long as `numba` forward and {both} times with backward" in readme()
+    )
+    rows = [kept("workloads")["rows"][key]["milliseconds"] for key in ("W1 forward", "W1 both")]
+    forward, both = (f"{median(row['torchaudio']) / median(row['numba']):.0f}" for row in rows)
+    assert f"with seven, gave {forward} and {both} times by medians" in readme()
+
+
+def medians(work: str, mode: str) -> dict[str, float]:
+    return {name: median(taken) for name, taken in kept("jax")["rows"][f"{work} {mode}"]["milliseconds"].items()}
+
+
+def test_readme_on_jax() -> None:
+    forward, both = medians("W1", "forward"), medians("W1", "forward+backward")
+    assert (
+        f"That took {forward['auto']:.0f} ms forward, where `lax.scan` took {forward['jax_scan']:.0f}, and "
+        f"{both['auto']:.0f} ms with backward, where it took {both['jax_scan']:.0f} "
+    ) in readme()
+
+
+NAMES = {"auto": "auto: numba", "jax_scan": "`lax.scan`", "jax_assoc": "`associative_scan`"}
+NAMES |= {"numpy fill": "a fill by NumPy", "xla fill": "a fill by XLA"}
+
+
+def jax_rows() -> Iterator[list[str]]:
+    for key, row in sorted(kept("jax")["rows"].items()):
+        work, mode = key.split(" ")
+        samples, held = row["milliseconds"], row["inputs_and_outputs_bytes"]
+        ours = samples["auto"]
+        order = ["auto", "jax", "jax_scan", "jax_assoc", "philtorch", "numpy fill", "xla fill"]
+        for name in filter(samples.__contains__, order):
+            taken, grown = samples[name], row["peak_growth_bytes"].get(name)
+            yield [
+                *(work, mode, NAMES.get(name, name), f"{median(taken):.0f}", f"{min(taken):.0f}"),
+                *(f"{median(taken) / median(ours):.1f}", f"{min(taken) / min(ours):.1f}"),
+                *(f"{row['first_seconds'][name]:.1f}", "" if grown is None else f"{grown / held:.1f}"),
+            ]
+
+
+def test_jax() -> None:
+    head = "| work | mode | contestant | median, ms | best, ms | of auto, medians | of auto, best | first call, s |"
+    head += " memory |"
+    assert table(BENCHMARKS, head) == list(jax_rows())
+
+
+def jax_goals() -> Iterator[list[str]]:
+    report = kept("jax")
+
+    def times(work: str, mode: str, peer: str) -> list[str]:
+        found = medians(work, mode)
+        theirs = min(found[name] for name in peer.split())
+        return [f"{theirs / found[name]:.1f}×" for name in ("auto", "jax")]
+
+    for mode, peer in product(("forward", "forward+backward"), ("jax_scan", "jax_assoc")):
+        yield times("W1", mode, peer)
+    yield times("W5", "forward", "jax_scan jax_assoc")
+    yield times("W5", "forward", "philtorch")
+    yield times("W8", "forward", "jax_scan jax_assoc")
+    filled = medians("W1", "forward")
+    yield [f"{filled[name] / filled['numpy fill']:.1f}" for name in ("auto", "jax")]
+    rows = report["rows"].values()
+    yield [
+        f"{max(row['peak_growth_bytes'][name] / row['inputs_and_outputs_bytes'] for row in rows):.1f}"
+        for name in ("auto", "jax")
+    ]
+    yield [f"{report['rows']['W1 forward']['first_seconds'][name]:.1f} s" for name in ("auto", "jax")]
+    yield [f"{report['float32_error_of_steps'][name]:.1f}×" for name in ("auto", "jax")]
+
+
+def test_jax_goals() -> None:
+    said = [[text.removesuffix(", missed") for text in row[1:]] for row in table(BENCHMARKS, "| goal | auto | jax |")]
+    assert said == list(jax_goals())
+
+
+def judged(figure: dict[str, Any]) -> str:
+    """Return what today's rule calls a run of the harness."""
+    if "ratio" not in figure:
+        return "nothing"
+    found = statistics.Ratio(*(figure[key] for key in ("ratio", "low", "high", "rounds")))
+    return statistics.verdict(found, figure["floor"])
+
+
+def test_promises_of_the_harness() -> None:
+    report, rows = kept("aa"), table(METHOD, "| experiment | runs | tie | slower | faster, unclear | no figures |")
+    for row, kind in zip(rows, ("tie", "tie-loaded", "slower"), strict=True):
+        found = report[kind]["verdicts"]
+        figures = report[kind]["figures"]
+        assert Counter(map(judged, figures)) == found
+        assert len(figures) == report[kind]["runs"]
+        counts = [report[kind]["runs"], found.get("tie", 0), found.get("slower", 0)]
+        counts += [found.get("faster", 0) + found.get("unclear", 0), found.get("nothing", 0)]
+        assert row[1:] == [str(count) for count in counts]
+    text = " ".join(METHOD.read_text(encoding="utf-8").split())
+    ratios = report["timer"]["ratios"]
+    assert (
+        f"The median over {len(ratios)} runs of our median over Timer's mean was {median(ratios):.2f}, with single "
+        f"runs from {min(ratios):.2f} to {max(ratios):.2f}"
+    ) in text
