@@ -103,6 +103,11 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 3, 600), "p": 1, "q": 0, "a": "varying"},
     {"sizes": (1, 9, 520), "p": 1, "q": 0, "a": "varying", "layout": "BTC", "reverse": True, "shared": True},
     {"sizes": (2, 3, 515), "p": 1, "q": 0, "a": "gate", "growing": True},
+    {"sizes": (1, 2, 512 * 9 + 3), "p": 1, "q": 1, "a": "varying"},
+    {"sizes": (1, 3, 512 * 8 + 1), "p": 1, "q": 0, "a": "varying", "growing": True, "layout": "TBC", "reverse": True},
+    # what grows past any number, times nothing
+    {"sizes": (1, 3, 512 * 9), "p": 1, "q": 1, "a": "varying", "unstable": 1.3, "silent": True},
+    {"sizes": (1, 3, 512 * 9), "unstable": 1.3, "silent": True},
     {"sizes": (2, 3, 515), "b": "varying", "shared": True, "layout": "TBC"},
     {"sizes": (2, 3, 515), "b": "gate", "a": "example", "reverse": True},
     # orders above what a lane holds, and what the fast kernels do not compute
@@ -119,7 +124,7 @@ CASES: tuple[dict[str, Any], ...] = (
 def problem_of(
     rng: Any, *, sizes: tuple[int, int, int], dtype: str = "float32", b_dtype: str = "", p: int = 2, q: int = 2,
     a: str = "static", b: str = "static", layout: Any = "BCT", shared: bool = False, reverse: bool = False,
-    unstable: float = 0, growing: bool = False,
+    unstable: float = 0, growing: bool = False, silent: bool = False,
 ) -> tuple[Problem, Operands, Any, Any]:  # fmt: skip
     batch, channels, length = sizes
     taps_dtype = "float32" if dtype == "float16" else dtype
@@ -127,7 +132,7 @@ def problem_of(
     feedforward = coefficients(rng, b, sizes, q + 1, b_dtype or taps_dtype, False)
     feedback = coefficients(rng, a, sizes, p, taps_dtype, True)
     if unstable:
-        feedback[0, 1, 0] = (unstable + 0.5, -0.5 * unstable)
+        feedback[0, 1] = (unstable + 0.5, -0.5 * unstable) if p == 2 else unstable
     if growing:
         feedback *= 3
         feedback[..., 100:, :] *= 0.2
@@ -150,7 +155,12 @@ def problem_of(
         signal(channels, p, y_dtype) if p else None,
     )
     grad_last = signal(channels, min(p, length), y_dtype) if p else None
-    return problem, operands, signal(channels, length, y_dtype), grad_last
+    grad_y = signal(channels, length, y_dtype)
+    if silent:
+        x, _, _, inputs, outputs = operands
+        for part in (x[..., :-20], inputs, outputs, grad_last, grad_y[..., 20:]):
+            part[...] = 0
+    return problem, operands, grad_y, grad_last
 
 
 def faults_of(

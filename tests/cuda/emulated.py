@@ -25,6 +25,7 @@ FAST = frozenset(
     {
         "float,float,float,float,2,2,false,false",
         "float,float,float,float,1,0,false,true",
+        "float,float,float,float,1,1,false,true",
         "float,float,float,float,2,2,true,false",
         "float,float,float,float,0,2,false,false",
         "float,float,float,float,9,9,false,false",

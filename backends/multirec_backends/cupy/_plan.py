@@ -134,9 +134,18 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
         row_bytes += (tile + 2 * halo) * BYTES[a_dtype] + SLOT_BYTES
     # high orders need more registers, so fewer threads
     most = 4 if p + q > 8 else 8
-    forward, backward = (_grid(problem, tile, most, row_bytes, tile_bytes, 1 if varies else warps) for warps in _WARPS)
-    states = (p, max(p, q))
-    carry = f"carry<{TYPES[problem.y_dtype]},{TYPES[a_dtype]}"
+    # where feedback varies, one number is handed on, so feedforward must not reach further back
+    segmented = not varies or q <= 1
+    forward, backward = (
+        _grid(problem, tile, most, row_bytes, tile_bytes, warps if segmented else 1) for warps in _WARPS
+    )
+    states = (2, 2) if varies else (p, max(p, q))
+    a_type, y_type = TYPES[a_dtype], TYPES[problem.y_dtype]
+    carries = (
+        tuple(f"carry_varying<{y_type},{a_type},{back}>" for back in ("false", "true"))
+        if varies
+        else (f"carry<{y_type},{a_type},{states[0]},{tile},false>", f"carry<{y_type},{a_type},{states[1]},{tile},true>")
+    )
     note = "a warp for each example and channel, tiles of time scanned in parallel"
     if forward.segments > 1:
         note += f", {forward.segments} segments of time" + (" in three launches" if p else "")
@@ -145,8 +154,8 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
         kernels=(f"forward<{arguments},{lane}>", f"backward<{arguments},{lane}>"),
         grids=(forward, backward),
         tile=tile,
-        carries=(f"{carry},{states[0]},{tile},false>", f"{carry},{states[1]},{tile},true>"),
-        carry_shared=(3 * states[0] ** 2 * wide, 3 * states[1] ** 2 * wide),
+        carries=carries,
+        carry_shared=(0, 0) if varies else (3 * states[0] ** 2 * wide, 3 * states[1] ** 2 * wide),
         states=states,
     )
 

@@ -42,7 +42,7 @@ __device__ void backward(const Problem& p) {
   using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   using W = typename F::W;
-  constexpr int M = F::M, K = F::K, N = largest(P, Q), N1 = largest(N, 1);
+  constexpr int M = F::M, K = F::K, N = largest(P, Q), STATES = VA ? 2 : N;
   constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
@@ -63,6 +63,9 @@ __device__ void backward(const Problem& p) {
       sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, w.lane);
       alone = p.segments > 1 && __syncthreads_or(sequential);
     }
+    const i64 place = (w.row * p.segments + w.segment) * STATES;
+    if constexpr (P > 0 && VA)
+      if (phase == 2) alone = __syncthreads_or(is_unstable<W>(p, place));
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
@@ -73,13 +76,12 @@ __device__ void backward(const Problem& p) {
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;
     V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
-    const i64 place = (w.row * p.segments + w.segment) * N + offset;
     if (phase == 2 && !alone) {
 #pragma unroll
-      for (int k = 0; k < P; ++k) state[k] = to<V>(((const W*)p.starts)[place - offset + k]);
+      for (int k = 0; k < P; ++k) state[k] = to<V>(((const W*)p.starts)[place + k]);
 #pragma unroll
       for (int i = 0; i < NEAR; ++i)
-        if (offset + i < N) next[i] = to<V>(((const W*)p.starts)[place + i]);
+        if (offset + i < N) next[i] = to<V>(((const W*)p.starts)[place + offset + i]);
     }
     if (P == 0) {
 #pragma unroll
@@ -94,6 +96,7 @@ __device__ void backward(const Problem& p) {
     const SumX<V> sums_of_x(p, w.b * p.groups + w.group);
     const int late = int((p.length - p.last) / K);
     W sum_b[Q + 1] = {}, sum_a[F::P1] = {};
+    auto product = one<typename F::WA>();
 
     for (int n = stop - 1; n >= first; --n) {
       w.template enter<K>(p, n);
@@ -132,12 +135,13 @@ __device__ void backward(const Problem& p) {
         Solver<V, A, P, M, true, VA> solver{w.lane};
         solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table,
                      sequential);
+        if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) {
         if (n == first && w.active)
 #pragma unroll
           for (int i = 0; i < (N < M ? N : M); ++i)
-            if (offset + i < N) ((W*)p.ends)[place + i] = to<W>(l[i]);
+            if (offset + i < N) ((W*)p.ends)[place + offset + i] = to<W>(l[i]);
         continue;
       }
       V past = V();
@@ -249,7 +253,10 @@ __device__ void backward(const Problem& p) {
         if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a));
       }
     }
-    if (phase == 1 && first >= stop && w.active && w.lane < N) ((W*)p.ends)[place - offset + w.lane] = W();
+    if (phase == 1 && w.active) {
+      if (first >= stop && w.lane < N) ((W*)p.ends)[place + w.lane] = W();
+      if (VA && w.lane == 0) ((W*)p.ends)[place + 1] = to<W>(product);
+    }
     if (phase != 1 && p.sums) {
       W* sums = (W*)p.sums + (w.row * p.segments + w.segment) * (Q + 1 + P);
 #pragma unroll

@@ -1,10 +1,16 @@
-// The fast forward kernel, and the scan over segments.
+// The fast forward kernel, and the scans over segments.
+
+// what `carry_varying` says of a row
+template <class W> __device__ inline bool is_unstable(const Problem& p, i64 place) {
+  return size_of(((const W*)p.starts)[place + 1]) != 0;
+}
 
 template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void forward(const Problem& p) {
   using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
-  constexpr int M = F::M, K = F::K;
+  using W = typename F::W;
+  constexpr int M = F::M, K = F::K, STATES = VA ? 2 : P;
   constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
@@ -26,6 +32,9 @@ __device__ void forward(const Problem& p) {
       sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, w.lane);
       alone = p.segments > 1 && __syncthreads_or(sequential);
     }
+    const i64 place = (w.row * p.segments + w.segment) * STATES;
+    if constexpr (P > 0 && VA)
+      if (phase == 2) alone = __syncthreads_or(is_unstable<W>(p, place));
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
@@ -39,7 +48,7 @@ __device__ void forward(const Problem& p) {
       for (int k = 0; k < P; ++k) {
         if (phase == 1) continue;
         if (phase == 2 && !alone)
-          state[k] = to<V>(((const typename F::W*)p.starts)[(w.row * p.segments + w.segment) * P + k]);
+          state[k] = to<V>(((const W*)p.starts)[place + k]);
         else if (p.outputs.at)
           state[k] = load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time);
       }
@@ -47,6 +56,7 @@ __device__ void forward(const Problem& p) {
     const X* x_row = kept(at<const X>(p.x, w.b, w.c));
     Y* y_row = kept(at<Y>(p.y, w.b, w.c));
     const A* a_row = at<const A>(p.a, w.b, w.c);
+    auto product = one<typename F::WA>();
     for (int n = first; n < stop; ++n) {
       w.template enter<K>(p, n);
       w.sync(block_sync);
@@ -68,6 +78,7 @@ __device__ void forward(const Problem& p) {
         V before[P];
         Solver<V, A, P, M, false, VA> solver{w.lane};
         solver.solve(v, state, before, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
+        if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) continue;
       __syncwarp();
@@ -76,10 +87,11 @@ __device__ void forward(const Problem& p) {
       write_tile(w, p, tile, p.y, y_row);
     }
     if constexpr (P > 0) {
-      if (phase == 1 && w.active && w.lane == 0)
+      if (phase == 1 && w.active && w.lane == 0) {
 #pragma unroll
-        for (int k = 0; k < P; ++k)
-          ((typename F::W*)p.ends)[(w.row * p.segments + w.segment) * P + k] = to<typename F::W>(state[k]);
+        for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = to<W>(state[k]);
+        if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
+      }
     }
     __syncthreads();
   }
@@ -151,6 +163,44 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
     for (i64 j = first; j < stop; ++j) {
 #pragma unroll
       for (int k = 0; k < N; ++k) ((W*)p.starts)[place(j) + k] = state[k];
+      step(j);
+    }
+    __syncwarp();
+  }
+}
+
+// The same where feedback varies: a segment hands on its end state from zero state and the product of its feedback, and
+// gets its start state and whether products of the row are too large to compute with.
+template <class Y, class A, bool BACK> __device__ void carry_varying(const Problem& p) {
+  using W = wide_t<compute_t<Y>>;
+  using WA = wide_t<A>;
+  const int lane = threadIdx.x;
+  for (i64 row = blockIdx.x; row < p.batch * p.channels; row += gridDim.x) {
+    const i64 b = row / p.channels, c = row % p.channels, span = (p.segments + 31) / 32;
+    const i64 first = lane * span, stop = first + span < p.segments ? first + span : p.segments;
+    auto place = [&](i64 j) { return (row * p.segments + (BACK ? p.segments - 1 - j : j)) * 2; };
+    bool large = false;
+    W state = W();
+    if (!BACK && lane == 0 && p.outputs.at) state = to<W>(load(at<const Y>(p.outputs, b, c)));
+    const W initial = state;
+    auto product = one<WA>();
+    auto step = [&](i64 j) {
+      const W* end = (const W*)p.ends + place(j);
+      const WA factor = to<WA>(load(end + 1));
+      const W old = state;
+      state = load(end);
+      mac(state, factor, old);
+      product = times(product, factor);
+      large = large || !(size_of(product) <= LARGEST_POWER);
+    };
+    for (i64 j = first; j < stop; ++j) step(j);
+    const bool unstable = !scan_products<false>(state, product, lane) | __any_sync(ALL, large);
+    const W earlier = from_before<false>(state, 1);
+    state = lane ? earlier : initial;
+    for (i64 j = first; j < stop; ++j) {
+      W* start = (W*)p.starts + place(j);
+      start[0] = state;
+      start[1] = unstable ? one<W>() : W();
       step(j);
     }
     __syncwarp();

@@ -80,11 +80,32 @@ template <class W, int P, int M> struct Powers {
   }
 };
 
+template <class W> __device__ inline W times(W x, W y) {
+  W s = W();
+  mac(s, x, y);
+  return s;
+}
+// Of steps state -> z + product * state, one a lane, those up to and with each lane's; false where a product is too large.
+template <bool BACK, class WV, class WA> __device__ bool scan_products(WV& z, WA& product, int rank) {
+  bool large = !(size_of(product) <= LARGEST_POWER);
+  for (int d = 1; d < 32; d *= 2) {
+    const WV earlier = from_before<BACK>(z, d);
+    const WA factor = from_before<BACK>(product, d);
+    if (rank >= d) {
+      mac(z, product, earlier);
+      product = times(product, factor);
+    }
+    large = large || !(size_of(product) <= LARGEST_POWER);
+  }
+  return !__any_sync(ALL, large);
+}
+
 // The recurrence on a tile in registers. `tap(i, k)` is the coefficient of lane's sample i on the value k + 1 before.
 template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver {
   using WA = wide_t<A>;
   using WV = wide_t<V>;
   int lane;
+  WA product = one<WA>();  // of varying coefficients over the tile, after `solve`
 
   __device__ int rank() const { return BACK ? 31 - lane : lane; }
   template <class T> __device__ static T before(T v, int d) { return from_before<BACK>(v, d); }
@@ -106,7 +127,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
   // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples.
   template <class F>
   __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Powers<WA, P, M>& powers,
-                        bool sequential) const {
+                        bool sequential) {
     WV z[P];
     if (!sequential) sequential = !end_states(v, state, z, tap, powers);
     V h[P];
@@ -144,8 +165,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
 
   // the true state after each lane's samples; false where products of varying coefficients are too large
   template <class F>
-  __device__ bool end_states(const V (&v)[M], const V (&state)[P], WV (&z)[P], F tap,
-                             const Powers<WA, P, M>& powers) const {
+  __device__ bool end_states(const V (&v)[M], const V (&state)[P], WV (&z)[P], F tap, const Powers<WA, P, M>& powers) {
     V h[P], copy[M];
 #pragma unroll
     for (int i = 0; i < M; ++i) copy[i] = v[i];
@@ -159,21 +179,12 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       old[k] = to<WV>(state[k]);
     }
     if constexpr (VARYING) {
-      WA product = one<WA>();
 #pragma unroll
       for (int i = 0; i < M; ++i) product = times(product, to<WA>(tap(i, 0)));
-      bool large = !(size_of(product) <= LARGEST_POWER);
       if (rank() == 0) mac(z[0], product, old[0]);
-      for (int d = 1; d < 32; d *= 2) {
-        WV other = before(z[0], d);
-        WA factor = before(product, d);
-        if (rank() >= d) {
-          mac(z[0], product, other);
-          product = times(product, factor);
-        }
-        large = large || !(size_of(product) <= LARGEST_POWER);
-      }
-      return !__any_sync(ALL, large);
+      const bool small = scan_products<BACK>(z[0], product, rank());
+      product = from_lane(product, BACK ? 0 : 31);
+      return small;
     } else {
       if (rank() == 0) powers[0].template apply<BACK>(z, old);
 #pragma unroll
@@ -184,11 +195,6 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       }
       return true;
     }
-  }
-  __device__ static WA times(WA x, WA y) {
-    WA s = WA();
-    mac(s, x, y);
-    return s;
   }
 };
 
