@@ -131,12 +131,13 @@ def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backen
 
 def compute(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[Array, State]:
     """Run a planned call on (x, feedforward, feedback, inputs, outputs), of which no derivative is wanted."""
-    operands = operands_in(call, *plan.give_all(Operands(*arrays)))
-    y = plan.forward(operands)
-    inputs, outputs = tails(call.problem, operands, y)
-    layout, batch, take = call.problem.layout, call.batch_shape, plan.take
-    state = State(take(signal_out(inputs, layout, batch)), take(signal_out(outputs, layout, batch)))
-    return take(signal_out(y, layout, batch)), state
+    with plan.on_device():
+        operands = operands_in(call, *plan.give_all(Operands(*arrays)))
+        y = plan.forward(operands)
+        inputs, outputs = tails(call.problem, operands, y)
+        layout, batch, take = call.problem.layout, call.batch_shape, plan.take
+        state = State(take(signal_out(inputs, layout, batch)), take(signal_out(outputs, layout, batch)))
+        return take(signal_out(y, layout, batch)), state
 
 
 def explain(

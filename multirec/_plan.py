@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ from ._problem import Family, Problem, Taps
 from .backend import Allocate, BackendInfo, ForwardKernel, FusedKernel, Gradients, Needs, Operands
 
 Array: TypeAlias = Any
+
+_NOTHING = nullcontext()
 
 
 class Plan:
@@ -31,6 +34,10 @@ class Plan:
         self.info = info
         self.library = _memory.library_of(problem, info.family)
         self._kernel = kernel
+
+    def on_device(self) -> AbstractContextManager[Any]:
+        """Make the device current where `library` is CuPy, which allocates there, and copies to it."""
+        return _memory.device(self.problem) if self.library == "cupy" else _NOTHING
 
     def give(self, array: Array | None) -> Array:
         """Return a caller's signal, of any axes, in `library`."""

@@ -102,14 +102,6 @@ def vjp(
             reverse=reverse,
             backend=backend,
         )
-    given = Operands(x, feedforward, feedback, inputs, outputs)
-    operands = operands_in(call, *plan.give_all(given))
-    needs = Needs(*(part is not None for part in given))
-    y, grad_y, grad_inputs, grad_outputs = (
-        None if part is None else signal_in(plan.give(part), problem.layout, problem.batch)
-        for part in (y, grad_y, grad_inputs, grad_outputs)
-    )
-    found = Gradients(*map(plan.take, plan.vjp(operands, y, grad_y, grad_inputs, grad_outputs, needs)))
 
     def taps_out(own: Array | None, grad: Array) -> Array | None:
         if own is None:
@@ -121,9 +113,18 @@ def vjp(
             return None
         return cast_to(signal_out(grad, problem.layout, call.batch_shape), spec_of(own, "signal").dtype)
 
-    return RecurrenceGradients(
-        signal_like(x, found.x),
-        taps_out(feedforward, found.feedforward),
-        taps_out(feedback, found.feedback),
-        State(signal_like(inputs, found.inputs), signal_like(outputs, found.outputs)),
-    )
+    with plan.on_device():
+        given = Operands(x, feedforward, feedback, inputs, outputs)
+        operands = operands_in(call, *plan.give_all(given))
+        needs = Needs(*(part is not None for part in given))
+        y, grad_y, grad_inputs, grad_outputs = (
+            None if part is None else signal_in(plan.give(part), problem.layout, problem.batch)
+            for part in (y, grad_y, grad_inputs, grad_outputs)
+        )
+        found = Gradients(*map(plan.take, plan.vjp(operands, y, grad_y, grad_inputs, grad_outputs, needs)))
+        return RecurrenceGradients(
+            signal_like(x, found.x),
+            taps_out(feedforward, found.feedforward),
+            taps_out(feedback, found.feedback),
+            State(signal_like(inputs, found.inputs), signal_like(outputs, found.outputs)),
+        )

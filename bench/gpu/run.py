@@ -163,16 +163,16 @@ def main() -> int:
         results = Results(folder, given.card, "benchmark" if given.step == "benchmark" else "checks")
         run_items(given.step, step.ITEMS, results, given.first, given.limit)
         return 0
-    try:
-        card = short_name(device_name())
-    except RuntimeError as error:
-        print(f"make gpu needs torch and CuPy in {sys.executable}, and a GPU: {error}", file=sys.stderr)
-        return 2
-    runner = Runner(folder, card, start)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
         # what compiling takes is measured too, and a home that cannot be written to does not matter
         os.environ["CUPY_CACHE_DIR"] = cache
+        try:
+            card = short_name(device_name())
+        except RuntimeError as error:
+            print(f"make gpu needs torch and CuPy in {sys.executable}, and a GPU: {error}", file=sys.stderr)
+            return 2
+        runner = Runner(folder, card, start)
         for name, (seconds, limit) in STEPS.items():
             runner.step(name, seconds, limit)
         runner.sanitizer()

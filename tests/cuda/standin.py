@@ -90,9 +90,9 @@ class Event:
 
 
 class Stream:
-    """A stream on which everything is done at once."""
+    """A stream on which everything is done at once, and a device that is always current."""
 
-    ptr = cuda_stream = 0
+    id = ptr = cuda_stream = 0
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -158,7 +158,7 @@ class Ndarray(np.ndarray):
     """CuPy's array: NumPy's, with an address and a device."""
 
     data = property(lambda self: SimpleNamespace(ptr=self.__array_interface__["data"][0]))
-    device = property(lambda self: SimpleNamespace(id=0))
+    device = property(lambda self: Stream())
 
 
 class RawKernel:
@@ -187,7 +187,6 @@ def fake_cupy() -> None:
     cupy = ModuleType("cupy")
     making = ("asarray", "zeros", "ones", "full", "array", "concatenate", "ascontiguousarray", "broadcast_to")
     names = {name: own(getattr(np, name)) for name in making}
-    draw = own(lambda shape, dtype: np.random.default_rng(0).standard_normal(shape, dtype))
     cupy.__dict__.update(
         names,
         ndarray=Ndarray,
@@ -197,12 +196,10 @@ def fake_cupy() -> None:
         lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=own(np.lib.stride_tricks.as_strided))),
         get_default_memory_pool=lambda: SimpleNamespace(free_all_blocks=lambda: None),
         from_dlpack=own(lambda array: array.as_subclass(Host).numpy() if isinstance(array, torch.Tensor) else array),
-        random=SimpleNamespace(standard_normal=draw),
         RawKernel=RawKernel,
         cuda=SimpleNamespace(
             Device=lambda index: Stream(),
             Stream=Stream,
-            ExternalStream=Stream,
             get_current_stream=lambda index: Stream(),
             compiler=SimpleNamespace(CompileException=SyntaxError),
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import multirec as mr
 from multirec._probe import status_of
 from multirec._registry import registry
 from multirec.backend import Operands, Problem, Taps
@@ -114,6 +115,40 @@ def test_a_second_gpu_is_guarded(cupy):
     assert [launched[-2:] for launched in cupy.launched] == [(1001, 1), (1000, 0)]
     assert cupy.current == 0
     assert len(cupy.compiled) == 2
+
+
+class OnDevice:
+    """An array of CuPy's on a device: what is made anew is on the current one."""
+
+    def __init__(self, values, device):
+        self.values, self.device = values, SimpleNamespace(id=device)
+        self.data = SimpleNamespace(ptr=values.__array_interface__["data"][0])
+        self.real = self
+
+    def __getattr__(self, name):
+        return getattr(self.values, name)
+
+    def __getitem__(self, key):
+        return OnDevice(self.values[key], self.device.id)
+
+    def reshape(self, shape):
+        return OnDevice(self.values.reshape(shape), self.device.id)
+
+    def copy(self):
+        return OnDevice(self.values.copy(), sys.modules["cupy"].current)
+
+
+OnDevice.__module__ = "cupy"
+
+
+def test_all_that_a_call_makes_is_on_the_device_of_its_arrays(cupy):
+    cupy.ndarray, cupy.ascontiguousarray = OnDevice, lambda array: array
+    cupy.empty = lambda shape, dtype: OnDevice(np.empty(shape, dtype), cupy.current)
+    x, a = (OnDevice(np.zeros(shape, np.float32), 1) for shape in ((2, 3, 700), (3, 2)))
+    y, state = mr.recurrence(x, feedback=a, backend="cupy")
+    assert [part.device.id for part in (y, *state)] == [1, 1, 1]
+    assert cupy.launched[0][-2:] == (1001, 1)
+    assert cupy.current == 0
 
 
 def test_a_failed_compile_shows_the_log_once(cupy):
