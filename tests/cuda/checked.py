@@ -86,12 +86,13 @@ def coefficients(rng: Any, kind: str, sizes: tuple[int, int, int], count: int, d
 CASES: tuple[dict[str, Any], ...] = (
     # several tiles, and rows that do not fill a block
     {"sizes": (2, 9, 1032), "shared": True},
-    {"sizes": (1, 9, 600), "layout": "BTC", "reverse": True},
-    {"sizes": (2, 5, 530), "layout": "TBC", "shared": True, "reverse": True},
+    {"sizes": (1, 9, 1030), "layout": "BTC", "reverse": True},
+    {"sizes": (2, 5, 1027), "layout": "TBC", "shared": True, "reverse": True},
     # segments in time
     {"sizes": (1, 2, 512 * 18 + 3)},
     {"sizes": (2, 1, 512 * 17), "layout": "TBC", "reverse": True, "shared": True},
     {"sizes": (1, 2, 512 * 9 + 4), "p": 0},
+    {"sizes": (1, 2, 256 * 9 + 3), "dtype": "float64", "p": 3, "q": 1},
     {"sizes": (1, 3, 512 * 9), "unstable": 1.02},
     # finite to its end, but not to the end of its tile
     {"sizes": (1, 3, 100), "unstable": 1.3},

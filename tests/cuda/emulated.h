@@ -175,7 +175,7 @@ template <class T> UNWATCHED inline T __shfl_sync(unsigned, T value, int lane, L
   auto& slots = emulated::slots[threadIdx.x / 32];
   std::memcpy(slots[threadIdx.x % 32], &value, sizeof value);
   emulated::wait_for_warp(line);
-  std::memcpy(&value, slots[lane], sizeof value);
+  std::memcpy(&value, slots[lane % 32], sizeof value);
   emulated::wait_for_warp(line);
   return value;
 }
@@ -222,3 +222,9 @@ inline unsigned short half_from_float(float value) {
   std::memcpy(&bits, &half, 2);
   return bits;
 }
+inline double widened(float value) { return value; }
+inline float narrowed(double value) { return float(value); }
+using i64 = long long;
+template <class T> inline T* kept(T* at) { return at; }
+template <class T> inline T* kept_shared(T* at) { return at; }
+inline i64 only_here(i64 value) { return value; }

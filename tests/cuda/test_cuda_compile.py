@@ -15,11 +15,13 @@ from multirec_backends.cupy._source import OPTIONS, kernel_source, library_sourc
 
 ARCHITECTURES = (75, 80, 90, 100)
 NAMES = (
-    "forward<float,float,float,float,2,2,false,false>",
-    "backward<float,float,float,float,2,2,false,false>",
-    "backward<BFloat,BFloat,float,float,1,0,false,true>",
-    "forward<Half,Half,float,float,0,1,true,false>",
-    "forward<float,Complex<float>,Complex<float>,float,3,1,false,false>",
+    "forward<float,float,float,float,2,2,false,false,64>",
+    "forward<float,float,float,float,2,2,false,false,128>",
+    "backward<float,float,float,float,2,2,false,false,64>",
+    "backward<float,float,float,float,2,2,false,false,128>",
+    "backward<BFloat,BFloat,float,float,1,0,false,true,64>",
+    "forward<Half,Half,float,float,0,1,true,false,64>",
+    "forward<float,Complex<float>,Complex<float>,float,3,1,false,false,128>",
     "carry<Complex<double>,Complex<double>,2,128,true>",
     "carry<float,float,2,512,false>",
     "sequential_forward<double,double,double,double>",
@@ -79,4 +81,4 @@ def test_compiles(architecture, tmp_path):
     assert not [line for line in log.splitlines() if "error" in line or "warning" in line], log
     if nvcc and architecture == 90:
         spilled = dict(re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL))
-        assert (spilled["0"], spilled["1"]) == ("0", "0"), "the kernels of order 2 do not fit into registers"
+        assert {spilled[str(n)] for n in range(4)} == {"0"}, "the kernels of order 2 do not fit into registers"

@@ -101,7 +101,7 @@ def test_a_kernel_is_compiled_once_and_launched_with_its_arguments_by_value(cupy
     for length in (700, 701, 700):
         run(length=length)
     assert len(cupy.compiled) == 1
-    assert "forward<float,float,float,float,2,0,false,false>(p)" in cupy.compiled[0]
+    assert "forward<float,float,float,float,2,0,false,false,128>(p)" in cupy.compiled[0]
     (grid, block, elements, size, _shared, stream, device), *_ = cupy.launched
     assert (grid, block, stream, device) == ((2,), (128,), 1000, 0)
     assert elements == 1

@@ -27,7 +27,7 @@ def has(arguments):
 
 def test_many_sequences_take_one_launch():
     chosen = plan(problem(), has)
-    assert chosen.kernels[0] == "forward<float,float,float,float,2,2,false,false>"
+    assert chosen.kernels[0] == "forward<float,float,float,float,2,2,false,false,128>"
     assert chosen.grids[0].segments == 1
     assert chosen.grids[0].items * (1 << chosen.grids[0].log_rows) == 32 * 128
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeAlias
 
 from multirec.backend import Allocate, Gradients, Layout, Needs, Operands, Problem, Taps
 
-from ._pack import Arguments, View, Words, fold_words, signal
-from ._plan import LARGEST_GRID, TYPES, WARP, Grid, Plan, compute_dtype, plan, wide_dtype
+from ._pack import WANTS_FEEDBACK, WANTS_TAPS, WANTS_X, Arguments, View, Words, fold_words, signal
+from ._plan import BYTES, LARGEST_GRID, SLOT_BYTES, TYPES, WARP, Grid, Plan, compute_dtype, plan, wide_dtype
 
 Array: TypeAlias = Any
 
@@ -168,14 +168,18 @@ class _Gradient:
             call.add_signal("grad_outputs", grad_outputs)
         sum_x = None
         if problem.shared and (needs.x or needs.inputs):
-            sum_x = call.scratch("sum_x", (batch, grid.groups, length + q), self.value)
+            sum_x = call.scratch("sum_x", (batch, grid.groups, sum(self._sums_of_x())), self.value)
         else:
             call.add_signal("grad_x", grad_x)
             call.add_signal("grad_inputs", grad_inputs)
 
         b = self._taps("b", problem.feedforward if needs.feedforward else None)
         a = self._taps("a", problem.feedback if needs.feedback else None)
-        call.arguments.wants_a = a is not None and p > 0
+        call.arguments.wants = (
+            WANTS_X * (needs.x or needs.inputs)
+            + WANTS_TAPS * (b is not None or (a is not None and p > 0))
+            + WANTS_FEEDBACK * (a is not None and p > 0)
+        )
         wants_sums = any(
             taps is not None and taps.time == 1
             for taps, need in ((problem.feedforward, needs.feedforward), (problem.feedback, needs.feedback))
@@ -239,17 +243,24 @@ class _Gradient:
 
     def _fold_x(self, groups: int, grad_x: Array | None, grad_inputs: Array | None) -> None:
         call, problem = self.call, self.problem
-        q, whole = problem.input_order, problem.length + problem.input_order
-        size = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}[self.value]
-        source = call.arguments.pointers["sum_x"]
-        parts = ((grad_x, q, problem.length, problem.dtype), (grad_inputs, 0, q, compute_dtype(problem.dtype)))
+        past, more = self._sums_of_x()
+        source, whole = call.arguments.pointers["sum_x"], past + more
+        parts = (
+            (grad_x, 0, problem.length, problem.dtype),
+            (grad_inputs, past, problem.input_order, compute_dtype(problem.dtype)),
+        )
         for array, first, count, dtype in parts:
             if array is None or not prod(array.shape):
                 continue
             address, batch, _, time, _ = signal(call.queue.view(array), problem.reverse)
             sizes, strides = (problem.batch, 1, groups, count), (groups * whole, 0, whole, 1)
             target = (address, batch, 0, time)
-            call.fold(source + first * size, self.value, sizes, strides, target, (problem.batch, 1), dtype)
+            call.fold(source + first * BYTES[self.value], self.value, sizes, strides, target, (problem.batch, 1), dtype)
+
+    def _sums_of_x(self) -> tuple[int, int]:
+        """Return how many sums a block has for its samples and for the past, in whole slots."""
+        slot = SLOT_BYTES // BYTES[self.value]
+        return -(-self.problem.length // slot) * slot, -(-self.problem.input_order // slot) * slot
 
     def _zero(self, array: Array | None) -> None:
         if array is not None and prod(array.shape):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from multirec.backend import Problem
 
-from ._plan import BYTES, Grid, compute_dtype
+from ._plan import BYTES, SLOT_BYTES, Grid, compute_dtype
 
 Words = tuple[int, ...]
 
@@ -22,7 +22,7 @@ _FOLD = struct.Struct("16q")
 _NO_SIGNAL = bytes(_SIGNAL.size)
 _NO_TAPS = bytes(_TAP.size)
 SCALAR, VECTOR, ACROSS = 0, 1, 2
-_SLOT = 16
+WANTS_X, WANTS_TAPS, WANTS_FEEDBACK = 1, 2, 4
 
 
 class View(NamedTuple):
@@ -72,9 +72,9 @@ class Arguments:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.last = 0
-        self.wants_a = False
+        self.wants = 0
         self.pointers: dict[str, int] = {}
-        self._neighbours = _SLOT // BYTES[compute_dtype(problem.y_dtype)]
+        self._neighbours = SLOT_BYTES // BYTES[compute_dtype(problem.y_dtype)]
         self._across = False
         self._arrays: dict[str, bytes] = {}
 
@@ -86,7 +86,7 @@ class Arguments:
 
     def add_taps(self, name: str, view: View) -> None:
         """Add a (B|1, C|1, T|1, taps) array."""
-        words = taps(view, self.problem.reverse, _SLOT // view.itemsize)
+        words = taps(view, self.problem.reverse, SLOT_BYTES // view.itemsize)
         self._across = self._across or words[5] == ACROSS
         self._arrays[name] = _TAP.pack(*words)
 
@@ -106,7 +106,7 @@ class Arguments:
             grid.items,
             phase,
             self.last,
-            self.wants_a,
+            self.wants,
             grid.shares_x,
             self._across or grid.shares_x,
         )

@@ -13,11 +13,16 @@ FASTEST_ORDER = 16
 WARP = 32
 LARGEST_GRID = 1 << 30
 _SHARED_BYTES = 48 << 10
-_WARPS = 2048
-"""Warps that keep any GPU of today busy; a constant, since results must not depend on the device's size."""
-_FEWEST_TILES = 4
-_LANE_BYTES = 64
-_SLOT_BYTES = 16
+_WARPS = (3072, 2048)
+"""Warps that keep any GPU of today busy, forward and backward; constant, since results must not depend on its size.
+
+A large GPU holds so many at once; backward needs more registers, so it holds fewer.
+"""
+_FEWEST_BYTES = 8 << 10
+"""What a segment of a row should hold at least."""
+_LANE_BYTES = (64, 128)
+"""What a lane owns of a tile: more makes the scan cheaper, but takes registers, and short sequences would not fill it."""
+SLOT_BYTES = 16
 _POWERS = 6
 """Matrices that a scan keeps in shared memory for each row."""
 
@@ -117,25 +122,28 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     varies = arguments.endswith("true")
     scans = p > 0 and not varies
     value, wide = BYTES[compute_dtype(problem.y_dtype)], BYTES[wide_dtype(a_dtype)]
-    samples = _LANE_BYTES // value
+    short, long = _LANE_BYTES
+    fits = value == 4 and p + q <= 4 and "true" not in arguments
+    lane = long if fits and problem.length * value > WARP * short else short
+    samples = lane // value
     tile = WARP * samples
     halo = -(-max(q, int(varies)) // samples) * samples
-    tile_bytes = (tile + 2 * halo) * value + _SLOT_BYTES
+    tile_bytes = (tile + 2 * halo) * value + SLOT_BYTES
     row_bytes = tile_bytes + (_POWERS * p * p * wide if scans else 0)
     if varies:
-        row_bytes += (tile + 2 * halo) * BYTES[a_dtype] + _SLOT_BYTES
+        row_bytes += (tile + 2 * halo) * BYTES[a_dtype] + SLOT_BYTES
     # high orders need more registers, so fewer threads
     most = 4 if p + q > 8 else 8
-    grid = _grid(problem, tile, most, row_bytes, tile_bytes, not varies)
+    forward, backward = (_grid(problem, tile, most, row_bytes, tile_bytes, 1 if varies else warps) for warps in _WARPS)
     states = (p, max(p, q))
     carry = f"carry<{TYPES[problem.y_dtype]},{TYPES[a_dtype]}"
     note = "a warp for each example and channel, tiles of time scanned in parallel"
-    if grid.segments > 1:
-        note += f", {grid.segments} segments of time" + (" in three launches" if p else "")
+    if forward.segments > 1:
+        note += f", {forward.segments} segments of time" + (" in three launches" if p else "")
     return Plan(
         note=note,
-        kernels=(f"forward<{arguments}>", f"backward<{arguments}>"),
-        grids=(grid, grid),
+        kernels=(f"forward<{arguments},{lane}>", f"backward<{arguments},{lane}>"),
+        grids=(forward, backward),
         tile=tile,
         carries=(f"{carry},{states[0]},{tile},false>", f"{carry},{states[1]},{tile},true>"),
         carry_shared=(3 * states[0] ** 2 * wide, 3 * states[1] ** 2 * wide),
@@ -143,25 +151,25 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     )
 
 
-def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, tile_bytes: int, segmented: bool) -> Grid:
+def _grid(problem: Problem, tile: int, most_rows: int, row_bytes: int, tile_bytes: int, warps: int) -> Grid:
     log_rows = 0
-    shared_bytes = tile_bytes if problem.shared else 0
     while (
         (2 << log_rows) <= most_rows
         and (1 << log_rows) < problem.channels
-        and (2 << log_rows) * row_bytes + shared_bytes <= _SHARED_BYTES
+        and (2 << log_rows) * row_bytes + tile_bytes <= _SHARED_BYTES
     ):
         log_rows += 1
     groups = -(-problem.channels // (1 << log_rows))
     tiles = -(-problem.length // tile)
     segments, per_segment = 1, tiles
-    wanted = _WARPS // max(problem.batch * problem.channels, 1)
-    if wanted > 1 and tiles >= 2 * _FEWEST_TILES and segmented:
-        per_segment = max(-(-tiles // wanted), _FEWEST_TILES)
+    wanted = warps // max(problem.batch * problem.channels, 1)
+    fewest = _FEWEST_BYTES // (tile * BYTES[compute_dtype(problem.y_dtype)])
+    if wanted > 1 and tiles >= 2 * fewest:
+        per_segment = max(-(-tiles // wanted), fewest)
         segments = -(-tiles // per_segment)
     items = problem.batch * groups * segments
     shares_x = problem.shared and log_rows > 0
-    shared = (row_bytes << log_rows) + (tile_bytes if shares_x else 0)
+    shared = (row_bytes << log_rows) + tile_bytes
     return Grid(log_rows, groups, segments, max(per_segment, 1), items, shared, shares_x)
 
 

@@ -33,11 +33,9 @@ def launch_bounds(name: str) -> str:
         return "256"
     if kind not in ("forward", "backward"):
         return "32"
-    order, input_order, *varies = arguments.rstrip(">").split(",")[4:]
+    order, input_order, *_, lane = arguments.rstrip(">").split(",")[4:]
     taps = int(order) + int(input_order)
     if taps > 8:
         return "128"
-    if kind == "backward":
-        return "256, 2"
-    # a short filter fits in 80 registers, so that three blocks fit on a processor
-    return "256, 3" if taps <= 4 and "true" not in varies else "256, 2"
+    # a short filter with few samples fits in 80 registers, so that three blocks fit on a processor
+    return "256, 3" if kind == "forward" and taps <= 4 and "true" not in arguments and lane == "64" else "256, 2"

@@ -5,122 +5,124 @@
 // varying coefficients sample by sample, and those of constant ones as sums over time: in the kernel's precision
 // within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a fixed order.
 
-// Adds up the tiles of a block's rows, and `past` samples before the first tile; rows beyond the last one hold zeros.
-template <class V, int M, int HALO>
-__device__ void sum_rows(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, V* sums, int past, i64 t0) {
+// Adds up the tiles of a block's rows, and at the first tile the `Q` samples before it.
+template <int Q, class V, int M, int HALO>
+__device__ void sum_rows(const Place& w, const Tile<V, M, HALO>& tile, const SumX<V>& sums) {
   constexpr int E = Tile<V, M, HALO>::E;
-  const i64 left = p.length - t0;
   const auto first = tile.of(-w.warp);
-  for (int u = int(threadIdx.x) - past; u < 0; u += blockDim.x) {
-    V sum = V();
-    for (int r = 0; r < 1 << w.log_rows; ++r) mac(sum, to<V>(1.0), first.of(r)[u]);
-    sums[u] = sum;
-  }
-  for (int u = threadIdx.x * E; u < 32 * M && u < left; u += blockDim.x * E) {
-    Pack<V, E> sum = {};
-#pragma unroll 4
-    for (int r = 0; r < 1 << w.log_rows; ++r) {
-      const Pack<V, E> row = *(const Pack<V, E>*)first.of(r).place(u);
+  for (int u = threadIdx.x * E; u < w.left; u += blockDim.x * E) {
+    const V* from = first.place(u);
+    Pack<V, E> sum = *(const Pack<V, E>*)from;
+#pragma unroll 7
+    for (int r = 1; r < w.rows; ++r) {
+      const Pack<V, E> row = *(const Pack<V, E>*)(from + r * Tile<V, M, HALO>::SIZE);
 #pragma unroll
-      for (int e = 0; e < E; ++e) mac(sum.values[e], to<V>(1.0), row.values[e]);
+      for (int e = 0; e < E; ++e) add(sum.values[e], row.values[e]);
     }
-#pragma unroll
-    for (int e = 0; e < E; ++e)
-      if (u + e < left) sums[u + e] = sum.values[e];
+    store_pack<true>(sums.at + (w.t0 + u), sum);
+  }
+  if (w.t0 == 0 && int(threadIdx.x) < Q) {
+    V sum = V();
+    for (int r = 0; r < w.rows; ++r) add(sum, first.of(r)[int(threadIdx.x) - Q]);
+    sums.at[sums.past + threadIdx.x] = sum;
   }
 }
 
 // Writes the samples that lanes hold, by way of the tile; what the tile held is lost.
 template <class S, class T, class V, int M>
-__device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&v)[M], const Signal& s, i64 t0) {
-  w.sync(p.block_sync);
+__device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&v)[M], const Signal& s) {
+  w.sync(int(p.block_sync));
   tile.write(v, w.lane * M);
-  w.sync(s.access == ACROSS);
-  write_tile<S>(w, p, tile, s, t0);
+  w.sync(int(s.access) == ACROSS);
+  write_tile(w, p, tile, s, at<S>(s, w.b, w.c));
 }
 
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA>
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void backward(const Problem& p) {
-  using F = Filter<X, Y, B, A, P, Q, VB, VA>;
+  using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, N = largest(P, Q), N1 = largest(N, 1);
   constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
+  const int phase = int(p.phase), wants = phase == 1 ? 0 : int(p.wants);
+  const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.grad_x.access) == ACROSS;
 
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
-    const Place w(p, item);
+    Place w(p, item);
     const F filter(p, w);
-    const Table table{(typename F::WA*)memory + w.warp * Table::COUNT * P * P};
-    auto* tiles = (V*)((typename F::WA*)memory + (SCAN ? (Table::COUNT * P * P) << w.log_rows : 0));
-    const typename F::Row tile{tiles + w.warp * F::Row::SIZE};
-    const typename F::Row source{p.shares_x ? tiles + (F::Row::SIZE << w.log_rows) : tile.values};
-    auto* taps = (A*)(tiles + F::Row::SIZE * ((1 << w.log_rows) + (p.shares_x ? 1 : 0)));
-    const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
-    const i64 offset = w.lane * M;
+    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
+    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
+    const Table table{kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)};
+    const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
+    const int offset = w.lane * M;
 
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
-      sequential = table.build(w.active ? at<const A>(p.a, w.b, w.c) : (const A*)nullptr, p.a.tap,
-                               p.segments > 1 ? p.length : 0, w.lane);
+      sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, w.lane);
       alone = p.segments > 1 && __syncthreads_or(sequential);
     }
-    i64 all = (p.length + K - 1) / K, first = w.segment * p.tiles, stop = first + p.tiles < all ? first + p.tiles : all;
+    const int all = int((p.length + K - 1) / K);
+    int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
       first = 0;
-      stop = p.phase == 1 || w.segment ? 0 : all;
+      stop = phase == 1 || w.segment ? 0 : all;
     }
-    const bool wants_taps = p.sums || p.grad_b.at || p.grad_a.at, wants_x = p.grad_x.at || p.grad_inputs.at || p.sum_x;
 
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;
     V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
     const i64 place = (w.row * p.segments + w.segment) * N + offset;
-    if (p.phase == 2 && !alone && w.active) {
+    if (phase == 2 && !alone) {
 #pragma unroll
       for (int k = 0; k < P; ++k) state[k] = to<V>(((const W*)p.starts)[place - offset + k]);
 #pragma unroll
       for (int i = 0; i < NEAR; ++i)
         if (offset + i < N) next[i] = to<V>(((const W*)p.starts)[place + i]);
     }
-    if (P == 0 && w.active) {
+    if (P == 0) {
 #pragma unroll
       for (int i = 0; i < NEAR; ++i) {
-        const i64 t = stop * K + offset + i;
+        const i64 t = i64(stop) * K + offset + i;
         if (t < p.length) next[i] = load(at<const Y>(p.grad_y, w.b, w.c) + t * p.grad_y.time);
       }
     }
+    const X* x_row = kept(at<const X>(p.x, w.b, w.c));
+    const Y *grad_row = kept(at<const Y>(p.grad_y, w.b, w.c)), *y_row = kept(at<const Y>(p.y, w.b, w.c));
+    X* grad_x_row = kept(at<X>(p.grad_x, w.b, w.c));
+    const SumX<V> sums_of_x(p, w.b * p.groups + w.group);
+    const int late = int((p.length - p.last) / K);
     W sum_b[Q + 1] = {}, sum_a[F::P1] = {};
 
-    for (i64 n = stop - 1; n >= first; --n) {
-      const i64 t0 = n * K;
-      const bool is_first = t0 == 0 && w.active;
-      w.sync(p.block_sync);
-      if (p.shares_x && wants_taps && p.phase != 1) {
-        read_tile<X>(w, p, source, p.x, t0, K, true);
-        read_before<X>(w, p, source, p.x, p.inputs, Q, t0, true);
+    for (int n = stop - 1; n >= first; --n) {
+      w.template enter<K>(p, n);
+      const bool is_first = n == 0;
+      w.sync(block_sync);
+      if (shares_x && (wants & WANTS_TAPS)) {
+        read_tile(w, p, source, p.x, x_row, 0, true);
+        read_before(w, source, p.x, x_row, p.inputs, Q, true);
       }
-      read_tile<Y>(w, p, tile, p.grad_y, t0, K);
-      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K + 1);
+      read_tile(w, p, tile, p.grad_y, grad_row);
+      if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), at<const A>(p.a, w.b, w.c), 1);
       V before[F::P1] = {};
-      if (p.wants_a && w.active && p.phase != 1) {
+      if (wants & WANTS_FEEDBACK) {
+        auto read = [&](const Y* from, i64 time) {
 #pragma unroll
-        for (int k = 0; k < P; ++k) {
-          if (t0 - 1 - k >= 0) before[k] = to<V>(load(at<const Y>(p.y, w.b, w.c) + (t0 - 1 - k) * p.y.time));
-          else if (p.outputs.at)
-            before[k] = to<V>(load(at<const Y>(p.outputs, w.b, w.c) + (P + t0 - 1 - k) * p.outputs.time));
-        }
+          for (int k = 0; k < P; ++k) before[k] = load(from -= time);
+        };
+        if (!is_first) read(y_row + w.t0 * p.y.time, p.y.time);
+        else if (p.outputs.at) read(at<const Y>(p.outputs, w.b, w.c) + P * p.outputs.time, p.outputs.time);
       }
-      w.sync(p.block_sync);
+      w.sync(block_sync);
       V l[M];
       tile.template read<0>(l, offset);
-      if (p.grad_last.at && w.active && t0 + K > p.length - p.last) {
+      if (n >= late) {
+        const Signal here = rarely(p.grad_last);
 #pragma unroll
         for (int i = 0; i < M; ++i) {
-          const i64 late = t0 + offset + i - (p.length - p.last);
-          if (late >= 0 && late < p.last)
-            mac(l[i], to<V>(1.0), load(at<const Y>(p.grad_last, w.b, w.c) + late * p.grad_last.time));
+          const i64 late = w.t0 + offset + i - (p.length - p.last);
+          if (late >= 0 && late < p.last) add(l[i], load(at<const Y>(here, w.b, w.c) + late * here.time));
         }
       }
       A gates[M + F::RowA::E] = {};
@@ -131,68 +133,67 @@ __device__ void backward(const Problem& p) {
         solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table,
                      sequential);
       }
-      if (p.phase == 1) {
+      if (phase == 1) {
         if (n == first && w.active)
 #pragma unroll
           for (int i = 0; i < (N < M ? N : M); ++i)
             if (offset + i < N) ((W*)p.ends)[place + i] = to<W>(l[i]);
         continue;
       }
-      __syncwarp();
-      if (t0 == 0) {
+      V past = V();
+      if (is_first) {
         tile.write(l, offset);
         __syncwarp();
-      }
-      if constexpr (P > 0) {
-        if (p.grad_outputs.at && is_first && w.lane < P) {
-          V g = V();
+        if constexpr (P > 0) {
+          if (p.grad_outputs.at && w.active && w.lane < P) {
+            V g = V();
 #pragma unroll
-          for (int k = 0; k < P; ++k)
-            if (k >= w.lane) mac(g, conj(VA ? varying[k - w.lane] : filter.a[k]), tile[k - w.lane]);
-          store(at<V>(p.grad_outputs, w.b, w.c) + (P - 1 - w.lane) * p.grad_outputs.time, g);
+            for (int k = 0; k < P; ++k)
+              if (k >= w.lane) mac(g, conj(VA ? varying[k - w.lane] : filter.a[k]), tile[k - w.lane]);
+            store(at<V>(p.grad_outputs, w.b, w.c) + (P - 1 - w.lane) * p.grad_outputs.time, g);
+          }
         }
+        if (w.lane < Q)
+#pragma unroll
+          for (int j = 1; j <= Q; ++j)
+            if (j > w.lane) mac(past, conj(filter.forward_tap(p, w, j, j - 1 - w.lane)), tile[j - 1 - w.lane]);
+        __syncwarp();
       }
-      if (wants_x) {
-        V beyond[largest(Q, 1)], past = V(), g[M];
+      if (wants & WANTS_X) {
+        V beyond[largest(Q, 1)], g[M];
 #pragma unroll
         for (int j = 0; j < Q; ++j) {
           const V sent = w.lane > j / M ? l[j % M] : next[j % M];
-          beyond[j] = from_lane(sent, (w.lane + 1 + j / M) & 31);
+          beyond[j] = from_lane(sent, w.lane + 1 + j / M);
         }
 #pragma unroll
         for (int i = 0; i < NEAR; ++i) next[i] = l[i];
         auto later = [&](int i) { return i < M ? l[i] : beyond[i - M]; };
-        if (is_first && w.lane < Q) {
-#pragma unroll
-          for (int j = 1; j <= Q; ++j)
-            if (j > w.lane) mac(past, conj(filter.forward_tap(p, w, j, j - 1 - w.lane)), tile[j - 1 - w.lane]);
-        }
 #pragma unroll
         for (int i = 0; i < M; ++i) {
           g[i] = V();
 #pragma unroll
-          for (int j = 0; j <= Q; ++j) mac(g[i], conj(filter.forward_tap(p, w, j, t0 + offset + i + j)), later(i + j));
+          for (int j = 0; j <= Q; ++j) mac(g[i], conj(filter.forward_tap(p, w, j, w.t0 + offset + i + j)), later(i + j));
         }
-        __syncwarp();
-        if (t0 == 0 && w.lane < Q) tile[-1 - w.lane] = past;
+        if (is_first && w.lane < Q) tile[-1 - w.lane] = past;
         tile.write(g, offset);
         if (p.sum_x) {
           __syncthreads();
-          sum_rows(w, p, tile, (V*)p.sum_x + (w.b * p.groups + w.group) * (p.length + Q) + Q + t0, t0 ? 0 : Q, t0);
+          sum_rows<Q>(w, tile, sums_of_x);
         } else {
-          w.sync(p.grad_x.access == ACROSS);
-          if (p.grad_x.at) write_tile<X>(w, p, tile, p.grad_x, t0);
-          if (p.grad_inputs.at && is_first && w.lane < Q)
+          w.sync(across);
+          if (p.grad_x.at) write_tile(w, p, tile, p.grad_x, grad_x_row);
+          if (p.grad_inputs.at && is_first && w.active && w.lane < Q)
             store(at<compute_t<X>>(p.grad_inputs, w.b, w.c) + (Q - 1 - w.lane) * p.grad_inputs.time, past);
         }
       }
-      if (!wants_taps) continue;
+      if (!(wants & WANTS_TAPS)) continue;
 
-      if (!p.shares_x) {
-        w.sync(p.block_sync);
-        read_tile<X>(w, p, source, p.x, t0, K);
-        read_before<X>(w, p, source, p.x, p.inputs, Q, t0);
-        w.sync(p.block_sync);
+      if (!shares_x) {
+        w.sync(block_sync);
+        read_tile(w, p, source, p.x, x_row);
+        read_before(w, source, p.x, x_row, p.inputs, Q);
+        w.sync(block_sync);
       }
       V x[F::REACH + M], v[M];
       source.template read<F::REACH>(x, offset);
@@ -201,7 +202,7 @@ __device__ void backward(const Problem& p) {
       for (int i = 0; i < M; ++i) {
         v[i] = V();
 #pragma unroll
-        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + offset + i), earlier(i, j));
+        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), earlier(i, j));
       }
 #pragma unroll
       for (int j = 0; j <= Q; ++j) {
@@ -212,15 +213,15 @@ __device__ void backward(const Problem& p) {
           if (VB) mac(g[i], conj(earlier(i, j)), l[i]);
           else mac(part, conj(earlier(i, j)), l[i]);
         }
-        if (!VB) mac(sum_b[j], to<W>(1.0), to<W>(part));
+        if (!VB) add(sum_b[j], to<W>(part));
         else if (p.grad_b.at) {
           Signal grad = F::varying(p.grad_b);
           grad.at = (B*)grad.at + j * p.grad_b.tap;
-          write_lanes<B>(w, p, tile, g, grad, t0);
+          write_lanes<B>(w, p, tile, g, grad);
         }
       }
       if constexpr (P > 0) {
-        if (!p.wants_a) continue;
+        if (!(wants & WANTS_FEEDBACK)) continue;
         V mine[P], y[P + M];
         Solver<V, A, P, M, false, VA> solver{w.lane};
         solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table,
@@ -230,10 +231,10 @@ __device__ void backward(const Problem& p) {
 #pragma unroll
         for (int i = 0; i < M; ++i) y[P + i] = v[i];
         // beyond the end y may overflow, and infinity times a lambda of zero is no zero
-        if (t0 + K > p.length) {
+        if (w.left < K) {
 #pragma unroll
           for (int i = 0; i < P + M; ++i)
-            if (t0 + offset + i - P >= p.length) y[i] = V();
+            if (offset + i - P >= w.left) y[i] = V();
         }
 #pragma unroll
         for (int k = 0; k < P; ++k) {
@@ -243,13 +244,13 @@ __device__ void backward(const Problem& p) {
             if (VA) v[i] = V();
             mac(VA ? v[i] : part, conj(y[P - 1 - k + i]), l[i]);
           }
-          mac(sum_a[k], to<W>(1.0), to<W>(part));
+          add(sum_a[k], to<W>(part));
         }
-        if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a), t0);
+        if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a));
       }
     }
-    if (p.phase == 1 && first >= stop && w.active && w.lane < N) ((W*)p.ends)[place - offset + w.lane] = W();
-    if (p.phase != 1 && p.sums) {
+    if (phase == 1 && first >= stop && w.active && w.lane < N) ((W*)p.ends)[place - offset + w.lane] = W();
+    if (phase != 1 && p.sums) {
       W* sums = (W*)p.sums + (w.row * p.segments + w.segment) * (Q + 1 + P);
 #pragma unroll
       for (int j = 0; j <= Q; ++j) {

@@ -1,5 +1,7 @@
 // What the kernels take from the device itself, apart from CUDA's own built-ins.
 
+using i64 = long long;
+
 __device__ inline float half_to_float(unsigned short bits) {
   float value;
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
@@ -9,4 +11,31 @@ __device__ inline unsigned short half_from_float(float value) {
   unsigned short bits;
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
   return bits;
+}
+// what a cast does, without the instructions that flush subnormal numbers
+__device__ inline double widened(float value) {
+  double wide;
+  asm("cvt.f64.f32 %0, %1;" : "=d"(wide) : "f"(value));
+  return wide;
+}
+__device__ inline float narrowed(double value) {
+  float narrow;
+  asm("cvt.rn.f32.f64 %0, %1;" : "=f"(narrow) : "d"(value));
+  return narrow;
+}
+// the same value, which is kept in registers, since the compiler can't see how to compute it again
+template <class T> __device__ inline T* kept(T* at) {
+  size_t global = __cvta_generic_to_global(at);
+  asm("" : "+l"(global));
+  return (T*)__cvta_global_to_generic(global);
+}
+template <class T> __device__ inline T* kept_shared(T* at) {
+  size_t shared = __cvta_generic_to_shared(at);
+  asm("" : "+l"(shared));
+  return (T*)__cvta_shared_to_generic(shared);
+}
+// the same value, as something that only this place can compute: what follows from it is not kept in registers
+__device__ inline i64 only_here(i64 value) {
+  asm volatile("" : "+l"(value));
+  return value;
 }

@@ -4,7 +4,7 @@
 // (neighbouring channels). Time goes by in *tiles* of K samples; a lane owns M neighbouring samples of the tile.
 //
 //        tile of K = 32 M samples
-//   |  lane 0  |  lane 1  |  lane 2  | ... |  lane 31 |        M = 64 bytes' worth of samples
+//   |  lane 0  |  lane 1  |  lane 2  | ... |  lane 31 |        M = 64 or 128 bytes' worth of samples
 //
 // A tile passes through shared memory, so that memory is read and written along whichever axis is contiguous, while
 // every lane finds its own M samples: in words of 16 bytes along time where rows are aligned so (VECTOR), else sample by
@@ -26,20 +26,21 @@
 //
 // Time that runs backwards is a negative stride. Strides count elements, and all indices are 64 bits wide.
 
-enum Access : i64 { SCALAR, VECTOR, ACROSS };
+enum Access { SCALAR, VECTOR, ACROSS };
+enum Wants { WANTS_X = 1, WANTS_TAPS = 2, WANTS_FEEDBACK = 4 };
 struct Signal { void* at; i64 batch, channel, time, access; };
 struct Taps { void* at; i64 batch, channel, time, tap, access; };
 
 struct Problem {
   i64 batch, channels, length, order, input_order;
   i64 log_rows, groups, segments, tiles, items;  // rows of a block; blocks of an example; tiles of a segment
-  i64 phase, last, wants_a;                      // `last`: samples of grad_last; `wants_a`: its gradient is wanted
+  i64 phase, last, wants;                        // `last`: samples of grad_last; `wants`: what gradients, of `Wants`
   i64 shares_x, block_sync;                      // rows of a block have the same x; warps read each other's tiles
   Signal x, y, inputs, outputs, grad_y, grad_last, grad_x, grad_inputs, grad_outputs;
   Taps b, a, grad_b, grad_a;
   void *ends, *starts;  // states of segments, (row, segment, state)
   void* sums;           // sums over time, (row, segment, taps of b then of a)
-  void* sum_x;          // gradients of a shared x summed over each block's rows, (example, group, past and block)
+  void* sum_x;          // gradients of a shared x summed over each block's rows, (example, group, block and past)
   void* ring;           // past values of the sequential kernels, (past, row)
 };
 
@@ -51,14 +52,30 @@ __host__ __device__ constexpr int largest(int a, int b) { return a > b ? a : b; 
 template <class T> __device__ inline T* at(const Signal& s, i64 b, i64 c) {
   return (T*)s.at + b * s.batch + c * s.channel;
 }
+// for paths that are rarely taken, so that they cost the others no registers
+__device__ inline Signal rarely(const Signal& s) {
+  return {s.at, only_here(s.batch), only_here(s.channel), only_here(s.time), s.access};
+}
 template <class T> __device__ inline T* at(const Taps& s, i64 b, i64 c) {
   return (T*)s.at + b * s.batch + c * s.channel;
 }
 
-// Where a warp stands: its row, its block's first row, and the part of shared memory that its block shares.
+// One block's part of sum_x: its samples, and from `past` on those of the past, both in whole slots.
+template <class V> struct SumX {
+  V* at;
+  i64 past;
+  __device__ SumX(const Problem& p, i64 block) {
+    constexpr i64 E = 16 / int(sizeof(V));
+    past = (p.length + E - 1) / E * E;
+    at = (V*)p.sum_x + block * (past + (p.input_order + E - 1) / E * E);
+  }
+};
+
+// Where a warp stands: its row, its block's first row, its tile. A warp without a row reads the last one's, and writes
+// nothing.
 struct Place {
-  i64 b, c0, c, row, group, segment;
-  int lane, warp, log_rows;
+  i64 b, c0, c, row, group, segment, t0;
+  int lane, warp, log_rows, rows, left;  // rows of the block and samples of the tile that exist
   bool active;
 
   __device__ Place(const Problem& p, i64 item) {
@@ -69,9 +86,16 @@ struct Place {
     group = item / p.segments % p.groups;
     b = item / p.segments / p.groups;
     c0 = group << log_rows;
-    c = c0 + warp;
+    const i64 others = p.channels - c0;
+    rows = others < 1 << log_rows ? int(others) : 1 << log_rows;
+    active = warp < rows;
+    c = c0 + (active ? warp : rows - 1);
     row = b * p.channels + c;
-    active = c < p.channels;
+  }
+  template <int K> __device__ void enter(const Problem& p, int tile) {
+    t0 = i64(tile) * K;
+    const i64 rest = p.length - t0;
+    left = rest < K ? int(rest) : K;
   }
   // waits for the warp, or for the block
   __device__ void sync(bool block) const {
@@ -85,23 +109,28 @@ struct Place {
   }
 };
 
-// One row's tile in shared memory. Every 32 slots change places alike, so slots 32 apart are 32 E elements apart.
+// One row's tile in shared memory.
 template <class V, int M, int HALO> struct Tile {
   static constexpr int E = 16 / int(sizeof(V));       // samples of a slot
+  static constexpr int SLOTS = M / E;                 // of a lane, which change places among themselves: 4 or 8
   static constexpr int SIZE = 32 * M + 2 * HALO + E;  // a slot more, so that rows differ in their banks
   V* values;
   __device__ V* place(int u) const {
     const unsigned n = u + HALO, slot = n / E;
-    return values + (slot ^ (slot >> 3 & 3)) * E + n % E;
+    return values + (slot ^ (slot >> 3 & (SLOTS - 1))) * E + n % E;
   }
   __device__ V& operator[](int u) const { return *place(u); }
   __device__ Tile of(int rows_away) const { return {values + rows_away * SIZE}; }
 
-  // the slot n samples from u on, a multiple of M: the slots of a lane change places alike
+  // slot `lane + 32 k`; slots 64 apart change places alike
+  __device__ Pack<V, E>& across(int lane, int k) const {
+    return *(Pack<V, E>*)(place((lane + 32 * (k & 1)) * E) + 32 * (k & ~1) * E);
+  }
+  // the slot n samples from u on, a multiple of M
   __device__ Pack<V, E>& slot(int u, int n) const {
     const int group = n >= 0 ? n / M : -((M - 1 - n) / M);
     const unsigned first = (u + HALO + group * M) / E;
-    return *(Pack<V, E>*)(values + (first ^ (first >> 3 & 3) ^ (n - group * M) / E) * E);
+    return *(Pack<V, E>*)(values + (first + ((first >> 3 & (SLOTS - 1)) ^ (n - group * M) / E)) * E);
   }
   // N samples, of which BEFORE lie before u; both multiples of E
   template <int BEFORE, int N> __device__ void read(V (&v)[N], int u) const {
@@ -123,93 +152,105 @@ template <class V, int M, int HALO> struct Tile {
   }
 };
 
-// Reads samples t0 + u, u in 0..hi, into the tiles of a block's rows, or the one tile that they share; after the end lie
-// zeros.
+// Reads the tile's samples, and `more` after them, into the tiles of a block's rows, or the one tile that they share;
+// after the end lie zeros. `row` is where the warp's row begins.
 template <class S, class V, int M, int HALO>
-__device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, i64 t0,
-                          int hi, bool shared = false) {
-  constexpr int E = Tile<V, M, HALO>::E;
-  const i64 rest = p.length - t0;
-  const int left = rest < hi ? int(rest) : hi;
-  if (s.access == ACROSS) {
-    w.each_across(0, hi, [&](int r, int u) {
+__device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, const S* row,
+                          int more = 0, bool shared = false) {
+  constexpr int E = Tile<V, M, HALO>::E, K = 32 * M;
+  const int left = w.left + (more && w.t0 + K < p.length ? more : 0);
+  if (int(s.access) == ACROSS) {
+    const Signal here = rarely(s);
+    w.each_across(0, K + more, [&](int r, int u) {
       auto sample = compute_t<S>();
-      if (w.c0 + r < p.channels && u < left) sample = load(at<const S>(s, w.b, w.c0 + r) + (t0 + u) * s.time);
+      if (r < w.rows && u < left) sample = load(at<const S>(here, w.b, w.c0 + r) + (w.t0 + u) * here.time);
       tile.of(r - w.warp)[u] = to<V>(sample);
     });
     return;
   }
-  const S* from = at<const S>(s, w.b, w.c);
-  const int limit = w.active || shared ? left : 0;
-  auto scalar = [&](int u) { tile[u] = to<V>(u < limit ? load(from + (t0 + u) * s.time) : compute_t<S>()); };
-  auto vector = [&](int u, V* to_) {
-    Pack<S, E> pack = {};
-    if (u < limit) pack = load_pack<E>(from + (t0 + u));
+  auto scalar = [&](i64 time, int u) { tile[u] = to<V>(u < left ? load(row + (w.t0 + u) * time) : compute_t<S>()); };
+  auto keep = [&](const Pack<S, E>& pack, Pack<V, E>& slot) {
     Pack<V, E> values;
 #pragma unroll
     for (int e = 0; e < E; ++e) values.values[e] = to<V>(value(pack.values[e]));
-    *(Pack<V, E>*)to_ = values;
+    slot = values;
   };
   if (shared) {
-    if (s.access == VECTOR)
-      for (int u = threadIdx.x * E; u < 32 * M; u += blockDim.x * E) vector(u, tile.place(u));
-    else
-      for (int u = threadIdx.x; u < hi; u += blockDim.x) scalar(u);
+    if (int(s.access) == VECTOR)
+      for (int u = threadIdx.x * E; u < K; u += blockDim.x * E)
+        keep(u < left ? load_pack<E>(row + (w.t0 + u)) : Pack<S, E>{}, *(Pack<V, E>*)tile.place(u));
+    else {
+      const i64 time = only_here(s.time);
+      for (int u = threadIdx.x; u < K; u += blockDim.x) scalar(time, u);
+    }
     return;
   }
-  if (s.access == VECTOR) {
-    V* first = tile.place(w.lane * E);
+  if (int(s.access) == VECTOR) {
+    Pack<S, E> packs[M / E];
+    const S* from = row + (w.t0 + w.lane * E);
+    if (w.left == K) {
 #pragma unroll
-    for (int k = 0; k < M / E; ++k) vector((w.lane + 32 * k) * E, first + 32 * k * E);
+      for (int k = 0; k < M / E; ++k) packs[k] = load_pack<E>(from + 32 * k * E);
+    } else {
+#pragma unroll
+      for (int k = 0; k < M / E; ++k)
+        packs[k] = (w.lane + 32 * k) * E < left ? load_pack<E>(from + 32 * k * E) : Pack<S, E>{};
+    }
+#pragma unroll
+    for (int k = 0; k < M / E; ++k) keep(packs[k], tile.across(w.lane, k));
   } else {
+    const i64 time = only_here(s.time);
 #pragma unroll
-    for (int k = 0; k < M; ++k) scalar(w.lane + 32 * k);
+    for (int k = 0; k < M; ++k) scalar(time, w.lane + 32 * k);
   }
-  if (w.lane < hi - 32 * M) scalar(32 * M + w.lane);
+  if (w.lane < more) scalar(s.time, K + w.lane);
 }
 
-// Reads the `count` samples before t0: of the block, or of the past where there is one.
+// Reads the `count` samples before the tile: of the block, or of the past where there is one.
 template <class S, class T>
-__device__ void read_before(const Place& w, const Problem& p, const T& tile, const Signal& s, const Signal& past,
-                            int count, i64 t0, bool shared = false) {
+__device__ void read_before(const Place& w, const T& tile, const Signal& s, const S* row, const Signal& past, int count,
+                            bool shared = false) {
   if (w.lane >= count || (shared && w.warp)) return;
   const int u = -1 - w.lane;
   auto sample = compute_t<S>();
-  if (w.active && t0) sample = load(at<const S>(s, w.b, w.c) + (t0 + u) * s.time);
-  else if (w.active && past.at) sample = load(at<const S>(past, w.b, w.c) + (count + u) * past.time);
+  if (w.t0) sample = load(row + (w.t0 + u) * s.time);
+  else if (past.at) sample = load(at<const S>(past, w.b, w.c) + (count + u) * past.time);
   store(tile.place(u), sample);
 }
 
 template <class S, class V, int M, int HALO>
-__device__ void write_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, i64 t0) {
-  constexpr int E = Tile<V, M, HALO>::E;
-  const i64 rest = p.length - t0;
-  const int left = rest < 32 * M ? int(rest) : 32 * M;
-  if (s.access == ACROSS) {
-    w.each_across(0, 32 * M, [&](int r, int u) {
-      if (w.c0 + r < p.channels && u < left) store(at<S>(s, w.b, w.c0 + r) + (t0 + u) * s.time, tile.of(r - w.warp)[u]);
+__device__ void write_tile(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const Signal& s, S* row) {
+  constexpr int E = Tile<V, M, HALO>::E, K = 32 * M;
+  if (int(s.access) == ACROSS) {
+    const Signal here = rarely(s);
+    w.each_across(0, K, [&](int r, int u) {
+      if (r < w.rows && u < w.left)
+        store(at<S>(here, w.b, w.c0 + r) + (w.t0 + u) * here.time, tile.of(r - w.warp)[u]);
     });
     return;
   }
-  S* to = at<S>(s, w.b, w.c);
-  const int limit = w.active ? left : 0;
-  if (s.access == VECTOR) {
-    const V* first = tile.place(w.lane * E);
-#pragma unroll
-    for (int k = 0; k < M / E; ++k) {
-      const int u = (w.lane + 32 * k) * E;
-      if (u >= limit) continue;
-      const Pack<V, E> values = *(const Pack<V, E>*)(first + 32 * k * E);
+  if (!w.active) return;
+  if (int(s.access) == VECTOR) {
+    S* to = row + (w.t0 + w.lane * E);
+    auto slot = [&](int k) {
+      const Pack<V, E> values = tile.across(w.lane, k);
       Pack<S, E> pack;
 #pragma unroll
       for (int e = 0; e < E; ++e) pack.values[e] = stored<S>(values.values[e]);
-      store_pack(to + (t0 + u), pack);
+      store_pack(to + 32 * k * E, pack);
+    };
+    if (w.left == K) {
+#pragma unroll
+      for (int k = 0; k < M / E; ++k) slot(k);
+    } else {
+      for (int k = 0; (w.lane + 32 * k) * E < w.left; ++k) slot(k);
     }
     return;
   }
+  const i64 time = only_here(s.time);
 #pragma unroll
   for (int k = 0; k < M; ++k) {
     const int u = w.lane + 32 * k;
-    if (u < limit) store(to + (t0 + u) * s.time, tile[u]);
+    if (u < w.left) store(row + (w.t0 + u) * time, tile[u]);
   }
 }

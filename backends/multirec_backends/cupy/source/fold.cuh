@@ -19,8 +19,7 @@ template <class From, class To> __device__ void fold(const Fold& f) {
     const From* from = (const From*)f.in + i0 * f.strides[0] + i1 * f.strides[1] + i3 * f.strides[3];
     W sum = W();
     for (i64 j = lane; j < n0 * n1 * n2; j += f.lanes)
-      mac(sum, to<W>(1.0),
-          to<W>(load(from + j / n2 / n1 * f.strides[0] + j / n2 % n1 * f.strides[1] + j % n2 * f.strides[2])));
+      add(sum, to<W>(load(from + j / n2 / n1 * f.strides[0] + j / n2 % n1 * f.strides[1] + j % n2 * f.strides[2])));
     if (f.lanes > 1) sum = sum_of_lanes(sum, lane);
     if (lane == 0) store((To*)f.out + i0 * f.targets[0] + i1 * f.targets[1] + i3 * f.targets[2], sum);
   }

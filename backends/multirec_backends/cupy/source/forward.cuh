@@ -1,78 +1,82 @@
 // The fast forward kernel, and the scan over segments.
 
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA>
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void forward(const Problem& p) {
-  using F = Filter<X, Y, B, A, P, Q, VB, VA>;
+  using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   constexpr int M = F::M, K = F::K;
   constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
+  const int phase = int(p.phase);
+  const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.y.access) == ACROSS;
 
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
     // phase 2 begins with what phase 1 read last, which the cache still holds
-    const Place w(p, p.phase == 2 ? p.items - 1 - item : item);
+    Place w(p, phase == 2 ? p.items - 1 - item : item);
     const F filter(p, w);
-    const Table table{(typename F::WA*)memory + w.warp * Table::COUNT * P * P};
-    auto* tiles = (V*)((typename F::WA*)memory + (SCAN ? (Table::COUNT * P * P) << w.log_rows : 0));
-    const typename F::Row tile{tiles + w.warp * F::Row::SIZE};
-    const typename F::Row source{p.shares_x ? tiles + (F::Row::SIZE << w.log_rows) : tile.values};
-    auto* taps = (A*)(tiles + F::Row::SIZE * ((1 << w.log_rows) + (p.shares_x ? 1 : 0)));
-    const typename F::RowA varying{taps + w.warp * F::RowA::SIZE};
+    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
+    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
+    const Table table{kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)};
+    const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
+    const int offset = w.lane * M;
 
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
-      sequential = table.build(w.active ? at<const A>(p.a, w.b, w.c) : (const A*)nullptr, p.a.tap,
-                               p.segments > 1 ? p.length : 0, w.lane);
+      sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, w.lane);
       alone = p.segments > 1 && __syncthreads_or(sequential);
     }
-    i64 all = (p.length + K - 1) / K, first = w.segment * p.tiles, stop = first + p.tiles < all ? first + p.tiles : all;
+    const int all = int((p.length + K - 1) / K);
+    int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
       first = 0;
-      stop = p.phase == 1 || w.segment ? 0 : all;
+      stop = phase == 1 || w.segment ? 0 : all;
     }
 
     V state[F::P1] = {};
     if constexpr (P > 0) {
 #pragma unroll
       for (int k = 0; k < P; ++k) {
-        if (!w.active || p.phase == 1) continue;
-        if (p.phase == 2 && !alone)
+        if (phase == 1) continue;
+        if (phase == 2 && !alone)
           state[k] = to<V>(((const typename F::W*)p.starts)[(w.row * p.segments + w.segment) * P + k]);
         else if (p.outputs.at)
           state[k] = load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time);
       }
     }
-    for (i64 n = first; n < stop; ++n) {
-      const i64 t0 = n * K;
-      w.sync(p.block_sync);
-      read_tile<X>(w, p, source, p.x, t0, K, p.shares_x);
-      read_before<X>(w, p, source, p.x, p.inputs, Q, t0, p.shares_x);
-      if constexpr (VA) read_tile<A>(w, p, varying, F::varying(p.a), t0, K);
-      w.sync(p.block_sync);
+    const X* x_row = kept(at<const X>(p.x, w.b, w.c));
+    Y* y_row = kept(at<Y>(p.y, w.b, w.c));
+    const A* a_row = at<const A>(p.a, w.b, w.c);
+    for (int n = first; n < stop; ++n) {
+      w.template enter<K>(p, n);
+      w.sync(block_sync);
+      read_tile(w, p, source, p.x, x_row, 0, shares_x);
+      read_before(w, source, p.x, x_row, p.inputs, Q, shares_x);
+      if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), a_row);
+      w.sync(block_sync);
       V x[F::REACH + M], v[M];
-      source.template read<F::REACH>(x, w.lane * M);
+      source.template read<F::REACH>(x, offset);
 #pragma unroll
       for (int i = 0; i < M; ++i) {
         v[i] = V();
 #pragma unroll
-        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, t0 + w.lane * M + i), x[F::REACH + i - j]);
+        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), x[F::REACH + i - j]);
       }
       A gates[M] = {};
-      if constexpr (VA) varying.template read<0>(gates, w.lane * M);
+      if constexpr (VA) varying.template read<0>(gates, offset);
       if constexpr (P > 0) {
         V before[P];
         Solver<V, A, P, M, false, VA> solver{w.lane};
         solver.solve(v, state, before, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
       }
-      if (p.phase == 1) continue;
+      if (phase == 1) continue;
       __syncwarp();
-      tile.write(v, w.lane * M);
-      w.sync(p.y.access == ACROSS);
-      write_tile<Y>(w, p, tile, p.y, t0);
+      tile.write(v, offset);
+      w.sync(across);
+      write_tile(w, p, tile, p.y, y_row);
     }
     if constexpr (P > 0) {
-      if (p.phase == 1 && w.active && w.lane == 0)
+      if (phase == 1 && w.active && w.lane == 0)
 #pragma unroll
         for (int k = 0; k < P; ++k)
           ((typename F::W*)p.ends)[(w.row * p.segments + w.segment) * P + k] = to<typename F::W>(state[k]);
@@ -96,7 +100,7 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
     auto power = [&](const Matrix<WA, N>& result, i64 exponent) {
       // base 2 is spent; the result starts as the identity
       __syncwarp();
-      for (int e = lane; e < N * N; e += 32) result.entries[e] = to<WA>(e % (N + 1) == 0 ? 1.0 : 0.0);
+      for (int e = lane; e < N * N; e += 32) result.entries[e] = e % (N + 1) ? WA() : one<WA>();
       __syncwarp();
       for (; exponent; exponent /= 2) {
         if (exponent & 1) result.product(result, over[2], lane);

@@ -3,7 +3,7 @@
 template <class W> __device__ inline W sum_of_lanes(W v, int lane) {
   for (int d = 16; d; d /= 2) {
     W other = from_lane(v, lane ^ d);
-    mac(v, to<W>(1.0), other);
+    add(v, other);
   }
   return v;
 }
@@ -32,7 +32,7 @@ template <class W, int N> struct Matrix {
     __syncwarp();
     for (int e = lane; e < N * N; e += 32) {
       int i = e / N, j = e % N;
-      entries[e] = i == 0 ? (taps && j < p ? to<W>(load(taps + j * stride)) : W()) : to<W>(i == j + 1 ? 1.0 : 0.0);
+      entries[e] = i == 0 ? (taps && j < p ? to<W>(load(taps + j * stride)) : W()) : i == j + 1 ? one<W>() : W();
     }
     __syncwarp();
   }
@@ -55,8 +55,8 @@ template <class W, int N> struct Matrix {
   }
 };
 
-// The powers A^M ... A^16M of a row, in shared memory; says whether one of them, or of those that segments need, is
-// too large to compute with.
+// The powers A^M ... A^16M of a row, in shared memory; `build` says whether one of them, or of those that segments
+// need, is too large to compute with.
 template <class W, int P, int M> struct Powers {
   static constexpr int COUNT = P ? 6 : 0;  // the last one is for trying further powers
   W* entries;
@@ -70,10 +70,11 @@ template <class W, int P, int M> struct Powers {
       (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
       large = large || (*this)[i].is_large(lane);
     }
-    (*this)[5].copy((*this)[4], lane);
+    const auto last = (*this)[5];
+    last.copy((*this)[4], lane);
     for (i64 power = 16 * M; power < reach && !large; power *= 2) {
-      (*this)[5].product((*this)[5], (*this)[5], lane);
-      large = (*this)[5].is_large(lane);
+      last.product(last, last, lane);
+      large = last.is_large(lane);
     }
     return large;
   }
@@ -87,13 +88,15 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
 
   __device__ int rank() const { return BACK ? 31 - lane : lane; }
   template <class T> __device__ static T before(T v, int d) { return from_before<BACK>(v, d); }
-  template <class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
+  // h: the last values, newest first; FROM_ZERO says that they begin as zeros, which cost nothing
+  template <bool FROM_ZERO, class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
 #pragma unroll
     for (int n = 0; n < M; ++n) {
       int i = BACK ? M - 1 - n : n;
       V sum = v[i];
 #pragma unroll
-      for (int k = P - 1; k >= 0; --k) mac(sum, tap(i, k), h[k]);
+      for (int k = P - 1; k >= 0; --k)
+        if (!FROM_ZERO || k < n) mac(sum, tap(i, k), h[k]);
 #pragma unroll
       for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
       h[0] = v[i] = sum;
@@ -112,7 +115,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
         if (rank() == turn) {
 #pragma unroll
           for (int k = 0; k < P; ++k) h[k] = mine[k] = state[k];
-          run(v, h, tap);
+          run<false>(v, h, tap);
         }
 #pragma unroll
         for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 31 - turn : turn);
@@ -124,7 +127,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       const V earlier = before(to<V>(z[k]), 1);
       h[k] = mine[k] = rank() ? earlier : state[k];
     }
-    run(v, h, tap);
+    run<false>(v, h, tap);
     const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
     if (lost) {
       asm volatile("");  // a branch, which is rarely taken: else each sample costs a select
@@ -148,7 +151,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
     for (int i = 0; i < M; ++i) copy[i] = v[i];
 #pragma unroll
     for (int k = 0; k < P; ++k) h[k] = V();
-    run(copy, h, tap);
+    run<true>(copy, h, tap);
     WV old[P];
 #pragma unroll
     for (int k = 0; k < P; ++k) {
@@ -156,7 +159,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       old[k] = to<WV>(state[k]);
     }
     if constexpr (VARYING) {
-      WA product = to<WA>(1.0);
+      WA product = one<WA>();
 #pragma unroll
       for (int i = 0; i < M; ++i) product = times(product, to<WA>(tap(i, 0)));
       bool large = !(size_of(product) <= LARGEST_POWER);
@@ -189,12 +192,12 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
   }
 };
 
-// What one instantiation of the fast kernels is made of.
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA> struct Filter {
+// What one instantiation of the fast kernels is made of. LANE: bytes of a tile that a lane owns.
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE> struct Filter {
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
-  static constexpr int M = 64 / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, VA ? 1 : 0), M);
+  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, VA ? 1 : 0), M);
   static constexpr int P1 = largest(P, 1);  // arrays have an element even where there is none
   using Row = Tile<V, M, HALO>;
   using RowA = Tile<A, M, HALO>;
@@ -206,21 +209,23 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA> st
   __device__ Filter(const Problem& p, const Place& w) {
 #pragma unroll
     for (int j = 0; j <= Q; ++j) {
-      b[j] = p.b.at ? B() : to<B>(1.0);
-      if (!VB && p.b.at && w.active) b[j] = load(at<const B>(p.b, w.b, w.c) + j * p.b.tap);
+      b[j] = p.b.at ? B() : one<B>();
+      if (!VB && p.b.at) b[j] = load(at<const B>(p.b, w.b, w.c) + j * p.b.tap);
     }
 #pragma unroll
     for (int k = 0; k < P; ++k) {
       a[k] = A();
-      if (!VA && w.active) a[k] = load(at<const A>(p.a, w.b, w.c) + k * p.a.tap);
+      if (!VA) a[k] = load(at<const A>(p.a, w.b, w.c) + k * p.a.tap);
     }
   }
   // tap j of the sample at t
   __device__ B forward_tap(const Problem& p, const Place& w, int j, i64 t) const {
     if (!VB) return b[j];
-    if (!w.active || t < 0 || t >= p.length) return B();
+    if (t < 0 || t >= p.length) return B();
     return load(at<const B>(p.b, w.b, w.c) + t * p.b.time + j * p.b.tap);
   }
+  // shared memory: the tile of a shared x, the rows' tiles, and their powers or their varying feedback
+  __device__ static Row row_of(unsigned char* memory, int n) { return {(V*)memory + n * Row::SIZE}; }
   // the first tap of every sample, as a signal
   __device__ static Signal varying(const Taps& taps) {
     return {taps.at, taps.batch, taps.channel, taps.time, taps.access};

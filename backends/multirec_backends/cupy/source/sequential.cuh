@@ -71,19 +71,19 @@ template <class X, class Y, class B, class A> __device__ void sequential_backwar
         l = to<V>(load(at<const Y>(p.grad_y, b, c) + t * p.grad_y.time));
         const i64 late = t - (p.length - p.last);
         if (p.grad_last.at && late >= 0)
-          mac(l, to<V>(1.0), to<V>(load(at<const Y>(p.grad_last, b, c) + late * p.grad_last.time)));
+          add(l, to<V>(load(at<const Y>(p.grad_last, b, c) + late * p.grad_last.time)));
         for (i64 k = 0; k < order && t + 1 + k < p.length; ++k) mac(l, conj(tap<A>(p.a, b, c, t + 1 + k, k)), later[k]);
         for (i64 j = 0; j <= q && p.b.at; ++j) {
           V g = V();
           mac(g, conj(to<V>(sample<X>(p.x, p.inputs, q, b, c, t - j))), l);
           if (p.grad_b.at) store(at<B>(p.grad_b, b, c) + t * p.grad_b.time + j * p.grad_b.tap, g);
-          else if (sums) mac(sums[j], to<W>(1.0), to<W>(g));
+          else if (sums) add(sums[j], to<W>(g));
         }
         for (i64 k = 0; k < order; ++k) {
           V g = V();
           mac(g, conj(to<V>(sample<Y>(p.y, p.outputs, order, b, c, t - 1 - k))), l);
           if (p.grad_a.at) store(at<A>(p.grad_a, b, c) + t * p.grad_a.time + k * p.grad_a.tap, g);
-          else if (sums) mac(sums[q + 1 + k], to<W>(1.0), to<W>(g));
+          else if (sums) add(sums[q + 1 + k], to<W>(g));
         }
       }
       V g = V();
@@ -103,7 +103,8 @@ template <class X, class Y, class B, class A> __device__ void sequential_backwar
       }
       if (p.sum_x) {
         g = sum_of_lanes(g, threadIdx.x);
-        if (threadIdx.x == 0) ((V*)p.sum_x)[item * (p.length + q) + q + t] = g;
+        const SumX<V> sums(p, item);
+        if (threadIdx.x == 0) sums.at[t < 0 ? sums.past + q + t : t] = g;
       } else if (active) {
         if (t >= 0 && p.grad_x.at) store(at<X>(p.grad_x, b, c) + t * p.grad_x.time, g);
         if (t < 0 && p.grad_inputs.at) store(at<compute_t<X>>(p.grad_inputs, b, c) + (t + q) * p.grad_inputs.time, g);

@@ -5,8 +5,6 @@
 //   float, double      the same             double
 //   Complex<R>         the same             Complex<double>
 
-using i64 = long long;
-
 struct Half { unsigned short bits; };
 struct BFloat { unsigned short bits; };
 template <class R> struct Complex { R re, im; };
@@ -37,20 +35,34 @@ template <class R> __device__ inline void mac(Complex<R>& s, Complex<R> a, Compl
   s.im += a.im * v.re;
 }
 
+template <class R> __device__ inline void add(R& s, R v) { s += v; }
+template <class R> __device__ inline void add(Complex<R>& s, Complex<R> v) {
+  s.re += v.re;
+  s.im += v.im;
+}
+
 __device__ inline float conj(float v) { return v; }
 __device__ inline double conj(double v) { return v; }
 template <class R> __device__ inline Complex<R> conj(Complex<R> v) { return {v.re, -v.im}; }
 
+template <class A, class B> constexpr bool same = false;
+template <class A> constexpr bool same<A, A> = true;
+
 // between precisions, real to complex, and complex to its real part
 template <class To> struct To_ {
-  template <class R> static __device__ To of(R v) { return To(v); }
-  template <class R> static __device__ To of(Complex<R> v) { return To(v.re); }
+  template <class R> static __device__ To of(R v) {
+    if constexpr (same<To, R>) return v;
+    else if constexpr (sizeof(To) > sizeof(R)) return widened(v);
+    else return narrowed(v);
+  }
+  template <class R> static __device__ To of(Complex<R> v) { return of(v.re); }
 };
 template <class R> struct To_<Complex<R>> {
-  template <class F> static __device__ Complex<R> of(F v) { return {R(v), R(0)}; }
-  template <class F> static __device__ Complex<R> of(Complex<F> v) { return {R(v.re), R(v.im)}; }
+  template <class F> static __device__ Complex<R> of(F v) { return {To_<R>::of(v), R(0)}; }
+  template <class F> static __device__ Complex<R> of(Complex<F> v) { return {To_<R>::of(v.re), To_<R>::of(v.im)}; }
 };
 template <class To, class From> __device__ inline To to(From v) { return To_<To>::of(v); }
+template <class V> __device__ inline V one() { return to<V>(typename Number<V>::real(1)); }
 
 template <class R> __device__ inline double size_of(R v) { return v < 0 ? -double(v) : double(v); }
 template <class R> __device__ inline double size_of(Complex<R> v) {
@@ -64,8 +76,6 @@ template <class V> __device__ inline V nan_of() {
 }
 
 // between storage and computing
-template <class A, class B> constexpr bool same = false;
-template <class A> constexpr bool same<A, A> = true;
 template <class S> __device__ inline S value(S v) { return v; }
 __device__ inline float value(Half v) { return half_to_float(v.bits); }
 __device__ inline float value(BFloat v) { return __int_as_float(int(v.bits) << 16); }
@@ -94,10 +104,11 @@ template <int E, class S> __device__ inline Pack<S, E> load_pack(const S* at) {
   const T word = __ldg((const T*)at);
   return *(const Pack<S, E>*)&word;
 }
-// results are not read again here: they leave the caches first
-template <class S, int E> __device__ inline void store_pack(S* at, const Pack<S, E>& pack) {
+// results are not read again here, so they leave the caches first, unless somebody is to FIND them there
+template <bool FIND = false, class S, int E> __device__ inline void store_pack(S* at, const Pack<S, E>& pack) {
   using T = typename Word<int(sizeof pack)>::type;
-  __stcs((T*)at, *(const T*)&pack);
+  if (FIND) *(T*)at = *(const T*)&pack;
+  else __stcs((T*)at, *(const T*)&pack);
 }
 
 constexpr unsigned ALL = 0xffffffffu;
