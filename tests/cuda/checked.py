@@ -93,9 +93,11 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 1, 512 * 17), "layout": "TBC", "reverse": True, "shared": True},
     {"sizes": (1, 2, 512 * 9 + 4), "p": 0},
     {"sizes": (1, 2, 256 * 9 + 3), "dtype": "float64", "p": 3, "q": 1},
-    {"sizes": (1, 3, 512 * 9), "unstable": 1.02},
+    {"sizes": (1, 3, 512 * 9), "poles": (1.02, 0.5)},
     # finite to its end, but not to the end of its tile
-    {"sizes": (1, 3, 100), "unstable": 1.3},
+    {"sizes": (1, 3, 100), "poles": (1.3, 0.5)},
+    # powers that are large enough to lose what double has
+    {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.95, 0.94, 0.93)},
     # rows more than 2^31 elements apart
     {"sizes": (2, 2, 36), "far": True},
     {"sizes": (2, 34, 3), "far": True, "p": 20},
@@ -119,15 +121,15 @@ CASES: tuple[dict[str, Any], ...] = (
 def problem_of(
     rng: Any, *, sizes: tuple[int, int, int], dtype: str = "float32", b_dtype: str = "", p: int = 2, q: int = 2,
     a: str = "static", b: str = "static", layout: Any = "BCT", shared: bool = False, reverse: bool = False,
-    unstable: float = 0, growing: bool = False,
+    poles: tuple[float, ...] = (), growing: bool = False,
 ) -> tuple[Problem, Operands, Any, Any]:  # fmt: skip
     batch, channels, length = sizes
     taps_dtype = "float32" if dtype == "float16" else dtype
     y_dtype = b_dtype or dtype
     feedforward = coefficients(rng, b, sizes, q + 1, b_dtype or taps_dtype, False)
     feedback = coefficients(rng, a, sizes, p, taps_dtype, True)
-    if unstable:
-        feedback[0, 1, 0] = (unstable + 0.5, -0.5 * unstable)
+    if poles:
+        feedback[0, 1, 0] = -np.poly(poles)[1:]
     if growing:
         feedback *= 3
         feedback[..., 100:, :] *= 0.2
