@@ -98,6 +98,9 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (1, 3, 100), "poles": (1.3, 0.5)},
     # powers that are large enough to lose what double has
     {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.95, 0.94, 0.93)},
+    # no rows, whether x has any or not
+    {"sizes": (2, 0, 5)},
+    {"sizes": (2, 0, 5), "shared": True, "p": 20},
     # rows more than 2^31 elements apart
     {"sizes": (2, 2, 36), "far": True},
     {"sizes": (2, 34, 3), "far": True, "p": 20},
