@@ -88,6 +88,9 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 9, 1032), "shared": True},
     {"sizes": (1, 9, 1030), "layout": "BTC", "reverse": True},
     {"sizes": (2, 5, 1027), "layout": "TBC", "shared": True, "reverse": True},
+    # x along one axis and its gradient along the other
+    {"sizes": (1, 9, 1030), "layout": "BTC", "x_layout": "BCT"},
+    {"sizes": (1, 9, 1030), "x_layout": "BTC"},
     # segments in time
     {"sizes": (1, 2, 512 * 18 + 3)},
     {"sizes": (2, 1, 512 * 17), "layout": "TBC", "reverse": True, "shared": True},
@@ -166,8 +169,8 @@ def faults_of(
 
     `place(values, layout, far)` returns NumPy's values in the kernel's memory, `fetch` brings them back.
     """
-    far = case.get("far", False)
-    options = {name: value for name, value in case.items() if name != "far"}
+    far, x_layout = case.get("far", False), case.get("x_layout")
+    options = {name: value for name, value in case.items() if name not in ("far", "x_layout")}
     host, operands, grad_y, grad_last = problem_of(np.random.default_rng(0), **options)
     problem = replace(host, family=family, device=device)
 
@@ -183,7 +186,11 @@ def faults_of(
 
     x, feedforward, feedback, inputs, outputs = operands
     given = Operands(
-        put(x), put_taps(feedforward), None if feedback is None else put_taps(feedback), put(inputs), put(outputs)
+        place(x, x_layout or problem.layout, far),
+        put_taps(feedforward),
+        None if feedback is None else put_taps(feedback),
+        put(inputs),
+        put(outputs),
     )
     y = kernel.forward(problem, given, allocate)
     needs = Needs(*(operand is not None for operand in operands))
