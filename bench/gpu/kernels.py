@@ -27,7 +27,7 @@ LARGER: tuple[dict[str, Any], ...] = (
     {"sizes": (3, 37, 3001), "layout": "TBC", "shared": True, "reverse": True},
     {"sizes": (1, 1, 50_001)},
     {"sizes": (1, 3, 12_000), "p": 16, "q": 16},
-    {"sizes": (1, 3, 40_000), "unstable": 1.02, "layout": "BTC"},
+    {"sizes": (1, 3, 40_000), "poles": (1.02, 0.5), "layout": "BTC"},
     # orders and types that the emulator does without
     {"sizes": (2, 9, 1100), "p": 1, "q": 0},
     {"sizes": (2, 9, 1100), "p": 4, "q": 4, "shared": True},

@@ -88,14 +88,22 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 9, 1032), "shared": True},
     {"sizes": (1, 9, 1030), "layout": "BTC", "reverse": True},
     {"sizes": (2, 5, 1027), "layout": "TBC", "shared": True, "reverse": True},
+    # x along one axis and its gradient along the other
+    {"sizes": (1, 9, 1030), "layout": "BTC", "x_layout": "BCT"},
+    {"sizes": (1, 9, 1030), "x_layout": "BTC"},
     # segments in time
     {"sizes": (1, 2, 512 * 18 + 3)},
     {"sizes": (2, 1, 512 * 17), "layout": "TBC", "reverse": True, "shared": True},
     {"sizes": (1, 2, 512 * 9 + 4), "p": 0},
     {"sizes": (1, 2, 256 * 9 + 3), "dtype": "float64", "p": 3, "q": 1},
-    {"sizes": (1, 3, 512 * 9), "unstable": 1.02},
+    {"sizes": (1, 3, 512 * 9), "poles": (1.02, 0.5)},
     # finite to its end, but not to the end of its tile
-    {"sizes": (1, 3, 100), "unstable": 1.3},
+    {"sizes": (1, 3, 100), "poles": (1.3, 0.5)},
+    # powers that are large enough to lose what double has
+    {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.95, 0.94, 0.93)},
+    # no rows, whether x has any or not
+    {"sizes": (2, 0, 5)},
+    {"sizes": (2, 0, 5), "shared": True, "p": 20},
     # rows more than 2^31 elements apart
     {"sizes": (2, 2, 36), "far": True},
     {"sizes": (2, 34, 3), "far": True, "p": 20},
@@ -106,8 +114,8 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (1, 2, 512 * 9 + 3), "p": 1, "q": 1, "a": "varying"},
     {"sizes": (1, 3, 512 * 8 + 1), "p": 1, "q": 0, "a": "varying", "growing": True, "layout": "TBC", "reverse": True},
     # what grows past any number, times nothing
-    {"sizes": (1, 3, 512 * 9), "p": 1, "q": 1, "a": "varying", "unstable": 1.6, "silent": True},
-    {"sizes": (1, 3, 512 * 9), "unstable": 1.6, "silent": True},
+    {"sizes": (1, 3, 512 * 9), "p": 1, "q": 1, "a": "varying", "poles": (1.6,), "silent": True},
+    {"sizes": (1, 3, 512 * 9), "poles": (1.6, 0.5), "silent": True},
     {"sizes": (2, 3, 515), "b": "varying", "shared": True, "layout": "TBC"},
     {"sizes": (2, 3, 515), "b": "gate", "a": "example", "reverse": True},
     # orders above what a lane holds, and what the fast kernels do not compute
@@ -124,15 +132,15 @@ CASES: tuple[dict[str, Any], ...] = (
 def problem_of(
     rng: Any, *, sizes: tuple[int, int, int], dtype: str = "float32", b_dtype: str = "", p: int = 2, q: int = 2,
     a: str = "static", b: str = "static", layout: Any = "BCT", shared: bool = False, reverse: bool = False,
-    unstable: float = 0, growing: bool = False, silent: bool = False,
+    poles: tuple[float, ...] = (), growing: bool = False, silent: bool = False,
 ) -> tuple[Problem, Operands, Any, Any]:  # fmt: skip
     batch, channels, length = sizes
     taps_dtype = "float32" if dtype == "float16" else dtype
     y_dtype = b_dtype or dtype
     feedforward = coefficients(rng, b, sizes, q + 1, b_dtype or taps_dtype, False)
     feedback = coefficients(rng, a, sizes, p, taps_dtype, True)
-    if unstable:
-        feedback[0, 1] = (unstable + 0.5, -0.5 * unstable) if p == 2 else unstable
+    if poles:
+        feedback[0, 1] = -np.poly(poles)[1:]
     if growing:
         feedback *= 3
         feedback[..., 100:, :] *= 0.2
@@ -171,8 +179,8 @@ def faults_of(
 
     `place(values, layout, far)` returns NumPy's values in the kernel's memory, `fetch` brings them back.
     """
-    far = case.get("far", False)
-    options = {name: value for name, value in case.items() if name != "far"}
+    far, x_layout = case.get("far", False), case.get("x_layout")
+    options = {name: value for name, value in case.items() if name not in ("far", "x_layout")}
     host, operands, grad_y, grad_last = problem_of(np.random.default_rng(0), **options)
     problem = replace(host, family=family, device=device)
 
@@ -188,7 +196,11 @@ def faults_of(
 
     x, feedforward, feedback, inputs, outputs = operands
     given = Operands(
-        put(x), put_taps(feedforward), None if feedback is None else put_taps(feedback), put(inputs), put(outputs)
+        place(x, x_layout or problem.layout, far),
+        put_taps(feedforward),
+        None if feedback is None else put_taps(feedback),
+        put(inputs),
+        put(outputs),
     )
     y = kernel.forward(problem, given, allocate)
     needs = Needs(*(operand is not None for operand in operands))

@@ -37,7 +37,7 @@
 #define __align__(n) __attribute__((aligned(n)))
 
 namespace emulated {
-constexpr size_t STACK = 256 << 10, SHARED = 160 << 10;
+constexpr size_t STACK = 64 << 10, SHARED = 160 << 10;
 struct Index { unsigned x; };
 struct Barrier {
   int waiting = 0;

@@ -61,6 +61,11 @@ class RecordingDevice:
         return View(array.__array_interface__["data"][0], array.shape, strides, size)
 
     def launch(self, name: str, blocks: int, threads: int, shared: int, params: bytes) -> None:
+        # what CUDA refuses
+        assert 0 < blocks < 1 << 31, f"{name}: {blocks} blocks"
+        assert 0 < threads <= 1024, f"{name}: {threads} threads"
+        assert shared <= 48 << 10, f"{name}: {shared} bytes of shared memory"
+        assert len(params) <= 4096, f"{name}: {len(params)} bytes of parameters"
         self.launched.append(name)
 
 

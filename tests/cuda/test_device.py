@@ -90,11 +90,11 @@ def array(*shape):
     return SimpleNamespace(shape=shape, itemsize=4, strides=strides, data=SimpleNamespace(ptr=1 << 40))
 
 
-def run(device="cuda:0", length=700):
-    taps = Taps(1, 3, 1, 2, "float32")
-    problem = Problem("cupy", device, "float32", "float32", "BCT", False, 2, 3, length, 3, None, taps)
+def run(device="cuda:0", length=700, channels=3):
+    taps = Taps(1, channels, 1, 2, "float32")
+    problem = Problem("cupy", device, "float32", "float32", "BCT", False, 2, channels, length, channels, None, taps)
     kernel = importlib.import_module("multirec_backends.cupy._device").kernel
-    operands = Operands(array(2, 3, length), None, array(1, 3, 1, 2), None, None)
+    operands = Operands(array(2, channels, length), None, array(1, channels, 1, 2), None, None)
     return kernel.forward(problem, operands, lambda channels, dtype: array(2, channels, length))
 
 
@@ -186,6 +186,7 @@ def test_another_error_of_the_driver_is_raised_as_it_is(cupy):
 
 def test_nothing_is_launched_for_empty_arrays(cupy):
     run(length=0)
+    run(channels=0)
     assert not cupy.launched
 
 

@@ -57,7 +57,7 @@ class Kernel:
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array:
         y = allocate(problem.channels, problem.y_dtype)
-        if problem.batch and problem.length:
+        if problem.batch and problem.channels and problem.length:
             call = self._call(problem, operands)
             call.add_signal("y", y)
             call.run(back=False)
@@ -188,7 +188,7 @@ class _Gradient:
         if wants_sums:
             call.scratch("sums", (batch, problem.channels, grid.segments, q + 1 + p), self.wide)
 
-        if batch and length:
+        if batch and problem.channels and length:
             call.run(back=True)
         else:
             self._zero(grad_inputs)

@@ -21,7 +21,7 @@ A large GPU holds so many at once; backward needs more registers, so it holds fe
 _FEWEST_BYTES = 8 << 10
 """What a segment of a row should hold at least."""
 _LANE_BYTES = (64, 128)
-"""What a lane owns of a tile: more makes the scan cheaper, but takes registers, and short sequences would not fill it."""
+"""What a lane owns of a tile: more makes the scan cheaper, but takes registers, and short sequences do not fill it."""
 SLOT_BYTES = 16
 _POWERS = 6
 """Matrices that a scan keeps in shared memory for each row."""

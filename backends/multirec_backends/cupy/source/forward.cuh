@@ -29,7 +29,8 @@ __device__ void forward(const Problem& p) {
 
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
-      sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, w.lane);
+      sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, LARGEST_POWER<V>,
+                               w.lane);
       alone = p.segments > 1 && __syncthreads_or(sequential);
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
@@ -172,7 +173,8 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
 // The same where feedback varies: a segment hands on its end state from zero state and the product of its feedback, and
 // gets its start state and whether products of the row are too large to compute with.
 template <class Y, class A, bool BACK> __device__ void carry_varying(const Problem& p) {
-  using W = wide_t<compute_t<Y>>;
+  using V = compute_t<Y>;
+  using W = wide_t<V>;
   using WA = wide_t<A>;
   const int lane = threadIdx.x;
   for (i64 row = blockIdx.x; row < p.batch * p.channels; row += gridDim.x) {
@@ -191,10 +193,10 @@ template <class Y, class A, bool BACK> __device__ void carry_varying(const Probl
       state = load(end);
       mac(state, factor, old);
       product = times(product, factor);
-      large = large || !(size_of(product) <= LARGEST_POWER);
+      large = large || !(size_of(product) <= LARGEST_POWER<V>);
     };
     for (i64 j = first; j < stop; ++j) step(j);
-    const bool unstable = !scan_products<false>(state, product, lane) | __any_sync(ALL, large);
+    const bool unstable = !scan_products<V, false>(state, product, lane) | __any_sync(ALL, large);
     const W earlier = from_before<false>(state, 1);
     state = lane ? earlier : initial;
     for (i64 j = first; j < stop; ++j) {

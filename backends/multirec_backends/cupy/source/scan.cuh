@@ -41,9 +41,9 @@ template <class W, int N> struct Matrix {
     for (int e = lane; e < N * N; e += 32) entries[e] = x.entries[e];
     __syncwarp();
   }
-  __device__ bool is_large(int lane) const {
+  __device__ bool is_large(double most, int lane) const {
     bool large = false;
-    for (int e = lane; e < N * N; e += 32) large = large || !(size_of(entries[e]) <= LARGEST_POWER);
+    for (int e = lane; e < N * N; e += 32) large = large || !(size_of(entries[e]) <= most);
     return __any_sync(ALL, large);
   }
   // state += this old, or with the conjugate
@@ -55,26 +55,26 @@ template <class W, int N> struct Matrix {
   }
 };
 
-// The powers A^M ... A^16M of a row, in shared memory; `build` says whether one of them, or of those that segments
-// need, is too large to compute with.
+// The powers A^M ... A^16M of a row, in shared memory; `build` says whether an element of one of them, or of those
+// that segments need, is larger than `most`.
 template <class W, int P, int M> struct Powers {
   static constexpr int COUNT = P ? 6 : 0;  // the last one is for trying further powers
   W* entries;
   __device__ Matrix<W, P> operator[](int i) const { return {entries + i * P * P}; }
-  template <class A> __device__ bool build(const A* taps, i64 stride, i64 reach, int lane) const {
+  template <class A> __device__ bool build(const A* taps, i64 stride, i64 reach, double most, int lane) const {
     auto first = (*this)[0];
     first.companion(taps, stride, P, lane);
     for (int m = 1; m < M; m *= 2) first.product(first, first, lane);
-    bool large = first.is_large(lane);
+    bool large = first.is_large(most, lane);
     for (int i = 1; i < 5; ++i) {
       (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
-      large = large || (*this)[i].is_large(lane);
+      large = large || (*this)[i].is_large(most, lane);
     }
     const auto last = (*this)[5];
     last.copy((*this)[4], lane);
     for (i64 power = 16 * M; power < reach && !large; power *= 2) {
       last.product(last, last, lane);
-      large = last.is_large(lane);
+      large = last.is_large(most, lane);
     }
     return large;
   }
@@ -86,8 +86,8 @@ template <class W> __device__ inline W times(W x, W y) {
   return s;
 }
 // Of steps state -> z + product * state, one a lane, those up to and with each lane's; false where a product is too large.
-template <bool BACK, class WV, class WA> __device__ bool scan_products(WV& z, WA& product, int rank) {
-  bool large = !(size_of(product) <= LARGEST_POWER);
+template <class V, bool BACK, class WV, class WA> __device__ bool scan_products(WV& z, WA& product, int rank) {
+  bool large = !(size_of(product) <= LARGEST_POWER<V>);
   for (int d = 1; d < 32; d *= 2) {
     const WV earlier = from_before<BACK>(z, d);
     const WA factor = from_before<BACK>(product, d);
@@ -95,7 +95,7 @@ template <bool BACK, class WV, class WA> __device__ bool scan_products(WV& z, WA
       mac(z, product, earlier);
       product = times(product, factor);
     }
-    large = large || !(size_of(product) <= LARGEST_POWER);
+    large = large || !(size_of(product) <= LARGEST_POWER<V>);
   }
   return !__any_sync(ALL, large);
 }
@@ -182,7 +182,7 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
 #pragma unroll
       for (int i = 0; i < M; ++i) product = times(product, to<WA>(tap(i, 0)));
       if (rank() == 0) mac(z[0], product, old[0]);
-      const bool small = scan_products<BACK>(z[0], product, rank());
+      const bool small = scan_products<V, BACK>(z[0], product, rank());
       product = from_lane(product, BACK ? 0 : 31);
       return small;
     } else {
