@@ -32,8 +32,8 @@ class Percent(click.FloatRange):
         super().__init__(min=0)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(str(value).strip().removesuffix("%"), param, ctx)
-        return number
+        bare: Any = str(value).removesuffix("%")
+        return float(super().convert(bare, param, ctx))
 
 
 COUNT = click.IntRange(min=1)
