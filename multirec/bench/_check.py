@@ -83,8 +83,8 @@ class Checks:
                     raise WorkerError("unsupported", declined)
                 need = self.team.need(cell)
                 if free is not None and need > free:
-                    reason = f"needs about {bytes_text(need)}, {bytes_text(free)} are free; nothing was allocated"
-                    raise WorkerError("skipped", reason)
+                    sizes = f"needs about {bytes_text(need)}, {bytes_text(free)} are free"
+                    raise WorkerError("skipped", f"{sizes}; nothing was allocated; lower -B, -C or -T")
 
     def _start(self, cells: list[Cell]) -> None:
         """Start at once the processes of those who come first; they import while the reference is computed."""

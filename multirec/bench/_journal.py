@@ -61,7 +61,7 @@ def beside(output: Path) -> Path:
     >>> beside(Path("runs/today.json")).name
     'today.json.journal'
     """
-    return output.with_name(output.name + ".journal")
+    return output.parent / f"{output.name}.journal"
 
 
 def restore(path: Path, identity: dict[str, Any], results: Results) -> None:

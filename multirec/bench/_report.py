@@ -36,8 +36,10 @@ def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
         shown += [column for column in fitting.columns if column not in shown]
         left_out += [column for column in narrow if column not in left_out]
         yield from _lines(fitting, names, width, len(document["cases"]) > 1)
-    yield Line("", "note")
-    yield from labelled(legend(document, shown), width, "remark")
+    meanings = list(labelled(legend(document, shown), width, "remark"))
+    if meanings:
+        yield Line("", "note")
+        yield from meanings
     yield Line("", "note")
     for text in closing(document):
         yield from wrapped(text, width, "note")
@@ -137,7 +139,7 @@ def _lines(table: Table, names: int, width: int, several: bool) -> Iterator[Line
         return name.ljust(names) + "".join(f"  {text:>{w}}" for text, w in zip(texts, widths, strict=True))
 
     yield Line(table.title, "title")
-    yield Line(line("contestant", table.columns), "head")
+    yield Line(line("contestant", table.columns).rstrip(), "head")
     for place, group in enumerate(table.groups):
         if several:
             if place:

@@ -6,7 +6,7 @@ in fewer rounds, spread evenly.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from statistics import median
 
 from . import _statistics as statistics
@@ -29,7 +29,7 @@ class Rounds:
 
     def __init__(self, team: Team) -> None:
         self.team, self.results, self.budget = team, team.results, team.budget
-        costs: Counter[int] = Counter()
+        costs: defaultdict[int, float] = defaultdict(float)
         for cell in team.open_cells():
             costs[cell.case] += cell.cost
         # what dear cases turn out not to need is left for cheap ones, which have many turns for it

@@ -76,7 +76,7 @@ def growth(document: Document, mode: Mode) -> list[str]:
 
 
 def _span(values: list[float]) -> str:
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    low, high = f"{min(values):z.2f}", f"{max(values):z.2f}"
     return low if low == high else f"{low} to {high}"
 
 

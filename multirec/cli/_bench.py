@@ -127,14 +127,15 @@ def _journal(output: Path | None, force: bool, resume: bool) -> Path | None:
         if resume:
             raise click.UsageError("--resume continues the run of an --output. Name it with -o.")
         return None
-    check_writable(output, force or resume)
     journal = beside(output)
+    if journal.exists() and not (resume or force):
+        raise click.UsageError(
+            f"{journal} holds what an interrupted run measured. Add --resume to continue it, or --force to drop it."
+        )
     if resume and not journal.exists():
-        raise click.UsageError(f"--resume: there is no {journal}, so nothing to continue. Run without --resume.")
+        instead = "with --force, which replaces it" if output.exists() else "without --resume"
+        raise click.UsageError(f"--resume: there is no {journal}, so nothing to continue. Run {instead}.")
+    check_writable(output, force or resume)
     if not resume:
-        if journal.exists() and not force:
-            raise click.UsageError(
-                f"{journal} holds what an interrupted run measured. Add --resume to continue it, or --force to drop it."
-            )
         journal.unlink(missing_ok=True)
     return journal

@@ -13,6 +13,7 @@ from multirec.bench._document import Document
 from multirec.bench._results import Exit
 from multirec.errors import ArgumentError
 
+from ._options import Percent
 from ._print import print_lines, width
 from ._results_file import RESULTS
 
@@ -26,7 +27,7 @@ from ._results_file import RESULTS
 @click.argument("new", type=RESULTS)
 @click.option(
     "--fail-on",
-    type=click.FloatRange(min=0),
+    type=Percent(),
     metavar="PERCENT",
     help="Exit with 3 where a cell takes more than so many per cent more time, or broke.",
 )

@@ -65,7 +65,7 @@ def _runs(folder: Path) -> Iterator[tuple[str, str]]:
         try:
             document = load(path)
         except ArgumentError as error:
-            yield path.name, str(error)
+            yield path.name, str(error).removeprefix(str(path)).lstrip(" :,")
             continue
         cases, machine = document["cases"], document["machine"]
         timed = {cell["contestant"] for cell in document["cells"] if cell["median_s"] is not None}

@@ -23,4 +23,17 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class Percent(click.FloatRange):
+    """A number of per cent, written 5 or 5%."""
+
+    name = "percentage"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        bare: Any = str(value).removesuffix("%")
+        return float(super().convert(bare, param, ctx))
+
+
 COUNT = click.IntRange(min=1)

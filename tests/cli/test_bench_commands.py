@@ -156,7 +156,7 @@ def test_compare_is_a_gate(saved: Callable[..., str]) -> None:
     base, new = saved(), saved(slower(), "new.json")
     assert code_of("compare", base, new) == 0
     assert code_of("compare", base, new, "--fail-on", "10") == 3
-    assert code_of("compare", base, new, "--fail-on", "30") == 0
+    assert code_of("compare", base, new, "--fail-on", "30%") == 0
     assert code_of("compare", base, base, "--fail-on", "0") == 0
     # the times of one contestant scatter too much to exclude one per cent
     assert code_of("compare", base, base, "--fail-on", "1", "--strict") == 6
@@ -245,5 +245,6 @@ def test_list_has_cases_contestants_and_runs(saved: Callable[..., str], tmp_path
     assert "reference" in text
     assert "run.json x[32, 16000]" in text
     assert "other.json is not a result of multirec bench" in text
+    assert text.count("other.json") == 1
     assert max(map(len, result.output.splitlines())) <= 100
     assert bench("list", str(tmp_path / "none")).exit_code == 2

@@ -118,6 +118,19 @@ def test_wrong_usage_is_exit_2_and_says_what_to_do(arguments: tuple[str, ...], m
     assert done.stdout == ""
 
 
+def test_what_an_interrupted_run_left_is_continued_or_dropped_on_demand(tmp_path: Path) -> None:
+    output, journal = tmp_path / "results.json", tmp_path / "results.json.journal"
+    output.write_text("{}")
+    journal.write_text("precious")
+    done = multirec("bench", "-b", "torchlpc", "-o", str(output))
+    assert done.returncode == 2
+    assert "Add --resume to continue it, or --force to drop it" in done.stderr
+    journal.unlink()
+    done = multirec("bench", "-b", "torchlpc", "-o", str(output), "--resume")
+    assert done.returncode == 2
+    assert "nothing to continue. Run with --force, which replaces it" in done.stderr
+
+
 def test_an_existing_output_is_kept_unless_forced(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     output.write_text("precious")

@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from pages import ROOT, blocks
 
 from multirec.bench import _statistics as statistics
+from multirec.bench._case import MODES
+from multirec.bench._text import digits
 from multirec.cli import cli
 
 RESULTS = ROOT / "bench" / "results"
@@ -46,6 +48,20 @@ def test_the_forum_table_is_what_show_prints(page: Path) -> None:
     command, _, rest = text.partition("\n")
     assert command == f"$ {kept('forum')['run']['command']}"
     assert rest.split() == shown.split()
+
+
+def test_the_sweep() -> None:
+    file = RESULTS / "sweep-epyc-2-cores.json"
+    shown = CliRunner().invoke(cli, ["bench", "show", str(file), "--format", "markdown"]).output
+    assert file.with_suffix(".md").read_text(encoding="utf-8") == shown
+    found, text = kept("sweep"), " ".join(BENCHMARKS.read_text(encoding="utf-8").split())
+    assert found["run"]["command"] in text
+    slower = {mode: [1 / row["ratio"] for row in found["ratios"] if row["mode"] == mode] for mode in MODES}
+    (forward, most), (both, most_of_both) = ((digits(min(of), 0.1), digits(max(of), 1)) for of in slower.values())
+    assert f"takes {forward} to {most} times as long as `numba` forward, and {both} to {most_of_both} times" in text
+    assert f'In all {len(found["ratios"])} cells with times of both, `backend="auto"` picks the faster one' in text
+    assert {row["regret"] for row in found["regret"]} == {1.0}
+    assert len(found["regret"]) == len(found["ratios"])
 
 
 def workload_rows() -> Iterator[list[str]]:

@@ -87,7 +87,7 @@ def test_test_and_command_line_libraries_stay_where_they_belong(path):
 
 LEVELS = [
     {"errors"},
-    {"_problem", "_threads", "_address", "_bfloat16"},
+    {"_problem", "_threads", "_address", "_bfloat16", "_libc"},
     {"_validate", "_state", "backend", "_arrays"},
     {"_canonical", "_design", "reference"},
     {"_formula", "_memory"},
