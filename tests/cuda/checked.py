@@ -166,7 +166,8 @@ def problem_of(
     grad_y = signal(channels, length, y_dtype)
     if silent:
         x, _, _, inputs, outputs = operands
-        for part in (x[..., :-20], inputs, outputs, grad_last, grad_y[..., 20:]):
+        quiet: tuple[Any, ...] = (x[..., :-20], inputs, outputs, grad_last, grad_y[..., 20:])
+        for part in quiet:
             part[...] = 0
     return problem, operands, grad_y, grad_last
 

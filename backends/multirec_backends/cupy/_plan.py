@@ -139,13 +139,15 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     forward, backward = (
         _grid(problem, tile, most, row_bytes, tile_bytes, warps if segmented else 1) for warps in _WARPS
     )
-    states = (2, 2) if varies else (p, max(p, q))
     a_type, y_type = TYPES[a_dtype], TYPES[problem.y_dtype]
-    carries = (
-        tuple(f"carry_varying<{y_type},{a_type},{back}>" for back in ("false", "true"))
-        if varies
-        else (f"carry<{y_type},{a_type},{states[0]},{tile},false>", f"carry<{y_type},{a_type},{states[1]},{tile},true>")
-    )
+    if varies:
+        states, carry_shared = (2, 2), (0, 0)
+        carries = f"carry_varying<{y_type},{a_type},false>", f"carry_varying<{y_type},{a_type},true>"
+    else:
+        states = p, max(p, q)
+        carry_shared = 3 * states[0] ** 2 * wide, 3 * states[1] ** 2 * wide
+        carry = f"carry<{y_type},{a_type}"
+        carries = f"{carry},{states[0]},{tile},false>", f"{carry},{states[1]},{tile},true>"
     note = "a warp for each example and channel, tiles of time scanned in parallel"
     if forward.segments > 1:
         note += f", {forward.segments} segments of time" + (" in three launches" if p else "")
@@ -155,7 +157,7 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
         grids=(forward, backward),
         tile=tile,
         carries=carries,
-        carry_shared=(0, 0) if varies else (3 * states[0] ** 2 * wide, 3 * states[1] ** 2 * wide),
+        carry_shared=carry_shared,
         states=states,
     )
 
