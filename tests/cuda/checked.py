@@ -99,7 +99,8 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (1, 3, 512 * 9), "poles": (1.02, 0.5)},
     # finite to its end, but not to the end of its tile
     {"sizes": (1, 3, 100), "poles": (1.3, 0.5)},
-    # powers that are large enough to lose what double has
+    # powers that lose what double has, unless they are computed step by step; and, so large that they lose it anyway
+    {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.9, 0.88, 0.86)},
     {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.95, 0.94, 0.93)},
     # no rows, whether x has any or not
     {"sizes": (2, 0, 5)},
@@ -126,6 +127,7 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 3, 300), "dtype": "float64", "p": 3, "q": 1},
     {"sizes": (2, 3, 520), "b_dtype": "complex64"},
     {"sizes": (2, 3, 520), "dtype": "float16", "shared": True},
+    {"sizes": (1, 3, 1500), "dtype": "float16", "poles": (0.99, 0.98)},
 )
 
 
@@ -215,7 +217,7 @@ def faults_of(
     return [
         f"{name}: off by {error:.1e}"
         for name, result, want in zip(names, (y, *found), wanted, strict=True)
-        if result is not None and not (error := _error(fetch(result), want, host.dtype)) <= 1
+        if result is not None and not (error := _error(fetch(result), want, _tolerance(name, host))) <= 1
     ]
 
 
@@ -227,11 +229,17 @@ def cases(device: RecordingDevice, oracle: bool) -> Iterator[tuple[str, bool, st
         yield f"case {case} threads in order {device.seed}", not wrong, "; ".join(wrong)
 
 
-def _error(result: Any, want: Any, dtype: str) -> float:
+def _tolerance(name: str, problem: Problem) -> float:
+    """Return the error that a result may have; sums for coefficients average the rounding of half types out."""
+    if problem.dtype == "float16":
+        return 3e-4 if name in ("gradient of feedforward", "gradient of feedback") else 3e-3
+    return 3e-5 if problem.dtype in ("float32", "complex64") else 1e-12
+
+
+def _error(result: Any, want: Any, tolerance: float) -> float:
     """The largest error of each row, over what is tolerated there, up to where the row leaves float32's range."""
     if result.shape != want.shape:
         return np.inf
-    tolerance = {"float32": 3e-5, "complex64": 3e-5, "float64": 1e-12, "complex128": 1e-12, "float16": 3e-3}[dtype]
     axis = -1 if want.ndim == 3 else None
     with np.errstate(all="ignore"):
         fine = np.abs(want) < 1e30

@@ -127,7 +127,7 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     lane = long if fits and problem.length * value > WARP * short else short
     samples = lane // value
     tile = WARP * samples
-    halo = -(-max(q, int(varies)) // samples) * samples
+    halo = -(-max(q, int(varies), p if problem.y_dtype in HALF_DTYPES else 0) // samples) * samples
     tile_bytes = (tile + 2 * halo) * value + SLOT_BYTES
     row_bytes = tile_bytes + (_POWERS * p * p * wide if scans else 0)
     if varies:

@@ -1,13 +1,14 @@
 // The fast gradient. It walks the tiles from the last to the first.
 //
 // In each tile the adjoint recurrence gives lambda; y is computed again from x and the p samples of y before the
-// tile, which is cheaper than reading all of y. What it writes: the gradients of x and of the state, the gradients of
-// varying coefficients sample by sample, and those of constant ones as sums over time: in the kernel's precision
-// within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a fixed order.
+// tile, which is cheaper than reading all of y; a y of half type is read. What it writes: the gradients of x and of the
+// state, the gradients of varying coefficients sample by sample, and those of constant ones as sums over time: in the
+// kernel's precision within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a
+// fixed order.
 
 // Adds up the tiles of a block's rows, and at the first tile the `Q` samples before it.
 template <int Q, class V, int M, int HALO>
-__device__ void sum_rows(const Place& w, const Tile<V, M, HALO>& tile, const SumX<V>& sums) {
+__device__ void sum_rows(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const SumX<V>& sums) {
   constexpr int E = Tile<V, M, HALO>::E;
   const auto first = tile.of(-w.warp);
   for (int u = threadIdx.x * E; u < w.left; u += blockDim.x * E) {
@@ -24,7 +25,7 @@ __device__ void sum_rows(const Place& w, const Tile<V, M, HALO>& tile, const Sum
   if (w.t0 == 0 && int(threadIdx.x) < Q) {
     V sum = V();
     for (int r = 0; r < w.rows; ++r) add(sum, first.of(r)[int(threadIdx.x) - Q]);
-    sums.at[sums.past + threadIdx.x] = sum;
+    sums.past(p)[threadIdx.x] = sum;
   }
 }
 
@@ -60,8 +61,8 @@ __device__ void backward(const Problem& p) {
 
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
-      sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, LARGEST_POWER<V>,
-                               w.lane);
+      const i64 reach = p.segments > 1 ? p.length : 0;
+      sequential = table.template build<F::EXACT>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, LARGEST_POWER<V>, w.lane);
       alone = p.segments > 1 && __syncthreads_or(sequential);
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
@@ -110,7 +111,7 @@ __device__ void backward(const Problem& p) {
       read_tile(w, p, tile, p.grad_y, grad_row);
       if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), at<const A>(p.a, w.b, w.c), 1);
       V before[F::P1] = {};
-      if (wants & WANTS_FEEDBACK) {
+      if ((wants & WANTS_FEEDBACK) && !F::READS_Y) {
         auto read = [&](const Y* from, i64 time) {
 #pragma unroll
           for (int k = 0; k < P; ++k) before[k] = load(from -= time);
@@ -184,7 +185,7 @@ __device__ void backward(const Problem& p) {
         tile.write(g, offset);
         if (p.sum_x) {
           __syncthreads();
-          sum_rows<Q>(w, tile, sums_of_x);
+          sum_rows<Q>(w, p, tile, sums_of_x);
         } else {
           w.sync(across);
           if (p.grad_x.at) write_tile(w, p, tile, p.grad_x, grad_x_row);
@@ -203,23 +204,26 @@ __device__ void backward(const Problem& p) {
       V x[F::REACH + M], v[M];
       source.template read<F::REACH>(x, offset);
       auto earlier = [&](int i, int j) { return x[F::REACH + i - j]; };
+      V part[Q + 1] = {};
 #pragma unroll
       for (int i = 0; i < M; ++i) {
         v[i] = V();
 #pragma unroll
-        for (int j = 0; j <= Q; ++j) mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), earlier(i, j));
+        for (int j = 0; j <= Q; ++j) {
+          mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), earlier(i, j));
+          if (!VB) mac(part[j], conj(earlier(i, j)), l[i]);
+        }
       }
 #pragma unroll
       for (int j = 0; j <= Q; ++j) {
-        V g[M], part = V();
-#pragma unroll
-        for (int i = 0; i < M; ++i) {
-          g[i] = V();
-          if (VB) mac(g[i], conj(earlier(i, j)), l[i]);
-          else mac(part, conj(earlier(i, j)), l[i]);
-        }
-        if (!VB) add(sum_b[j], to<W>(part));
+        if (!VB) add(sum_b[j], to<W>(part[j]));
         else if (p.grad_b.at) {
+          V g[M];
+#pragma unroll
+          for (int i = 0; i < M; ++i) {
+            g[i] = V();
+            mac(g[i], conj(earlier(i, j)), l[i]);
+          }
           Signal grad = F::varying(p.grad_b);
           grad.at = (B*)grad.at + j * p.grad_b.tap;
           write_lanes<B>(w, p, tile, g, grad);
@@ -227,19 +231,27 @@ __device__ void backward(const Problem& p) {
       }
       if constexpr (P > 0) {
         if (!(wants & WANTS_FEEDBACK)) continue;
-        V mine[P], y[P + M];
-        Solver<V, A, P, M, false, VA> solver{w.lane};
-        solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table,
-                     sequential);
+        V y[F::REACH_Y + M];
+        if constexpr (F::READS_Y) {
+          w.sync(block_sync);
+          read_tile(w, p, tile, p.y, y_row);
+          read_before(w, tile, p.y, y_row, p.outputs, P);
+          w.sync(block_sync);
+          tile.template read<F::REACH_Y>(y, offset);
+        } else {
+          V mine[P];
+          Solver<V, A, P, M, false, VA> solver{w.lane};
+          solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
 #pragma unroll
-        for (int k = 0; k < P; ++k) y[P - 1 - k] = mine[k];
+          for (int k = 0; k < P; ++k) y[F::REACH_Y - 1 - k] = mine[k];
 #pragma unroll
-        for (int i = 0; i < M; ++i) y[P + i] = v[i];
-        // beyond the end y may overflow, and infinity times a lambda of zero is no zero
-        if (w.left < K) {
+          for (int i = 0; i < M; ++i) y[F::REACH_Y + i] = v[i];
+          // beyond the end y may overflow, and infinity times a lambda of zero is no zero
+          if (w.left < K) {
 #pragma unroll
-          for (int i = 0; i < P + M; ++i)
-            if (offset + i - P >= w.left) y[i] = V();
+            for (int i = -P; i < M; ++i)
+              if (offset + i >= w.left) y[F::REACH_Y + i] = V();
+          }
         }
 #pragma unroll
         for (int k = 0; k < P; ++k) {
@@ -247,7 +259,7 @@ __device__ void backward(const Problem& p) {
 #pragma unroll
           for (int i = 0; i < M; ++i) {
             if (VA) v[i] = V();
-            mac(VA ? v[i] : part, conj(y[P - 1 - k + i]), l[i]);
+            mac(VA ? v[i] : part, conj(y[F::REACH_Y - 1 - k + i]), l[i]);
           }
           add(sum_a[k], to<W>(part));
         }

@@ -44,7 +44,7 @@ struct Problem {
   void* ring;           // past values of the sequential kernels, (past, row)
 };
 
-// scanning in double loses digits with the third power of this: float has enough to spare, double has not
+// scanning in double loses digits with the square of this: float has enough to spare, double has not
 template <class V> constexpr double LARGEST_POWER = same<typename Number<V>::real, float> ? 1e4 : 1e2;
 
 __host__ __device__ constexpr int round_up(int n, int m) { return (n + m - 1) / m * m; }
@@ -63,13 +63,12 @@ template <class T> __device__ inline T* at(const Taps& s, i64 b, i64 c) {
 
 // One block's part of sum_x: its samples, and from `past` on those of the past, both in whole slots.
 template <class V> struct SumX {
+  static constexpr i64 E = 16 / int(sizeof(V));
   V* at;
-  i64 past;
-  __device__ SumX(const Problem& p, i64 block) {
-    constexpr i64 E = 16 / int(sizeof(V));
-    past = (p.length + E - 1) / E * E;
-    at = (V*)p.sum_x + block * (past + (p.input_order + E - 1) / E * E);
-  }
+  __device__ SumX(const Problem& p, i64 block)
+      : at((V*)p.sum_x + block * (slots(p.length) + slots(p.input_order))) {}
+  __device__ static i64 slots(i64 count) { return (count + E - 1) / E * E; }
+  __device__ V* past(const Problem& p) const { return at + slots(p.length); }
 };
 
 // Where a warp stands: its row, its block's first row, its tile. A warp without a row reads the last one's, and writes

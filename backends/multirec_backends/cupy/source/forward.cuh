@@ -29,8 +29,8 @@ __device__ void forward(const Problem& p) {
 
     bool sequential = false, alone = false;
     if constexpr (SCAN) {
-      sequential = table.build(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1 ? p.length : 0, LARGEST_POWER<V>,
-                               w.lane);
+      const i64 reach = p.segments > 1 ? p.length : 0;
+      sequential = table.template build<F::EXACT>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, LARGEST_POWER<V>, w.lane);
       alone = p.segments > 1 && __syncthreads_or(sequential);
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;

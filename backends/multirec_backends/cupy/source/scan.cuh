@@ -61,15 +61,43 @@ template <class W, int P, int M> struct Powers {
   static constexpr int COUNT = P ? 6 : 0;  // the last one is for trying further powers
   W* entries;
   __device__ Matrix<W, P> operator[](int i) const { return {entries + i * P * P}; }
-  template <class A> __device__ bool build(const A* taps, i64 stride, i64 reach, double most, int lane) const {
-    auto first = (*this)[0];
-    first.companion(taps, stride, P, lane);
-    for (int m = 1; m < M; m *= 2) first.product(first, first, lane);
-    bool large = first.is_large(most, lane);
-    for (int i = 1; i < 5; ++i) {
-      (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
-      large = large || (*this)[i].is_large(most, lane);
+  // A column a lane, step by step. What a squaring loses grows with the matrix, and the next one multiplies that.
+  template <class A> __device__ void run_columns(const A* taps, i64 stride, int lane) const {
+    W a[P], column[P];
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      a[k] = to<W>(load(taps + k * stride));
+      column[k] = k == lane ? one<W>() : W();
     }
+    int power = 0;
+#pragma unroll 1
+    for (int i = 0; i < 5; ++i) {
+#pragma unroll 1
+      for (; power < M << i; ++power) {
+        W next = W();
+#pragma unroll
+        for (int k = P - 1; k >= 0; --k) mac(next, a[k], column[k]);
+#pragma unroll
+        for (int k = P - 1; k > 0; --k) column[k] = column[k - 1];
+        column[0] = next;
+      }
+      if (lane < P)
+#pragma unroll
+        for (int k = 0; k < P; ++k) (*this)[i](k, lane) = column[k];
+    }
+    __syncwarp();
+  }
+  template <bool EXACT, class A>
+  __device__ bool build(const A* taps, i64 stride, i64 reach, double most, int lane) const {
+    if constexpr (EXACT) run_columns(taps, stride, lane);
+    else {
+      const auto first = (*this)[0];
+      first.companion(taps, stride, P, lane);
+      for (int m = 1; m < M; m *= 2) first.product(first, first, lane);
+      for (int i = 1; i < 5; ++i) (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
+    }
+    bool large = false;
+    for (int i = 0; i < 5; ++i) large = large || (*this)[i].is_large(most, lane);
     const auto last = (*this)[5];
     last.copy((*this)[4], lane);
     for (i64 power = 16 * M; power < reach && !large; power *= 2) {
@@ -203,11 +231,15 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, in
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
-  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, VA ? 1 : 0), M);
+  static constexpr bool EXACT = sizeof(typename Number<V>::real) == 8;
+  // half types: y from a rounded start would be worse than y rounded sample by sample, whose errors average out
+  static constexpr bool READS_Y = sizeof(Y) == 2;
+  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, largest(VA ? 1 : 0, READS_Y ? P : 0)), M);
   static constexpr int P1 = largest(P, 1);  // arrays have an element even where there is none
   using Row = Tile<V, M, HALO>;
   using RowA = Tile<A, M, HALO>;
-  static constexpr int REACH = round_up(Q, Row::E);  // slots' worth of what feedforward reaches
+  // slots' worth of what feedforward and feedback reach
+  static constexpr int REACH = round_up(Q, Row::E), REACH_Y = round_up(P, Row::E);
 
   B b[Q + 1];
   A a[P1];

@@ -104,7 +104,7 @@ template <class X, class Y, class B, class A> __device__ void sequential_backwar
       if (p.sum_x) {
         g = sum_of_lanes(g, threadIdx.x);
         const SumX<V> sums(p, item);
-        if (threadIdx.x == 0) sums.at[t < 0 ? sums.past + q + t : t] = g;
+        if (threadIdx.x == 0) (t < 0 ? sums.past(p)[q + t] : sums.at[t]) = g;
       } else if (active) {
         if (t >= 0 && p.grad_x.at) store(at<X>(p.grad_x, b, c) + t * p.grad_x.time, g);
         if (t < 0 && p.grad_inputs.at) store(at<compute_t<X>>(p.grad_inputs, b, c) + (t + q) * p.grad_inputs.time, g);
