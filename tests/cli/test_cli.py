@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("-B", "2", "-C", "9", "-T", "200", "--time", "5s")
+SMALL = ("-B", "2", "-C", "9", "-T", "200", "--time", "8s")
 
 
 def multirec(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
