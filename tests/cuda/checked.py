@@ -126,6 +126,8 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 3, 300), "dtype": "float64", "p": 3, "q": 1},
     {"sizes": (2, 3, 520), "b_dtype": "complex64"},
     {"sizes": (2, 3, 520), "dtype": "float16", "shared": True},
+    # two samples of a half type where y has two: four bytes at once
+    {"sizes": (1, 3, 516), "dtype": "float16", "b_dtype": "complex64", "p": 1, "q": 0},
 )
 
 
