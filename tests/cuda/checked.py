@@ -128,6 +128,8 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (2, 3, 520), "b_dtype": "complex64"},
     {"sizes": (2, 3, 520), "dtype": "float16", "shared": True},
     {"sizes": (1, 3, 1500), "dtype": "float16", "poles": (0.99, 0.98)},
+    # two samples of a half type where y has two: four bytes at once
+    {"sizes": (1, 3, 516), "dtype": "float16", "b_dtype": "complex64", "p": 1, "q": 0},
 )
 
 

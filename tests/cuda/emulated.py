@@ -32,6 +32,7 @@ FAST = frozenset(
         "double,double,double,double,3,1,false,false",
         "Half,Half,float,float,2,2,false,false",
         "BFloat,BFloat,float,float,2,2,false,false",
+        "Half,Complex<float>,Complex<float>,float,1,0,false,false",
         "float,Complex<float>,Complex<float>,float,2,2,false,false",
         "Complex<double>,Complex<double>,Complex<double>,Complex<double>,5,6,false,false",
     }

@@ -9,11 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from emulated import RecordingDevice
+from multirec_backends.cupy._kernel import Kernel
+from multirec_backends.cupy._pack import View
 
 import multirec as mr
 from multirec._probe import status_of
 from multirec._registry import registry
-from multirec.backend import Operands, Problem, Taps
+from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.errors import BackendBrokenError
 
 
@@ -188,6 +192,19 @@ def test_nothing_is_launched_for_empty_arrays(cupy):
     run(length=0)
     run(channels=0)
     assert not cupy.launched
+
+
+def test_the_gradient_of_a_complex_state_is_zeroed_whole_where_there_are_no_samples(monkeypatch):
+    device, taps = RecordingDevice(), Taps(1, 3, 1, 2, "complex64")
+    # torch's types are no strings
+    monkeypatch.setattr(device, "empty", lambda shape, dtype: torch.empty(shape, dtype=getattr(torch, dtype)))
+    monkeypatch.setattr(device, "view", lambda array: View(array.data_ptr(), array.shape, array.stride(), 8))
+    problem = Problem("torch", "cuda:0", "float32", "complex64", "BCT", False, 2, 3, 0, 3, None, taps)
+    none, feedback = device.empty((2, 3, 0), "float32"), device.empty((1, 3, 1, 2), "complex64")
+    needs = Needs(False, False, False, False, True)
+    operands = Operands(none, None, feedback, None, None)
+    Kernel(device).vjp(problem, operands, none, none, None, needs, lambda channels, dtype: none)
+    assert device.launched == ["fold<Complex<float>,Complex<float>>"]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_shared_memory_fits_every_gpu(dtype, shared):
             assert chosen.is_tiled
             for grid in chosen.grids:
                 assert grid.shared <= 48 << 10
-                assert grid.threads <= (128 if p + q > 8 else 512)
+                assert grid.threads <= (128 if p + q > 8 else 256)
             assert max(chosen.carry_shared) <= 48 << 10
 
 

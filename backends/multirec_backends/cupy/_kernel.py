@@ -191,8 +191,8 @@ class _Gradient:
         if batch and problem.channels and length:
             call.run(back=True)
         else:
-            self._zero(grad_inputs)
-            self._zero(grad_outputs)
+            self._zero(grad_inputs, compute_dtype(problem.dtype))
+            self._zero(grad_outputs, self.value)
         if sum_x is not None and length:
             self._fold_x(grid.groups, grad_x, grad_inputs)
         return Gradients(grad_x, self._folded_taps("b", b), self._folded_taps("a", a), grad_inputs, grad_outputs)
@@ -262,9 +262,8 @@ class _Gradient:
         slot = SLOT_BYTES // BYTES[self.value]
         return -(-self.problem.length // slot) * slot, -(-self.problem.input_order // slot) * slot
 
-    def _zero(self, array: Array | None) -> None:
+    def _zero(self, array: Array | None, dtype: str) -> None:
         if array is not None and prod(array.shape):
-            dtype = self.value if array.dtype == self.value else compute_dtype(self.problem.dtype)
             target = (self.call.queue.view(array).address, 0, 0, 1)
             self.call.fold(0, dtype, (1, 1, 0, prod(array.shape)), (0, 0, 0, 0), target, (1, 1), dtype)
 

@@ -96,7 +96,8 @@ __device__ void backward(const Problem& p) {
     const Y *grad_row = kept(at<const Y>(p.grad_y, w.b, w.c)), *y_row = kept(at<const Y>(p.y, w.b, w.c));
     X* grad_x_row = kept(at<X>(p.grad_x, w.b, w.c));
     const SumX<V> sums_of_x(p, w.b * p.groups + w.group);
-    const int late = int((p.length - p.last) / K);
+    const i64 before_last = p.length - p.last;
+    const int late = int(before_last / K);  // the first tile that grad_last reaches
     W sum_b[Q + 1] = {}, sum_a[F::P1] = {};
     auto product = one<typename F::WA>();
 
@@ -126,8 +127,8 @@ __device__ void backward(const Problem& p) {
         const Signal here = rarely(p.grad_last);
 #pragma unroll
         for (int i = 0; i < M; ++i) {
-          const i64 late = w.t0 + offset + i - (p.length - p.last);
-          if (late >= 0 && late < p.last) add(l[i], load(at<const Y>(here, w.b, w.c) + late * here.time));
+          const i64 t = w.t0 + offset + i - before_last;
+          if (t >= 0 && t < p.last) add(l[i], load(at<const Y>(here, w.b, w.c) + t * here.time));
         }
       }
       A gates[M + F::RowA::E] = {};

@@ -22,7 +22,8 @@
 // after it in its row is: later lanes are told, whatever their own arithmetic says.
 //
 // Few long rows are split into *segments* of whole tiles, in three launches: phase 1 gives each segment's end state
-// from zero state, `carry` scans those, and phase 2 runs each segment from its true state.
+// from zero state, `carry` or `carry_varying` scans those, and phase 2 runs each segment from its true state. Phase 0 is
+// the only launch of rows that are not split.
 //
 // Time that runs backwards is a negative stride. Strides count elements, and all indices are 64 bits wide.
 
@@ -38,7 +39,9 @@ struct Problem {
   i64 shares_x, block_sync;                      // rows of a block have the same x; warps read each other's tiles
   Signal x, y, inputs, outputs, grad_y, grad_last, grad_x, grad_inputs, grad_outputs;
   Taps b, a, grad_b, grad_a;
-  void *ends, *starts;  // states of segments, (row, segment, state)
+  // states of segments, (row, segment, state); where feedback varies, of two numbers: the only output, and at `ends` the
+  // product of feedback, at `starts` whether the row is unstable
+  void *ends, *starts;
   void* sums;           // sums over time, (row, segment, taps of b then of a)
   void* sum_x;          // gradients of a shared x summed over each block's rows, (example, group, block and past)
   void* ring;           // past values of the sequential kernels, (past, row)

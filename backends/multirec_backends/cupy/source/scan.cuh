@@ -46,7 +46,7 @@ template <class W, int N> struct Matrix {
     for (int e = lane; e < N * N; e += 32) large = large || !(size_of(entries[e]) <= most);
     return __any_sync(ALL, large);
   }
-  // state += this old, or with the conjugate
+  // state += this matrix times old, or its conjugate times old
   template <bool CONJ, class V> __device__ void apply(V (&state)[N], const V (&old)[N]) const {
 #pragma unroll
     for (int i = 0; i < N; ++i)
@@ -226,7 +226,8 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
   }
 };
 
-// What one instantiation of the fast kernels is made of. LANE: bytes of a tile that a lane owns.
+// What one instantiation of the fast kernels is made of. X, Y, B, A: how x, y, feedforward and feedback are stored; P, Q:
+// past outputs and inputs; VB, VA: whether feedforward and feedback vary; LANE: bytes of a tile that a lane owns.
 template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE> struct Filter {
   using V = compute_t<Y>;
   using W = wide_t<V>;

@@ -97,8 +97,10 @@ template <class S, class V> __device__ inline void store(S* at, V v) { *at = sto
 
 // E neighbours, read or written at once
 template <class S, int E> struct alignas(sizeof(S) * E) Pack { S values[E]; };
-template <int BYTES> struct Word { using type = int4; };
+template <int BYTES> struct Word;
+template <> struct Word<4> { using type = int; };
 template <> struct Word<8> { using type = int2; };
+template <> struct Word<16> { using type = int4; };
 template <int E, class S> __device__ inline Pack<S, E> load_pack(const S* at) {
   using T = typename Word<int(sizeof(Pack<S, E>))>::type;
   const T word = __ldg((const T*)at);
