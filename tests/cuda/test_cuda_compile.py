@@ -19,9 +19,9 @@ NAMES = (
     "forward<float,float,float,float,2,2,false,false,128>",
     "backward<float,float,float,float,2,2,false,false,64>",
     "backward<float,float,float,float,2,2,false,false,128>",
+    "forward<float,Complex<float>,Complex<float>,Complex<float>,4,0,false,false,64>",
     "backward<BFloat,BFloat,float,float,1,0,false,true,64>",
     "forward<Half,Half,float,float,0,1,true,false,64>",
-    "forward<float,Complex<float>,Complex<float>,float,3,1,false,false,64>",
     "backward<Half,Complex<float>,Complex<float>,float,1,0,false,false,64>",
     "carry<Complex<double>,Complex<double>,2,128,true>",
     "carry<float,float,2,1024,false>",
@@ -83,4 +83,4 @@ def test_compiles(architecture, tmp_path):
     assert not [line for line in log.splitlines() if "error" in line or "warning" in line], log
     if nvcc and architecture == 90:
         spilled = dict(re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL))
-        assert {spilled[str(n)] for n in range(4)} == {"0"}, "the kernels of order 2 do not fit into registers"
+        assert {spilled[str(n)] for n in range(5)} == {"0"}, "kernels of low order do not fit into registers"

@@ -37,5 +37,7 @@ def launch_bounds(name: str) -> str:
     taps = int(order) + int(input_order)
     if taps > 8:
         return "128"
-    # a short filter with few samples fits in 80 registers, so that three blocks fit on a processor
-    return "256, 3" if kind == "forward" and taps <= 4 and "true" not in arguments and lane == "64" else "256, 2"
+    # a short filter with few samples and a state of four numbers fits in 80 registers, and three blocks on a processor
+    numbers = int(order) * (2 if "Complex" in arguments else 1)
+    fits = kind == "forward" and taps <= 4 and numbers <= 4 and lane == "64" and "true" not in arguments
+    return "256, 3" if fits else "256, 2"
