@@ -67,7 +67,7 @@ __device__ void backward(const Problem& p) {
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
     if constexpr (P > 0 && VA)
-      if (phase == 2) alone = __syncthreads_or(is_unstable<W>(p, place));
+      if (phase == 2) alone = any_unstable<W>(p, place);
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {

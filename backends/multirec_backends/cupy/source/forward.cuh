@@ -1,8 +1,9 @@
 // The fast forward kernel, and the scans over segments.
 
-// what `carry_varying` says of a row
-template <class W> __device__ inline bool is_unstable(const Problem& p, i64 place) {
-  return size_of(((const W*)p.starts)[place + 1]) != 0;
+// What `carry_varying` says of a block's rows; by a vote, which shows the compiler that the lanes of a warp agree: else it
+// prepares every shuffle that follows for lanes that do not.
+template <class W> __device__ inline bool any_unstable(const Problem& p, i64 place) {
+  return __any_sync(ALL, __syncthreads_or(size_of(((const W*)p.starts)[place + 1]) != 0));
 }
 
 template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
@@ -35,7 +36,7 @@ __device__ void forward(const Problem& p) {
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
     if constexpr (P > 0 && VA)
-      if (phase == 2) alone = __syncthreads_or(is_unstable<W>(p, place));
+      if (phase == 2) alone = any_unstable<W>(p, place);
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
