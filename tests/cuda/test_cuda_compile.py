@@ -83,4 +83,6 @@ def test_compiles(architecture, tmp_path):
     assert not [line for line in log.splitlines() if "error" in line or "warning" in line], log
     if nvcc and architecture == 90:
         spilled = dict(re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL))
-        assert {spilled[str(n)] for n in range(5)} == {"0"}, "kernels of low order do not fit into registers"
+        assert {spilled[str(n)] for n in range(4)} == {"0"}, "the kernels of order 2 do not fit into registers"
+        # with the registers of order 2 it would be hundreds
+        assert int(spilled["4"]) <= 32, "a complex kernel of order 4 does not fit into registers"
