@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
 from statistics import median, quantiles
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
+from here import use_checkout
 
-_MOST_FILLS = 64
+use_checkout()
+
+from multirec.bench.contestants.gpu import measure  # noqa: E402
 
 
 class Times(NamedTuple):
@@ -24,48 +26,17 @@ class Times(NamedTuple):
 
 
 def device_times(work: Callable[[], Any], seconds: float = 1.0, most: int = 60) -> Times:
-    """Time `work` on the current stream, in rounds of one cold and one hot call.
-
-    The device is kept busy with fills while the host queues the call, so that a call's time is the device's alone;
-    they also empty the cache. The hot call comes right after another one.
-    """
+    """Time `work` on the current stream as `multirec bench` does, in rounds of one cold and one hot call."""
     work()
     torch.cuda.synchronize()
     start = perf_counter()
     work()
-    host = perf_counter() - start
     torch.cuda.synchronize()
     whole = perf_counter() - start
-    flush = torch.empty(4 * l2_bytes(), dtype=torch.uint8, device="cuda")
-    fills = min(1 + ceil(3 * host / _fill_seconds(flush)), _MOST_FILLS)
-    count = int(max(2, min(most, seconds / (3 * whole + 1e-3))))
-    times: dict[bool, list[float]] = {True: [], False: []}
-    # torch has no types for it
-    event: Any = torch.cuda.Event
-    for _ in range(count):
-        for cold in (True, False):
-            begin, end = (event(enable_timing=True) for _ in range(2))
-            for _ in range(fills):
-                flush.zero_()
-            if not cold:
-                work()
-            begin.record()
-            work()
-            end.record()
-            torch.cuda.synchronize()
-            times[cold].append(1e3 * begin.elapsed_time(end))
-    low, _, high = quantiles(times[True], n=4, method="inclusive")
-    return Times(median(times[True]), median(times[False]), low, high, 1e6 * host)
-
-
-def _fill_seconds(flush: torch.Tensor) -> float:
-    flush.zero_()
-    torch.cuda.synchronize()
-    start = perf_counter()
-    for _ in range(8):
-        flush.zero_()
-    torch.cuda.synchronize()
-    return (perf_counter() - start) / 8
+    samples = [measure(work) for _ in range(int(max(2, min(most, seconds / (4 * whole + 1e-3)))))]
+    colds, hots, hosts = ([1e6 * time for time in times] for times in zip(*samples, strict=True))
+    low, _, high = quantiles(colds, n=4, method="inclusive")
+    return Times(median(colds), median(hots), low, high, median(hosts))
 
 
 def host_times(work: Callable[[], Any], count: int = 2000) -> float:
@@ -80,11 +51,6 @@ def host_times(work: Callable[[], Any], count: int = 2000) -> float:
             work()
         samples.append((perf_counter() - start) / 20)
     return 1e6 * median(samples)
-
-
-def l2_bytes() -> int:
-    """Return the size of the second-level cache."""
-    return int(getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 64 << 20))
 
 
 def bandwidths(count: int = 1 << 28) -> dict[str, float]:

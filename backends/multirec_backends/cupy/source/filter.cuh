@@ -105,10 +105,9 @@ struct Place {
     if (block) __syncthreads();
     else __syncwarp();
   }
-  // calls f(row of the block, u) for u in lo..hi and every row of the block, neighbouring threads in neighbouring rows
-  template <class F> __device__ void each_across(int lo, int hi, F f) const {
-    const int count = (hi - lo) << log_rows;
-    for (int k = threadIdx.x; k < count; k += blockDim.x) f(k & ((1 << log_rows) - 1), lo + (k >> log_rows));
+  // calls f(row of the block, u) for u below `count` and every row of the block, neighbouring threads in neighbouring rows
+  template <class F> __device__ void each_across(int count, F f) const {
+    for (int k = threadIdx.x; k < count << log_rows; k += blockDim.x) f(k & ((1 << log_rows) - 1), k >> log_rows);
   }
 };
 
@@ -164,7 +163,7 @@ __device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HAL
   const int left = w.left + (more && w.t0 + K < p.length ? more : 0);
   if (int(s.access) == ACROSS) {
     const Signal here = rarely(s);
-    w.each_across(0, K + more, [&](int r, int u) {
+    w.each_across(K + more, [&](int r, int u) {
       auto sample = compute_t<S>();
       if (r < w.rows && u < left) sample = load(at<const S>(here, w.b, w.c0 + r) + (w.t0 + u) * here.time);
       tile.of(r - w.warp)[u] = to<V>(sample);
@@ -226,7 +225,7 @@ __device__ void write_tile(const Place& w, const Problem& p, const Tile<V, M, HA
   constexpr int E = Tile<V, M, HALO>::E, K = 32 * M;
   if (int(s.access) == ACROSS) {
     const Signal here = rarely(s);
-    w.each_across(0, K, [&](int r, int u) {
+    w.each_across(K, [&](int r, int u) {
       if (r < w.rows && u < w.left)
         store(at<S>(here, w.b, w.c0 + r) + (w.t0 + u) * here.time, tile.of(r - w.warp)[u]);
     });
