@@ -1,9 +1,9 @@
 """Few long signals: time is cut into segments that run side by side, like channels.
 
-Every segment runs once from zero state, for its end alone. The true states follow from a scan over segments with
-powers of the state's transition in float64, and a second run from them gives the result: nothing is
-corrected afterwards. The gradient goes the same way backwards: what a segment's past outputs receive is the
-`grad_last` of the segment before. The samples that do not fill a segment come last, on their own.
+Every segment runs once from zero state, for its end alone. The true states follow from a scan over segments, and
+a second run from them gives the result (`_carries`, which also checks them). The gradient goes the same way
+backwards: what a segment's past outputs receive is the `grad_last` of the segment before. The samples that do not
+fill a segment come last, on their own.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from multirec.backend import HALF_DTYPES, Gradients, Needs, Operands, Problem, Taps
 
+from ._carries import Carries
+
 Signal = npt.NDArray[Any]
 Forward = Callable[[Problem, Operands, Signal | None, Signal | None], None]
 Vjp = Callable[[Problem, Operands, Any, Signal, Signal | None, Needs, Signal | None], Gradients]
 
 _FEW, _LONG, _SEGMENT, _LANES, _ORDER = 8, 1 << 14, 512, 512, 32
 """At most so many signals, at least so many samples; segments of at least so many, on so many lanes; orders to this."""
-_GROWTH = 1e6
-"""A transition that grows beyond this is unstable, and is run from sample to sample."""
 
 
 def worthwhile(problem: Problem) -> bool:
@@ -74,30 +74,21 @@ class _Cut:
 
     def before(self, signal: Signal, past: Signal, depth: int) -> Signal:
         """Return the `depth` samples before every segment and before the rest (channels, segments + 1, depth)."""
-        ends = np.arange(1, self.count + 1)[:, None] * self.size - depth + np.arange(depth)
-        return np.concatenate([past[:, None], signal[:, ends]], axis=1)
+        return np.concatenate([past[:, None], signal[:, self.last(depth)]], axis=1)
 
-    def operands(self, x: Signal, inputs: Signal, outputs: Signal) -> Operands:
+    def last(self, depth: int) -> Signal:
+        """Return where the last `depth` samples of every segment are (segments, depth)."""
+        return np.arange(1, self.count + 1)[:, None] * self.size - depth + np.arange(depth)
+
+    def operands(self, x: Signal, inputs: Signal, outputs: Signal | None) -> Operands:
         return Operands(x, self.b, self.a, inputs, outputs)
 
-    def transition(self) -> Signal | None:
-        """Return the powers of a segment's transition (log2, channels, p, p) in float64; None if they grow."""
-        p, dtype = self.p, np.result_type(self.problem.y_dtype, np.float64)
-        if self.a is None or not p:
-            return np.zeros((0, 1, 0, 0))
-        step = np.zeros((self.a.shape[0], p, p), dtype)
-        step[:, range(p - 1), range(1, p)] = 1
-        step[:, p - 1] = self.a[:, 0, 0, ::-1]
-        with np.errstate(all="ignore"):
-            power = np.linalg.matrix_power(step, self.size)
-            powers = [power]
-            # the first state too reaches the end, `count` segments away
-            while 1 << len(powers) <= self.count:
-                power = power @ power
-                powers.append(power)
-        found = np.stack(powers)
-        grows = not np.all(np.abs(found) < _GROWTH)
-        return None if grows else np.asarray(found)
+    def carries(self, adjoint: bool) -> Carries | None:
+        """Return what carries states over segments; None where there is nothing to carry."""
+        if self.a is None or not self.p:
+            return None
+        eps = float(np.finfo(self.problem.compute_dtype).eps)
+        return Carries(self.a[:, 0, 0], self.size, self.count, eps, adjoint)
 
     def _filters(self, taps: Signal | None, example: int) -> Signal | None:
         if taps is None:
@@ -113,37 +104,31 @@ def _taps(array: Signal | None, taps: Taps | None) -> Taps | None:
     return None if array is None or taps is None else replace(taps, batch=array.shape[0], channels=1)
 
 
-def _scan(ends: Signal, first: Signal, powers: Signal) -> Signal:
-    """Return the states at the segments' starts and at the end (channels, segments + 1, p) in float64.
-
-    `ends` are the segments' ends from zero state, `powers` those of the transition to 1, 2, 4, … segments.
-    """
-    states = np.concatenate([first[:, None], ends], axis=1).astype(np.result_type(ends.dtype, np.float64))
-    with np.errstate(all="ignore"):
-        for i, power in enumerate(powers):
-            reach = 1 << i
-            states[:, reach:] += np.matmul(states[:, :-reach], power.swapaxes(-1, -2))
-    return states
-
-
 def forward(problem: Problem, operands: Operands, y: Signal, run: Forward) -> bool:
     """Fill y and return True, or return False if it must run from sample to sample."""
     cuts = [_Cut(problem, operands, example) for example in range(problem.batch)]
-    transitions = [cut.transition() for cut in cuts]
-    if any(powers is None for powers in transitions):
+    carries = [cut.carries(adjoint=False) for cut in cuts]
+    if not all(each.trusted for each in carries if each is not None):
         return False
-    for example, (cut, powers) in enumerate(zip(cuts, transitions, strict=True)):
-        assert powers is not None
-        out = cut.one(y, example)
-        inputs = cut.before(cut.x, cut.past_x, cut.q)
-        x = cut.cut(cut.x)
-        states = np.zeros((problem.channels, cut.count + 1, cut.p), problem.y_dtype)
-        if cut.p:
-            ends = np.empty((problem.channels, cut.count, cut.p), problem.y_dtype)
-            run(cut.problem, cut.operands(x, inputs[:, :-1], states[:, :-1]), None, ends)
-            states = _scan(ends, cut.past_y, powers).astype(problem.y_dtype)
-        run(cut.problem, cut.operands(x, inputs[:, :-1], states[:, :-1]), cut.cut(out), None)
-        run(cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], states[:, -1:]), cut.tail(out), None)
+    return all(_forward(cut, carries[i], cut.one(y, i), run) for i, cut in enumerate(cuts))
+
+
+def _forward(cut: _Cut, carries: Carries | None, out: Signal, run: Forward) -> bool:
+    x, inputs = cut.cut(cut.x), cut.before(cut.x, cut.past_x, cut.q)
+
+    def segments(y: Signal | None, starts: Signal | None) -> Signal:
+        ends = np.empty((len(out), cut.count, cut.p), cut.problem.y_dtype)
+        run(cut.problem, cut.operands(x, inputs[:, :-1], starts), y, ends)
+        return ends
+
+    if carries is None:
+        ends = segments(cut.cut(out), None)
+    else:
+        settled = carries.settle(cut.past_y, segments(None, None), lambda starts: segments(cut.cut(out), starts))
+        if settled is None:
+            return False
+        ends = settled.ends
+    run(cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], ends[:, -1:]), cut.tail(out), None)
     return True
 
 
@@ -159,51 +144,84 @@ def vjp(
 ) -> Gradients | None:
     """Return the gradients, or None if they must run from sample to sample."""
     cuts = [_Cut(problem, operands, example) for example in range(problem.batch)]
-    transitions = [cut.transition() for cut in cuts]
-    if any(powers is None for powers in transitions):
+    carries = [cut.carries(adjoint=True) for cut in cuts]
+    if not all(each.trusted for each in carries if each is not None):
         return None
     found: list[Gradients] = []
-    for example, (cut, powers) in enumerate(zip(cuts, transitions, strict=True)):
-        assert powers is not None
-        grad = cut.one(grad_y, example)
-        out = cut.one(y, example)
-        inputs, outputs = cut.before(cut.x, cut.past_x, cut.q), cut.before(out, cut.past_y, cut.p)
-        grad_x = None if to_x is None else cut.one(to_x, example)
-        wants = Needs(needs.x, needs.feedforward, needs.feedback, cut.q > 0, cut.p > 0)
-        final = None if last is None else cut.one(last, example)[:, None]
-        rest = run(
-            cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], outputs[:, -1:]), cut.tail(out), cut.tail(grad),
-            final, wants, None if grad_x is None else cut.tail(grad_x),
-        )  # fmt: skip
-        here = cut.operands(cut.cut(cut.x), inputs[:, :-1], outputs[:, :-1])
-        lasts = None
-        if cut.p:
-            alone = run(cut.problem, here, None, cut.cut(grad), None, Needs(False, False, False, False, True), None)
-            # backwards in time, with the transposed transition
-            steps = powers.conj().swapaxes(-1, -2)
-            states = _scan(_given(alone.outputs)[:, ::-1], _given(rest.outputs)[:, 0], steps)[:, ::-1]
-            lasts = np.ascontiguousarray(states[:, 1:]).astype(problem.y_dtype)
-        cuts_x = None if grad_x is None else cut.cut(grad_x)
-        main = run(cut.problem, here, cut.cut(out), cut.cut(grad), lasts, wants, cuts_x)
-        sent = None if main.inputs is None else np.concatenate([main.inputs, rest.inputs], axis=1)
-        if grad_x is not None and sent is not None:
-            ends = np.arange(1, cut.count + 1)[:, None] * cut.size - cut.q + np.arange(cut.q)
-            grad_x[:, ends] += sent[:, 1:]
-        found.append(
-            Gradients(
-                None,
-                _given(main.feedforward) + _given(rest.feedforward) if needs.feedforward else None,
-                _given(main.feedback) + _given(rest.feedback) if needs.feedback else None,
-                cut.one(sent[None, :, 0], 0) if needs.inputs and sent is not None else None,
-                cut.one(_given(main.outputs)[None, :, 0], 0) if needs.outputs and cut.p else None,
-            )
-        )
+    for i, (cut, own) in enumerate(zip(cuts, carries, strict=True)):
+        final = None if last is None else cut.one(last, i)[:, None]
+        grad_x = None if to_x is None else cut.one(to_x, i)
+        gradients = _vjp(cut, own, cut.one(y, i), cut.one(grad_y, i), final, needs, grad_x, run)
+        if gradients is None:
+            return None
+        found.append(gradients)
     return Gradients(
         to_x,
         _gather([_given(each.feedforward) for each in found], problem.feedforward) if needs.feedforward else None,
         _gather([_given(each.feedback) for each in found], problem.feedback) if needs.feedback else None,
-        _states([each.inputs for each in found], problem.input_order, problem) if needs.inputs else None,
-        _states([each.outputs for each in found], problem.order, problem) if needs.outputs else None,
+        np.concatenate([_given(each.inputs) for each in found]) if needs.inputs else None,
+        np.concatenate([_given(each.outputs) for each in found]) if needs.outputs else None,
+    )
+
+
+def _vjp(
+    cut: _Cut,
+    carries: Carries | None,
+    y: Signal,
+    grad: Signal,
+    last: Signal | None,
+    needs: Needs,
+    grad_x: Signal | None,
+    run: Vjp,
+) -> Gradients | None:
+    """Return the gradients of one example (its coefficients' without the example's axis); of x, to `grad_x`."""
+    p, q = cut.p, cut.q
+    inputs, outputs = cut.before(cut.x, cut.past_x, q), cut.before(y, cut.past_y, p)
+    wants = Needs(needs.x, needs.feedforward, needs.feedback, q > 0, p > 0)
+    rest = run(
+        cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], outputs[:, -1:]), cut.tail(y), cut.tail(grad),
+        last, wants, None if grad_x is None else cut.tail(grad_x),
+    )  # fmt: skip
+    here = cut.operands(cut.cut(cut.x), inputs[:, :-1], outputs[:, :-1])
+
+    def segments(lasts: Signal | None, wants: Needs) -> Gradients:
+        to_x = None if grad_x is None or not wants.x else cut.cut(grad_x)
+        return run(cut.problem, here, cut.cut(y), cut.cut(grad), lasts, wants, to_x)
+
+    settled = None
+    if carries is None:
+        main = segments(None, wants)
+    else:
+        # what segments hand on here, they hand on to the segment before
+        def backwards(starts: Signal) -> Signal:
+            nonlocal main
+            main = segments(np.ascontiguousarray(starts[:, ::-1]), wants)
+            return _given(main.outputs)[:, ::-1]
+
+        main = segments(None, Needs(False, False, False, False, True))
+        settled = carries.settle(_given(rest.outputs)[:, 0], _given(main.outputs)[:, ::-1], backwards)
+        if settled is None:
+            return None
+    to_inputs = np.zeros((len(y), q), y.dtype)
+    if q:
+        sent = np.concatenate([_given(main.inputs), _given(rest.inputs)], axis=1)
+        to_inputs = sent[:, 0]
+        if grad_x is not None:
+            if settled is not None:
+                assert carries is not None
+                assert cut.b is not None
+                # the zeros of a filter cancel its poles in x's gradient only where these go on without a jump
+                jumps = settled.jumps[:, ::-1]
+                mended = carries.response(jumps, cut.b[:, 0, 0].conj())
+                sent[:, 1:-1] += mended if np.iscomplexobj(sent) else mended.real
+            grad_x[:, cut.last(q)] += sent[:, 1:]
+    to_outputs = _given(main.outputs)[:, 0] if p else np.zeros((len(y), 0), y.dtype)
+    return Gradients(
+        None,
+        _given(main.feedforward) + _given(rest.feedforward) if needs.feedforward else None,
+        _given(main.feedback) + _given(rest.feedback) if needs.feedback else None,
+        cut.one(to_inputs[None], 0)[None],
+        cut.one(to_outputs[None], 0)[None],
     )
 
 
@@ -217,9 +235,3 @@ def _gather(gradients: list[Signal], taps: Taps | None) -> Signal:
     assert taps is not None
     stacked = np.stack([gradient[:, 0] for gradient in gradients])
     return stacked if taps.batch != 1 else stacked.sum(axis=0, keepdims=True)
-
-
-def _states(gradients: list[Signal | None], depth: int, problem: Problem) -> Signal:
-    if depth == 0:
-        return np.zeros((problem.batch, problem.channels, 0), problem.y_dtype)
-    return np.stack([gradient for gradient in gradients if gradient is not None])

@@ -1,0 +1,162 @@
+"""What segments of a signal hand on to each other: predicted by powers of their transition, then checked and mended.
+
+A segment that is run from zeros sees inputs that do not belong to them. The poles answer with a transient, which may
+be far larger than the signal (every high-pass and notch has zeros next to its poles) and only cancels once the true
+state is carried in; what was rounded away of it does not come back. So the carried states are checked: every
+segment is run from its own, and what it hands on is compared with what the next one began with. These small
+differences are carried on in the same way, and give how far every segment began from where it should have. That is
+held against what stepping from sample to sample loses in any case: rounding once a step, through the filter's
+response. Where it is more, the segments are run again from the corrected states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Signal = npt.NDArray[Any]
+
+_CONTRACTION = 0.01
+"""Powers whose rounding errors, through the powers again, come to more than this correct nothing."""
+_FIRST, _MENDED = 1.25, 2.5
+"""How far segments may begin from where they should, over the error of stepping: at first, and after correction."""
+_ROUNDING = 0.25
+"""The error of one rounding over the eps and the magnitude of what is rounded, root mean square."""
+_ENOUGH = 8
+"""Segments over which magnitudes are averaged at least."""
+
+
+class Settled(NamedTuple):
+    """Segments that begin where the ones before them end, but for rounding errors."""
+
+    ends: Signal
+    """What every segment hands on, (channels, segments, p)."""
+    jumps: Signal
+    """That less what the next one began with, (channels, segments - 1, p)."""
+
+
+class Carries:
+    """The states at the ends of `count` segments of `size` samples, for feedback (channels, p).
+
+    Parameters
+    ----------
+    feedback
+        Taps of y[t-1], y[t-2], …; with `adjoint` the transition is the transposed one.
+    eps
+        Of the precision that segments are run in.
+    """
+
+    def __init__(self, feedback: Signal, size: int, count: int, eps: float, adjoint: bool) -> None:
+        channels, p = feedback.shape
+        step = np.zeros((channels, p, p), np.result_type(feedback.dtype, np.float64))
+        step[:, range(p - 1), range(1, p)] = 1
+        step[:, p - 1] = feedback[:, ::-1]
+        with np.errstate(all="ignore"):
+            self._powers, gain, growth = _powers(step, size, count)
+            per_step = np.sqrt(1 + np.sum(np.abs(feedback.astype(step.dtype)) ** 2, axis=-1))
+            self._noise = _ROUNDING * eps * per_step * gain
+            self.trusted = bool(np.finfo(np.float64).eps * growth * growth < _CONTRACTION)
+        self._step = step
+        if adjoint:
+            self._step, *self._powers = (power.conj().swapaxes(-1, -2) for power in (step, *self._powers))
+
+    def settle(self, first: Signal, alone: Signal, run: Callable[[Signal], Signal]) -> Settled | None:
+        """Run the segments from their true states.
+
+        Parameters
+        ----------
+        first
+            The state before the first segment, (channels, p).
+        alone
+            The ends of segments that are run from zeros.
+        run
+            Runs them from given states, (channels, segments, p) of the dtype of `alone`, and returns their ends.
+
+        Returns
+        -------
+        What the run that was good enough handed on, or None: the signal must be run from sample to sample.
+        """
+        starts = self._carried(first, alone).astype(alone.dtype)
+        for limit in (_FIRST, _MENDED, _MENDED):
+            ends = run(starts[:, :-1])
+            missed = _missed(starts[:, 1:], ends)
+            drift = self._carried(np.zeros_like(first), missed)
+            if self._small(drift, ends, limit):
+                return Settled(ends, missed[:, :-1])
+            with np.errstate(all="ignore"):
+                starts = (starts + drift).astype(alone.dtype)
+        return None
+
+    def response(self, states: Signal, taps: Signal) -> Signal:
+        """Return the first samples that states (channels, n, p) alone give, through `taps` (channels, 1 + q) as well.
+
+        There are q of them, (channels, n, q), the first one last.
+        """
+        newest = np.zeros((len(taps), 1, self._step.shape[-1]), self._step.dtype)
+        newest[..., -1] = 1
+        outputs: list[Signal] = []
+        for _ in range(taps.shape[-1] - 1):
+            outputs.insert(0, (states @ newest.swapaxes(-1, -2))[..., 0])
+            newest = newest @ self._step
+        found = [
+            sum(tap[:, None] * output for tap, output in zip(taps.T, outputs[i:], strict=False))
+            for i in range(len(outputs))
+        ]
+        return np.stack(found, axis=-1)
+
+    def _small(self, drift: Signal, ends: Signal, limit: float) -> bool:
+        """Compare drift and the magnitude of the signal, both averaged from the beginning to every segment's end."""
+        with np.errstate(all="ignore"):
+            newest = np.abs(ends[..., -1])
+            newest[~np.isfinite(newest)] = 0
+            most = limit * self._noise[:, None] * np.cumsum(newest, axis=1, dtype=np.float64)
+            return bool(np.all((np.cumsum(np.abs(drift[:, 1:, -1]), axis=1) <= most)[:, _ENOUGH - 1 :]))
+
+    def _carried(self, first: Signal, ends: Signal) -> Signal:
+        """Return the states at the segments' starts and at the end (channels, segments + 1, p) in float64.
+
+        `ends` are the segments' ends from zero state, the powers those of the transition to 1, 2, 4, … segments.
+        """
+        states = np.concatenate([first[:, None], ends], axis=1)
+        states = states.astype(np.result_type(states.dtype, self._powers[0].dtype))
+        with np.errstate(all="ignore"):
+            for i, power in enumerate(self._powers):
+                reach = 1 << i
+                states[:, reach:] += np.matmul(states[:, :-reach], power.swapaxes(-1, -2))
+        return states
+
+
+def _missed(starts: Signal, ends: Signal) -> Signal:
+    """Return ends less starts in float64; what is not finite on both sides agrees."""
+    with np.errstate(all="ignore"):
+        missed = ends.astype(np.result_type(ends.dtype, np.float64)) - starts
+        return np.where(np.isfinite(ends) | np.isfinite(starts), missed, 0)
+
+
+def _powers(step: Signal, size: int, count: int) -> tuple[list[Signal], Signal, float]:
+    """Return the transitions over 1, 2, 4, … up to `count` segments, the gain of noise and the largest entry.
+
+    The gain (channels,) is the norm of the recurrence's impulse response over all segments: what independent
+    errors, one a sample, come to.
+    """
+    square, noise, power = step, np.zeros_like(step), None
+    noise[:, -1, -1] = 1
+    growth = float(np.max(np.abs(step)))
+    for bit in range(size.bit_length()):
+        if size >> bit & 1:
+            power = square if power is None else power @ square
+        noise = noise + square @ noise @ square.conj().swapaxes(-1, -2)
+        square = square @ square
+        growth = max(growth, float(np.max(np.abs(square))))
+    assert power is not None
+    powers = [power]
+    # the first state too reaches the end, `count` segments away
+    while 1 << len(powers) <= count:
+        noise = noise + power @ noise @ power.conj().swapaxes(-1, -2)
+        power = power @ power
+        powers.append(power)
+        growth = max(growth, float(np.max(np.abs(power))))
+    return powers, np.sqrt(np.abs(noise[:, -1, -1])), growth
