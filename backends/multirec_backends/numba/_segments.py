@@ -52,7 +52,7 @@ class _Cut:
         self.x = np.broadcast_to(self.one(operands.x, example), (channels, length))
         b, a = (self._filters(taps, example) for taps in operands[1:3])
         self.past_x = self._state(operands.inputs, example, (channels, q), problem.dtype)
-        self.past_y = self._state(operands.outputs, example, (channels, p), problem.y_dtype)
+        self.past_y = self._state(operands.outputs, example, (channels, p), problem.state_dtype)
         common = replace(
             problem, reverse=False, layout="BCT", batch=channels, feedforward=_taps(b, problem.feedforward),
             feedback=_taps(a, problem.feedback),
@@ -104,20 +104,21 @@ def _taps(array: Signal | None, taps: Taps | None) -> Taps | None:
     return None if array is None or taps is None else replace(taps, batch=array.shape[0], channels=1)
 
 
-def forward(problem: Problem, operands: Operands, y: Signal, run: Forward) -> bool:
-    """Fill y and return True, or return False if it must run from sample to sample."""
+def forward(problem: Problem, operands: Operands, y: Signal, last: Signal | None, run: Forward) -> bool:
+    """Fill y, and `last` if given, and return True, or return False if it must run from sample to sample."""
     cuts = [_Cut(problem, operands, example) for example in range(problem.batch)]
     carries = [cut.carries(adjoint=False) for cut in cuts]
     if not all(each.trusted for each in carries if each is not None):
         return False
-    return all(_forward(cut, carries[i], cut.one(y, i), run) for i, cut in enumerate(cuts))
+    finals = [None if last is None else cut.one(last, i)[:, None] for i, cut in enumerate(cuts)]
+    return all(_forward(cut, carries[i], cut.one(y, i), finals[i], run) for i, cut in enumerate(cuts))
 
 
-def _forward(cut: _Cut, carries: Carries | None, out: Signal, run: Forward) -> bool:
+def _forward(cut: _Cut, carries: Carries | None, out: Signal, final: Signal | None, run: Forward) -> bool:
     x, inputs = cut.cut(cut.x), cut.before(cut.x, cut.past_x, cut.q)
 
     def segments(y: Signal | None, starts: Signal | None) -> Signal:
-        ends = np.empty((len(out), cut.count, cut.p), cut.problem.y_dtype)
+        ends = np.empty((len(out), cut.count, cut.p), cut.problem.state_dtype)
         run(cut.problem, cut.operands(x, inputs[:, :-1], starts), y, ends)
         return ends
 
@@ -128,7 +129,7 @@ def _forward(cut: _Cut, carries: Carries | None, out: Signal, run: Forward) -> b
         if settled is None:
             return False
         ends = settled.ends
-    run(cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], ends[:, -1:]), cut.tail(out), None)
+    run(cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], ends[:, -1:]), cut.tail(out), final)
     return True
 
 

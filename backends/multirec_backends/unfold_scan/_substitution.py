@@ -1,0 +1,57 @@
+"""Static feedback that products of matrices would lose: block after block, each a triangle that is solved.
+
+Within a block, outputs and inputs are related by a triangular matrix with ones on its diagonal and the taps below,
+
+    y[l] - Σ_k a[k] · y[l-k] = u[l]         for k ≤ l; what comes from before the block is added to u
+
+and forward substitution rounds what stepping from sample to sample rounds.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ._repair import repair
+
+__all__ = ["Substitution"]
+
+_LONG, _SHORT, _FEW = 256, 64, 32
+"""Samples in a block: many where there are few sequences, so that there are fewer blocks."""
+
+
+class Substitution:
+    """The recurrence of `feedback` (outer|1, inner|1, 1, p) over blocks in turn."""
+
+    def __init__(self, feedback: Tensor, dtype: torch.dtype, wide: torch.dtype, reverse: bool) -> None:
+        self.feedback = feedback.to(dtype)
+        self.wide, self.reverse = wide, reverse
+
+    def __call__(self, u: Tensor, carry: Tensor, span: slice, out: Tensor) -> Tensor:
+        """Write the outputs of `u` (outer, inner, N, L), whatever its `span`, to `out`.
+
+        `carry` (outer, inner, p) holds the outputs before it; those at the end are returned.
+        """
+        p = self.feedback.shape[-1]
+        taps = self.feedback.reshape(-1, p)
+        samples, outputs = (part.view(len(taps), -1, part.shape[2] * part.shape[3]) for part in (u, out))
+        rows, total = samples.shape[1:]
+        past = carry.reshape(len(taps), rows, p).to(u.dtype)
+        size = min(_LONG if len(taps) * rows <= _FEW else _SHORT, total)
+        triangle, onto = self._matrices(taps, size)
+        for done in range(0, total, size):
+            count = min(size, total - done)
+            start = total - done - count if self.reverse else done
+            block = samples[..., start : start + count].contiguous(...)
+        return past.view_as(carry).to(self.wide)
+
+    def _matrices(self, taps: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Return the triangle (S, size, size) and what past outputs give to a block's first samples (S, p, p)."""
+        sets, p = taps.shape
+        triangle = torch.eye(size, dtype=taps.dtype, device=taps.device).repeat(sets, 1, 1)
+        onto = taps.new_zeros(sets, p, p)
+        for k, tap in enumerate(taps.unbind(1), start=1):
+            if k < size:
+                triangle.diagonal(-k, 1, 2).copy_(-tap[:, None])
+            onto.diagonal(k - p, 1, 2).copy_(tap[:, None])
+        return (triangle.mT, onto.flip(1, 2)) if self.reverse else (triangle, onto)
