@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from ._plan import Plan
 from ._repair import repair
-from ._tables import build_tables, group_length
+from ._tables import Responses, build_tables, group_length
 
 __all__ = ["Blocks"]
 
@@ -16,9 +16,9 @@ __all__ = ["Blocks"]
 class Blocks:
     """The recurrence of `feedback` (outer|1, inner|1, 1, p) over blocks of samples."""
 
-    def __init__(self, feedback: Tensor, plan: Plan) -> None:
+    def __init__(self, feedback: Tensor, answers: Responses, plan: Plan) -> None:
         self.feedback, self.order, self.plan, self.reverse = feedback, feedback.shape[-1], plan, plan.reverse
-        self.tables = build_tables(feedback.reshape(-1, self.order), plan.block, plan.reverse, plan.dtype, plan.wide)
+        self.tables = build_tables(answers, plan.reverse, feedback.device, plan.dtype, plan.wide)
 
     def __call__(self, u: Tensor, carry: Tensor, span: slice, out: Tensor) -> Tensor:
         """Write the outputs of `u` (outer, inner, N, L), whatever its `span`, to `out`.

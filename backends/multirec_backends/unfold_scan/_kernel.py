@@ -2,6 +2,7 @@
 
     u[t] = Σ_j feedforward[j] · x[t-j]              `_feedforward`, q + 1 multiply-adds
     y[t] = u[t] + Σ_k feedback[k] · y[t-k]          `_blocks`, matrix products, where feedback is constant;
+                                                    `_substitution`, triangles solved, where they would lose digits;
                                                     `_scan`, by halving, where it changes over time (order 1)
     what is not finite                              `_repair`
 
@@ -22,9 +23,12 @@ from torch import Tensor
 from multirec.backend import Allocate, Operands, Problem
 
 from ._blocks import Blocks
+from ._bound import products_suffice
 from ._feedforward import feedforward
 from ._plan import Plan, make_plan
 from ._scan import Scan
+from ._substitution import Substitution
+from ._tables import responses
 
 __all__ = ["UnfoldScan", "kernel"]
 
@@ -73,8 +77,11 @@ class UnfoldScan:
 
 
 def _solver(feedback: Any, plan: Plan) -> Solver:
-    varies = feedback.shape[2] > 1
-    return Scan(feedback, plan.reverse) if varies else Blocks(feedback, plan)
+    if feedback.shape[2] > 1:
+        return Scan(feedback, plan.reverse)
+    taps = feedback.reshape(-1, feedback.shape[-1])
+    answers = responses(taps, plan.block)
+    return Blocks(feedback, answers, plan) if products_suffice(taps, answers) else Substitution(feedback, plan)
 
 
 def _run(operands: Operands, y: Tensor, last: Tensor | None, solve: Solver | None, plan: Plan, scratch: Tensor) -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Tables", "block_length", "build_tables", "group_length"]
+__all__ = ["Responses", "Tables", "block_length", "build_tables", "group_length", "responses"]
 
 _LONGEST_BLOCK = 64
 _LONGEST_GROUP = 16
@@ -52,11 +52,20 @@ def group_length(order: int, block: int) -> int:
     return max(2, min(_LONGEST_GROUP, block // order))
 
 
-def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtype, wide: torch.dtype) -> Tables:
-    """Return the tables of `feedback` (S, p) for blocks of `length`: H and P in `dtype`, the carries' in `wide`."""
+class Responses(NamedTuple):
+    """How S filters answer over a block, in float64."""
+
+    impulse: Tensor
+    """h, (S, L)."""
+    decay: Tensor
+    """P, (S, L, p)."""
+
+
+def responses(feedback: Tensor, length: int) -> Responses:
+    """Return the responses of `feedback` (S, p) over a block of `length`, stepped from sample to sample."""
     # mps has no float64
     exact = feedback.to("cpu" if feedback.device.type == "mps" else feedback.device)
-    exact = exact.to(torch.complex128 if dtype.is_complex else torch.float64)
+    exact = exact.to(torch.complex128 if feedback.is_complex() else torch.float64)
     sets, p = exact.shape
     rows = exact.new_zeros(sets, p + length, p + 1)  # p past outputs, the block; their responses to c and to u[0]
     rows[:, :p, :p] = torch.eye(p, dtype=rows.dtype, device=rows.device)
@@ -64,17 +73,25 @@ def build_tables(feedback: Tensor, length: int, reverse: bool, dtype: torch.dtyp
     newest_last = exact.flip(1)[:, None]
     for t in range(p, p + length):
         rows[:, t : t + 1] += newest_last @ rows[:, t - p : t]
-    decay, impulse = rows[:, p:, :p], rows[:, p:, p]
+    return Responses(rows[:, p:, p], rows[:, p:, :p])
+
+
+def build_tables(
+    answers: Responses, reverse: bool, device: torch.device, dtype: torch.dtype, wide: torch.dtype
+) -> Tables:
+    """Return the tables of filters, on `device`: H and P in `dtype`, the carries' in `wide`."""
+    impulse, decay = answers
+    _, length, p = decay.shape
     response = _toeplitz(impulse[:, :, None, None], 0)
-    powers = [torch.eye(p, dtype=exact.dtype, device=exact.device).expand(sets, p, p)]
+    powers = [torch.eye(p, dtype=decay.dtype, device=decay.device).expand(len(decay), p, p)]
     for _ in range(group_length(p, length)):
         powers.append(decay[:, -p:] @ powers[-1])
     reach = torch.stack(powers, 1)
-    mix, reach = _toeplitz(reach, 1), reach.reshape(sets, -1, p)
+    mix, reach = _toeplitz(reach, 1), reach.reshape(len(decay), -1, p)
 
     def finished(table: Tensor, dtype: torch.dtype) -> Tensor:
         in_memory = table.flip(1, 2) if reverse else table
-        return in_memory.mT.contiguous().to(feedback.device, dtype)
+        return in_memory.mT.contiguous().to(device, dtype)
 
     response, decay = finished(response, dtype), finished(decay, dtype)
     return Tables(response, decay, finished(mix, wide), finished(reach, wide))
