@@ -1,8 +1,8 @@
 """Blocks instead of samples: the feedforward part for all t, then the recurrence without a loop over t.
 
     u[t] = Σ_j feedforward[j] · x[t-j]              `_feedforward`, q + 1 multiply-adds
-    y[t] = u[t] + Σ_k feedback[k] · y[t-k]          `_blocks`, matrix products, where feedback is constant;
-                                                    `_substitution`, triangles solved, where they would lose digits;
+    y[t] = u[t] + Σ_k feedback[k] · y[t-k]          `_blocks`, matrix products, where feedback is constant, and
+                                                    `_substitution`, where they would lose digits (`_bound`);
                                                     `_scan`, by halving, where it changes over time (order 1)
     what is not finite                              `_repair`
 
@@ -23,12 +23,9 @@ from torch import Tensor
 from multirec.backend import Allocate, Operands, Problem
 
 from ._blocks import Blocks
-from ._bound import products_suffice
 from ._feedforward import feedforward
 from ._plan import Plan, make_plan
 from ._scan import Scan
-from ._substitution import Substitution
-from ._tables import responses
 
 __all__ = ["UnfoldScan", "kernel"]
 
@@ -77,11 +74,8 @@ class UnfoldScan:
 
 
 def _solver(feedback: Any, plan: Plan) -> Solver:
-    if feedback.shape[2] > 1:
-        return Scan(feedback, plan.reverse)
-    taps = feedback.reshape(-1, feedback.shape[-1])
-    answers = responses(taps, plan.block)
-    return Blocks(feedback, answers, plan) if products_suffice(taps, answers) else Substitution(feedback, plan)
+    varies = feedback.shape[2] > 1
+    return Scan(feedback, plan.reverse) if varies else Blocks(feedback, plan)
 
 
 def _run(operands: Operands, y: Tensor, last: Tensor | None, solve: Solver | None, plan: Plan, scratch: Tensor) -> None:
