@@ -48,7 +48,7 @@ def chebyshev(order: int, ripple: float) -> Zpk:
 
 
 def elliptic(order: int, ripple: float, attenuation: float) -> Zpk:
-    """Return the analogue low-pass of cut-off 1 with ripple below it, and so many dB of attenuation in the stop band."""
+    """Return the analogue low-pass of cut-off 1 with ripple below it and so many dB of attenuation beyond."""
     epsilon = np.sqrt(10 ** (ripple / 10) - 1)
     ratio = epsilon / np.sqrt(10 ** (attenuation / 10) - 1)
     places = (2 * np.arange(1, order // 2 + 1) - 1) / order
@@ -100,7 +100,7 @@ def polynomial(filter_: Zpk) -> tuple[Roots, Roots]:
 
 
 def sections(filter_: Zpk) -> list[tuple[Roots, Roots]]:
-    """Return a filter of even order as second-order sections: poles nearest to the circle with the zeros nearest to them."""
+    """Return the second-order sections of a filter of even order: each pair of poles with the zeros nearest to it."""
     zeros, poles = (_pairs(roots) for roots in (filter_.zeros, filter_.poles))
     found = []
     for pole in sorted(poles, key=lambda pair: -abs(pair[0])):

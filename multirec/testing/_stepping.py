@@ -1,4 +1,4 @@
-"""The recurrence and its adjoint sample by sample, in any one precision: many rows at once, one operation after the other.
+"""The recurrence and its adjoint sample by sample, in any one precision; many rows at once.
 
 Every other way of computing is judged by this one: its errors in the data's own precision are what a filter costs
 anyway, and in a wider precision it is the truth.
@@ -50,11 +50,12 @@ class Stepped(NamedTuple):
     grad_outputs: Wide
 
 
-def step(rows: Rows, precision: Any, stored: str | None = None, varies: bool = False) -> Stepped:
+def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool = False, fused: Any = None) -> Stepped:
     """Compute every row in `precision`; signals are rounded to the data type `stored` where they are kept.
 
     The gradient of feedback comes of y as it is kept. Sums over time are NumPy's, pairwise. With `varies` the
-    coefficients' gradients are not summed.
+    coefficients' gradients are not summed. A multiplication and the addition of its product are two operations, or one
+    that is computed in the wider precision `fused`.
     """
 
     def kept(signal: Wide) -> Wide:
@@ -65,14 +66,22 @@ def step(rows: Rows, precision: Any, stored: str | None = None, varies: bool = F
     whole_x = np.concatenate([inputs, x])
     driven = b[0] * whole_x[q:]
     for j in range(1, q + 1):
-        driven += b[j] * whole_x[q - j : q - j + length]
-    whole_y = _fed_back(driven, a, outputs)
+        driven = _add_product(driven, b[j], whole_x[q - j : q - j + length], fused)
+    tail = np.zeros((p + length, x.shape[1]), driven.dtype)
+    tail[length:] = grad_outputs
+    pulled = grad_y + tail[p:]
+
+    # the adjoint is the same recurrence over reversed time
+    both = _fed_back(
+        np.concatenate([driven, pulled[::-1]], 1),
+        np.concatenate([a, a.conj()], 1),
+        np.concatenate([outputs, np.zeros_like(outputs)], 1),
+        fused,
+    )
+    whole_y, adjoint = both[:, : x.shape[1]], both[p:, x.shape[1] :][::-1]
     last = whole_y[length:].copy()
     whole_y[p:] = kept(whole_y[p:])
 
-    tail = np.zeros_like(whole_y)
-    tail[length:] = grad_outputs
-    adjoint = _fed_back((grad_y + tail[p:])[::-1], a.conj(), np.zeros_like(outputs))[p:][::-1]
     to_x = np.zeros_like(whole_x)
     for j in range(q + 1):
         to_x[q - j : q - j + length] += b[j].conj() * adjoint
@@ -84,15 +93,22 @@ def step(rows: Rows, precision: Any, stored: str | None = None, varies: bool = F
 
     def of_taps(signal: Wide, first: int, count: int) -> Wide:
         products = [(adjoint * signal[first - k : first - k + length].conj()).T for k in range(count)]
-        summed = products if varies else [np.ascontiguousarray(product).sum(-1) for product in products]
-        return np.stack(summed, -1)
+        return np.stack(products if varies else [np.ascontiguousarray(each).sum(-1) for each in products], -1)
 
     to_b = of_taps(whole_x, q, q + 1)
     to_a = of_taps(whole_y, p - 1, p)
     return Stepped(whole_y[p:].T, last.T, kept(to_x[q:]).T, to_b, to_a, kept(to_x[:q]).T, to_past.T)
 
 
-def _fed_back(driven: Wide, a: Wide, past: Wide) -> Wide:
+def _add_product(total: Wide, one: Wide, other: Wide, fused: Any) -> Wide:
+    if fused is None:
+        added: Wide = total + one * other
+        return added
+    rounded: Wide = (total + one.astype(fused) * other).astype(total.dtype)
+    return rounded
+
+
+def _fed_back(driven: Wide, a: Wide, past: Wide, fused: Any) -> Wide:
     """Return past and block of y[t] = driven[t] + Σ a[k − 1] y[t − k]; time is the first axis."""
     length, p = len(driven), len(past)
     # backwards in memory, so that what stands behind a sample in time lies after it
@@ -101,7 +117,12 @@ def _fed_back(driven: Wide, a: Wide, past: Wide) -> Wide:
     terms = np.empty((p + 1, driven.shape[1]), driven.dtype)
     for t in range(length):
         at = length - 1 - t
-        terms[0] = driven[t]
-        np.multiply(a, y[at + 1 : at + 1 + p], out=terms[1:])
-        np.add.reduce(terms, axis=0, out=y[at])
+        if fused is None:
+            terms[0] = driven[t]
+            np.multiply(a, y[at + 1 : at + 1 + p], out=terms[1:])
+            np.add.reduce(terms, axis=0, out=y[at])
+        else:
+            y[at] = driven[t]
+            for k in range(p):
+                y[at] = _add_product(y[at], a[k], y[at + 1 + k], fused)
     return y[::-1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
@@ -11,9 +13,9 @@ import numpy as np
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES
 from ._stepping import Rows, Stepped, step
 from .family import Filter
-from .problems import Wide, round_to
+from .problems import TapsKind, Wide, round_to
 
-__all__ = ["SEEDS", "Known", "Signal", "computed_dtype", "known_of", "mean_roots"]
+__all__ = ["SEEDS", "Known", "Trial", "known_of", "mean_roots"]
 
 SEEDS = 16
 RUN_IN = 256
@@ -24,92 +26,197 @@ STEADY = 100.0
 Signal: TypeAlias = Literal["noise", "steady"]
 
 
-class Known(NamedTuple):
-    """Rows are filters by seeds, the seeds of one filter together; `stepping` has one number a filter for each result."""
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Filters, and how they are called.
 
+    Attributes
+    ----------
+    filters
+        With coefficients that the precision computed in has; see `multirec.testing.family.family`.
+    dtype
+        Of x.
+    length
+        T.
+    rows
+        Filters a call, as channels of one example where coefficients are static, else as examples of one channel. All
+        the seeds of all filters of one order, if None.
+    kind
+        Of both sets of coefficients.
+    signal
+        White noise; or a steady tone under noise, where the numerator's zero is: a constant for a high-pass, the hum
+        for a notch. y is then much smaller than what it is made of.
+    state
+        Whether a state goes in: that of the same signal, continued.
+    reverse
+        Whether time runs backwards.
+    """
+
+    filters: tuple[Filter, ...]
+    dtype: str = "float32"
+    length: int = 1000
+    rows: int | None = None
+    kind: TapsKind = "static"
+    signal: Signal = "noise"
+    state: bool = False
+    reverse: bool = False
+
+    @property
+    def computed_dtype(self) -> str:
+        """The precision that is computed in."""
+        return "float32" if self.dtype in HALF_DTYPES else self.dtype
+
+    @property
+    def wider(self) -> Any:
+        """A precision whose errors count for nothing beside those of the one computed in."""
+        is_complex = self.dtype in COMPLEX_DTYPES
+        if self.computed_dtype in ("float32", "complex64"):
+            return np.complex128 if is_complex else np.float64
+        if np.finfo(np.longdouble).nmant < 63:
+            raise NotImplementedError(
+                f"errors in {self.computed_dtype} cannot be measured here: NumPy's longdouble has no more bits than "
+                "float64 on this machine. Measure on Linux."
+            )
+        return np.clongdouble if is_complex else np.longdouble
+
+
+class Known(NamedTuple):
+    """Filters of one order; rows are filters by seeds, the seeds of one filter together.
+
+    `stepping` has stepping's errors: one number a filter for each result.
+    """
+
+    filters: tuple[Filter, ...]
     rows: Rows
     truth: Stepped
     stepping: Stepped
 
 
-@lru_cache(maxsize=256)
-def known_of(filters: tuple[Filter, ...], dtype: str, length: int, signal: Signal, state: bool, varies: bool) -> Known:
-    """Return the problem of filters of one order for x of `dtype`, its truth, and the mean errors of stepping.
+def known_of(trial: Trial) -> tuple[Known, ...]:
+    """Return what is known of a trial's filters, order by order."""
+    varies: TapsKind = "time_varying" if trial.kind == "time_varying" else "static"
+    return _known(replace(trial, rows=None, reverse=False, kind=varies))
 
-    With `varies` the gradients of coefficients are those of every sample.
-    """
-    rows = _drawn(filters, dtype, length, signal, state)
-    truth = step(rows, _wider(dtype), varies=varies)
-    stepped = step(rows, computed_dtype(dtype), dtype if dtype in HALF_DTYPES else None, varies)
-    errors = Stepped(*(mean_roots(got - want) for got, want in zip(stepped, truth, strict=True)))
-    # rounding to float64 moves a truth by less than what is allowed anyway
-    return Known(rows, Stepped(*map(_narrowed, truth)), errors)
+
+@lru_cache(maxsize=64)
+def _known(trial: Trial) -> tuple[Known, ...]:
+    found: list[Known] = []
+    in_order = sorted(trial.filters, key=lambda filter_: filter_.order)
+    # steps cost as much for few rows as for many: an octave goes together, with lags of zeros, which change nothing
+    for _, octave in groupby(in_order, lambda filter_: max(filter_.order - 1, 1).bit_length()):
+        found += _stepped_together(tuple(octave), trial)
+    return tuple(found)
+
+
+def _stepped_together(filters: tuple[Filter, ...], trial: Trial) -> list[Known]:
+    varies = trial.kind == "time_varying"
+    rows = _drawn(filters, trial)
+    truth = step(rows, trial.wider, varies=varies)
+    stored = trial.dtype if trial.dtype in HALF_DTYPES else None
+    # errors of products with b and −2b cancel as x does; fused ones do not, and both are stepping
+    ways = (None, trial.wider) if trial.signal == "steady" else (None,)
+    stepped = [step(rows, trial.computed_dtype, stored=stored, varies=varies, fused=way) for way in ways]
+    found, start = [], 0
+    for p, group in groupby(filters, lambda filter_: filter_.order):
+        own = tuple(group)
+        part = slice(SEEDS * start, SEEDS * (start + len(own)))
+        start += len(own)
+        q = max(len(filter_.feedforward) for filter_ in own) - 1
+        right, *wrong = (_narrowest(Stepped(*(each[part] for each in results)), q, p) for results in (truth, *stepped))
+        errors = [[mean_roots(got - want) for got, want in zip(results, right, strict=True)] for results in wrong]
+        # rounding to float64 moves a truth by less than what is allowed anyway
+        kept = Stepped(*map(_narrowed, right))
+        found.append(
+            Known(
+                own,
+                _narrowest_rows(Rows(*(each[part] for each in rows)), q, p),
+                kept,
+                Stepped(*map(np.maximum.reduce, zip(*errors, strict=True))),
+            )
+        )
+    return found
+
+
+def _narrowest(results: Stepped, q: int, p: int) -> Stepped:
+    """Leave out the lags above q and p."""
+    return results._replace(
+        outputs=_end(results.outputs, p),
+        grad_feedforward=results.grad_feedforward[..., : q + 1],
+        grad_feedback=results.grad_feedback[..., :p],
+        grad_inputs=_end(results.grad_inputs, q),
+        grad_outputs=_end(results.grad_outputs, p),
+    )
+
+
+def _narrowest_rows(rows: Rows, q: int, p: int) -> Rows:
+    return rows._replace(
+        feedforward=rows.feedforward[:, : q + 1],
+        feedback=rows.feedback[:, :p],
+        inputs=_end(rows.inputs, q),
+        outputs=_end(rows.outputs, p),
+        grad_inputs=_end(rows.grad_inputs, q),
+        grad_outputs=_end(rows.grad_outputs, p),
+    )
+
+
+def _end(signal: Wide, count: int) -> Wide:
+    return signal[:, signal.shape[1] - count :]
 
 
 def mean_roots(values: Wide) -> Wide:
-    """Return the root mean square of each filter's rows."""
-    squares = np.abs(values) ** 2
-    return np.sqrt(_narrowed(squares.reshape(-1, SEEDS * (squares.size // len(squares))).mean(-1)))
-
-
-def computed_dtype(dtype: str) -> str:
-    """Return the precision that x of `dtype` is computed in."""
-    return "float32" if dtype in HALF_DTYPES else dtype
-
-
-def _wider(dtype: str) -> Any:
-    """Return a precision whose errors count for nothing beside those of `dtype`."""
-    if computed_dtype(dtype) in ("float32", "complex64"):
-        return np.complex128 if dtype in COMPLEX_DTYPES else np.float64
-    if np.finfo(np.longdouble).nmant < 63:
-        raise NotImplementedError(
-            f"errors in {dtype} cannot be measured here: NumPy's longdouble has {np.finfo(np.longdouble).nmant} bits "
-            "on this machine, no more than float64. Measure on x86-64 or aarch64 Linux."
-        )
-    return np.clongdouble if dtype in COMPLEX_DTYPES else np.longdouble
+    """Return the root mean square of each filter's rows; 0 where there is nothing."""
+    squares = (np.abs(values) ** 2).reshape(len(values) // SEEDS, -1)
+    return _narrowed(np.sqrt(squares.sum(-1) / max(squares.shape[-1], 1)))
 
 
 def _narrowed(values: Wide) -> Wide:
     return values.astype(np.complex128 if np.iscomplexobj(values) else np.float64)
 
 
-def _drawn(filters: tuple[Filter, ...], dtype: str, length: int, signal: Signal, state: bool) -> Rows:
-    each = [
-        _rows_of(filter_, max(len(other.feedforward) for other in filters), dtype, length, signal)
-        for filter_ in filters
-    ]
+def _drawn(filters: tuple[Filter, ...], trial: Trial) -> Rows:
+    q = max(len(filter_.feedforward) for filter_ in filters) - 1
+    p = max(filter_.order for filter_ in filters)
+    each = [_rows_of(filter_, q, p, trial) for filter_ in filters]
     x, *others = (np.concatenate(parts) for parts in zip(*each, strict=True))
     rows = Rows(x[:, RUN_IN:], *others)
-    if not state:
+    if not trial.state:
         return rows
-    q, p = rows.inputs.shape[-1], rows.outputs.shape[-1]
     run_in = rows._replace(x=x[:, :RUN_IN], grad_y=np.zeros((len(x), RUN_IN)))
-    outputs = _narrowed(step(run_in, _wider(dtype)).outputs)
-    return rows._replace(inputs=x[:, RUN_IN - q : RUN_IN], outputs=round_to(outputs, computed_dtype(dtype)))
+    outputs = round_to(_narrowed(step(run_in, trial.wider).outputs), trial.computed_dtype)
+    return rows._replace(inputs=x[:, RUN_IN - q : RUN_IN], outputs=outputs)
 
 
-def _rows_of(filter_: Filter, taps: int, dtype: str, length: int, signal: Signal) -> Rows:
-    """Return all seeds of a filter, its feedforward with zeros up to `taps`; x begins before the block."""
-    random = np.random.default_rng([crc32(filter_.name.encode()), length])
-    is_complex = dtype in COMPLEX_DTYPES
+def _rows_of(filter_: Filter, q: int, p: int, trial: Trial) -> Rows:
+    """Return all seeds of a filter, with lags of zeros up to q and p; x begins before the block."""
+    random = np.random.default_rng([crc32(filter_.name.encode()), trial.length])
+    is_complex = trial.dtype in COMPLEX_DTYPES
 
     def noise(count: int) -> Wide:
         values: Wide = random.standard_normal((SEEDS, count, 2)) @ np.array([1, 1j])
         return values if is_complex else values.real
 
-    b = np.zeros(taps, np.asarray(filter_.feedforward).dtype)
-    b[: len(filter_.feedforward)] = filter_.feedforward
-    a = np.array(filter_.feedback)
-    x = noise(RUN_IN + length)
-    if signal == "steady":
-        phase = random.uniform(0, 2 * np.pi, (SEEDS, 1)) + _stopped(filter_) * np.arange(RUN_IN + length)
+    def widened(values: Wide, count: int, at_end: bool = True) -> Wide:
+        more = count - values.shape[1]
+        return np.pad(values, ((0, 0), (0, more) if at_end else (more, 0)))
+
+    b, a = (np.tile(taps, (SEEDS, 1)) for taps in (filter_.feedforward, filter_.feedback))
+    x = noise(RUN_IN + trial.length)
+    if trial.signal == "steady":
+        phase = random.uniform(0, 2 * np.pi, (SEEDS, 1)) + _stopped(filter_) * np.arange(RUN_IN + trial.length)
         x += STEADY * (np.exp(1j * phase) if is_complex else np.cos(phase))
-    gradients = (round_to(noise(count), dtype) for count in (length, taps - 1, len(a)))
-    zeros = (np.zeros((SEEDS, count)) for count in (taps - 1, len(a)))
-    return Rows(round_to(x, dtype), np.tile(b, (SEEDS, 1)), np.tile(a, (SEEDS, 1)), *zeros, *gradients)
+    grad_y, *tails = (round_to(noise(count), trial.dtype) for count in (trial.length, b.shape[1] - 1, filter_.order))
+    return Rows(
+        round_to(x, trial.dtype),
+        widened(b, q + 1),
+        widened(a, p),
+        np.zeros((SEEDS, q)),
+        np.zeros((SEEDS, p)),
+        grad_y,
+        *(widened(tail, count, at_end=False) for tail, count in zip(tails, (q, p), strict=True)),
+    )
 
 
 def _stopped(filter_: Filter) -> float:
-    """Return the frequency, in rad a sample, that a filter lets through least: that of the zero nearest to the circle."""
+    """Return the frequency, in rad a sample, of the zero nearest to the circle: what a filter lets through least."""
     zeros = np.roots(filter_.feedforward)
     return float(np.angle(zeros[np.abs(np.abs(zeros) - 1).argmin()])) if len(zeros) else 0.0

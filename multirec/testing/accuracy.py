@@ -11,56 +11,20 @@ coefficients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..backend import HALF_DTYPES
+from ..errors import UnsupportedError
 from ._stepping import Rows
-from ._truth import Signal, computed_dtype, known_of, mean_roots
+from ._truth import Known, Trial, known_of, mean_roots
 from .family import Filter
 from .libraries import Library
-from .problems import Arguments, Case, TapsKind, Wide
+from .problems import Arguments, Case, Wide
 
-__all__ = ["Errors", "Trial", "measure"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """Filters, and how they are called.
-
-    Attributes
-    ----------
-    filters
-        With coefficients that the precision computed in has; see `multirec.testing.family.family`.
-    dtype
-        Of x.
-    length
-        T.
-    rows
-        Filters a call, as channels of one example where coefficients are static, else as examples of one channel. All
-        the seeds of all filters, if None.
-    kind
-        Of both sets of coefficients.
-    signal
-        White noise; or a steady tone under noise, where the numerator's zero is: a constant for a high-pass, the hum for
-        a notch. y is then much smaller than what it is made of.
-    state
-        Whether a state goes in: that of the same signal, continued.
-    reverse
-        Whether time runs backwards.
-    """
-
-    filters: tuple[Filter, ...]
-    dtype: str = "float32"
-    length: int = 1000
-    rows: int | None = None
-    kind: TapsKind = "static"
-    signal: Signal = "noise"
-    state: bool = False
-    reverse: bool = False
+__all__ = ["Errors", "Measurement", "Trial", "measure"]
 
 
 class Errors(NamedTuple):
@@ -81,6 +45,12 @@ class Errors(NamedTuple):
     truth: Wide
     eps: float
 
+    @classmethod
+    def joined(cls, parts: Sequence[Errors]) -> Errors:
+        """Return the errors of all filters of some parts."""
+        backend, stepping, truth = (np.concatenate(each) for each in list(zip(*parts, strict=True))[:3])
+        return cls(backend, stepping, truth, parts[0].eps)
+
     @property
     def excess(self) -> Wide:
         """The error over what is allowed; above 1, or NaN, it is too large."""
@@ -94,8 +64,26 @@ class Errors(NamedTuple):
         return np.divide(self.backend, usual, out=np.where(self.backend == 0, 0.0, np.inf), where=usual > 0)
 
 
-def measure(trial: Trial, backend: str, library: Library) -> dict[str, Errors]:
-    """Return the errors of every result of a backend by name, in the order of `trial.filters`.
+class Measurement(NamedTuple):
+    """What a trial gave.
+
+    Attributes
+    ----------
+    filters
+        Those that were computed, by order.
+    errors
+        Of every result by name (``"y"``, ``"state.outputs"``, ``"gradient of x"``, …), in the order of `filters`.
+    refused
+        The reason why the backend declines a filter, by its name.
+    """
+
+    filters: tuple[Filter, ...]
+    errors: dict[str, Errors]
+    refused: dict[str, str]
+
+
+def measure(trial: Trial, backend: str, library: Library) -> Measurement:
+    """Measure the errors of every result of a backend.
 
     Parameters
     ----------
@@ -106,43 +94,37 @@ def measure(trial: Trial, backend: str, library: Library) -> dict[str, Errors]:
     library
         One of `multirec.testing.libraries.libraries`, through whose arrays and gradients it is called.
 
-    Raises
-    ------
-    UnsupportedError
-        The backend declines the problem.
-
     Example
     -------
     >>> from multirec.testing.family import family
     >>> from multirec.testing.libraries import NumpyLibrary
-    >>> trial = Trial(filters=family("float32")[:3], length=50)
-    >>> errors = measure(trial, "reference", NumpyLibrary())
-    >>> bool((errors["y"].excess < 1).all())
+    >>> found = measure(Trial(filters=family("float32")[:3], length=50), "reference", NumpyLibrary())
+    >>> bool((found.errors["y"].excess < 1).all())
     True
     """
+    filters: list[Filter] = []
+    refused: dict[str, str] = {}
     parts: dict[str, list[Errors]] = {}
-    order_of = [filter_.order for filter_ in trial.filters]
-    indices = sorted(range(len(order_of)), key=order_of.__getitem__)
-    for _, group in groupby(indices, key=order_of.__getitem__):
-        filters = tuple(trial.filters[index] for index in group)
-        for name, errors in _of_one_order(replace(trial, filters=filters), backend, library).items():
+    for known in known_of(trial):
+        try:
+            found = _errors(trial, known, backend, library)
+        except UnsupportedError as error:
+            refused |= {filter_.name: str(error) for filter_ in known.filters}
+            continue
+        filters += known.filters
+        for name, errors in found.items():
             parts.setdefault(name, []).append(errors)
-    back = np.argsort(indices)
-    return {
-        name: Errors(*(np.concatenate(found)[back] for found in list(zip(*errors, strict=True))[:3]), errors[0].eps)
-        for name, errors in parts.items()
-    }
+    return Measurement(tuple(filters), {name: Errors.joined(errors) for name, errors in parts.items()}, refused)
 
 
-def _of_one_order(trial: Trial, backend: str, library: Library) -> dict[str, Errors]:
-    known = known_of(trial.filters, trial.dtype, trial.length, trial.signal, trial.state, trial.kind == "time_varying")
+def _errors(trial: Trial, known: Known, backend: str, library: Library) -> dict[str, Errors]:
     count = trial.rows or len(known.rows.x)
     found: dict[str, list[Wide]] = {}
     for start in range(0, len(known.rows.x), count):
         part = Rows(*(array[start : start + count] for array in known.rows))
         for name, values in _called(trial, part, backend, library).items():
             found.setdefault(name, []).append(values)
-    eps = float(np.finfo(computed_dtype(trial.dtype)).eps)
+    eps = float(np.finfo(trial.computed_dtype).eps)
     errors = {}
     for name, field in _FIELDS.items():
         if name in found:
@@ -193,8 +175,7 @@ def _called(trial: Trial, rows: Rows, backend: str, library: Library) -> dict[st
         return array if static else array[:, None]
 
     def back(name: str, array: Wide) -> Wide:
-        of_static_taps = name.endswith("feedforward") or name.endswith("feedback")
-        if of_static_taps and trial.kind != "time_varying":
+        if name.endswith(("feedforward", "feedback")) and trial.kind != "time_varying":
             return array.reshape(count, -1)
         array = array.reshape(count, *array.shape[2:])
         return array[:, ::-1] if trial.reverse else array

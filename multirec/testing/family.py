@@ -12,6 +12,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..backend import COMPLEX_DTYPES
 from . import _prototypes as prototypes
@@ -34,9 +35,9 @@ class Filter(NamedTuple):
     feedback: tuple[complex, ...]
 
     @classmethod
-    def of(cls, name: str, b: object, a: object) -> Filter:
+    def of(cls, name: str, b: npt.ArrayLike, a: npt.ArrayLike) -> Filter:
         """Return the filter that SciPy writes as (b, a)."""
-        b, a = np.atleast_1d(b), np.atleast_1d(a)
+        b, a = np.asarray(b), np.asarray(a)
         return cls(name, tuple((b / a[0]).tolist()), tuple((-a[1:] / a[0]).tolist()))
 
     @property
@@ -45,9 +46,9 @@ class Filter(NamedTuple):
         return len(self.feedback)
 
     def rounded(self, dtype: str) -> Filter:
-        """Return the filter of the coefficients as `dtype` has them; a real filter in a complex type is turned by 1 rad.
+        """Return the filter of the coefficients as `dtype` has them.
 
-        Half types compute with coefficients of float32.
+        Complex types get it turned by 1 rad along the circle. Half types compute with coefficients of float32.
         """
         b, a = np.array(self.feedforward), np.array(self.feedback)
         if dtype in COMPLEX_DTYPES:
@@ -128,7 +129,7 @@ def _high_passes() -> Iterator[Filter]:
 def _notches() -> Iterator[Filter]:
     for frequency, quality, rate in product((50, 60), (10, 30, 50), (500, 16000, 48000)):
         cosine, alpha = _cookbook(frequency, quality, rate)
-        b, a = [1, -2 * cosine, 1], [1 + alpha, -2 * cosine, 1 - alpha]
+        b, a = np.array([1, -2 * cosine, 1]), np.array([1 + alpha, -2 * cosine, 1 - alpha])
         yield Filter.of(f"notch {frequency} Hz, Q {quality} @ {rate}", b, a)
 
 
@@ -137,8 +138,8 @@ def _equalisers() -> Iterator[Filter]:
     for frequency, quality, decibels in ((40, 8, 12), (100, 1, 6), (1000, 4, -6), (8000, 2, 3)):
         cosine, alpha = _cookbook(frequency, quality, 48000)
         gain = 10 ** (decibels / 40)
-        b = [1 + alpha * gain, -2 * cosine, 1 - alpha * gain]
-        a = [1 + alpha / gain, -2 * cosine, 1 - alpha / gain]
+        b = np.array([1 + alpha * gain, -2 * cosine, 1 - alpha * gain])
+        a = np.array([1 + alpha / gain, -2 * cosine, 1 - alpha / gain])
         yield Filter.of(f"peak {frequency} Hz, Q {quality}, {decibels:+} dB", b, a)
     for sign, frequency, decibels in ((1, 30, 12), (1, 100, 6), (1, 100, -12), (-1, 4000, 6), (-1, 10000, -6)):
         cosine, alpha = _cookbook(frequency, np.sqrt(0.5), 48000)
@@ -184,13 +185,13 @@ def _gammatones() -> Iterator[Filter]:
         bandwidth = 1.019 * 24.7 * (4.37e-3 * centre + 1)
         radius, angle = np.exp(-2 * np.pi * bandwidth / rate), 2 * np.pi * centre / rate
         a = np.array([1, -2 * radius * np.cos(angle), radius**2])
-        whole = [np.ones(1), np.ones(1)]
+        whole, every = np.ones(1, complex), np.ones(1)
         for index, lean in enumerate(np.outer([1, -1], np.sqrt([3 + 2**1.5, 3 - 2**1.5])).ravel()):
             b = np.array([1, -radius * (np.cos(angle) + lean * np.sin(angle))])
             section = _of_peak_one(f"gammatone {centre} Hz, section {index + 1}", b, a)
-            whole = [np.convolve(whole[0], section.feedforward), np.convolve(whole[1], a)]
+            whole, every = np.convolve(whole, section.feedforward), np.convolve(every, a)
             yield section
-        yield Filter.of(f"gammatone {centre} Hz", *whole)
+        yield Filter.of(f"gammatone {centre} Hz", whole.real, every)
 
 
 def _poles() -> Iterator[Filter]:
@@ -226,8 +227,9 @@ def _sections(name: str, design: prototypes.Zpk) -> Iterator[Filter]:
         yield Filter.of(f"{name}, section {index + 1}", b, a)
 
 
-def _of_peak_one(name: str, b: object, a: object) -> Filter:
+def _of_peak_one(name: str, b: npt.ArrayLike, a: npt.ArrayLike) -> Filter:
     """Return a filter that lets through at most 1, looked at where its poles are."""
-    z = np.exp(1j * np.append(np.angle(np.roots(a)), [0.0, np.pi, 1.0]))  # type: ignore[arg-type]
-    response: Wide = np.abs(np.polyval(np.atleast_1d(b)[::-1], 1 / z) / np.polyval(np.atleast_1d(a)[::-1], 1 / z))
-    return Filter.of(name, np.atleast_1d(b) / response.max(), a)
+    b, a = np.asarray(b), np.asarray(a)
+    z = np.exp(1j * np.append(np.angle(np.roots(a)), [0.0, np.pi, 1.0]))
+    response: Wide = np.abs(np.polyval(b[::-1], 1 / z) / np.polyval(a[::-1], 1 / z))
+    return Filter.of(name, b / response.max(), a)
