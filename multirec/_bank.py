@@ -9,9 +9,9 @@ from . import _select
 from ._arrays import family_of, spec_of
 from ._design import feedback_of, feedforward_of, from_scipy, sections
 from ._function import recurrence
-from ._problem import Layout
+from ._problem import ComputeDtype, Layout
 from ._state import State
-from ._validate import as_layout, check_choices, check_taps_dtype
+from ._validate import as_choices, check_taps_dtype
 from .errors import ArgumentError, ShapeError
 
 Array: TypeAlias = Any
@@ -25,12 +25,12 @@ class RecurrenceBank:
 
     Parameters
     ----------
-    feedback, feedforward, layout, reverse, backend
+    feedback, feedforward, layout, reverse, backend, compute_dtype
         As in `multirec.recurrence`. Coefficients that vary along time go to `recurrence`.
 
     Attributes
     ----------
-    feedforward, feedback, layout, reverse, backend
+    feedforward, feedback, layout, reverse, backend, compute_dtype
         As given; `backend` stays the name asked for, ``"auto"`` included.
     order
         The number p of past outputs.
@@ -63,6 +63,7 @@ class RecurrenceBank:
         layout: Layout = "BCT",
         reverse: bool = False,
         backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> None:
         if feedback is None and feedforward is None:
             raise ArgumentError(
@@ -80,20 +81,25 @@ class RecurrenceBank:
                     f"(batch…, channels, taps).{hint}"
                 )
             check_taps_dtype(name, spec_of(taps, name))
-        check_choices(reverse, backend)
+        choices = as_choices(layout, reverse, backend, compute_dtype)
         _select.check_name(backend)
         self.feedforward = feedforward
         self.feedback = feedback
-        self.layout: Layout = as_layout(layout)
-        self.reverse = reverse
-        self.backend = backend
+        self.layout, self.reverse, self.backend, self.compute_dtype = choices
         if "jax" in sys.modules:
             # makes banks pytrees
             from . import _jax  # noqa: F401
 
     @classmethod
     def from_ba(
-        cls, b: Any, a: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+        cls,
+        b: Any,
+        a: Any,
+        *,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> RecurrenceBank:
         """Return a bank from SciPy's transfer functions.
 
@@ -117,12 +123,23 @@ class RecurrenceBank:
         """
         b, a = from_scipy(b, "b"), from_scipy(a, "a")
         return cls(
-            feedforward=feedforward_of(b, a), feedback=feedback_of(a), layout=layout, reverse=reverse, backend=backend
+            feedforward=feedforward_of(b, a),
+            feedback=feedback_of(a),
+            layout=layout,
+            reverse=reverse,
+            backend=backend,
+            compute_dtype=compute_dtype,
         )
 
     @classmethod
     def from_sos(
-        cls, sos: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+        cls,
+        sos: Any,
+        *,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> RecurrenceCascade:
         """Return a cascade from SciPy's second-order sections.
 
@@ -139,7 +156,10 @@ class RecurrenceBank:
         2
         """
         return RecurrenceCascade(
-            [cls.from_ba(b, a, layout=layout, reverse=reverse, backend=backend) for b, a in sections(sos)]
+            [
+                cls.from_ba(b, a, layout=layout, reverse=reverse, backend=backend, compute_dtype=compute_dtype)
+                for b, a in sections(sos)
+            ]
         )
 
     @property
@@ -162,6 +182,7 @@ class RecurrenceBank:
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
+            compute_dtype=self.compute_dtype,
         )
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
