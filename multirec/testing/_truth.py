@@ -50,6 +50,8 @@ class Trial:
         Whether a state goes in: that of the same signal, continued.
     reverse
         Whether time runs backwards.
+    cuts
+        Where the block is cut into calls, each continued with the state that the one before returned; no gradients then.
     """
 
     filters: tuple[Filter, ...]
@@ -60,6 +62,13 @@ class Trial:
     signal: Signal = "noise"
     state: bool = False
     reverse: bool = False
+    cuts: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        cut = f"cut at {self.cuts}" if self.cuts else ""
+        flags = (self.signal, "state" if self.state else "", "reverse" if self.reverse else "", cut)
+        rows = f"{self.rows or 'all'} rows a call"
+        return ", ".join(filter(None, (f"{self.dtype}, T = {self.length}", rows, self.kind, *flags)))
 
     @property
     def computed_dtype(self) -> str:
@@ -95,7 +104,7 @@ class Known(NamedTuple):
 def known_of(trial: Trial) -> tuple[Known, ...]:
     """Return what is known of a trial's filters, order by order."""
     varies: TapsKind = "time_varying" if trial.kind == "time_varying" else "static"
-    return _known(replace(trial, rows=None, reverse=False, kind=varies))
+    return _known(replace(trial, rows=None, reverse=False, cuts=(), kind=varies))
 
 
 @lru_cache(maxsize=64)

@@ -11,8 +11,9 @@ coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +24,9 @@ from ._truth import Known, Trial, known_of, mean_roots
 from .family import Filter
 from .libraries import Library
 from .problems import Arguments, Case, Wide
+from .subject import Subject, Tally
 
-__all__ = ["Errors", "Measurement", "Trial", "measure"]
+__all__ = ["Errors", "Measurement", "Trial", "accuracy_tally", "measure"]
 
 
 class Errors(NamedTuple):
@@ -117,6 +119,32 @@ def measure(trial: Trial, backend: str, library: Library) -> Measurement:
     return Measurement(tuple(filters), {name: Errors.joined(errors) for name, errors in parts.items()}, refused)
 
 
+def accuracy_tally(subject: Subject, trials: Iterable[Trial]) -> Tally:
+    """Measure a backend in trials, and count the filters for which some result is less accurate than it can be.
+
+    Example
+    -------
+    >>> from multirec.testing.family import family
+    >>> from multirec.testing.libraries import NumpyLibrary
+    >>> trial = Trial(filters=family("float32")[:3], length=50)
+    >>> print(accuracy_tally(Subject("reference", NumpyLibrary(), "float32"), [trial]))
+    3 problems
+    """
+    tally = Tally()
+    for trial in trials:
+        found = measure(trial, subject.backend, subject.library)
+        tally.computed += len(found.filters)
+        tally.refused.update(found.refused.values())
+        for name, errors in found.errors.items():
+            for index in np.flatnonzero(~(errors.excess <= 1)):
+                wrong, usual = errors.backend[index], errors.stepping[index]
+                tally.failures.append(
+                    f"{found.filters[index].name} ({trial}): {name} errs by {wrong:.2g} where stepping errs by {usual:.2g}"
+                    f" and values are about {errors.truth[index]:.2g}"
+                )
+    return tally
+
+
 def _errors(trial: Trial, known: Known, backend: str, library: Library) -> dict[str, Errors]:
     count = trial.rows or len(known.rows.x)
     found: dict[str, list[Wide]] = {}
@@ -183,8 +211,28 @@ def _called(trial: Trial, rows: Rows, backend: str, library: Library) -> dict[st
     x, b, a, inputs, outputs, grad_y, grad_inputs, grad_outputs = rows
     past = (signal(inputs), signal(outputs)) if trial.state else (None, None)
     given = Arguments(signal(x), taps(b), taps(a), *past, *map(signal, (grad_y, grad_inputs, grad_outputs)))
-    y, state, gradients = library.gradients(case, backend, library.operands(case, given), given)
-    named = {"y": y, "state.outputs": state[1]}
+    operands = library.operands(case, given)
+    if trial.cuts:
+        y, last = _continued(trial, case, given.x, operands, backend, library)
+        return {"y": back("y", y), "state.outputs": back("state.outputs", last)}
+    y, state, gradients = library.gradients(case, backend, operands, given)
+    named = {"y": library.get(y), "state.outputs": library.get(state[1])}
     of = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
-    named |= {f"gradient of {name}": gradient for name, gradient in zip(of, gradients, strict=True)}
-    return {name: back(name, library.get(array)) for name, array in named.items() if array is not None}
+    pairs = [(name, gradient) for name, gradient in zip(of, gradients, strict=True) if gradient is not None]
+    named |= {f"gradient of {name}": library.get(gradient) for name, gradient in pairs}
+    return {name: back(name, array) for name, array in named.items()}
+
+
+def _continued(
+    trial: Trial, case: Case, x: Wide, operands: list[Any], backend: str, library: Library
+) -> tuple[Wide, Wide]:
+    """Return y and the last outputs of blocks in turn; coefficients do not vary along time."""
+    edges = [0, *trial.cuts, trial.length]
+    parts = []
+    for start, stop in pairwise(edges):
+        span = slice(trial.length - stop, trial.length - start) if trial.reverse else slice(start, stop)
+        operands[0] = library.put(x[..., span], case.dtype)
+        y, state = library.call(case, backend, operands)
+        operands[3:] = state
+        parts.append(library.get(y))
+    return np.concatenate(parts[::-1] if trial.reverse else parts, -1), library.get(state[1])
