@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations, product
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from ..backend import Layout
 from .problems import Case
 
-__all__ = ["edge_cases", "memory_cases", "pair_cases", "pairwise", "product_cases"]
+__all__ = ["edge_cases", "memory_cases", "pair_cases", "pairwise", "product_cases", "wide_cases"]
 
 LAYOUTS: tuple[Layout, ...] = ("BCT", "BTC", "TBC")
 KINDS = ("none", "static", "per_example", "time_varying")
@@ -88,26 +89,46 @@ def _has_taps(row: Mapping[str, Any]) -> bool:
     return (row.get("feedforward"), row.get("feedback")) != ("none", "none")
 
 
+def _is_asked(row: Mapping[str, Any]) -> bool:
+    """Whether there are coefficients, and something that wants a gradient."""
+    frozen = row.get("frozen", ())
+    taps = (name for name in ("feedforward", "feedback") if row.get(name) != "none")
+    return _has_taps(row) and ("x" not in frozen or any(name not in frozen for name in taps))
+
+
+_CHOICES: dict[str, Sequence[Any]] = {
+    "feedforward": KINDS,
+    "feedback": KINDS,
+    "layout": LAYOUTS,
+    "shared": (False, True),
+    "state": ("none", "both", "inputs", "outputs"),
+    "rounded_state": (False, True),
+    "reverse": (False, True),
+    "sizes": SIZES,
+    "batch": ((2,), (), (2, 3)),
+    "ones": ((), ("batch",), ("channels",), ("time",)),
+    "through": ("both", "y", "state"),
+    "frozen": (
+        (),
+        ("feedforward", "feedback"),
+        ("x", "state", "feedforward"),
+        ("x", "state", "feedback"),
+    ),
+}
+
+
 @lru_cache(maxsize=1)
 def pair_cases() -> tuple[Case, ...]:
     """Return cases in which every two of these choices meet: data types, layout, kinds, sizes, state, …"""
-    rows = pairwise(
-        {
-            "dtypes": DTYPES,
-            "feedforward": KINDS,
-            "feedback": KINDS,
-            "layout": LAYOUTS,
-            "shared": (False, True),
-            "state": ("none", "both", "inputs", "outputs"),
-            "reverse": (False, True),
-            "sizes": SIZES,
-            "batch": ((2,), (), (2, 3)),
-            "ones": ((), ("batch",), ("channels",), ("time",)),
-            "through": ("both", "y", "state"),
-        },
-        _has_taps,
-    )
-    return tuple(map(_case, rows))
+    return tuple(map(_case, pairwise({"dtypes": DTYPES, **_CHOICES}, _is_asked)))
+
+
+@lru_cache(maxsize=1)
+def wide_cases() -> tuple[Case, ...]:
+    """Return the same for what is computed in float64, of all data types below that."""
+    narrow = [dtypes for dtypes in DTYPES if dtypes[0] not in ("float64", "complex128")]
+    rows = pairwise({"dtypes": narrow, **_CHOICES}, _is_asked)
+    return tuple(replace(_case(row), compute_dtype="float64") for row in rows)
 
 
 @lru_cache(maxsize=1)
