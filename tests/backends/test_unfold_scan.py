@@ -10,8 +10,10 @@ import pytest
 import torch
 from canonical import KernelTests, assert_agrees, make, oracle, run, signal
 from multirec_backends.torch_loop._kernel import kernel as loop
-from multirec_backends.unfold_scan import _plan, _tables
+from multirec_backends.unfold_scan import _blocks, _bound, _plan, _tables
 from multirec_backends.unfold_scan._kernel import kernel
+
+from multirec.testing.family import designed
 
 FEEDBACK = {
     "static": (1, 3, 1, 2),
@@ -164,3 +166,23 @@ def test_products_do_not_follow_the_global_precision():
         np.testing.assert_allclose(run(kernel, problem, operands), precise, rtol=1e-6)
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+DESIGNED = [filter_ for filter_ in designed() if 0 < filter_.order <= 8 and filter_.rounded("float32").radius() <= 1][
+    ::3
+]
+
+
+@pytest.mark.parametrize("filter_", DESIGNED, ids=lambda filter_: filter_.name)
+def test_block_products_lose_no_more_than_is_predicted(filter_, monkeypatch):
+    monkeypatch.setattr(_blocks, "MOST", math.inf)
+    taps = torch.tensor([filter_.rounded("float32").feedback], dtype=torch.float32)
+    x = signal(torch.Generator().manual_seed(0), (16, 1, 4096), "float32")
+    problem, operands = make(x, None, taps[None, :, None])
+    expected = oracle(problem, operands)
+    lost, stepping = (
+        np.sqrt(np.mean((run(each, problem, operands).numpy() - expected) ** 2)) for each in (kernel, loop)
+    )
+    predicted = float(_bound.predicted_loss(taps, _tables.responses(taps, 64))[0])
+    least = 4 * np.finfo(np.float32).eps * np.sqrt(np.mean(expected**2))
+    assert lost <= max(1, predicted) * 3 * stepping + least

@@ -21,7 +21,7 @@ Signal = npt.NDArray[Any]
 
 _CONTRACTION = 0.01
 """Powers whose rounding errors, through the powers again, come to more than this correct nothing."""
-_FIRST, _MENDED = 1.25, 2.5
+_FIRST, _MENDED = 1.0, 2.5
 """How far segments may begin from where they should, over the error of stepping: at first, and after correction."""
 _ROUNDING = 0.25
 """The error of one rounding over the eps and the magnitude of what is rounded, root mean square."""
@@ -55,9 +55,9 @@ class Carries:
         step[:, range(p - 1), range(1, p)] = 1
         step[:, p - 1] = feedback[:, ::-1]
         with np.errstate(all="ignore"):
-            self._powers, gain, growth = _powers(step, size, count)
+            self._powers, gains, growth = _powers(step, size, count)
             per_step = np.sqrt(1 + np.sum(np.abs(feedback.astype(step.dtype)) ** 2, axis=-1))
-            self._noise = _ROUNDING * eps * per_step * gain
+            self.noise = _ROUNDING * eps * per_step[:, None] * gains
             self.trusted = bool(np.finfo(np.float64).eps * growth * growth < _CONTRACTION)
         self._step = step
         if adjoint:
@@ -108,11 +108,11 @@ class Carries:
         return np.stack(found, axis=-1)
 
     def _small(self, drift: Signal, ends: Signal, limit: float) -> bool:
-        """Compare drift and the magnitude of the signal, both averaged from the beginning to every segment's end."""
+        """Compare drift and what stepping loses, both summed from the beginning to every segment's end."""
         with np.errstate(all="ignore"):
             newest = np.abs(ends[..., -1])
-            newest[~np.isfinite(newest)] = 0
-            most = limit * self._noise[:, None] * np.cumsum(newest, axis=1, dtype=np.float64)
+            level = np.cumsum(np.where(np.isfinite(newest), newest, 0), axis=1) / np.arange(1, newest.shape[1] + 1)
+            most = limit * np.cumsum(self.noise * level, axis=1)
             return bool(np.all((np.cumsum(np.abs(drift[:, 1:, -1]), axis=1) <= most)[:, _ENOUGH - 1 :]))
 
     def _carried(self, first: Signal, ends: Signal) -> Signal:
@@ -137,10 +137,10 @@ def _missed(starts: Signal, ends: Signal) -> Signal:
 
 
 def _powers(step: Signal, size: int, count: int) -> tuple[list[Signal], Signal, float]:
-    """Return the transitions over 1, 2, 4, … up to `count` segments, the gain of noise and the largest entry.
+    """Return the transitions over 1, 2, 4, … up to `count` segments, gains of noise and the largest entry.
 
-    The gain (channels,) is the norm of the recurrence's impulse response over all segments: what independent
-    errors, one a sample, come to.
+    The gains (channels, segments) are norms of the recurrence's impulse response: what independent errors, one a
+    sample since the beginning, come to at the end of every segment.
     """
     square, noise, power = step, np.zeros_like(step), None
     noise[:, -1, -1] = 1
@@ -152,11 +152,13 @@ def _powers(step: Signal, size: int, count: int) -> tuple[list[Signal], Signal, 
         square = square @ square
         growth = max(growth, float(np.max(np.abs(square))))
     assert power is not None
-    powers = [power]
+    powers, gains = [power], [noise[:, -1, -1]]
     # the first state too reaches the end, `count` segments away
     while 1 << len(powers) <= count:
         noise = noise + power @ noise @ power.conj().swapaxes(-1, -2)
         power = power @ power
         powers.append(power)
+        gains.append(noise[:, -1, -1])
         growth = max(growth, float(np.max(np.abs(power))))
-    return powers, np.sqrt(np.abs(noise[:, -1, -1])), growth
+    doubled = np.minimum([(i - 1).bit_length() for i in range(1, count + 1)], len(gains) - 1)
+    return powers, np.sqrt(np.abs(np.stack(gains, axis=1)))[:, doubled], growth
