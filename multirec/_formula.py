@@ -19,6 +19,9 @@ from ._canonical import concatenate, namespace, zeros
 from .backend import Gradients, Needs, Operands
 
 Array: TypeAlias = Any
+_PART, _PARTS = 256, 16
+"""Samples that are summed at once at least, and parts of the time at most."""
+
 Run: TypeAlias = Callable[[Operands, bool], Array]
 """Computes y of canonical operands; the second argument is `reverse`."""
 
@@ -139,17 +142,23 @@ def _tap(taps: Array, index: int, count: int, reverse: bool) -> Array:
 
 def _correlate(lam: Array, signal: Array, taps: Array) -> Array:
     """Return λ · conj(signal), summed over the axes along which the taps are constant."""
-    if taps.shape[2] == 1 and lam.dtype == signal.dtype:
-        # no array of y's size for the products
-        total = namespace(lam).einsum("bct,bct->bc", lam, namespace(lam).broadcast_to(signal.conj(), lam.shape))[
-            ..., None
-        ]
-    else:
-        total = lam * signal.conj()
+    total = _dotted(lam, signal) if taps.shape[2] == 1 else lam * signal.conj()
     for axis in (0, 1, 2):
         if taps.shape[axis] == 1 and total.shape[axis] != 1:
             total = total.sum(axis, keepdims=True)
     return total
+
+
+def _dotted(lam: Array, signal: Array) -> Array:
+    """Return Σ λ · conj(signal) over time.
+
+    In parts: a sum in pairs loses less than a dot product does, and no array of y's size is made for the products.
+    """
+    length = lam.shape[-1]
+    size = max(_PART, -(-length // _PARTS))
+    spans = [slice(start, start + size) for start in range(0, max(length, 1), size)]
+    sums: Array = _total([(lam[..., span] * signal[..., span].conj()).sum(-1, keepdims=True) for span in spans])
+    return sums
 
 
 def _to_channels(part: Array, channels: int) -> Array:

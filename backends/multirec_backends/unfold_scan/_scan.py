@@ -35,10 +35,25 @@ class Scan:
         short = u.shape[2] * u.shape[3] - a.shape[-1]
         if short:
             a = pad(a, (short, 0) if self.reverse else (0, short))
-        scan(a, u.flatten(2), carry, out.flatten(2), self.reverse)
+        samples, outputs = u.flatten(2), out.flatten(2)
+        scan(a, samples, carry, outputs, self.reverse)
+        if u.dtype == carry.dtype:
+            outputs += _missing(a, samples, carry, outputs, self.reverse)
         taps = a.reshape(*a.shape[:2], *u.shape[2:], 1).expand(*u.shape, 1)
         repair(u, out, carry, lambda *block: taps[block], self.reverse)
         return (out[..., 0, :1] if self.reverse else out[..., -1, -1:]).to(carry.dtype, copy=True)
+
+
+def _missing(a: Tensor, u: Tensor, carry: Tensor, y: Tensor, reverse: bool) -> Tensor:
+    """Return what rounding took from `y`: the recurrence of what every sample lacks.
+
+    Halving rounds a sample several times, whatever its neighbour got. Stepping follows its own errors instead, and
+    they cancel where a filter takes differences, as the gradient of a DC blocker does.
+    """
+    before = torch.cat((y[..., 1:], carry) if reverse else (carry, y[..., :-1]), -1)
+    lacks, missing = torch.addcmul(u - y, a, before).nan_to_num_(0, 0, 0), torch.empty_like(y)
+    scan(a, lacks, torch.zeros_like(carry), missing, reverse)
+    return missing
 
 
 def scan(a: Tensor, u: Tensor, carry: Tensor, out: Tensor, reverse: bool) -> None:
