@@ -1,4 +1,4 @@
-"""Errors over designed filters, against those of stepping sample by sample: `python bench/accuracy.py numba unfold_scan`.
+"""Errors over designed filters, against those of stepping sample by sample: `python bench/accuracy.py numba`.
 
 Prints Markdown: a row a filter, a column a backend and data type, and in it the error of y and that of the worst
 gradient, each over stepping's. Above 3 is in bold where it is also more than 4 eps of the result.
@@ -16,7 +16,7 @@ from multirec.testing.accuracy import Measurement, Trial, measure
 from multirec.testing.family import Filter, designed, family
 from multirec.testing.libraries import JaxLibrary, Library, NumpyLibrary
 
-TOGETHER = 1 << 17
+TOGETHER = 1 << 18
 """Filters times samples that are computed at once: what the truth of 16 seeds takes is some hundred bytes each."""
 
 

@@ -51,7 +51,7 @@ class Trial:
     reverse
         Whether time runs backwards.
     cuts
-        Where the block is cut into calls, each continued with the state that the one before returned; no gradients then.
+        Where the block is cut into calls, each continued with the state of the one before; without gradients.
     """
 
     filters: tuple[Filter, ...]

@@ -139,8 +139,8 @@ def accuracy_tally(subject: Subject, trials: Iterable[Trial]) -> Tally:
             for index in np.flatnonzero(~(errors.excess <= 1)):
                 wrong, usual = errors.backend[index], errors.stepping[index]
                 tally.failures.append(
-                    f"{found.filters[index].name} ({trial}): {name} errs by {wrong:.2g} where stepping errs by {usual:.2g}"
-                    f" and values are about {errors.truth[index]:.2g}"
+                    f"{found.filters[index].name} ({trial}): {name} errs by {wrong:.2g}, stepping by {usual:.2g}; "
+                    f"values are about {errors.truth[index]:.2g}"
                 )
     return tally
 
