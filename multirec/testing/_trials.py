@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..backend import HALF_DTYPES
 from ._truth import Trial
 from .family import Filter, family
@@ -17,21 +19,23 @@ def trials(dtype: str) -> tuple[Trial, ...]:
     """Return small trials, every designed filter among them: seconds, also for a loop over samples in Python."""
     filters = family(dtype)
     few = _some(filters, 4)
-    if dtype not in ("float32", "float64"):
-        # the state of a half type is kept wider, and has checks of its own
-        return (
-            Trial(filters=few, dtype=dtype, length=300, state=dtype not in HALF_DTYPES),
-            Trial(filters=_some(filters, 8, 3), dtype=dtype, length=129, rows=3, kind="per_example", reverse=True),
-        )
+    short = Trial(filters=few, dtype=dtype, length=300, state=True)
+    if dtype in ("complex64", "complex128"):
+        return short, replace(short, filters=_some(filters, 8, 3), rows=3, kind="per_example", reverse=True)
+    cut = replace(short, filters=_some(filters, 4, 2), cuts=(1, 17, 150))
+    if dtype in HALF_DTYPES:
+        return short, cut, replace(cut, filters=_some(family("float64"), 4), compute_dtype="float64")
     edges = (
         Trial(filters=_some(filters, 8, i), dtype=dtype, length=length, state=True, reverse=i % 2 == 1)
         for i, length in enumerate(EDGES)
     )
+    wide = (replace(short, filters=family("float64"), compute_dtype="float64"),) if dtype == "float32" else ()
     return (
         Trial(filters=filters, dtype=dtype, length=1025, state=True),
         Trial(filters=few, dtype=dtype, length=257, kind="per_example", signal="steady", reverse=True),
         Trial(filters=_some(filters, 4, 1), dtype=dtype, length=129, rows=64, kind="time_varying", state=True),
-        Trial(filters=_some(filters, 4, 2), dtype=dtype, length=300, state=True, cuts=(1, 17, 150)),
+        cut,
+        *wide,
         Trial(filters=_hardest(filters, 1), dtype=dtype, length=SEGMENT + 3, rows=8, state=True),
         *edges,
     )
