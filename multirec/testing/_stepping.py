@@ -59,7 +59,10 @@ def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool 
     """
 
     def kept(signal: Wide) -> Wide:
-        return signal if stored is None else round_to(signal, stored).astype(precision)
+        if stored is None:
+            return signal
+        with np.errstate(over="ignore"):
+            return round_to(signal, stored).astype(precision)
 
     x, b, a, inputs, outputs, grad_y, grad_inputs, grad_outputs = (np.asarray(part, precision).T for part in rows)
     q, p, length = len(inputs), len(outputs), len(x)
