@@ -23,6 +23,8 @@ RUN_IN = 256
 """Samples before the block, of which the state is the end."""
 STEADY = 100.0
 """The amplitude of a steady tone, over noise of 1."""
+LARGE = 1 << 22
+"""Samples of all rows, from which on nothing but the last problem is remembered: they take about 32 bytes each."""
 
 Signal: TypeAlias = Literal["noise", "steady"]
 
@@ -114,10 +116,11 @@ class Known(NamedTuple):
 def known_of(trial: Trial) -> tuple[Known, ...]:
     """Return what is known of a trial's filters, order by order."""
     varies: TapsKind = "time_varying" if trial.kind == "time_varying" else "static"
-    return _known(replace(trial, rows=None, reverse=False, cuts=(), kind=varies))
+    shared = replace(trial, rows=None, reverse=False, cuts=(), kind=varies)
+    remembered = _large if len(trial.filters) * SEEDS * trial.length > LARGE else _small
+    return remembered(shared)
 
 
-@lru_cache(maxsize=64)
 def _known(trial: Trial) -> tuple[Known, ...]:
     found: list[Known] = []
     in_order = sorted(trial.filters, key=lambda filter_: filter_.order)
@@ -125,6 +128,9 @@ def _known(trial: Trial) -> tuple[Known, ...]:
     for _, octave in groupby(in_order, lambda filter_: max(filter_.order - 1, 1).bit_length()):
         found += _stepped_together(tuple(octave), trial)
     return tuple(found)
+
+
+_small, _large = lru_cache(maxsize=64)(_known), lru_cache(maxsize=1)(_known)
 
 
 def _stepped_together(filters: tuple[Filter, ...], trial: Trial) -> list[Known]:
@@ -210,8 +216,8 @@ def _rows_of(filter_: Filter, q: int, p: int, trial: Trial) -> Rows:
     is_complex = trial.dtype in COMPLEX_DTYPES
 
     def noise(count: int) -> Wide:
-        values: Wide = random.standard_normal((SEEDS, count, 2)) @ np.array([1, 1j])
-        return values if is_complex else values.real
+        values: Wide = random.standard_normal((SEEDS, count))
+        return values + 1j * random.standard_normal((SEEDS, count)) if is_complex else values
 
     def widened(values: Wide, count: int, at_end: bool = True) -> Wide:
         more = count - values.shape[1]

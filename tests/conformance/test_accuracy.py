@@ -95,10 +95,10 @@ def test_jax(dtype):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("backend", CUTTING)
-def test_the_whole_family(backend, dtype):
-    assert_accurate(backend, dtype, long_trials(dtype))
+@pytest.mark.parametrize("trial", [trial for dtype in DTYPES for trial in long_trials(dtype)], ids=str)
+def test_the_whole_family(trial):
+    for backend in CUTTING:
+        assert_accurate(backend, trial.dtype, [trial])
 
 
 @pytest.mark.long
