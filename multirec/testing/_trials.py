@@ -56,7 +56,7 @@ def segment_trials(dtype: str) -> tuple[Trial, ...]:
 def long_trials(dtype: str) -> tuple[Trial, ...]:
     """Return trials of minutes: the whole family at every length and number of rows."""
     filters = family(dtype)
-    thousands = _some(tuple(filter_ for filter_ in filters if filter_.order == 2), 1) * 3
+    thousands = tuple(filter_ for filter_ in filters if filter_.order == 2) * 3
     chunks = [filters[start::8] for start in range(8)]
     return (
         Trial(filters=thousands, dtype=dtype, length=300, state=True),
@@ -65,6 +65,7 @@ def long_trials(dtype: str) -> tuple[Trial, ...]:
             Trial(filters=chunk, dtype=dtype, length=SEGMENT + 1, rows=3, signal="steady", reverse=True)
             for chunk in chunks
         ),
+        *(Trial(filters=chunk, dtype=dtype, length=2_000, rows=4, kind="time_varying", state=True) for chunk in chunks),
         Trial(filters=_hardest(filters, 5), dtype=dtype, length=100_000, rows=1, state=True),
         Trial(filters=_hardest(filters, 1), dtype=dtype, length=1_000_000, rows=1),
     )
