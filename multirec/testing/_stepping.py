@@ -59,7 +59,10 @@ def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool 
     """
 
     def kept(signal: Wide) -> Wide:
-        return signal if stored is None else round_to(signal, stored).astype(precision)
+        if stored is None:
+            return signal
+        with np.errstate(over="ignore"):
+            return round_to(signal, stored).astype(precision)
 
     x, b, a, inputs, outputs, grad_y, grad_inputs, grad_outputs = (np.asarray(part, precision).T for part in rows)
     q, p, length = len(inputs), len(outputs), len(x)
@@ -67,17 +70,20 @@ def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool 
     driven = b[0] * whole_x[q:]
     for j in range(1, q + 1):
         driven = _add_product(driven, b[j], whole_x[q - j : q - j + length], fused)
-    tail = np.zeros((p + length, x.shape[1]), driven.dtype)
-    tail[length:] = grad_outputs
-    pulled = grad_y + tail[p:]
+    # the state that is returned begins in the past where there are fewer samples than lags
+    to_past = np.zeros_like(grad_outputs)
+    to_past[length:] = grad_outputs[: max(p - length, 0)]
+    grad_y = grad_y.copy()
+    grad_y[max(length - p, 0) :] += grad_outputs[max(p - length, 0) :]
 
     # the adjoint is the same recurrence over reversed time
     both = _fed_back(
-        np.concatenate([driven, pulled[::-1]], 1),
+        np.concatenate([driven, grad_y[::-1]], 1),
         np.concatenate([a, a.conj()], 1),
         np.concatenate([outputs, np.zeros_like(outputs)], 1),
         fused,
     )
+    del driven, grad_y
     whole_y, adjoint = both[:, : x.shape[1]], both[p:, x.shape[1] :][::-1]
     last = whole_y[length:].copy()
     whole_y[p:] = kept(whole_y[p:])
@@ -86,14 +92,13 @@ def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool 
     for j in range(q + 1):
         to_x[q - j : q - j + length] += b[j].conj() * adjoint
     to_x[length:] += grad_inputs
-    to_past = tail[:p].copy()
     for k in range(1, p + 1):
         reached = adjoint[: min(k, length)]
         to_past[p - k : p - k + len(reached)] += a[k - 1].conj() * reached
 
     def of_taps(signal: Wide, first: int, count: int) -> Wide:
-        products = [(adjoint * signal[first - k : first - k + length].conj()).T for k in range(count)]
-        return np.stack(products if varies else [np.ascontiguousarray(each).sum(-1) for each in products], -1)
+        products = ((adjoint * signal[first - k : first - k + length].conj()).T for k in range(count))
+        return np.stack([each if varies else np.ascontiguousarray(each).sum(-1) for each in products], -1)
 
     to_b = of_taps(whole_x, q, q + 1)
     to_a = of_taps(whole_y, p - 1, p)

@@ -16,7 +16,7 @@ from ..errors import MultirecError
 from ._trials import trials
 from .accuracy import accuracy_tally
 from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
-from .cover import edge_cases, memory_cases, pair_cases, product_cases, wide_cases
+from .cover import edge_cases, frozen_cases, memory_cases, pair_cases, product_cases, wide_cases
 from .libraries import Library, libraries
 from .problems import Case
 from .subject import Subject, Tally, tally_of
@@ -94,6 +94,11 @@ def memory(subject: Subject) -> Tally:
     return tally_of(subject, memory_cases(subject.dtype), None, True)
 
 
+def frozen_operands(subject: Subject) -> Tally:
+    """Gradients are right where some operands want none: x is known for that of feedforward, y for that of feedback."""
+    return tally_of(subject, frozen_cases(subject.dtype), None, True)
+
+
 def wide_arithmetic(subject: Subject) -> Tally:
     """What is computed in float64 agrees to its precision where it is not rounded: values, states and gradients."""
     return tally_of(subject, [case for case in wide_cases() if case.dtype == subject.dtype], None, True)
@@ -126,6 +131,7 @@ CHECKS: dict[str, Check] = {
         gradient_of_state,
         edge_sizes,
         memory,
+        frozen_operands,
         wide_arithmetic,
         resuming,
         unstable_filters,

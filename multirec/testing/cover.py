@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import combinations, product
+from itertools import combinations, cycle, product
 from typing import Any
 
 from ..backend import Layout
 from .problems import Case
 
-__all__ = ["edge_cases", "memory_cases", "pair_cases", "pairwise", "product_cases", "wide_cases"]
+__all__ = ["edge_cases", "frozen_cases", "memory_cases", "pair_cases", "pairwise", "product_cases", "wide_cases"]
 
 LAYOUTS: tuple[Layout, ...] = ("BCT", "BTC", "TBC")
 KINDS = ("none", "static", "per_example", "time_varying")
@@ -89,13 +89,6 @@ def _has_taps(row: Mapping[str, Any]) -> bool:
     return (row.get("feedforward"), row.get("feedback")) != ("none", "none")
 
 
-def _is_asked(row: Mapping[str, Any]) -> bool:
-    """Whether there are coefficients, and something that wants a gradient."""
-    frozen = row.get("frozen", ())
-    taps = (name for name in ("feedforward", "feedback") if row.get(name) != "none")
-    return _has_taps(row) and ("x" not in frozen or any(name not in frozen for name in taps))
-
-
 _CHOICES: dict[str, Sequence[Any]] = {
     "feedforward": KINDS,
     "feedback": KINDS,
@@ -108,26 +101,20 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "batch": ((2,), (), (2, 3)),
     "ones": ((), ("batch",), ("channels",), ("time",)),
     "through": ("both", "y", "state"),
-    "frozen": (
-        (),
-        ("feedforward", "feedback"),
-        ("x", "state", "feedforward"),
-        ("x", "state", "feedback"),
-    ),
 }
 
 
 @lru_cache(maxsize=1)
 def pair_cases() -> tuple[Case, ...]:
     """Return cases in which every two of these choices meet: data types, layout, kinds, sizes, state, …"""
-    return tuple(map(_case, pairwise({"dtypes": DTYPES, **_CHOICES}, _is_asked)))
+    return tuple(map(_case, pairwise({"dtypes": DTYPES, **_CHOICES}, _has_taps)))
 
 
 @lru_cache(maxsize=1)
 def wide_cases() -> tuple[Case, ...]:
     """Return the same for what is computed in float64, of all data types below that."""
     narrow = [dtypes for dtypes in DTYPES if dtypes[0] not in ("float64", "complex128")]
-    rows = pairwise({"dtypes": narrow, **_CHOICES}, _is_asked)
+    rows = pairwise({"dtypes": narrow, **_CHOICES}, _has_taps)
     return tuple(replace(_case(row), compute_dtype="float64") for row in rows)
 
 
@@ -138,6 +125,23 @@ def product_cases() -> tuple[Case, ...]:
     choices = product(LAYOUTS, KINDS, KINDS, (False, True), ("none", "both"), (False, True))
     rows = (dict(zip(names, row, strict=True)) for row in choices)
     return tuple(_case(row) for row in rows if _has_taps(row))
+
+
+@lru_cache(maxsize=16)
+def frozen_cases(dtype: str) -> tuple[Case, ...]:
+    """Return cases in which some operands want no gradient, such as the coefficients of a trained filter."""
+    frozen = (
+        ("feedforward", "feedback"),
+        ("feedforward", "feedback", "state"),
+        ("x", "state", "feedforward"),
+        ("x", "state", "feedback"),
+    )
+    turns = [(layout, reverse) for layout in LAYOUTS for reverse in (False, True)]
+    rows = product(frozen, ("static", "time_varying"), (False, True))
+    return tuple(
+        Case(dtype=dtype, frozen=names, feedforward=kind, feedback=kind, shared=shared, layout=layout, reverse=reverse)  # type: ignore[arg-type]
+        for (names, kind, shared), (layout, reverse) in zip(rows, cycle(turns), strict=False)
+    )
 
 
 @lru_cache(maxsize=16)
