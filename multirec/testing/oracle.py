@@ -122,7 +122,7 @@ def _plain_problem(given: Canonical) -> Problem:
     dtype, (batch, channels, length) = given.x.dtype.name, given.x.shape
     q, p = given.feedforward.shape[-1], given.feedback.shape[-1]
     b, a = (Taps(batch, channels, length, taps, dtype) for taps in (q, p))
-    return Problem("numpy", "cpu", dtype, dtype, "BCT", False, batch, channels, length, channels, b, a)
+    return Problem("numpy", "cpu", dtype, dtype, "float64", "BCT", False, batch, channels, length, channels, b, a)
 
 
 def canonical_arguments(case: Case, given: Arguments) -> Canonical:

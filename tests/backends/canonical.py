@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from multirec import reference
+from multirec._problem import real_precision
 from multirec.backend import HALF_DTYPES, Layout, Operands, Problem, Taps
 
 SHAPES = {
@@ -62,7 +63,8 @@ def make(
     y_dtype = {"float32": "complex64", "float64": "complex128"}.get(dtype, dtype) if complex_taps else dtype
     b, a = taps_of(feedforward), taps_of(feedback)
     batch, x_channels, length = x.shape
-    problem = Problem("torch", "cpu", dtype, y_dtype, layout, reverse, batch, channels, length, x_channels, b, a)
+    sizes = (batch, channels, length, x_channels)
+    problem = Problem("torch", "cpu", dtype, y_dtype, real_precision(y_dtype), layout, reverse, *sizes, b, a)
     past_x = signal(generator, (x.shape[0], x.shape[1], problem.input_order), dtype) if state else None
     past_y = signal(generator, (x.shape[0], channels, problem.order), y_dtype) if state else None
     return problem, Operands(laid_out(x, layout), feedforward, feedback, past_x, past_y)

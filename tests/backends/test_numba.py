@@ -14,6 +14,7 @@ from multirec_backends.numba import _plan
 from multirec_backends.numba._kernel import kernel
 
 from multirec import _threads
+from multirec._problem import real_precision
 from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.reference import kernel as reference
 from multirec.reference import widen
@@ -50,8 +51,9 @@ class Case:
         a, a_taps = taps(kinds[1], p, 0.2 / max(p or 1, 1))
         x_channels = 1 if shared else channels
         self.problem = Problem(
-            family="numpy", device="cpu", dtype=dtype, y_dtype=y_dtype, layout=layout, reverse=reverse, batch=batch,
-            channels=channels, length=length, x_channels=x_channels, feedforward=b_taps, feedback=a_taps,
+            family="numpy", device="cpu", dtype=dtype, y_dtype=y_dtype, compute_dtype=real_precision(y_dtype),
+            layout=layout, reverse=reverse, batch=batch, channels=channels, length=length, x_channels=x_channels,
+            feedforward=b_taps, feedback=a_taps,
         )  # fmt: skip
         x = self.signal(x_channels, length, dtype)
         inputs = self.signal(x_channels, q or 0, dtype) if state else None
