@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ._arrays import name_of
 from ._problem import Layout, Problem, Taps, split_shape
-from ._validate import Call
+from ._validate import Call, looks_like_signal
 from .backend import Operands
 
 Array: TypeAlias = Any
@@ -94,6 +94,16 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     if layout == "BTC":
         return array.swapaxes(1, 2).reshape((*batch_shape, time, channels))
     return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
+
+
+_TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), slice(None)), "TBC": (None,)}
+
+
+def unambiguous(taps: Array | None, x: Array, layout: Layout) -> Array | None:
+    """Return static or per-example coefficients with a time axis of length 1 where their shape is x's."""
+    if taps is None or not looks_like_signal(tuple(taps.shape), tuple(x.shape)):
+        return taps
+    return taps[_TIME_AXIS[layout]]
 
 
 def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:

@@ -181,16 +181,16 @@ class _View(NamedTuple):
     spec: Spec
 
 
+WITH_TIME_AXIS = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}
+"""What gives coefficients that do not vary along time a time axis of length 1."""
+
+
 def looks_like_signal(taps: tuple[int, ...], x: tuple[int, ...]) -> bool:
     """Whether several taps have x's own shape, so that their last axis could be x's and the axis of taps forgotten."""
     if len(taps) != len(x) or not taps:
         return False
     # a length that a compiler does not know yet is compared with its like alone, not tied to a number
     return type(taps[-1]) is type(x[-1]) and taps[-1] == x[-1] and taps[-1] > 1 and taps == x
-
-
-WITH_TIME_AXIS = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}
-"""What makes static or per-example coefficients time-varying ones with a time axis of length 1."""
 
 
 def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:

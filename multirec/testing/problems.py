@@ -12,7 +12,6 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from .._problem import join_shape
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, Layout
 from ..reference import narrow, widen
 
@@ -178,11 +177,8 @@ def taps_to_user(case: Case, name: TapsName, array: Wide) -> Wide:
     kind: TapsKind = getattr(case, name)
     if kind == "time_varying":
         return from_canonical(array, case.layout, taps=True)
-    user = array[..., 0, :]
-    user = user.reshape(user.shape[-2:]) if kind == "static" else user
-    x_shape = join_shape(case.batch, case.x_channels, case.length, case.layout)
-    # of x's own shape they would be refused, as a gate without its axis of taps
-    return from_canonical(array, case.layout, taps=True) if user.shape == x_shape else user
+    array = array[..., 0, :]
+    return array.reshape(array.shape[-2:]) if kind == "static" else array
 
 
 def arguments(case: Case) -> Arguments:
