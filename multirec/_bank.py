@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from . import _select
 from ._arrays import family_of, spec_of
-from ._design import feedback_of, feedforward_of, from_scipy, sections
+from ._canonical import unambiguous
+from ._design import Source, Taps, sections, transfer_function
 from ._function import recurrence
 from ._problem import Layout
 from ._state import State
@@ -64,26 +65,19 @@ class RecurrenceBank:
         reverse: bool = False,
         backend: str = "auto",
     ) -> None:
-        if feedback is None and feedforward is None:
-            raise ArgumentError(
-                "feedforward and feedback are both None, so there is nothing to compute. "
-                "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
-            )
-        for name, taps in (("feedforward", feedforward), ("feedback", feedback)):
-            if taps is None:
-                continue
-            family_of(taps, name)
-            if taps.ndim < 2:
-                hint = f" Pass {name}[None] for one filter." if taps.ndim == 1 else ""
-                raise ShapeError(
-                    f"{name} has shape {tuple(taps.shape)}; a bank's coefficients are (channels, taps) or "
-                    f"(batch…, channels, taps).{hint}"
-                )
-            check_taps_dtype(name, spec_of(taps, name))
+        self._hold(Taps(feedback, feedforward), layout, reverse, backend)
+
+    @classmethod
+    def _of(cls, source: Source, layout: Layout, reverse: bool, backend: str) -> RecurrenceBank:
+        bank = object.__new__(cls)
+        bank._hold(source, layout, reverse, backend)
+        return bank
+
+    def _hold(self, source: Source, layout: Layout, reverse: bool, backend: str) -> None:
+        _check_taps(source.taps())
         check_choices(reverse, backend)
         _select.check_name(backend)
-        self.feedforward = feedforward
-        self.feedback = feedback
+        self._source = source
         self.layout: Layout = as_layout(layout)
         self.reverse = reverse
         self.backend = backend
@@ -115,10 +109,7 @@ class RecurrenceBank:
         >>> bank.feedforward, bank.feedback
         (array([[ 0.5,  0. , -0.5]]), array([[ 0.5 , -0.25]]))
         """
-        b, a = from_scipy(b, "b"), from_scipy(a, "a")
-        return cls(
-            feedforward=feedforward_of(b, a), feedback=feedback_of(a), layout=layout, reverse=reverse, backend=backend
-        )
+        return cls._of(transfer_function(b, a), layout, reverse, backend)
 
     @classmethod
     def from_sos(
@@ -138,26 +129,35 @@ class RecurrenceBank:
         >>> len(cascade.sections)
         2
         """
-        return RecurrenceCascade(
-            [cls.from_ba(b, a, layout=layout, reverse=reverse, backend=backend) for b, a in sections(sos)]
-        )
+        return RecurrenceCascade([cls._of(source, layout, reverse, backend) for source in sections(sos)])
+
+    @property
+    def feedforward(self) -> Array | None:
+        return self._source.taps().feedforward
+
+    @property
+    def feedback(self) -> Array | None:
+        return self._source.taps().feedback
 
     @property
     def order(self) -> int:
-        return 0 if self.feedback is None else int(self.feedback.shape[-1])
+        feedback = self.feedback
+        return 0 if feedback is None else int(feedback.shape[-1])
 
     @property
     def channels(self) -> int:
-        sizes = [int(taps.shape[-2]) for taps in (self.feedforward, self.feedback) if taps is not None]
+        sizes = [int(taps.shape[-2]) for taps in self._source.taps() if taps is not None]
         return next((size for size in sizes if size != 1), 1)
 
     def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
-        self._check_kind(x)
+        family_of(x)
+        feedback, feedforward = self._source.taps()
+        _check_kind(x, feedforward, feedback)
         return recurrence(
             x,
-            feedforward=self.feedforward,
-            feedback=self.feedback,
+            feedforward=unambiguous(feedforward, x, self.layout),
+            feedback=unambiguous(feedback, x, self.layout),
             state=state,
             layout=self.layout,
             reverse=self.reverse,
@@ -168,15 +168,6 @@ class RecurrenceBank:
         """Filter one sample: x and y are (batch…, channels), without the time axis."""
         y, state = self(_with_time(x, self.layout), state)
         return _without_time(y, self.layout), state
-
-    def _check_kind(self, x: Array) -> None:
-        ndim = getattr(x, "ndim", None)
-        for name, taps in (("feedforward", self.feedforward), ("feedback", self.feedback)):
-            if taps is not None and ndim is not None and taps.ndim == ndim + 1 and taps.ndim > 2:
-                raise ShapeError(
-                    f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank "
-                    "holds static or per-example coefficients. Call multirec.recurrence with it."
-                )
 
     def __repr__(self) -> str:
         return (
@@ -244,6 +235,34 @@ class RecurrenceCascade:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sections={len(self.sections)}, channels={self.channels}, order={self.order})"
+
+
+def _check_taps(taps: Taps) -> None:
+    if taps.feedback is None and taps.feedforward is None:
+        raise ArgumentError(
+            "feedforward and feedback are both None, so there is nothing to compute. "
+            "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
+        )
+    for name, part in zip(taps._fields, taps, strict=True):
+        if part is None:
+            continue
+        family_of(part, name)
+        if part.ndim < 2:
+            hint = f" Pass {name}[None] for one filter." if part.ndim == 1 else ""
+            raise ShapeError(
+                f"{name} has shape {tuple(part.shape)}; a bank's coefficients are (channels, taps) or "
+                f"(batch…, channels, taps).{hint}"
+            )
+        check_taps_dtype(name, spec_of(part, name))
+
+
+def _check_kind(x: Array, feedforward: Array | None, feedback: Array | None) -> None:
+    for name, taps in (("feedforward", feedforward), ("feedback", feedback)):
+        if taps is not None and taps.ndim == x.ndim + 1 and taps.ndim > 2:
+            raise ShapeError(
+                f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank "
+                "holds static or per-example coefficients. Call multirec.recurrence with it."
+            )
 
 
 def _with_time(x: Array, layout: Layout) -> Array:

@@ -100,15 +100,17 @@ def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
 
 
 def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], ...], tuple[Any, ...]]:
-    leaves = [(jax.tree_util.GetAttrKey(name), getattr(bank, name)) for name in ("feedback", "feedforward")]
-    return tuple(leaves), (bank.layout, bank.reverse, bank.backend)
+    source = bank._source
+    # all are arrays: sections of JAX's are transfer functions of their own
+    leaves = [(jax.tree_util.GetAttrKey(name), part) for name, part in zip(source._fields, source, strict=True)]
+    return tuple(leaves), (type(source), bank.layout, bank.reverse, bank.backend)
 
 
-def _bank_of(choices: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
+def _bank_of(structure: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-    bank.feedback, bank.feedforward = leaves
-    bank.layout, bank.reverse, bank.backend = choices
+    kind, bank.layout, bank.reverse, bank.backend = structure
+    bank._source = kind(*leaves)
     return bank
 
 

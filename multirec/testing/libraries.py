@@ -164,8 +164,11 @@ class NumpyLibrary(Library):
             y=y,
             backend=backend,
         )
-        grads = zip(taps, (found.feedforward, found.feedback), strict=True)
-        return y, state, (found.x, *(None if own is None else grad.reshape(own.shape) for own, grad in grads), *found.state)
+        grads = (
+            None if own is None or grad is None else grad.reshape(own.shape)
+            for own, grad in zip(taps, (found.feedforward, found.feedback), strict=True)
+        )
+        return y, state, (found.x, *grads, *found.state)
 
     def dtype_of(self, array: Array) -> str:
         return str(array.dtype.name)
