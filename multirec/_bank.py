@@ -10,9 +10,9 @@ from ._arrays import family_of, spec_of
 from ._canonical import unambiguous
 from ._design import Source, Taps, sections, transfer_function
 from ._function import recurrence
-from ._problem import Layout
+from ._problem import ComputeDtype, Layout
 from ._state import State
-from ._validate import as_layout, check_choices, check_taps_dtype
+from ._validate import Choices, as_choices, check_taps_dtype
 from .errors import ArgumentError, ShapeError
 
 Array: TypeAlias = Any
@@ -26,12 +26,12 @@ class RecurrenceBank:
 
     Parameters
     ----------
-    feedback, feedforward, layout, reverse, backend
+    feedback, feedforward, layout, reverse, backend, compute_dtype
         As in `multirec.recurrence`. Coefficients that vary along time go to `recurrence`.
 
     Attributes
     ----------
-    feedforward, feedback, layout, reverse, backend
+    feedforward, feedback, layout, reverse, backend, compute_dtype
         As given; `backend` stays the name asked for, ``"auto"`` included.
     order
         The number p of past outputs.
@@ -64,30 +64,35 @@ class RecurrenceBank:
         layout: Layout = "BCT",
         reverse: bool = False,
         backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> None:
-        self._hold(Taps(feedback, feedforward), layout, reverse, backend)
+        self._hold(Taps(feedback, feedforward), as_choices(layout, reverse, backend, compute_dtype))
 
     @classmethod
-    def _of(cls, source: Source, layout: Layout, reverse: bool, backend: str) -> RecurrenceBank:
+    def _of(cls, source: Source, choices: Choices) -> RecurrenceBank:
         bank = object.__new__(cls)
-        bank._hold(source, layout, reverse, backend)
+        bank._hold(source, choices)
         return bank
 
-    def _hold(self, source: Source, layout: Layout, reverse: bool, backend: str) -> None:
+    def _hold(self, source: Source, choices: Choices) -> None:
         _check_taps(source.taps())
-        check_choices(reverse, backend)
-        _select.check_name(backend)
+        _select.check_name(choices.backend)
         self._source = source
-        self.layout: Layout = as_layout(layout)
-        self.reverse = reverse
-        self.backend = backend
+        self.layout, self.reverse, self.backend, self.compute_dtype = choices
         if "jax" in sys.modules:
             # makes banks pytrees
             from . import _jax  # noqa: F401
 
     @classmethod
     def from_ba(
-        cls, b: Any, a: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+        cls,
+        b: Any,
+        a: Any,
+        *,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> RecurrenceBank:
         """Return a bank from SciPy's transfer functions.
 
@@ -109,11 +114,17 @@ class RecurrenceBank:
         >>> bank.feedforward, bank.feedback
         (array([[ 0.5,  0. , -0.5]]), array([[ 0.5 , -0.25]]))
         """
-        return cls._of(transfer_function(b, a), layout, reverse, backend)
+        return cls._of(transfer_function(b, a), as_choices(layout, reverse, backend, compute_dtype))
 
     @classmethod
     def from_sos(
-        cls, sos: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+        cls,
+        sos: Any,
+        *,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> RecurrenceCascade:
         """Return a cascade from SciPy's second-order sections.
 
@@ -129,7 +140,8 @@ class RecurrenceBank:
         >>> len(cascade.sections)
         2
         """
-        return RecurrenceCascade([cls._of(source, layout, reverse, backend) for source in sections(sos)])
+        choices = as_choices(layout, reverse, backend, compute_dtype)
+        return RecurrenceCascade([cls._of(source, choices) for source in sections(sos)])
 
     @property
     def feedforward(self) -> Array | None:
@@ -162,6 +174,7 @@ class RecurrenceBank:
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
+            compute_dtype=self.compute_dtype,
         )
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:

@@ -161,6 +161,16 @@ def operands_in(
     )
 
 
+def in_computed_types(problem: Problem, operands: Operands) -> Operands:
+    """Return canonical operands with coefficients and past outputs in the types that they are computed in."""
+    b, a = (
+        None if taps is None or part is None else cast_to(part, taps.dtype)
+        for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
+    )
+    outputs = None if operands.outputs is None else cast_to(operands.outputs, problem.state_dtype)
+    return operands._replace(feedforward=b, feedback=a, outputs=outputs)
+
+
 def tail(signal: Array, past: Array | None, count: int, layout: Layout, reverse: bool) -> Array:
     """Return an owned copy, contiguous in `layout`, of the last `count` samples of past and block in running order."""
     length = signal.shape[-1]
@@ -182,9 +192,17 @@ def split_tail_gradient(gradient: Array | None, length: int, reverse: bool) -> t
     return gradient[..., : count - length], gradient[..., count - length :]
 
 
-def tails(problem: Problem, operands: Operands, y: Array) -> tuple[Array, Array]:
-    """Return the canonical state after the block: the last q inputs and the last p outputs."""
+def tails(problem: Problem, operands: Operands, last: Array) -> tuple[Array, Array]:
+    """Return the canonical state after the block: the last q inputs and the last p outputs.
+
+    `last` holds as many of the block's last outputs as there are, or more.
+    """
     return (
         tail(operands.x, operands.inputs, problem.input_order, problem.layout, problem.reverse),
-        tail(y, operands.outputs, problem.order, problem.layout, problem.reverse),
+        tail(last, operands.outputs, problem.order, problem.layout, problem.reverse),
     )
+
+
+def ends(signal: Array, count: int, reverse: bool) -> Array:
+    """View the last `count` samples of a signal in running order, or all of fewer."""
+    return signal[..., :count] if reverse else signal[..., max(signal.shape[-1] - count, 0) :]

@@ -11,10 +11,10 @@ from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
 from ._copies import copies
 from ._plan import Plan
-from ._problem import Layout
+from ._problem import ComputeDtype, Layout
 from ._registry import registry
 from ._state import State
-from ._validate import Call, Specs, as_layout, check_choices, plan_call
+from ._validate import Call, Choices, Specs, as_choices, plan_call
 from .backend import Operands
 from .errors import ArgumentError, UnsupportedError
 
@@ -30,6 +30,7 @@ def recurrence(
     layout: Layout = "BCT",
     reverse: bool = False,
     backend: str = "auto",
+    compute_dtype: ComputeDtype | None = None,
 ) -> tuple[Array, State]:
     """Compute y[t] = Σ_j feedforward[j] · x[t−j] + Σ_k feedback[k−1] · y[t−k] for every example and channel.
 
@@ -49,13 +50,17 @@ def recurrence(
         Run time backwards: y[t] depends on later samples, and the state's samples follow the block.
     backend
         A name of `multirec.backends()`, or ``"auto"``, which `multirec.explain` explains.
+    compute_dtype
+        ``"float32"`` or ``"float64"``: the precision of coefficients, of past outputs and of everything between x and
+        y, not below x's. None is x's own, and float32 for half types.
 
     Returns
     -------
     y
         In x's library, device and precision, contiguous in `layout`; complex if x or a coefficient is.
     state
-        `State` of the last inputs and outputs; they own their memory.
+        `State` of the last inputs, and of the last outputs in the precision they were computed in; they own their
+        memory.
 
     Raises
     ------
@@ -73,24 +78,24 @@ def recurrence(
     array([[[1.875]]])
     """
     family = family_of(x)
-    inputs, outputs = split_state(state)
+    choices = as_choices(layout, reverse, backend, compute_dtype)
+    arrays = (x, feedforward, feedback, *split_state(state))
     # plain imports, which dynamo traces, and only once an array shows that the caller has the library
     if family == "torch":
         from ._torch import recurrence as torch_recurrence
 
-        return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+        return torch_recurrence(arrays, choices)
     if family == "jax":
         from ._jax import recurrence as jax_recurrence
 
-        return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+        return jax_recurrence(arrays, choices)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(
             "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
             "Pass a tensor, or call it outside of the compiled function."
         )
-    arrays = (x, feedforward, feedback, inputs, outputs)
-    return compute(*plan_of(arrays, layout, reverse, backend), arrays)
+    return compute(*plan_of(arrays, choices), arrays)
 
 
 def split_state(state: Any) -> tuple[Array | None, Array | None]:
@@ -117,24 +122,22 @@ def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
     )
 
 
-def plan_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> tuple[Call, Plan]:
+def plan_of(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Call, Plan]:
     """Validate and plan a call; remembered by its metadata."""
-    check_choices(reverse, backend)
-    return _select.bind(*specs_of(arrays), as_layout(layout), reverse, backend)
+    return _select.bind(*specs_of(arrays), choices)
 
 
-def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> Call:
+def call_of(arrays: tuple[Array | None, ...], choices: Choices) -> Call:
     """Validate a call; remembered by its metadata."""
-    check_choices(reverse, backend)
-    return plan_call(*specs_of(arrays), as_layout(layout), reverse)
+    return plan_call(*specs_of(arrays), choices)
 
 
 def compute(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[Array, State]:
     """Run a planned call on (x, feedforward, feedback, inputs, outputs), of which no derivative is wanted."""
     with plan.on_device():
         operands = operands_in(call, *plan.give_all(Operands(*arrays)))
-        y = plan.forward(operands)
-        inputs, outputs = tails(call.problem, operands, y)
+        y, last = plan.forward(operands)
+        inputs, outputs = tails(call.problem, operands, last)
         layout, batch, take = call.problem.layout, call.batch_shape, plan.take
         state = State(take(signal_out(inputs, layout, batch)), take(signal_out(outputs, layout, batch)))
         return take(signal_out(y, layout, batch)), state
@@ -149,6 +152,7 @@ def explain(
     layout: Layout = "BCT",
     reverse: bool = False,
     backend: str = "auto",
+    compute_dtype: ComputeDtype | None = None,
 ) -> _select.Explanation:
     """Say which backend computes this call, why each other one does not, and what is copied for it.
 
@@ -164,7 +168,7 @@ def explain(
     x has its bytes in another order than this machine's: it is copied once
     """
     arrays = (x, feedforward, feedback, *split_state(state))
-    call = call_of(arrays, layout, reverse, backend)
+    call = call_of(arrays, as_choices(layout, reverse, backend, compute_dtype))
     explanation = _select.explain_problem(call.problem, backend)
     if explanation.chosen is None:
         return explanation

@@ -103,13 +103,13 @@ def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], 
     source = bank._source
     # all are arrays: sections of JAX's are transfer functions of their own
     leaves = [(jax.tree_util.GetAttrKey(name), part) for name, part in zip(source._fields, source, strict=True)]
-    return tuple(leaves), (type(source), bank.layout, bank.reverse, bank.backend)
+    return tuple(leaves), (type(source), bank.layout, bank.reverse, bank.backend, bank.compute_dtype)
 
 
 def _bank_of(structure: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-    kind, bank.layout, bank.reverse, bank.backend = structure
+    kind, bank.layout, bank.reverse, bank.backend, bank.compute_dtype = structure
     bank._source = kind(*leaves)
     return bank
 

@@ -136,13 +136,12 @@ class FusedKernel(ForwardKernel, Protocol):
     ) -> Gradients:
         """Return the adjoint applied to `grad_y` (torch's convention: conjugated coefficients).
 
-        `y` is the output where ``needs.feedback``, and otherwise any array of its shape: not to be read.
-        `grad_y` (B, C, T) has any strides, 0 included, and is not to be written to. `grad_last`
-        (B, C, min(p, T)), or None, is a further gradient of the last outputs to be computed, ascending
-        in memory: it belongs to y[..., T-n:], with reverse to y[..., :n], and is of dtype
-        ``problem.state_dtype``, where the others have the dtype of y. Gradients are summed over
-        broadcast axes; where an operand is real its gradient is the real part. Coefficient and state
-        gradients may be in any precision at least the kernel's own.
+        ``operands.x`` is the input where ``needs.feedforward``, and `y` the output where ``needs.feedback``; otherwise
+        they are any arrays of that shape and dtype: not to be read. `grad_y` (B, C, T) has any strides, 0 included,
+        and is not to be written to. `grad_last` (B, C, min(p, T)), or None, is a further gradient of the last outputs
+        to be computed, ascending in memory: it belongs to y[..., T-n:], with reverse to y[..., :n], and is of dtype
+        ``problem.state_dtype``. Gradients are summed over broadcast axes; where an operand is real its gradient is
+        the real part. Coefficient and state gradients may be in any precision at least the kernel's own.
         """
 
 

@@ -53,7 +53,7 @@ class BackendMissingError(MultirecError, ImportError):
 
 
 class BackendBrokenError(MultirecError, RuntimeError):
-    """The backend is registered and installed, but fails to load."""
+    """The backend is registered and installed, but fails to load, or to give what backends give."""
 
 
 class UnsupportedError(MultirecError, NotImplementedError):

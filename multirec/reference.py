@@ -37,6 +37,7 @@ info = BackendInfo(
     kernel="multirec.reference:kernel",
     family="numpy",
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
+    wide=True,
     promise="bitwise",
 )
 
@@ -53,24 +54,21 @@ def narrow(array: Wide, dtype: str) -> Wide:
     return to_bfloat16(array) if dtype == "bfloat16" else array.astype(dtype)
 
 
-_LARGEST = {
-    "float16": 65504.0,
-    "bfloat16": 3.3895313892515355e38,
-    "float32": 3.4028234663852886e38,
-    "float64": np.inf,
-    "complex64": 3.4028234663852886e38,
-    "complex128": np.inf,
-}
+_LARGEST = {"float32": 3.4028234663852886e38, "float64": np.inf}
 
 
 class Reference:
     """The reference kernel. `wide_forward` and `wide_vjp` give the unrounded float64 results."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Wide:
-        y = allocate(problem.channels, problem.y_dtype)
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Wide | tuple[Wide, Wide]:
+        y = cast(Wide, allocate(problem.channels, problem.y_dtype))
+        wide = _once_lost(self.wide_forward(problem, operands), problem)
         with np.errstate(over="ignore"):
-            y[...] = narrow(_once_lost(self.wide_forward(problem, operands), problem), problem.y_dtype)
-        return cast(Wide, y)
+            y[...] = narrow(wide, problem.y_dtype)
+            if problem.state_dtype == problem.y_dtype:
+                return y
+            first = 0 if problem.reverse else max(problem.length - problem.order, 0)
+            return y, wide[..., first : first + problem.order].astype(problem.state_dtype)
 
     def vjp(
         self,
@@ -93,13 +91,13 @@ class Reference:
     def wide_vjp(self, problem: Problem, operands: Operands, grad_y: Wide, grad_last: Wide | None = None) -> Gradients:
         """Return every gradient in float64 or complex128, with the operands' shapes."""
         return _Run(problem, operands).adjoint(
-            widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.y_dtype)
+            widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.state_dtype)
         )
 
 
 def _once_lost(y: Wide, problem: Problem) -> Wide:
-    """Return y with NaN after what y's own precision has no number for: float64 could bring it back, a kernel not."""
-    lost = np.abs(y) > _LARGEST[problem.y_dtype]
+    """Return y with NaN after what its precision has no number for: float64 could bring it back, a kernel not."""
+    lost = np.abs(y) > _LARGEST[problem.compute_dtype]
     if not lost.any():
         return y
     step = -1 if problem.reverse else 1
@@ -117,7 +115,7 @@ class _Run:
         self.b = self._taps(operands.feedforward)
         self.a = self._taps(operands.feedback)
         past_x = self._past(operands.inputs, (problem.batch, problem.x_channels, q), problem.dtype)
-        past_y = self._past(operands.outputs, (problem.batch, problem.channels, p), problem.y_dtype)
+        past_y = self._past(operands.outputs, (problem.batch, problem.channels, p), problem.state_dtype)
         self.x = np.concatenate([past_x, self._in_order(widen(operands.x, problem.dtype))], axis=-1)
         self.y_all = np.zeros((problem.batch, problem.channels, p + problem.length), self.dtype)
         self.y_all[..., :p] = past_y

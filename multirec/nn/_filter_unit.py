@@ -10,9 +10,10 @@ import numpy.typing as npt
 import torch
 
 from multirec import State, recurrence
-from multirec._problem import Layout, join_shape, split_shape
+from multirec._arrays import name_of
+from multirec._problem import ComputeDtype, in_precision, join_shape, real_precision, split_shape
 from multirec._select import check_name
-from multirec._validate import as_layout, check_choices
+from multirec._validate import as_choices
 from multirec.errors import ArgumentError, DtypeError, FamilyError
 
 from ._unit import RecurrentUnit
@@ -50,6 +51,7 @@ class FilterUnit(RecurrentUnit):
         layout: str,
         reverse: bool,
         backend: str,
+        compute_dtype: ComputeDtype | None,
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
@@ -58,20 +60,19 @@ class FilterUnit(RecurrentUnit):
                 f"the weights of a {type(self).__name__} are {', '.join(map(str, _REAL))}, got dtype={dtype}. "
                 "For coefficients that are complex numbers use multirec.RecurrenceBank."
             )
-        check_choices(reverse, backend)
+        choices = as_choices(layout, reverse, backend, compute_dtype)
         check_name(backend)
         self.channels = whole("channels", channels, 1)
         self.order = whole("order", order, 0)
         self.input_order = whole("input_order", input_order, 0)
-        self.layout: Layout = as_layout(layout)
-        self.reverse = reverse
-        self.backend = backend
+        self.layout, self.reverse, self.backend, self.compute_dtype = choices
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, q+1), feedback (C, p)), differentiable: `multirec.recurrence`'s arguments.
 
-        They have the weights' dtype, float32 for half types. A loop over small blocks with frozen weights
-        is faster with ``multirec.RecurrenceBank(feedforward=…, feedback=…)`` made of them once.
+        They have the weights' dtype, float32 for half types, or `compute_dtype` where that is wider. A loop over
+        small blocks with frozen weights is faster with ``multirec.RecurrenceBank(feedforward=…, feedback=…)`` made of
+        them once.
         """
         raise NotImplementedError
 
@@ -93,19 +94,22 @@ class FilterUnit(RecurrentUnit):
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
+            compute_dtype=self.compute_dtype,
         )
         return y, after
 
     def _zeros(self, x: torch.Tensor) -> State:
         """Return the zero state for a signal x that goes into `_filter`."""
         batch, channels, _ = split_shape(tuple(x.shape), self.layout)
+        own = name_of(x.dtype)
+        dtype = getattr(torch, in_precision(own, self.compute_dtype or real_precision(own)))
         return State(
             inputs=x.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
-            outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout)),
+            outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout), dtype=dtype),
         )
 
     def _options(self, **usual: Any) -> str:
         """Return the options that differ from the usual ones, for `extra_repr`."""
-        given = {name: getattr(self, name) for name in (*usual, "reverse", "backend")}
-        usual |= {"reverse": False, "backend": "auto"}
+        usual |= {"reverse": False, "backend": "auto", "compute_dtype": None}
+        given = {name: getattr(self, name) for name in usual}
         return "".join(f", {name}={value!r}" for name, value in given.items() if value != usual[name])

@@ -7,7 +7,7 @@ import torch
 import multirec as mr
 from multirec import _memory
 from multirec._problem import Spec
-from multirec._validate import plan_call
+from multirec._validate import Choices, plan_call
 from multirec.testing import CHECKS, Case, arguments, assert_close, check_backend, mismatch, poisoned
 from multirec.testing.conformance import BackendConformance
 from multirec.testing.cover import KINDS, LAYOUTS, edge_cases, pair_cases, pairwise, product_cases
@@ -42,7 +42,7 @@ class TestPoison:
     def test_fresh_outputs_are_nan(self, family, dtype):
         real = {"complex64": "float32", "complex128": "float64"}.get(dtype, "float64")
         call = plan_call(
-            Spec((2, 3, 4), dtype, family, "cpu"), None, Spec((3, 1), real, family, "cpu"), None, None, "BCT", False
+            Spec((2, 3, 4), dtype, family, "cpu"), None, Spec((3, 1), real, family, "cpu"), None, None, Choices()
         )
         with poisoned():
             fresh = _memory.empty(call.problem, 3, dtype, call.problem.family)
