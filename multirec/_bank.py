@@ -10,7 +10,8 @@ from ._arrays import family_of, spec_of
 from ._canonical import unambiguous
 from ._design import Source, Taps, sections, transfer_function
 from ._function import recurrence
-from ._problem import ComputeDtype, Layout
+from ._precision import can_widen, damage_of, is_narrow, warn
+from ._problem import ComputeDtype, Layout, Spec
 from ._state import State
 from ._validate import Choices, as_choices, check_taps_dtype
 from .errors import ArgumentError, ShapeError
@@ -56,6 +57,8 @@ class RecurrenceBank:
     array([[1.875, 0.625]])
     """
 
+    _warned = False
+
     def __init__(
         self,
         *,
@@ -69,16 +72,20 @@ class RecurrenceBank:
         self._hold(Taps(feedback, feedforward), as_choices(layout, reverse, backend, compute_dtype))
 
     @classmethod
-    def _of(cls, source: Source, choices: Choices) -> RecurrenceBank:
+    def _of(cls, source: Source, choices: Choices, name: str = "") -> RecurrenceBank:
         bank = object.__new__(cls)
-        bank._hold(source, choices)
+        bank._hold(source, choices, name)
         return bank
 
-    def _hold(self, source: Source, choices: Choices) -> None:
-        _check_taps(source.taps())
+    def _hold(self, source: Source, choices: Choices, name: str = "") -> None:
+        taps = source.taps()
+        _check_taps(taps)
         _select.check_name(choices.backend)
         self._source = source
         self.layout, self.reverse, self.backend, self.compute_dtype = choices
+        judged = isinstance(source, Taps) and choices.compute_dtype is None
+        found = damage_of(taps.feedforward, taps.feedback) if judged else ""
+        self._damage = name + found if found else ""
         if "jax" in sys.modules:
             # makes banks pytrees
             from . import _jax  # noqa: F401
@@ -141,7 +148,8 @@ class RecurrenceBank:
         2
         """
         choices = as_choices(layout, reverse, backend, compute_dtype)
-        return RecurrenceCascade([cls._of(source, choices) for source in sections(sos)])
+        named = ((f"section {index}: ", source) for index, source in enumerate(sections(sos)))
+        return RecurrenceCascade([cls._of(source, choices, name) for name, source in named])
 
     @property
     def feedforward(self) -> Array | None:
@@ -163,7 +171,7 @@ class RecurrenceBank:
 
     def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
-        family_of(x)
+        precision = self._precision(spec_of(x, "x"))
         feedback, feedforward = self._source.taps()
         _check_kind(x, feedforward, feedback)
         return recurrence(
@@ -174,13 +182,24 @@ class RecurrenceBank:
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
-            compute_dtype=self.compute_dtype,
+            compute_dtype=precision,
         )
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter one sample: x and y are (batch…, channels), without the time axis."""
         y, state = self(_with_time(x, self.layout), state)
         return _without_time(y, self.layout), state
+
+    def _precision(self, x: Spec) -> ComputeDtype | None:
+        """Return what to compute in: decided by what was found of the design at construction."""
+        if self.compute_dtype is not None or not is_narrow(x):
+            return self.compute_dtype
+        if self._damage and can_widen(x, self.backend):
+            return "float64"
+        if self._damage and not self._warned:
+            self._warned = True
+            warn(self._damage)
+        return "float32"
 
     def __repr__(self) -> str:
         return (

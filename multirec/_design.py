@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ._arrays import family_of
+from ._arrays import family_of, is_traced
 from .errors import ArgumentError, DtypeError, FamilyError, ShapeError
 
 Array: TypeAlias = Any
@@ -78,8 +78,10 @@ def check_pair(b: Array, a: Array) -> None:
             f"b has shape {tuple(b.shape)} and a has shape {tuple(a.shape)}; they are (channels, taps) with the same "
             "number of channels, or 1."
         )
+    if is_traced(a):
+        return
     zero = a[..., 0] == 0
-    if not _is_traced(a) and bool(zero.any()):
+    if bool(zero.any()):
         raise ArgumentError(
             f"a[..., 0] is 0 in {int(zero.sum())} filters of a with shape {tuple(a.shape)}, "
             "so the recurrence has no current output. Remove leading zeros of a (and shift b)."
@@ -130,12 +132,3 @@ def _is_live(array: Array) -> bool:
     if family != "torch":
         return family == "jax"
     return bool(array.requires_grad) or isinstance(array, sys.modules["torch"].nn.Parameter)
-
-
-def _is_traced(array: Array) -> bool:
-    """Whether values cannot be looked at: under a transformation or a compiler."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(array, torch.Tensor):
-        return bool(torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None)
-    jax = sys.modules.get("jax")
-    return jax is not None and isinstance(array, jax.core.Tracer)

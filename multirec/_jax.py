@@ -30,6 +30,7 @@ Array: TypeAlias = Any
 def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
     """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
     call = call_of(arrays, choices)
+    choices = choices._replace(compute_dtype=call.problem.compute_dtype)
     check_64_bit(call)
     plan = plan_for(call.problem, choices.backend)
     if plan.info.family not in ("jax", "numpy"):
@@ -39,10 +40,15 @@ def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Arra
     return y, state
 
 
+def has_64_bit() -> bool:
+    """Whether JAX has 64-bit types now."""
+    return bool(jax.dtypes.canonicalize_dtype(np.float64) == np.float64)
+
+
 def check_64_bit(call: Call) -> None:
     """Raise unless JAX has the types that a call is computed in."""
     problem = call.problem
-    if problem.compute_dtype == "float32" or jax.dtypes.canonicalize_dtype(np.float64) == np.float64:
+    if problem.compute_dtype == "float32" or has_64_bit():
         return
     dtype = problem.y_dtype
     if problem.wide:
@@ -93,19 +99,15 @@ def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], 
     source = bank._source
     # all are arrays: sections of JAX's are transfer functions of their own
     leaves = [(jax.tree_util.GetAttrKey(name), part) for name, part in zip(source._fields, source, strict=True)]
-    return tuple(leaves), (type(source), bank.layout, bank.reverse, bank.backend, bank.compute_dtype)
+    choices = bank.layout, bank.reverse, bank.backend, bank.compute_dtype
+    return tuple(leaves), (type(source), bank._damage, *choices)
 
 
 def _bank_of(structure: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-<<<<<<< HEAD
-    kind, bank.layout, bank.reverse, bank.backend, bank.compute_dtype = structure
+    kind, bank._damage, bank.layout, bank.reverse, bank.backend, bank.compute_dtype = structure
     bank._source = kind(*leaves)
-=======
-    bank.feedback, bank.feedforward = leaves
-    bank.layout, bank.reverse, bank.backend, bank.compute_dtype = choices
->>>>>>> h/core
     return bank
 
 
