@@ -12,7 +12,7 @@ import torch
 from multirec import State, recurrence
 from multirec._arrays import name_of
 from multirec._canonical import unambiguous
-from multirec._problem import ComputeDtype, in_precision, join_shape, real_precision, split_shape
+from multirec._problem import ComputeDtype, join_shape, real_precision, split_shape
 from multirec._select import check_name
 from multirec._validate import as_choices
 from multirec.errors import ArgumentError, DtypeError, FamilyError
@@ -102,7 +102,7 @@ class FilterUnit(RecurrentUnit):
     def _zeros(self, x: torch.Tensor) -> State:
         """Return the zero state for a signal x that goes into `_filter`."""
         batch, channels, _ = split_shape(tuple(x.shape), self.layout)
-        dtype = getattr(torch, in_precision(name_of(x.dtype), self._precision(x)))
+        dtype = torch.promote_types(x.dtype, getattr(torch, self._precision(x)))
         return State(
             inputs=x.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
             outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout), dtype=dtype),

@@ -13,6 +13,8 @@ from typing import TypeAlias
 from .. import _probe, _registry
 from ..backend import COMPLEX_DTYPES, REAL_DTYPES
 from ..errors import MultirecError
+from ._trials import trials
+from .accuracy import accuracy_tally
 from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
 from .cover import edge_cases, memory_cases, pair_cases, product_cases
 from .libraries import Library, libraries
@@ -102,6 +104,11 @@ def refusals(subject: Subject) -> Tally:
     return tally
 
 
+def designed_filters(subject: Subject) -> Tally:
+    """Designed filters: no error of any result is above three times that of stepping in the same precision."""
+    return accuracy_tally(subject, trials(subject.dtype))
+
+
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
@@ -119,6 +126,7 @@ CHECKS: dict[str, Check] = {
         non_finite_inputs,
         repeatability,
         refusals,
+        designed_filters,
     )
 }
 """Every check by name."""
@@ -140,6 +148,8 @@ def checks_of(subject: Subject) -> list[str]:
         for name in CHECKS
         if subject.dtype in _ONLY.get(name, (subject.dtype,))
         and (name != "repeatability" or subject.promise == "bitwise")
+        # kernels are the same whatever the library: once for a device is enough
+        and (name != "designed_filters" or (subject.library.name == "numpy") == (subject.library.device == "cpu"))
     ]
 
 

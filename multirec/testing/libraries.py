@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
@@ -250,7 +251,20 @@ class JaxLibrary(Library):
             return super().call(case, backend, operands)
 
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
-        jax, there = self._jax, [operand is not None for operand in operands]
+        there = tuple(operand is not None for operand in operands)
+        cotangents = [
+            None if values is None else self.put(values, dtype)
+            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
+        ]
+        with self._jax.enable_x64(True):
+            run = self._compiled(case, backend, there)
+            y, state, found = run([operand for operand in operands if operand is not None], cotangents)
+        rest = iter(found)
+        return y, state, [next(rest) if is_there else None for is_there in there]
+
+    @lru_cache(maxsize=64)  # noqa: B019 - there is one library a process
+    def _compiled(self, case: Case, backend: str, there: tuple[bool, ...]) -> Any:
+        jax = self._jax
 
         def filtered(*leaves: Array) -> Any:
             rest = iter(leaves)
@@ -265,14 +279,7 @@ class JaxLibrary(Library):
             ]
             return y, state, [gradient.conj() for gradient in pull((parts[0], State(*parts[1:])))]
 
-        cotangents = [
-            None if values is None else self.put(values, dtype)
-            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
-        ]
-        with jax.enable_x64(True):
-            y, state, found = jax.jit(both)([operand for operand in operands if operand is not None], cotangents)
-        rest = iter(found)
-        return y, state, [next(rest) if is_there else None for is_there in there]
+        return jax.jit(both)
 
     def dtype_of(self, array: Array) -> str:
         return str(array.dtype)
