@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ._arrays import name_of
 from ._problem import Layout, Problem, Taps, split_shape
 from ._validate import Call, looks_like_signal
@@ -46,7 +48,9 @@ def cast_to(array: Array, dtype: str) -> Array:
     if name_of(array.dtype) == dtype:
         return array
     if hasattr(array, "astype"):
-        return array.astype(dtype)
+        # a value that has no such number becomes infinite or 0, whatever the caller's np.errstate
+        with np.errstate(all="ignore"):
+            return array.astype(dtype)
     return array.to(getattr(namespace(array), dtype))
 
 
