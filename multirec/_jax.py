@@ -20,6 +20,7 @@ from ._jax_function import apply
 from ._select import plan_for
 from ._state import State
 from ._validate import Call, Choices
+from .backend import Operands
 from .errors import DtypeError, FamilyError
 
 __all__ = ["recurrence"]
@@ -73,7 +74,7 @@ def _compute(
     outputs: Array | None,
 ) -> tuple[Array, State]:
     problem = call.problem
-    operands = in_computed_types(problem, operands_in(call, x, feedforward, feedback, inputs, outputs))
+    operands = operands_in(call, *in_computed_types(problem, Operands(x, feedforward, feedback, inputs, outputs)))
     y, last = apply(operands, problem.device, choices)
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, last)))
     return y, State(*parts)

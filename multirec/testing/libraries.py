@@ -43,6 +43,7 @@ def options(case: Case, operands: list[Array]) -> dict[str, Any]:
         "state": State(inputs, outputs),
         "layout": case.layout,
         "reverse": case.reverse,
+        "compute_dtype": case.compute_dtype,
     }
 
 
@@ -81,7 +82,7 @@ class Library(ABC):
             case.taps_dtype("feedforward"),
             case.taps_dtype("feedback"),
             case.dtype,
-            case.y_dtype,
+            case.outputs_dtype,
         )
         memories = (case.memory, *["strided" if case.memory == "strided" else "contiguous"] * 4)
         axis = batch_axis if case.batch else -1
@@ -103,7 +104,7 @@ class Library(ABC):
         else:
             (y, state), grads = self.call(case, backend, operands), [None] * 5
         results = {"y": y, "state.inputs": state[0], "state.outputs": state[1]}
-        dtypes = {"y": case.y_dtype, "state.inputs": case.dtype, "state.outputs": case.y_dtype}
+        dtypes = {"y": case.y_dtype, "state.inputs": case.dtype, "state.outputs": case.state_dtype}
         for name, operand, grad in zip(_NAMES, operands, grads, strict=True):
             if operand is not None and grad is not None:
                 results[f"gradient of {name}"] = grad
@@ -155,7 +156,7 @@ class NumpyLibrary(Library):
         grad_y = np.broadcast_to(np.zeros((), y.dtype), y.shape)
         parts = [
             None if values is None else self.put(values, dtype)
-            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
+            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.state_dtype), strict=True)
         ]
         found = adjoint.vjp(
             grad_y if parts[0] is None else parts[0],
@@ -207,17 +208,21 @@ class TorchLibrary(Library):
         return wide
 
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
-        leaves = [None if operand is None else operand.detach().requires_grad_() for operand in operands]
+        wants = [name.partition(".")[0] not in case.frozen for name in _NAMES]
+        leaves = [
+            None if operand is None else operand.detach().requires_grad_(want)
+            for operand, want in zip(operands, wants, strict=True)
+        ]
         y, state = self.call(case, backend, leaves)
         pairs = [
             (result, self.put(values, self.dtype_of(result)))
             for result, values in zip((y, *state), given[5:], strict=True)
             if values is not None and result.requires_grad
         ]
-        wanted = [leaf for leaf in leaves if leaf is not None]
+        wanted = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
         outs, cotangents = zip(*pairs, strict=True)
         found = iter(self._torch.autograd.grad(outs, wanted, cotangents, allow_unused=True))
-        grads = [None if leaf is None else _or_zeros(next(found), leaf) for leaf in leaves]
+        grads = [_or_zeros(next(found), leaf) if leaf is not None and leaf.requires_grad else None for leaf in leaves]
         return y, state, grads
 
     def dtype_of(self, array: Array) -> str:
@@ -254,7 +259,7 @@ class JaxLibrary(Library):
         there = tuple(operand is not None for operand in operands)
         cotangents = [
             None if values is None else self.put(values, dtype)
-            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
+            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.state_dtype), strict=True)
         ]
         with self._jax.enable_x64(True):
             run = self._compiled(case, backend, there)
