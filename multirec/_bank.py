@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from . import _select
 from ._arrays import family_of, spec_of
-from ._canonical import unambiguous
+from ._canonical import unambiguous, with_time, without_time
+from ._cascade import RecurrenceCascade
 from ._design import Source, Taps, sections, transfer_function
 from ._function import recurrence
 from ._precision import can_widen, damage_of, is_narrow, warn
@@ -23,7 +24,7 @@ class RecurrenceBank:
     """A bank of C recurrences of one order, with static or per-example coefficients.
 
     Imports no array library and copies nothing: it holds the coefficients as given (a torch Parameter
-    stays one) and reads them at each call.
+    stays one) and reads them at each call. Whether float32 can hold a float64 design is judged once, here.
 
     Parameters
     ----------
@@ -32,7 +33,9 @@ class RecurrenceBank:
 
     Attributes
     ----------
-    feedforward, feedback, layout, reverse, backend, compute_dtype
+    feedforward, feedback
+        What is passed to `multirec.recurrence` now.
+    layout, reverse, backend, compute_dtype
         As given; `backend` stays the name asked for, ``"auto"`` included.
     order
         The number p of past outputs.
@@ -107,7 +110,17 @@ class RecurrenceBank:
         ----------
         b, a
             Numerators and denominators, (C, n) each, or (n,) for one filter that serves all channels: arrays or lists,
-            integers welcome. Divided by a[..., 0]; torch tensors keep their gradient.
+            integers welcome. They are divided by a[..., 0]: NumPy's once; a torch Parameter, a tensor that requires a
+            gradient, and arrays of JAX at each call, so that they can be trained.
+        layout, reverse, backend, compute_dtype
+            As in `multirec.recurrence`. With `compute_dtype` None, a float64 design that rounding to float32 would
+            make unstable, or change by more than 1 % of its largest response, is computed in float64 with float32
+            and half signals.
+
+        Warns
+        -----
+        RoundingWarning
+            At a call, once: rounding spoils a filter and nothing computes it in float64.
 
         Raises
         ------
@@ -138,7 +151,10 @@ class RecurrenceBank:
         Parameters
         ----------
         sos
-            (C, S, 6), or (S, 6) for one cascade that serves all channels; rows are (b0, b1, b2, a0, a1, a2).
+            (C, S, 6), or (S, 6) for one cascade that serves all channels; rows are (b0, b1, b2, a0, a1, a2). Each
+            section is divided by its a0, and judged for what rounding does to it, as in `from_ba`.
+        layout, reverse, backend, compute_dtype
+            As in `from_ba`.
 
         Example
         -------
@@ -187,8 +203,8 @@ class RecurrenceBank:
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter one sample: x and y are (batch…, channels), without the time axis."""
-        y, state = self(_with_time(x, self.layout), state)
-        return _without_time(y, self.layout), state
+        y, state = self(with_time(x, self.layout), state)
+        return without_time(y, self.layout), state
 
     def _precision(self, x: Spec) -> ComputeDtype | None:
         """Return what to compute in: decided by what was found of the design at construction."""
@@ -206,67 +222,6 @@ class RecurrenceBank:
             f"{type(self).__name__}(channels={self.channels}, order={self.order}, layout={self.layout!r}, "
             f"reverse={self.reverse}, backend={self.backend!r})"
         )
-
-
-class RecurrenceCascade:
-    """Second-order sections run in turn: what `RecurrenceBank.from_sos` returns.
-
-    Its state is a tuple of one `State` a section. It is never multiplied out to one polynomial, whose
-    roots float32 could not hold.
-
-    Attributes
-    ----------
-    sections
-        The banks, in the order they run.
-    """
-
-    def __init__(self, banks: list[RecurrenceBank]) -> None:
-        self.sections = tuple(banks)
-
-    @property
-    def layout(self) -> Layout:
-        return self.sections[0].layout
-
-    @property
-    def reverse(self) -> bool:
-        return self.sections[0].reverse
-
-    @property
-    def backend(self) -> str:
-        return self.sections[0].backend
-
-    @property
-    def order(self) -> int:
-        return sum(bank.order for bank in self.sections)
-
-    @property
-    def channels(self) -> int:
-        return next((bank.channels for bank in self.sections if bank.channels != 1), 1)
-
-    def __call__(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
-        """Filter a block; x and y as in `multirec.recurrence`."""
-        after = []
-        for bank, before in zip(self.sections, self._states(state), strict=True):
-            x, own = bank(x, before)
-            after.append(own)
-        return x, tuple(after)
-
-    def step(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
-        """Filter one sample: x and y are (batch…, channels), without the time axis."""
-        layout = self.sections[0].layout
-        y, state = self(_with_time(x, layout), state)
-        return _without_time(y, layout), state
-
-    def _states(self, state: tuple[State, ...] | None) -> tuple[State | None, ...]:
-        if state is None:
-            return (None,) * len(self.sections)
-        if not isinstance(state, tuple) or len(state) != len(self.sections):
-            got = f"{len(state)} parts" if isinstance(state, tuple) else type(state).__name__
-            raise ArgumentError(f"the state of this cascade is a tuple of {len(self.sections)} States, got {got}.")
-        return state
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(sections={len(self.sections)}, channels={self.channels}, order={self.order})"
 
 
 def _check_taps(taps: Taps) -> None:
@@ -295,14 +250,3 @@ def _check_kind(x: Array, feedforward: Array | None, feedback: Array | None) -> 
                 f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank "
                 "holds static or per-example coefficients. Call multirec.recurrence with it."
             )
-
-
-def _with_time(x: Array, layout: Layout) -> Array:
-    family_of(x)
-    if x.ndim < 1:
-        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
-    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
-
-
-def _without_time(y: Array, layout: Layout) -> Array:
-    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()

@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ._arrays import name_of
-from ._problem import Layout, Problem, Taps, split_shape
-from ._validate import Call, looks_like_signal
+from ._arrays import family_of, name_of
+from ._problem import Layout, Problem, Taps, looks_like_signal, split_shape
+from ._validate import Call
 from .backend import Operands
+from .errors import ShapeError
 
 Array: TypeAlias = Any
 
@@ -98,6 +99,19 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     if layout == "BTC":
         return array.swapaxes(1, 2).reshape((*batch_shape, time, channels))
     return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
+
+
+def with_time(x: Array, layout: Layout) -> Array:
+    """View one sample (batch…, channels) as a signal in `layout`."""
+    family_of(x)
+    if x.ndim < 1:
+        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
+    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
+
+
+def without_time(y: Array, layout: Layout) -> Array:
+    """View a signal of one sample in `layout` as (batch…, channels)."""
+    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()
 
 
 _TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), slice(None)), "TBC": (None,)}

@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from ._bank import RecurrenceBank, RecurrenceCascade
+from ._bank import RecurrenceBank
 from ._canonical import in_computed_types, operands_in, signal_out, tails
+from ._cascade import RecurrenceCascade
 from ._function import call_of, compute
 from ._jax_function import apply
 from ._select import plan_for

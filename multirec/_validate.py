@@ -22,6 +22,7 @@ from ._problem import (
     Spec,
     canonical_problem,
     join_shape,
+    looks_like_signal,
     real_precision,
     split_shape,
 )
@@ -177,17 +178,12 @@ def _check_places(x: Spec, *others: Spec | None) -> None:
 
 def check_taps_dtype(name: str, got: Spec) -> None:
     """Raise unless coefficients are floating-point or complex."""
-    if got.dtype == "bool":
-        cast = f"{name}.to(x.dtype)" if got.family == "torch" else f"{name}.astype(x.dtype)"
-        raise DtypeError(
-            f"{name} is a boolean mask; coefficients are {', '.join(FLOATING_DTYPES)}. For a gate of ones and zeros "
-            f"pass {cast}."
-        )
     if got.dtype not in FLOATING_DTYPES:
         integers = ", or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers"
+        mask = f"{name}.{'to' if got.family == 'torch' else 'astype'}(x.dtype) for a mask that is a gate"
         raise DtypeError(
             f"{name} has dtype {got.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, for example "
-            f"{_cast(name, got)}{integers if 'int' in got.dtype else ''}."
+            f"{mask if got.dtype == 'bool' else _cast(name, got)}{integers if 'int' in got.dtype else ''}."
         )
 
 
@@ -214,29 +210,17 @@ class _View(NamedTuple):
     spec: Spec
 
 
-WITH_TIME_AXIS = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}
-"""What gives coefficients that do not vary along time a time axis of length 1."""
-
-
-def looks_like_signal(taps: tuple[int, ...], x: tuple[int, ...]) -> bool:
-    """Whether several taps have x's own shape, so that their last axis could be x's and the axis of taps forgotten."""
-    if len(taps) != len(x) or not taps:
-        return False
-    # a length that a compiler does not know yet is compared with its like alone, not tied to a number
-    return type(taps[-1]) is type(x[-1]) and taps[-1] == x[-1] and taps[-1] > 1 and taps == x
-
-
 def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
     shape, rank = spec.shape, len(x.shape)
     if len(shape) < 2:
         hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
         raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
     if looks_like_signal(shape, x.shape):
-        kind = "a channel" if rank == 2 else "an example and channel"
+        time_axis = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}[layout]
         raise ShapeError(
-            f"{name} has x's own shape {shape}, and its last axis would be taken for {shape[-1]} taps {kind}. A gate, "
-            f"one number a sample, has an axis of taps, too: pass {name}[..., None]. If {shape[-1]} taps {kind} are "
-            f"meant, pass {name}{WITH_TIME_AXIS[layout]}, which has a time axis of length 1."
+            f"{name} has x's own shape {shape}. A gate, one number a sample, has an axis of taps, too: pass "
+            f"{name}[..., None]. If {shape[-1]} taps are meant that do not vary along time, give them a time axis of "
+            f"length 1: pass {name}{time_axis}."
         )
     if len(shape) == 2:
         view = _View("static", (), shape[0], 1, shape[1], spec)

@@ -90,7 +90,7 @@ LEVELS = [
     {"_problem", "_threads", "_address", "_bfloat16", "_libc"},
     {"_validate", "_state", "backend", "_arrays"},
     {"_canonical", "_design", "_rounding", "reference"},
-    {"_formula", "_memory"},
+    {"_formula", "_memory", "_cascade"},
     {"_derived"},
     {"_plan", "_discovery"},
     {"_registry"},
