@@ -6,13 +6,13 @@ import sys
 from typing import Any, TypeAlias
 
 from . import _select
-from ._arrays import family_of, spec_of
+from ._arrays import family_of, name_of, spec_of
 from ._canonical import unambiguous, with_time, without_time
 from ._cascade import RecurrenceCascade
 from ._design import Source, Taps, sections, transfer_function
 from ._function import recurrence
-from ._precision import can_widen, damage_of, is_narrow, warn
-from ._problem import ComputeDtype, Layout, Spec
+from ._precision import can_widen, damage_of, warn
+from ._problem import ComputeDtype, Layout, real_precision
 from ._state import State
 from ._validate import Choices, as_choices, check_taps_dtype
 from .errors import ArgumentError, ShapeError
@@ -187,7 +187,7 @@ class RecurrenceBank:
 
     def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
-        precision = self._precision(spec_of(x, "x"))
+        family_of(x)
         feedback, feedforward = self._source.taps()
         _check_kind(x, feedforward, feedback)
         return recurrence(
@@ -198,7 +198,7 @@ class RecurrenceBank:
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
-            compute_dtype=precision,
+            compute_dtype=self._precision(x),
         )
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
@@ -206,11 +206,11 @@ class RecurrenceBank:
         y, state = self(with_time(x, self.layout), state)
         return without_time(y, self.layout), state
 
-    def _precision(self, x: Spec) -> ComputeDtype | None:
+    def _precision(self, x: Array) -> ComputeDtype | None:
         """Return what to compute in: decided by what was found of the design at construction."""
-        if self.compute_dtype is not None or not is_narrow(x):
+        if self.compute_dtype is not None or real_precision(name_of(x.dtype)) == "float64":
             return self.compute_dtype
-        if self._damage and can_widen(x, self.backend):
+        if self._damage and can_widen(spec_of(x, "x"), self.backend):
             return "float64"
         if self._damage and not self._warned:
             self._warned = True

@@ -48,17 +48,12 @@ def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
 def spoiled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> str:
     """Say which filters of a call rounding would spoil; nothing if none, or if the caller decides."""
     x, feedforward, feedback, *_ = specs
-    if choices.compute_dtype is not None or not (is_narrow(x) and (_is_wide(feedforward) or _is_wide(feedback))):
+    if choices.compute_dtype is not None or _is_wide(x) or not (_is_wide(feedforward) or _is_wide(feedback)):
         return ""
     # not of the state, whose precision this decides
     call = plan_call(x, feedforward, feedback, None, None, choices)
     taps = (call.problem.feedforward, arrays[1]), (call.problem.feedback, arrays[2])
     return _remembered(*(_static(own, array, call, len(x.shape)) for own, array in taps))
-
-
-def is_narrow(x: Spec) -> bool:
-    """Whether a signal is of less precision than float64."""
-    return real_precision(x.dtype) == "float32"
 
 
 def can_widen(x: Spec, backend: str) -> bool:
@@ -84,8 +79,8 @@ def damage_of(feedforward: Array | None, feedback: Array | None) -> str:
     return damage(_values(feedforward), _values(feedback))
 
 
-def _is_wide(taps: Spec | None) -> bool:
-    return taps is not None and real_precision(taps.dtype) == "float64"
+def _is_wide(array: Spec | None) -> bool:
+    return array is not None and real_precision(array.dtype) == "float64"
 
 
 def _static(taps: Taps | None, array: Array | None, call: Call, rank: int) -> Design | None:
