@@ -144,6 +144,8 @@ def vjp(
     run: Vjp,
 ) -> Gradients | None:
     """Return the gradients, or None if they must run from sample to sample."""
+    if problem.wide:
+        return _wide_vjp(problem, operands, y, grad_y, last, needs, to_x, run)
     cuts = [_Cut(problem, operands, example) for example in range(problem.batch)]
     carries = [cut.carries(adjoint=True) for cut in cuts]
     if not all(each.trusted for each in carries if each is not None):
@@ -163,6 +165,40 @@ def vjp(
         np.concatenate([_given(each.inputs) for each in found]) if needs.inputs else None,
         np.concatenate([_given(each.outputs) for each in found]) if needs.outputs else None,
     )
+
+
+def _wide_vjp(
+    problem: Problem,
+    operands: Operands,
+    y: Signal,
+    grad_y: Signal,
+    last: Signal | None,
+    needs: Needs,
+    to_x: Signal | None,
+    run: Vjp,
+) -> Gradients | None:
+    """Return the gradients from copies in float64: where segments meet, x's gradient is a sum that must not be rounded."""
+    types = {
+        part: str(np.result_type(dtype, np.float64)) for part, dtype in (("x", problem.dtype), ("y", problem.y_dtype))
+    }
+    same = replace(problem, dtype=types["x"], y_dtype=types["y"])
+    x, inputs = (None if part is None else part.astype(types["x"]) for part in (operands.x, operands.inputs))
+    to = None if to_x is None else np.empty(to_x.shape, types["x"])
+    found = vjp(
+        same,
+        operands._replace(x=x, inputs=inputs),
+        y.astype(types["y"]),
+        grad_y.astype(types["y"]),
+        last,
+        needs,
+        to,
+        run,
+    )
+    if found is None or to_x is None:
+        return found
+    with np.errstate(all="ignore"):
+        to_x[...] = to
+    return found._replace(x=to_x)
 
 
 def _vjp(
