@@ -177,7 +177,7 @@ def _wide_vjp(
     to_x: Signal | None,
     run: Vjp,
 ) -> Gradients | None:
-    """Return the gradients from copies in float64: where segments meet, x's gradient is a sum that must not be rounded."""
+    """Return the gradients from copies in float64: sums for x's gradient, where segments meet, stay unrounded."""
     types = {
         part: str(np.result_type(dtype, np.float64)) for part, dtype in (("x", problem.dtype), ("y", problem.y_dtype))
     }
