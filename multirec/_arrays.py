@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -44,12 +43,17 @@ def _find_family(array: object, name: str) -> Family:
     )
 
 
-@lru_cache(maxsize=64)
-def name_of(value: object) -> str:
+def name_of(value: Any) -> str:
     """Name a dtype or a device; remembered, since the libraries compute it slowly."""
-    if isinstance(value, np.dtype):
-        return str(value.name)
-    return str(value).removeprefix("torch.")
+    name = _names.get(value)
+    if name is None:
+        name = str(value.name) if isinstance(value, np.dtype) else str(value).removeprefix("torch.")
+        _names[value] = name
+    return name
+
+
+# dynamo traces a dictionary, and warns of lru_cache
+_names: dict[Any, str] = {}
 
 
 def spec_of(array: Array, name: str) -> Spec:
@@ -78,6 +82,22 @@ def _jax_device(array: Array) -> str:
     device = min(devices, key=lambda device: device.id)
     platform = "cuda" if device.platform == "gpu" else device.platform
     return platform if platform == "cpu" else f"{platform}:{device.id}"
+
+
+def is_traced(array: Array) -> bool:
+    """Whether values cannot be looked at: under a transformation, a compiler, or a mode that runs no kernels."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.compiler.is_compiling():
+        return True
+    if torch is not None and isinstance(array, torch.Tensor):
+        inner = torch._C
+        return bool(
+            inner._functorch.peek_interpreter_stack() is not None
+            or inner._len_torch_dispatch_stack()
+            or inner._get_tracing_state() is not None
+        )
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.core.Tracer)
 
 
 def device_index(problem: Problem) -> int:

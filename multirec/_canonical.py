@@ -8,10 +8,13 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeAlias
 
-from ._arrays import name_of
-from ._problem import Layout, Problem, Taps, split_shape
+import numpy as np
+
+from ._arrays import family_of, name_of
+from ._problem import Layout, Problem, Taps, looks_like_signal, split_shape
 from ._validate import Call
 from .backend import Operands
+from .errors import ShapeError
 
 Array: TypeAlias = Any
 
@@ -46,7 +49,9 @@ def cast_to(array: Array, dtype: str) -> Array:
     if name_of(array.dtype) == dtype:
         return array
     if hasattr(array, "astype"):
-        return array.astype(dtype)
+        # a value that has no such number becomes infinite or 0, whatever the caller's np.errstate
+        with np.errstate(all="ignore"):
+            return array.astype(dtype)
     return array.to(getattr(namespace(array), dtype))
 
 
@@ -94,6 +99,29 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     if layout == "BTC":
         return array.swapaxes(1, 2).reshape((*batch_shape, time, channels))
     return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
+
+
+def with_time(x: Array, layout: Layout) -> Array:
+    """View one sample (batch…, channels) as a signal in `layout`."""
+    family_of(x)
+    if x.ndim < 1:
+        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
+    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
+
+
+def without_time(y: Array, layout: Layout) -> Array:
+    """View a signal of one sample in `layout` as (batch…, channels)."""
+    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()
+
+
+_TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), slice(None)), "TBC": (None,)}
+
+
+def unambiguous(taps: Array | None, x: Array, layout: Layout) -> Array | None:
+    """Return static or per-example coefficients with a time axis of length 1 where their shape is x's."""
+    if taps is None or not looks_like_signal(tuple(taps.shape), tuple(x.shape)):
+        return taps
+    return taps[_TIME_AXIS[layout]]
 
 
 def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:

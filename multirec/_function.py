@@ -11,6 +11,7 @@ from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
 from ._copies import copies
 from ._plan import Plan
+from ._precision import REMEDY, SPOILED, can_widen, settled, spoiled
 from ._problem import ComputeDtype, Layout
 from ._registry import registry
 from ._state import State
@@ -52,7 +53,9 @@ def recurrence(
         A name of `multirec.backends()`, or ``"auto"``, which `multirec.explain` explains.
     compute_dtype
         ``"float32"`` or ``"float64"``: the precision of coefficients, of past outputs and of everything between x and
-        y, not below x's. None is x's own, and float32 for half types.
+        y, not below x's. None is x's own, and float32 for half types; but float64 where that would spoil a filter whose
+        coefficients are float64, of NumPy or torch, on the host and without a gradient. "Spoiled" is unstable by
+        rounding, or 1 % of the largest response off; where no float64 is to be had it is a `RoundingWarning`.
 
     Returns
     -------
@@ -123,13 +126,15 @@ def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
 
 
 def plan_of(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Call, Plan]:
-    """Validate and plan a call; remembered by its metadata."""
-    return _select.bind(*specs_of(arrays), choices)
+    """Validate and plan a call, remembered by its metadata; computed wide where rounding would spoil a filter."""
+    specs = specs_of(arrays)
+    return _select.bind(*specs, settled(specs, arrays, choices))
 
 
 def call_of(arrays: tuple[Array | None, ...], choices: Choices) -> Call:
-    """Validate a call; remembered by its metadata."""
-    return plan_call(*specs_of(arrays), choices)
+    """Validate a call, remembered by its metadata; computed wide where rounding would spoil a filter."""
+    specs = specs_of(arrays)
+    return plan_call(*specs, settled(specs, arrays, choices))
 
 
 def compute(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[Array, State]:
@@ -154,7 +159,7 @@ def explain(
     backend: str = "auto",
     compute_dtype: ComputeDtype | None = None,
 ) -> _select.Explanation:
-    """Say which backend computes this call, why each other one does not, and what is copied for it.
+    """Say which backend computes this call, why each other one does not, what is copied for it, and what is rounded.
 
     Takes the arguments of `recurrence`; computes nothing. With a `backend`, it is about that one instead of about the
     one that ``"auto"`` picks.
@@ -168,7 +173,14 @@ def explain(
     x has its bytes in another order than this machine's: it is copied once
     """
     arrays = (x, feedforward, feedback, *split_state(state))
-    call = call_of(arrays, as_choices(layout, reverse, backend, compute_dtype))
+    choices = as_choices(layout, reverse, backend, compute_dtype)
+    specs = specs_of(arrays)
+    found = spoiled(specs, arrays, choices)
+    if found:
+        wide = can_widen(specs[0], backend)
+        choices = choices._replace(compute_dtype="float64" if wide else "float32")
+        found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else REMEDY}"
+    call = plan_call(*specs, choices)
     if call.problem.family == "jax":
         from ._jax import check_64_bit
 
@@ -176,4 +188,5 @@ def explain(
     explanation = _select.explain_problem(call.problem, backend)
     if explanation.chosen is None:
         return explanation
-    return replace(explanation, notes=tuple(copies(call, arrays, registry.info(explanation.chosen).family)))
+    notes = copies(call, arrays, registry.info(explanation.chosen).family)
+    return replace(explanation, notes=(*([found] if found else []), *notes))

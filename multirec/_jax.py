@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from ._bank import RecurrenceBank, RecurrenceCascade
+from ._bank import RecurrenceBank
 from ._canonical import in_computed_types, operands_in, signal_out, tails
+from ._cascade import RecurrenceCascade
 from ._function import call_of, compute
 from ._jax_function import apply
 from ._select import plan_for
@@ -31,6 +32,7 @@ Array: TypeAlias = Any
 def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
     """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
     call = call_of(arrays, choices)
+    choices = choices._replace(compute_dtype=call.problem.compute_dtype)
     check_64_bit(call)
     plan = plan_for(call.problem, choices.backend)
     if plan.info.family not in ("jax", "numpy"):
@@ -40,10 +42,15 @@ def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Arra
     return y, state
 
 
+def has_64_bit() -> bool:
+    """Whether JAX has 64-bit types now."""
+    return bool(jax.dtypes.canonicalize_dtype(np.float64) == np.float64)
+
+
 def check_64_bit(call: Call) -> None:
     """Raise unless JAX has the types that a call is computed in."""
     problem = call.problem
-    if problem.compute_dtype == "float32" or jax.dtypes.canonicalize_dtype(np.float64) == np.float64:
+    if problem.compute_dtype == "float32" or has_64_bit():
         return
     dtype = problem.y_dtype
     if problem.wide:
@@ -91,15 +98,18 @@ def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
 
 
 def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], ...], tuple[Any, ...]]:
-    leaves = [(jax.tree_util.GetAttrKey(name), getattr(bank, name)) for name in ("feedback", "feedforward")]
-    return tuple(leaves), (bank.layout, bank.reverse, bank.backend, bank.compute_dtype)
+    source = bank._source
+    # all are arrays: sections of JAX's are transfer functions of their own
+    leaves = [(jax.tree_util.GetAttrKey(name), part) for name, part in zip(source._fields, source, strict=True)]
+    choices = bank.layout, bank.reverse, bank.backend, bank.compute_dtype
+    return tuple(leaves), (type(source), bank._damage, *choices)
 
 
-def _bank_of(choices: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
+def _bank_of(structure: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-    bank.feedback, bank.feedforward = leaves
-    bank.layout, bank.reverse, bank.backend, bank.compute_dtype = choices
+    kind, bank._damage, bank.layout, bank.reverse, bank.backend, bank.compute_dtype = structure
+    bank._source = kind(*leaves)
     return bank
 
 

@@ -157,6 +157,14 @@ def join_shape(batch: tuple[int, ...], channels: int, time: int, layout: Layout)
     return (time, *batch, channels)
 
 
+def looks_like_signal(taps: tuple[int, ...], x: tuple[int, ...]) -> bool:
+    """Whether several taps have x's own shape, so that their last axis could be x's and the axis of taps forgotten."""
+    if len(taps) != len(x) or not taps:
+        return False
+    # a length that a compiler does not know yet is compared with its like alone, not tied to a number
+    return type(taps[-1]) is type(x[-1]) and taps[-1] == x[-1] and taps[-1] > 1 and taps == x
+
+
 def output_dtype(x: Spec, *coefficients: Spec | None) -> str:
     """Return y's dtype: x's precision, complex if anything is."""
     if x.dtype not in COMPLEX_DTYPES and any(c is not None and c.dtype in COMPLEX_DTYPES for c in coefficients):

@@ -21,7 +21,7 @@ from ._canonical import in_computed_types, operands_in, signal_out
 from ._function import compute, plan_of, specs_of
 from ._memory import placed
 from ._problem import join_shape
-from ._select import check_name
+from ._select import bind, check_name
 from ._state import State
 from ._torch_function import apply, transformed
 from ._torch_ops import CHOICES, OPERANDS, library
@@ -46,7 +46,8 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State
     if _is_plain(arrays):
         return compute(call, plan, arrays)
     tensors = (placed(part, call.problem) if isinstance(part, np.ndarray) else part for part in arrays)
-    return _differentiable(call, choices._replace(backend=plan.info.name), Operands(*tensors))
+    choices = choices._replace(backend=plan.info.name, compute_dtype=call.problem.compute_dtype)
+    return _differentiable(call, choices, Operands(*tensors))
 
 
 def _is_plain(arrays: tuple[Any, ...]) -> bool:
@@ -73,7 +74,7 @@ def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Te
 
 def _raw_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
     arrays, choices = arguments[:5], Choices(*arguments[5:])
-    y, state = compute(*plan_of(arrays, choices), arrays)
+    y, state = compute(*bind(*specs_of(arrays), choices), arrays)
     return (y, *state)
 
 

@@ -22,6 +22,7 @@ from ._problem import (
     Spec,
     canonical_problem,
     join_shape,
+    looks_like_signal,
     real_precision,
     split_shape,
 )
@@ -179,9 +180,10 @@ def check_taps_dtype(name: str, got: Spec) -> None:
     """Raise unless coefficients are floating-point or complex."""
     if got.dtype not in FLOATING_DTYPES:
         integers = ", or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers"
+        mask = f"{name}.{'to' if got.family == 'torch' else 'astype'}(x.dtype) for a mask that is a gate"
         raise DtypeError(
             f"{name} has dtype {got.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, for example "
-            f"{_cast(name, got)}{integers if 'int' in got.dtype else ''}."
+            f"{mask if got.dtype == 'bool' else _cast(name, got)}{integers if 'int' in got.dtype else ''}."
         )
 
 
@@ -213,6 +215,13 @@ def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
     if len(shape) < 2:
         hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
         raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
+    if looks_like_signal(shape, x.shape):
+        time_axis = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}[layout]
+        raise ShapeError(
+            f"{name} has x's own shape {shape}. A gate, one number a sample, has an axis of taps, too: pass "
+            f"{name}[..., None]. If {shape[-1]} taps are meant that do not vary along time, give them a time axis of "
+            f"length 1: pass {name}{time_axis}."
+        )
     if len(shape) == 2:
         view = _View("static", (), shape[0], 1, shape[1], spec)
     elif len(shape) == rank:

@@ -103,7 +103,7 @@ def vjp(
             layout=layout,
             reverse=reverse,
             backend=backend,
-            compute_dtype=compute_dtype,
+            compute_dtype=problem.compute_dtype,
         )
 
     def taps_out(own: Array | None, grad: Array) -> Array | None:

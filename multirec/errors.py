@@ -14,6 +14,7 @@ __all__ = [
     "DtypeError",
     "FamilyError",
     "MultirecError",
+    "RoundingWarning",
     "ShapeError",
     "UnknownBackendError",
     "UnsupportedError",
@@ -58,3 +59,7 @@ class BackendBrokenError(MultirecError, RuntimeError):
 
 class UnsupportedError(MultirecError, NotImplementedError):
     """The backend works here, but does not compute this problem."""
+
+
+class RoundingWarning(UserWarning):
+    """Rounding coefficients to the precision that is computed in spoils a filter."""

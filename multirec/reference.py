@@ -51,7 +51,8 @@ def widen(array: Wide, dtype: str) -> Wide:
 
 def narrow(array: Wide, dtype: str) -> Wide:
     """Round a float64 or complex128 array to `dtype`; bfloat16 is returned as its bits in uint16."""
-    return to_bfloat16(array) if dtype == "bfloat16" else array.astype(dtype)
+    with np.errstate(all="ignore"):
+        return to_bfloat16(array) if dtype == "bfloat16" else array.astype(dtype)
 
 
 _LARGEST = {"float32": 3.4028234663852886e38, "float64": np.inf}
@@ -63,12 +64,11 @@ class Reference:
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Wide | tuple[Wide, Wide]:
         y = cast(Wide, allocate(problem.channels, problem.y_dtype))
         wide = _once_lost(self.wide_forward(problem, operands), problem)
-        with np.errstate(over="ignore"):
-            y[...] = narrow(wide, problem.y_dtype)
-            if problem.state_dtype == problem.y_dtype:
-                return y
-            first = 0 if problem.reverse else max(problem.length - problem.order, 0)
-            return y, wide[..., first : first + problem.order].astype(problem.state_dtype)
+        y[...] = narrow(wide, problem.y_dtype)
+        if problem.state_dtype == problem.y_dtype:
+            return y
+        first = 0 if problem.reverse else max(problem.length - problem.order, 0)
+        return y, narrow(wide[..., first : first + problem.order], problem.state_dtype)
 
     def vjp(
         self,
@@ -99,7 +99,8 @@ def _wide_gradients(problem: Problem, grad_y: Wide, grad_last: Wide | None) -> t
 
 def _once_lost(y: Wide, problem: Problem) -> Wide:
     """Return y with NaN after what its precision has no number for: float64 could bring it back, a kernel not."""
-    lost = np.abs(y) > _LARGEST[problem.compute_dtype]
+    with np.errstate(all="ignore"):
+        lost = np.abs(y) > _LARGEST[problem.compute_dtype]
     if not lost.any():
         return y
     step = -1 if problem.reverse else 1

@@ -96,17 +96,21 @@ class BandpassBank(SignalBank):
         self.bandwidth_weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
         if isinstance(centres, str):
             top = 0.45 * self.sample_rate if f_max is None else f_max
-            hertz, spacing = _grid(channels, centres, f_min, top)
+            self._centres, spacing = _grid(channels, centres, f_min, top)
         else:
-            hertz = _frequencies("centres", centres, channels)
+            self._centres = _frequencies("centres", centres, channels)
             spacing = None
         if bandwidths is not None:
-            widths = _frequencies("bandwidths", bandwidths, channels)
+            self._bandwidths = _frequencies("bandwidths", bandwidths, channels)
         else:
-            widths = _spacing(hertz) if spacing is None else spacing
+            self._bandwidths = _spacing(self._centres) if spacing is None else spacing
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Return to the centre frequencies and bandwidths that the bank was made with."""
         with torch.no_grad():
-            self.centre_weight.copy_(self._logit("centres", hertz, self._centre_bound))
-            self.bandwidth_weight.copy_(self._logit("bandwidths", widths, self._bandwidth_bound))
+            self.centre_weight.copy_(self._logit("centres", self._centres, self._centre_bound))
+            self.bandwidth_weight.copy_(self._logit("bandwidths", self._bandwidths, self._bandwidth_bound))
 
     @property
     def centres(self) -> torch.Tensor:

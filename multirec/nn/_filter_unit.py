@@ -10,7 +10,9 @@ import numpy.typing as npt
 import torch
 
 from multirec import State, recurrence
-from multirec._problem import ComputeDtype, join_shape, split_shape
+from multirec._arrays import name_of
+from multirec._canonical import unambiguous
+from multirec._problem import ComputeDtype, join_shape, real_precision, split_shape
 from multirec._select import check_name
 from multirec._validate import as_choices
 from multirec.errors import ArgumentError, DtypeError, FamilyError
@@ -84,7 +86,7 @@ class FilterUnit(RecurrentUnit):
         return feedforward, np.concatenate([np.ones((self.channels, 1)), -feedback], axis=-1)
 
     def _filter(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        feedforward, feedback = self.coefficients()
+        feedforward, feedback = (unambiguous(taps, x, self.layout) for taps in self.coefficients())
         y, after = recurrence(
             x,
             feedforward=feedforward,
@@ -93,18 +95,22 @@ class FilterUnit(RecurrentUnit):
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
-            compute_dtype=self.compute_dtype,
+            compute_dtype=self._precision(x),
         )
         return y, after
 
     def _zeros(self, x: torch.Tensor) -> State:
         """Return the zero state for a signal x that goes into `_filter`."""
         batch, channels, _ = split_shape(tuple(x.shape), self.layout)
-        dtype = torch.promote_types(x.dtype, getattr(torch, self.compute_dtype or "float32"))
+        dtype = torch.promote_types(x.dtype, getattr(torch, self._precision(x)))
         return State(
             inputs=x.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
             outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout), dtype=dtype),
         )
+
+    def _precision(self, x: torch.Tensor) -> ComputeDtype:
+        # named always, so that the values of weights, which change, decide nothing
+        return self.compute_dtype or real_precision(name_of(x.dtype))
 
     def _options(self, **usual: Any) -> str:
         """Return the options that differ from the usual ones, for `extra_repr`."""

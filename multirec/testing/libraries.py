@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import adjoint
+from .._canonical import unambiguous
 from .._function import recurrence
 from .._state import State
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Target
 from .problems import Arguments, Case, Wide, arguments
 
-__all__ = ["JaxLibrary", "Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries"]
+__all__ = ["JaxLibrary", "Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries", "options"]
 
 Array: TypeAlias = Any
 
@@ -31,6 +32,19 @@ class Run:
 
     values: dict[str, Wide]
     faults: dict[str, str] = field(default_factory=dict)
+
+
+def options(case: Case, operands: list[Array]) -> dict[str, Any]:
+    """Return the keyword arguments of `recurrence`, for the operands of a case."""
+    x, feedforward, feedback, inputs, outputs = operands
+    return {
+        "feedforward": unambiguous(feedforward, x, case.layout),
+        "feedback": unambiguous(feedback, x, case.layout),
+        "state": State(inputs, outputs),
+        "layout": case.layout,
+        "reverse": case.reverse,
+        "compute_dtype": case.compute_dtype,
+    }
 
 
 class Library(ABC):
@@ -79,17 +93,7 @@ class Library(ABC):
 
     def call(self, case: Case, backend: str, operands: list[Array]) -> tuple[Array, State]:
         """Call `recurrence` as a case says."""
-        x, feedforward, feedback, inputs, outputs = operands
-        return recurrence(
-            x,
-            feedforward=feedforward,
-            feedback=feedback,
-            state=State(inputs, outputs),
-            layout=case.layout,
-            reverse=case.reverse,
-            backend=backend,
-            compute_dtype=case.compute_dtype,
-        )
+        return recurrence(operands[0], **options(case, operands), backend=backend)
 
     def run(self, case: Case, backend: str, gradients: bool = True) -> Run:
         """Compute a case with a backend."""
@@ -148,7 +152,7 @@ class NumpyLibrary(Library):
 
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
         y, state = self.call(case, backend, operands)
-        x, feedforward, feedback, inputs, outputs = operands
+        x, *taps = operands[:3]
         grad_y = np.broadcast_to(np.zeros((), y.dtype), y.shape)
         parts = [
             None if values is None else self.put(values, dtype)
@@ -157,17 +161,16 @@ class NumpyLibrary(Library):
         found = adjoint.vjp(
             grad_y if parts[0] is None else parts[0],
             x,
-            feedforward=feedforward,
-            feedback=feedback,
-            state=State(inputs, outputs),
+            **options(case, operands),
             grad_state=State(*parts[1:]),
             y=y,
-            layout=case.layout,
-            reverse=case.reverse,
             backend=backend,
-            compute_dtype=case.compute_dtype,
         )
-        return y, state, (found.x, found.feedforward, found.feedback, *found.state)
+        grads = (
+            None if own is None or grad is None else grad.reshape(own.shape)
+            for own, grad in zip(taps, (found.feedforward, found.feedback), strict=True)
+        )
+        return y, state, (found.x, *grads, *found.state)
 
     def dtype_of(self, array: Array) -> str:
         return str(array.dtype.name)

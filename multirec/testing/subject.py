@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from .. import _registry
 from .._function import explain
-from .._state import State
 from ..errors import UnsupportedError
 from .asserts import mismatch, poisoned
-from .libraries import Library, Run
+from .libraries import Library, Run, options
 from .oracle import expected
 from .problems import Case, arguments
 
@@ -79,17 +78,7 @@ class Subject:
     def refusal(self, case: Case) -> Outcome | None:
         """Ask whether the backend refuses; if so, it must say why, and raise the same when it is called."""
         operands = self.library.operands(case, arguments(case))
-        x, feedforward, feedback, inputs, outputs = operands
-        state = State(inputs, outputs)
-        found = explain(
-            x,
-            feedforward=feedforward,
-            feedback=feedback,
-            state=state,
-            layout=case.layout,
-            reverse=case.reverse,
-            compute_dtype=case.compute_dtype,
-        )
+        found = explain(operands[0], **options(case, operands))
         support = found.candidates[self.backend]
         if support.ok:
             return None
