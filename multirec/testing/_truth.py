@@ -138,7 +138,7 @@ def _stepped_together(filters: tuple[Filter, ...], trial: Trial) -> list[Known]:
     varies = trial.kind == "time_varying"
     rows = _drawn(filters, trial)
     truth = step(rows, trial.wider, varies=varies)
-    # errors of one order of operations may be small by chance: few seeds make most of a gradient, and errors of products
+    # one order of operations may err little by chance: few seeds make most of a gradient, and errors of products
     # with b and −2b cancel as x does. Fused ones are slow to emulate, and long signals leave less to chance.
     ways: list[dict[str, Any]] = [{}, {"descending": True}]
     if trial.signal == "steady" or trial.length < SHORT:
