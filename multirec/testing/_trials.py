@@ -21,7 +21,7 @@ def trials(dtype: str) -> tuple[Trial, ...]:
     few = _some(filters, 4)
     short = Trial(filters=few, dtype=dtype, length=300, state=True)
     if dtype in ("complex64", "complex128"):
-        return short, replace(short, filters=_some(filters, 8, 3), rows=3, kind="per_example", reverse=True)
+        return short, replace(short, filters=_some(filters, 8, 3), rows=64, kind="per_example", reverse=True)
     cut = replace(short, filters=_some(filters, 4, 2), cuts=(1, 17, 150))
     if dtype in HALF_DTYPES:
         return short, cut, replace(cut, filters=_some(family("float64"), 4), compute_dtype="float64")
@@ -45,10 +45,10 @@ def segment_trials(dtype: str) -> tuple[Trial, ...]:
     """Return trials of few rows and many samples, for kernels that cut time into segments: a loop takes too long."""
     hard, orders = _hardest(family(dtype), 5), _of_orders(family(dtype), (1, 3, 4, 8, 16))
     return (
-        Trial(filters=hard, dtype=dtype, length=SEGMENT - 1, rows=1, reverse=True),
+        Trial(filters=hard[:2], dtype=dtype, length=SEGMENT - 1, rows=1, reverse=True),
         Trial(filters=hard, dtype=dtype, length=SEGMENT, rows=3, kind="per_example", signal="steady"),
-        Trial(filters=hard, dtype=dtype, length=20_000, rows=1, state=True, cuts=(3_000, SEGMENT + 1)),
-        Trial(filters=orders, dtype=dtype, length=SEGMENT + 1, rows=4, state=True),
+        Trial(filters=hard[1:4], dtype=dtype, length=20_000, rows=1, state=True, cuts=(3_000, SEGMENT + 1)),
+        Trial(filters=orders, dtype=dtype, length=SEGMENT + 1, rows=8, state=True),
         Trial(filters=hard[:2], dtype=dtype, length=SEGMENT + 1, rows=8, kind="time_varying", state=True),
     )
 

@@ -5,8 +5,9 @@ error, over samples and seeds, is at most
 
     3 · that of stepping + 4 eps · the root mean square of the truth
 
-for every filter. Truth is long double, or float64 for what is computed in float32; everybody gets the same rounded
-coefficients.
+for every filter. Stepping adds lags in ascending or descending order, or with fused operations: the largest of their
+errors counts, since one alone may be small by chance. Truth is long double, or float64 for what is computed in float32;
+everybody gets the same rounded coefficients.
 """
 
 from __future__ import annotations
