@@ -262,8 +262,9 @@ def test_values_that_are_learned_or_traced_decide_nothing() -> None:
     assert mr.recurrence(x, feedback=varying)[1].outputs.dtype == torch.float32
 
 
-def test_a_bank_that_was_judged_is_compiled_so() -> None:
-    bank = mr.RecurrenceBank.from_ba(*SPOILED["high-pass 0.5 Hz @ 500, order 4"])
+@pytest.mark.parametrize("backend", ["auto", "numba"])
+def test_a_bank_that_was_judged_is_compiled_so(backend: str) -> None:
+    bank = mr.RecurrenceBank.from_ba(*SPOILED["high-pass 0.5 Hz @ 500, order 4"], backend=backend)
     x = torch.from_numpy(NOISE)
     y, state = torch.compile(bank.__call__, backend="aot_eager", fullgraph=True)(x)
     assert state.outputs.dtype == torch.float64
