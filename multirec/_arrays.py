@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -43,17 +44,19 @@ def _find_family(array: object, name: str) -> Family:
     )
 
 
-def name_of(value: Any) -> str:
+@lru_cache(maxsize=64)
+def name_of(value: object) -> str:
     """Name a dtype or a device; remembered, since the libraries compute it slowly."""
-    name = _names.get(value)
-    if name is None:
-        name = str(value.name) if isinstance(value, np.dtype) else str(value).removeprefix("torch.")
-        _names[value] = name
-    return name
+    if isinstance(value, np.dtype):
+        return str(value.name)
+    return str(value).removeprefix("torch.")
 
 
-# dynamo traces a dictionary, and warns of lru_cache
-_names: dict[Any, str] = {}
+def is_double(array: Array) -> bool:
+    """Whether the numbers of an array are of 64 bits, or pairs of them; a compiler may trace this."""
+    dtype = array.dtype
+    is_complex = dtype.is_complex if hasattr(dtype, "is_complex") else dtype.kind == "c"
+    return bool(dtype.itemsize == (16 if is_complex else 8))
 
 
 def spec_of(array: Array, name: str) -> Spec:
@@ -84,11 +87,17 @@ def _jax_device(array: Array) -> str:
     return platform if platform == "cpu" else f"{platform}:{device.id}"
 
 
+def is_compiling() -> bool:
+    """Whether torch compiles what calls this."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.compiler.is_compiling())
+
+
 def is_traced(array: Array) -> bool:
     """Whether values cannot be looked at: under a transformation, a compiler, or a mode that runs no kernels."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.compiler.is_compiling():
+    if is_compiling():
         return True
+    torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         inner = torch._C
         return bool(

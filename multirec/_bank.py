@@ -6,13 +6,13 @@ import sys
 from typing import Any, TypeAlias
 
 from . import _select
-from ._arrays import family_of, name_of, spec_of
+from ._arrays import family_of, is_double, spec_of
 from ._canonical import unambiguous, with_time, without_time
 from ._cascade import RecurrenceCascade
 from ._design import Source, Taps, sections, transfer_function
 from ._function import recurrence
-from ._precision import can_widen, damage_of, warn
-from ._problem import ComputeDtype, Layout, real_precision
+from ._precision import computes_wide, damage_of, has_float64, warn
+from ._problem import ComputeDtype, Layout
 from ._state import State
 from ._validate import Choices, as_choices, check_taps_dtype
 from .errors import ArgumentError, ShapeError
@@ -89,6 +89,7 @@ class RecurrenceBank:
         judged = isinstance(source, Taps) and choices.compute_dtype is None
         found = damage_of(taps.feedforward, taps.feedback) if judged else ""
         self._damage = name + found if found else ""
+        self._mendable = computes_wide(choices.backend)
         if "jax" in sys.modules:
             # makes banks pytrees
             from . import _jax  # noqa: F401
@@ -208,9 +209,9 @@ class RecurrenceBank:
 
     def _precision(self, x: Array) -> ComputeDtype | None:
         """Return what to compute in: decided by what was found of the design at construction."""
-        if self.compute_dtype is not None or real_precision(name_of(x.dtype)) == "float64":
+        if self.compute_dtype is not None or is_double(x):
             return self.compute_dtype
-        if self._damage and can_widen(spec_of(x, "x"), self.backend):
+        if self._damage and self._mendable and has_float64(x):
             return "float64"
         if self._damage and not self._warned:
             self._warned = True

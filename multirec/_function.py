@@ -177,7 +177,7 @@ def explain(
     specs = specs_of(arrays)
     found = spoiled(specs, arrays, choices)
     if found:
-        wide = can_widen(specs[0], backend)
+        wide = can_widen(x, backend)
         choices = choices._replace(compute_dtype="float64" if wide else "float32")
         found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else REMEDY}"
     call = plan_call(*specs, choices)

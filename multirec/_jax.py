@@ -102,13 +102,14 @@ def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], 
     # all are arrays: sections of JAX's are transfer functions of their own
     leaves = [(jax.tree_util.GetAttrKey(name), part) for name, part in zip(source._fields, source, strict=True)]
     choices = bank.layout, bank.reverse, bank.backend, bank.compute_dtype
-    return tuple(leaves), (type(source), bank._damage, *choices)
+    return tuple(leaves), (type(source), (bank._damage, bank._mendable), choices)
 
 
 def _bank_of(structure: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-    kind, bank._damage, bank.layout, bank.reverse, bank.backend, bank.compute_dtype = structure
+    kind, (bank._damage, bank._mendable), choices = structure
+    bank.layout, bank.reverse, bank.backend, bank.compute_dtype = choices
     bank._source = kind(*leaves)
     return bank
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import is_traced
+from ._arrays import family_of, is_compiling, is_traced
 from ._canonical import taps_in
 from ._problem import Spec, Taps, real_precision
 from ._registry import registry
@@ -39,7 +39,7 @@ def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
     found = spoiled(specs, arrays, choices)
     if not found:
         return choices
-    if can_widen(specs[0], choices.backend):
+    if can_widen(arrays[0], choices.backend):
         return choices._replace(compute_dtype="float64")
     warn(found)
     return choices
@@ -56,18 +56,30 @@ def spoiled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
     return _remembered(*(_static(own, array, call, len(x.shape)) for own, array in taps))
 
 
-def can_widen(x: Spec, backend: str) -> bool:
+def can_widen(x: Array, backend: str) -> bool:
     """Whether signals like x can be computed in float64 by a backend, or by one that "auto" picks."""
-    if x.family == "jax":
+    return has_float64(x) and computes_wide(backend)
+
+
+def has_float64(x: Array) -> bool:
+    """Whether x's library has float64 where x is."""
+    family = family_of(x)
+    if family == "jax":
         from ._jax import has_64_bit
 
-        if not has_64_bit():
-            return False
-    return not x.device.startswith("mps") and (backend == "auto" or registry.info(backend).wide)
+        return has_64_bit()
+    return family != "torch" or x.device.type != "mps"
+
+
+def computes_wide(backend: str) -> bool:
+    """Whether a backend, or one that "auto" picks, computes float32 signals in float64."""
+    return backend == "auto" or registry.info(backend).wide
 
 
 def warn(found: str) -> None:
-    """Warn of damage that is not mended."""
+    """Warn of damage that is not mended; a graph that torch compiles has nothing to warn with."""
+    if is_compiling():
+        return
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "multirec":
         level, frame = level + 1, frame.f_back

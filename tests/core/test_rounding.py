@@ -11,7 +11,7 @@ import torch
 from scipy import signal
 
 import multirec as mr
-from multirec import _precision
+from multirec import _precision, _rounding
 from multirec._rounding import TOLERANCE, damage
 from multirec.adjoint import vjp
 from multirec.backend import BackendInfo
@@ -109,6 +109,19 @@ def test_filters_that_need_more_digits_are_found(name: str) -> None:
     assert damage(b, a)
     assert change_everywhere(b, a) > TOLERANCE
     assert damage(b.astype(np.float32).astype(float), a.astype(np.float32).astype(float)) == ""
+
+
+def test_the_bound_clears_no_filter_that_is_spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    radius = 1 - 10 ** RNG.uniform(-6, -0.3, (2000, 2))
+    poles = radius * np.exp(1j * 10 ** RNG.uniform(-4, 0.4, (2000, 2)))
+    feedback = np.array([-np.poly([*pair, *pair.conj()]).real[1:] for pair in poles])
+    feedforward = RNG.standard_normal((2000, 3)) * 10 ** RNG.uniform(-6, 3, (2000, 1))
+    own = _rounding._Filters(feedforward, feedback)
+    cleared = _rounding._surely_held(own, own.rounded())
+    assert 100 < cleared.sum() < 1900
+    monkeypatch.setattr(_rounding, "_surely_held", lambda own, rounded: np.zeros(len(own.feedback), bool))
+    assert damage(feedforward[cleared], feedback[cleared]) == ""
+    assert damage(feedforward[~cleared], feedback[~cleared])
 
 
 def test_channels_are_named() -> None:
@@ -249,8 +262,9 @@ def test_values_that_are_learned_or_traced_decide_nothing() -> None:
     assert mr.recurrence(x, feedback=varying)[1].outputs.dtype == torch.float32
 
 
-def test_a_bank_that_was_judged_is_compiled_so() -> None:
-    bank = mr.RecurrenceBank.from_ba(*SPOILED["high-pass 0.5 Hz @ 500, order 4"])
+@pytest.mark.parametrize("backend", ["auto", "numba"])
+def test_a_bank_that_was_judged_is_compiled_so(backend: str) -> None:
+    bank = mr.RecurrenceBank.from_ba(*SPOILED["high-pass 0.5 Hz @ 500, order 4"], backend=backend)
     x = torch.from_numpy(NOISE)
     y, state = torch.compile(bank.__call__, backend="aot_eager", fullgraph=True)(x)
     assert state.outputs.dtype == torch.float64
