@@ -175,7 +175,7 @@ DESIGNED = [filter_ for filter_ in designed() if 0 < filter_.order <= 8 and filt
 
 @pytest.mark.parametrize("filter_", DESIGNED, ids=lambda filter_: filter_.name)
 def test_block_products_lose_no_more_than_is_predicted(filter_, monkeypatch):
-    monkeypatch.setattr(_blocks, "MOST", math.inf)
+    monkeypatch.setattr(_blocks, "most", lambda *_: math.inf)
     taps = torch.tensor([filter_.rounded("float32").feedback], dtype=torch.float32)
     x = signal(torch.Generator().manual_seed(0), (16, 1, 4096), "float32")
     problem, operands = make(x, None, taps[None, :, None])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ._bound import MOST, predicted_loss
+from ._bound import most, predicted_loss
 from ._plan import Plan
 from ._repair import repair
 from ._substitution import substitute
@@ -26,7 +26,7 @@ class Blocks:
         self.taps = feedback.reshape(-1, self.order)
         answers = responses(self.taps, plan.block)
         self.tables = build_tables(answers, plan.reverse, feedback.device, plan.dtype, plan.wide)
-        lost = predicted_loss(self.taps, answers).to(feedback.device) > MOST
+        lost = predicted_loss(self.taps, answers).to(feedback.device) > most(plan.dtype, plan.wide)
         self.careful = lost.nonzero()[:, 0]
 
     def __call__(self, u: Tensor, carry: Tensor, span: slice, out: Tensor) -> Tensor:
