@@ -1,4 +1,4 @@
-"""Errors over designed filters, against those of stepping sample by sample: `python bench/accuracy.py numba unfold_scan`.
+"""Errors over designed filters, against those of stepping sample by sample: `python bench/accuracy.py numba`.
 
 Prints Markdown: a row a filter, a column a backend and data type, and in it the error of y and that of the worst
 gradient, each over stepping's. Above 3 is in bold where it is also more than 4 eps of the result.
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 
 import multirec as mr
 from multirec.testing.accuracy import Measurement, Trial, measure
-from multirec.testing.family import Filter, designed, family
-from multirec.testing.libraries import JaxLibrary, Library, NumpyLibrary
+from multirec.testing.family import designed, family
+from multirec.testing.libraries import NumpyLibrary
 
-TOGETHER = 1 << 17
+TOGETHER = 1 << 18
 """Filters times samples that are computed at once: what the truth of 16 seeds takes is some hundred bytes each."""
 
 
@@ -26,16 +27,16 @@ def main() -> None:
     columns = [(backend, dtype) for dtype in options.dtype for backend in options.backends]
     cells: dict[str, dict[tuple[str, str], tuple[float, float, float]]] = defaultdict(dict)
     for dtype in options.dtype:
-        found = [filter_ for filter_ in family(dtype) if filter_.name in named][:: options.every]
+        precision = "float64" if options.wide else dtype
+        found = [filter_ for filter_ in family(precision) if filter_.name in named][:: options.every]
         count = max(1, TOGETHER // options.length)
         for start in range(0, len(found), count):
-            trial = trial_of(options, dtype, tuple(found[start : start + count]))
+            trial = replace(trial_of(options), dtype=dtype, filters=tuple(found[start : start + count]))
             for backend in options.backends:
-                measured = measure(trial, backend, library(backend))
+                measured = measure(trial, backend, NumpyLibrary())
                 for name, cell in zip((f.name for f in measured.filters), worst(measured), strict=True):
                     cells[name][backend, dtype] = cell
-    print(f"T = {options.length}, {options.rows or 'all'} rows a call, {options.kind}, {options.signal}")
-    print()
+    print(trial_of(options), end="\n\n")
     print("| filter |", " | ".join(f"{backend} {dtype}" for backend, dtype in columns), "|")
     print("|---" * (1 + len(columns)) + "|")
     if not options.summary:
@@ -55,6 +56,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--signal", default="noise", choices=["noise", "steady"])
     parser.add_argument("--reverse", action="store_true")
     parser.add_argument("--state", action="store_true", help="a state goes in")
+    parser.add_argument("--wide", action="store_true", help="compute in float64 what is not float64")
     parser.add_argument("--filters", default="", metavar="TEXT", help="those whose name has it")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth filter")
     parser.add_argument("--summary", action="store_true", help="the worst alone")
@@ -64,10 +66,11 @@ def parsed() -> argparse.Namespace:
     return options
 
 
-def trial_of(options: argparse.Namespace, dtype: str, filters: tuple[Filter, ...]) -> Trial:
+def trial_of(options: argparse.Namespace) -> Trial:
     return Trial(
-        filters=filters,
-        dtype=dtype,
+        filters=(),
+        dtype=" ".join(options.dtype),
+        compute_dtype="float64" if options.wide else None,
         length=options.length,
         rows=options.rows or None,
         kind=options.kind,
@@ -75,10 +78,6 @@ def trial_of(options: argparse.Namespace, dtype: str, filters: tuple[Filter, ...
         reverse=options.reverse,
         state=options.state,
     )
-
-
-def library(backend: str) -> Library:
-    return JaxLibrary() if backend == "jax" else NumpyLibrary()
 
 
 def worst(measured: Measurement) -> list[tuple[float, float, float]]:

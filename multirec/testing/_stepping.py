@@ -50,16 +50,27 @@ class Stepped(NamedTuple):
     grad_outputs: Wide
 
 
-def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool = False, fused: Any = None) -> Stepped:
+def step(
+    rows: Rows,
+    precision: Any,
+    *,
+    stored: str | None = None,
+    varies: bool = False,
+    descending: bool = False,
+    fused: Any = None,
+) -> Stepped:
     """Compute every row in `precision`; signals are rounded to the data type `stored` where they are kept.
 
-    The gradient of feedback comes of y as it is kept. Sums over time are NumPy's, pairwise. With `varies` the
-    coefficients' gradients are not summed. A multiplication and the addition of its product are two operations, or one
-    that is computed in the wider precision `fused`.
+    The gradient of feedback comes of y as it is kept. With `varies` the
+    coefficients' gradients are not summed. With `descending` the largest lag comes first, and x last. A multiplication
+    and the addition of its product are two operations, or one that is computed in the wider precision `fused`.
     """
 
     def kept(signal: Wide) -> Wide:
-        return signal if stored is None else round_to(signal, stored).astype(precision)
+        if stored is None:
+            return signal
+        with np.errstate(over="ignore"):
+            return round_to(signal, stored).astype(precision)
 
     x, b, a, inputs, outputs, grad_y, grad_inputs, grad_outputs = (np.asarray(part, precision).T for part in rows)
     q, p, length = len(inputs), len(outputs), len(x)
@@ -67,17 +78,21 @@ def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool 
     driven = b[0] * whole_x[q:]
     for j in range(1, q + 1):
         driven = _add_product(driven, b[j], whole_x[q - j : q - j + length], fused)
-    tail = np.zeros((p + length, x.shape[1]), driven.dtype)
-    tail[length:] = grad_outputs
-    pulled = grad_y + tail[p:]
+    # the state that is returned begins in the past where there are fewer samples than lags
+    to_past = np.zeros_like(grad_outputs)
+    to_past[length:] = grad_outputs[: max(p - length, 0)]
+    grad_y = grad_y.copy()
+    grad_y[max(length - p, 0) :] += grad_outputs[max(p - length, 0) :]
 
     # the adjoint is the same recurrence over reversed time
     both = _fed_back(
-        np.concatenate([driven, pulled[::-1]], 1),
+        np.concatenate([driven, grad_y[::-1]], 1),
         np.concatenate([a, a.conj()], 1),
         np.concatenate([outputs, np.zeros_like(outputs)], 1),
+        descending,
         fused,
     )
+    del driven, grad_y
     whole_y, adjoint = both[:, : x.shape[1]], both[p:, x.shape[1] :][::-1]
     last = whole_y[length:].copy()
     whole_y[p:] = kept(whole_y[p:])
@@ -86,14 +101,14 @@ def step(rows: Rows, precision: Any, *, stored: str | None = None, varies: bool 
     for j in range(q + 1):
         to_x[q - j : q - j + length] += b[j].conj() * adjoint
     to_x[length:] += grad_inputs
-    to_past = tail[:p].copy()
     for k in range(1, p + 1):
         reached = adjoint[: min(k, length)]
         to_past[p - k : p - k + len(reached)] += a[k - 1].conj() * reached
 
     def of_taps(signal: Wide, first: int, count: int) -> Wide:
-        products = [(adjoint * signal[first - k : first - k + length].conj()).T for k in range(count)]
-        return np.stack(products if varies else [np.ascontiguousarray(each).sum(-1) for each in products], -1)
+        products = (adjoint * signal[first - k : first - k + length].conj() for k in range(count))
+        # over the first axis NumPy adds one sample after the other
+        return np.stack([each.T if varies else each.sum(0) for each in products], -1)
 
     to_b = of_taps(whole_x, q, q + 1)
     to_a = of_taps(whole_y, p - 1, p)
@@ -108,7 +123,7 @@ def _add_product(total: Wide, one: Wide, other: Wide, fused: Any) -> Wide:
     return rounded
 
 
-def _fed_back(driven: Wide, a: Wide, past: Wide, fused: Any) -> Wide:
+def _fed_back(driven: Wide, a: Wide, past: Wide, descending: bool, fused: Any) -> Wide:
     """Return past and block of y[t] = driven[t] + Σ a[k − 1] y[t − k]; time is the first axis."""
     length, p = len(driven), len(past)
     # backwards in memory, so that what stands behind a sample in time lies after it
@@ -120,7 +135,7 @@ def _fed_back(driven: Wide, a: Wide, past: Wide, fused: Any) -> Wide:
         if fused is None:
             terms[0] = driven[t]
             np.multiply(a, y[at + 1 : at + 1 + p], out=terms[1:])
-            np.add.reduce(terms, axis=0, out=y[at])
+            np.add.reduce(terms[::-1] if descending else terms, axis=0, out=y[at])
         else:
             y[at] = driven[t]
             for k in range(p):

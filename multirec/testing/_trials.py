@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..backend import HALF_DTYPES
 from ._truth import Trial
 from .family import Filter, family
@@ -17,21 +19,23 @@ def trials(dtype: str) -> tuple[Trial, ...]:
     """Return small trials, every designed filter among them: seconds, also for a loop over samples in Python."""
     filters = family(dtype)
     few = _some(filters, 4)
-    if dtype not in ("float32", "float64"):
-        # the state of a half type is kept wider, and has checks of its own
-        return (
-            Trial(filters=few, dtype=dtype, length=300, state=dtype not in HALF_DTYPES),
-            Trial(filters=_some(filters, 8, 3), dtype=dtype, length=129, rows=3, kind="per_example", reverse=True),
-        )
+    short = Trial(filters=few, dtype=dtype, length=300, state=True)
+    if dtype in ("complex64", "complex128"):
+        return short, replace(short, filters=_some(filters, 8, 3), rows=64, kind="per_example", reverse=True)
+    cut = replace(short, filters=_some(filters, 4, 2), cuts=(1, 17, 150))
+    if dtype in HALF_DTYPES:
+        return short, cut, replace(cut, filters=_some(family("float64"), 4), compute_dtype="float64")
     edges = (
         Trial(filters=_some(filters, 8, i), dtype=dtype, length=length, state=True, reverse=i % 2 == 1)
         for i, length in enumerate(EDGES)
     )
+    wide = (replace(short, filters=family("float64"), compute_dtype="float64"),) if dtype == "float32" else ()
     return (
         Trial(filters=filters, dtype=dtype, length=1025, state=True),
         Trial(filters=few, dtype=dtype, length=257, kind="per_example", signal="steady", reverse=True),
         Trial(filters=_some(filters, 4, 1), dtype=dtype, length=129, rows=64, kind="time_varying", state=True),
-        Trial(filters=_some(filters, 4, 2), dtype=dtype, length=300, state=True, cuts=(1, 17, 150)),
+        cut,
+        *wide,
         Trial(filters=_hardest(filters, 1), dtype=dtype, length=SEGMENT + 3, rows=8, state=True),
         *edges,
     )
@@ -39,12 +43,12 @@ def trials(dtype: str) -> tuple[Trial, ...]:
 
 def segment_trials(dtype: str) -> tuple[Trial, ...]:
     """Return trials of few rows and many samples, for kernels that cut time into segments: a loop takes too long."""
-    hard, orders = _hardest(family(dtype), 5), _one_of_each_order(family(dtype))
+    hard, orders = _hardest(family(dtype), 5), _of_orders(family(dtype), (1, 3, 4, 8, 16))
     return (
-        Trial(filters=hard, dtype=dtype, length=SEGMENT - 1, rows=1, reverse=True),
+        Trial(filters=hard[:2], dtype=dtype, length=SEGMENT - 1, rows=1, reverse=True),
         Trial(filters=hard, dtype=dtype, length=SEGMENT, rows=3, kind="per_example", signal="steady"),
-        Trial(filters=hard, dtype=dtype, length=20_000, rows=1, state=True, cuts=(3_000, SEGMENT + 1)),
-        Trial(filters=orders, dtype=dtype, length=SEGMENT + 1, rows=4, state=True),
+        Trial(filters=hard[1:4], dtype=dtype, length=20_000, rows=1, state=True, cuts=(3_000, SEGMENT + 1)),
+        Trial(filters=orders, dtype=dtype, length=SEGMENT + 1, rows=8, state=True),
         Trial(filters=hard[:2], dtype=dtype, length=SEGMENT + 1, rows=8, kind="time_varying", state=True),
     )
 
@@ -52,7 +56,7 @@ def segment_trials(dtype: str) -> tuple[Trial, ...]:
 def long_trials(dtype: str) -> tuple[Trial, ...]:
     """Return trials of minutes: the whole family at every length and number of rows."""
     filters = family(dtype)
-    thousands = _some(tuple(filter_ for filter_ in filters if filter_.order == 2), 1) * 3
+    thousands = tuple(filter_ for filter_ in filters if filter_.order == 2) * 3
     chunks = [filters[start::8] for start in range(8)]
     return (
         Trial(filters=thousands, dtype=dtype, length=300, state=True),
@@ -61,6 +65,7 @@ def long_trials(dtype: str) -> tuple[Trial, ...]:
             Trial(filters=chunk, dtype=dtype, length=SEGMENT + 1, rows=3, signal="steady", reverse=True)
             for chunk in chunks
         ),
+        *(Trial(filters=chunk, dtype=dtype, length=2_000, rows=4, kind="time_varying", state=True) for chunk in chunks),
         Trial(filters=_hardest(filters, 5), dtype=dtype, length=100_000, rows=1, state=True),
         Trial(filters=_hardest(filters, 1), dtype=dtype, length=1_000_000, rows=1),
     )
@@ -82,5 +87,7 @@ def _hardest(filters: tuple[Filter, ...], count: int) -> tuple[Filter, ...]:
     return tuple(filter_ for filter_ in filters if filter_.name in names[:count])
 
 
-def _one_of_each_order(filters: tuple[Filter, ...]) -> tuple[Filter, ...]:
-    return tuple({filter_.order: filter_ for filter_ in filters}.values())
+def _of_orders(filters: tuple[Filter, ...], orders: tuple[int, ...]) -> tuple[Filter, ...]:
+    """Return one filter of each order, the last."""
+    last = {filter_.order: filter_ for filter_ in filters}
+    return tuple(last[order] for order in orders)

@@ -10,7 +10,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ..backend import COMPLEX_DTYPES, HALF_DTYPES
+from .._problem import ComputeDtype, in_precision, real_precision
+from ..backend import COMPLEX_DTYPES
 from ._stepping import Rows, Stepped, step
 from .family import Filter
 from .problems import TapsKind, Wide, round_to
@@ -22,6 +23,9 @@ RUN_IN = 256
 """Samples before the block, of which the state is the end."""
 STEADY = 100.0
 """The amplitude of a steady tone, over noise of 1."""
+SHORT = 2048
+LARGE = 1 << 22
+"""Samples of all rows, from which on nothing but the last problem is remembered: they take about 32 bytes each."""
 
 Signal: TypeAlias = Literal["noise", "steady"]
 
@@ -36,6 +40,8 @@ class Trial:
         With coefficients that the precision computed in has; see `multirec.testing.family.family`.
     dtype
         Of x.
+    compute_dtype
+        What everything between x and y is computed in; None is x's precision.
     length
         T.
     rows
@@ -51,11 +57,12 @@ class Trial:
     reverse
         Whether time runs backwards.
     cuts
-        Where the block is cut into calls, each continued with the state that the one before returned; no gradients then.
+        Where the block is cut into calls, each continued with the state of the one before; without gradients.
     """
 
     filters: tuple[Filter, ...]
     dtype: str = "float32"
+    compute_dtype: ComputeDtype | None = None
     length: int = 1000
     rows: int | None = None
     kind: TapsKind = "static"
@@ -65,26 +72,32 @@ class Trial:
     cuts: tuple[int, ...] = ()
 
     def __str__(self) -> str:
+        wide = f" in {self.compute_dtype}" if self.compute_dtype else ""
         cut = f"cut at {self.cuts}" if self.cuts else ""
         flags = (self.signal, "state" if self.state else "", "reverse" if self.reverse else "", cut)
         rows = f"{self.rows or 'all'} rows a call"
-        return ", ".join(filter(None, (f"{self.dtype}, T = {self.length}", rows, self.kind, *flags)))
+        return ", ".join(filter(None, (f"{self.dtype}{wide}, T = {self.length}", rows, self.kind, *flags)))
 
     @property
-    def computed_dtype(self) -> str:
-        """The precision that is computed in."""
-        return "float32" if self.dtype in HALF_DTYPES else self.dtype
+    def precision(self) -> str:
+        """The data type that everything between x and y is computed in."""
+        return in_precision(self.dtype, self.compute_dtype or real_precision(self.dtype))
+
+    @property
+    def stored(self) -> str | None:
+        """The data type that signals are rounded to when they are kept; None where they are computed in it."""
+        return None if self.dtype == self.precision else self.dtype
 
     @property
     def wider(self) -> Any:
         """A precision whose errors count for nothing beside those of the one computed in."""
         is_complex = self.dtype in COMPLEX_DTYPES
-        if self.computed_dtype in ("float32", "complex64"):
+        if self.precision in ("float32", "complex64"):
             return np.complex128 if is_complex else np.float64
         if np.finfo(np.longdouble).nmant < 63:
             raise NotImplementedError(
-                f"errors in {self.computed_dtype} cannot be measured here: NumPy's longdouble has no more bits than "
-                "float64 on this machine. Measure on Linux."
+                f"errors in {self.precision} cannot be measured here: NumPy's longdouble has no more bits than float64 "
+                "on this machine. Measure on Linux."
             )
         return np.clongdouble if is_complex else np.longdouble
 
@@ -92,7 +105,7 @@ class Trial:
 class Known(NamedTuple):
     """Filters of one order; rows are filters by seeds, the seeds of one filter together.
 
-    `stepping` has stepping's errors: one number a filter for each result.
+    `stepping` has stepping's errors: one number a filter for each result, the largest of some orders of operations.
     """
 
     filters: tuple[Filter, ...]
@@ -104,10 +117,11 @@ class Known(NamedTuple):
 def known_of(trial: Trial) -> tuple[Known, ...]:
     """Return what is known of a trial's filters, order by order."""
     varies: TapsKind = "time_varying" if trial.kind == "time_varying" else "static"
-    return _known(replace(trial, rows=None, reverse=False, cuts=(), kind=varies))
+    shared = replace(trial, rows=None, reverse=False, cuts=(), kind=varies)
+    remembered = _large if len(trial.filters) * SEEDS * trial.length > LARGE else _small
+    return remembered(shared)
 
 
-@lru_cache(maxsize=64)
 def _known(trial: Trial) -> tuple[Known, ...]:
     found: list[Known] = []
     in_order = sorted(trial.filters, key=lambda filter_: filter_.order)
@@ -117,14 +131,19 @@ def _known(trial: Trial) -> tuple[Known, ...]:
     return tuple(found)
 
 
+_small, _large = lru_cache(maxsize=64)(_known), lru_cache(maxsize=1)(_known)
+
+
 def _stepped_together(filters: tuple[Filter, ...], trial: Trial) -> list[Known]:
     varies = trial.kind == "time_varying"
     rows = _drawn(filters, trial)
     truth = step(rows, trial.wider, varies=varies)
-    stored = trial.dtype if trial.dtype in HALF_DTYPES else None
-    # errors of products with b and −2b cancel as x does; fused ones do not, and both are stepping
-    ways = (None, trial.wider) if trial.signal == "steady" else (None,)
-    stepped = [step(rows, trial.computed_dtype, stored=stored, varies=varies, fused=way) for way in ways]
+    # errors of one order of operations may be small by chance: few seeds make most of a gradient, and errors of products
+    # with b and −2b cancel as x does. Fused ones are slow to emulate, and long signals leave less to chance.
+    ways: list[dict[str, Any]] = [{}, {"descending": True}]
+    if trial.signal == "steady" or trial.length < SHORT:
+        ways.append({"fused": trial.wider})
+    stepped = [step(rows, trial.precision, stored=trial.stored, varies=varies, **way) for way in ways]
     found, start = [], 0
     for p, group in groupby(filters, lambda filter_: filter_.order):
         own = tuple(group)
@@ -191,7 +210,7 @@ def _drawn(filters: tuple[Filter, ...], trial: Trial) -> Rows:
     if not trial.state:
         return rows
     run_in = rows._replace(x=x[:, :RUN_IN], grad_y=np.zeros((len(x), RUN_IN)))
-    outputs = round_to(_narrowed(step(run_in, trial.wider).outputs), trial.computed_dtype)
+    outputs = round_to(_narrowed(step(run_in, trial.wider).outputs), trial.precision)
     return rows._replace(inputs=x[:, RUN_IN - q : RUN_IN], outputs=outputs)
 
 
@@ -201,8 +220,8 @@ def _rows_of(filter_: Filter, q: int, p: int, trial: Trial) -> Rows:
     is_complex = trial.dtype in COMPLEX_DTYPES
 
     def noise(count: int) -> Wide:
-        values: Wide = random.standard_normal((SEEDS, count, 2)) @ np.array([1, 1j])
-        return values if is_complex else values.real
+        values: Wide = random.standard_normal((SEEDS, count))
+        return values + 1j * random.standard_normal((SEEDS, count)) if is_complex else values
 
     def widened(values: Wide, count: int, at_end: bool = True) -> Wide:
         more = count - values.shape[1]

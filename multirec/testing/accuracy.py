@@ -5,7 +5,8 @@ error, over samples and seeds, is at most
 
     3 · that of stepping + 4 eps · the root mean square of the truth
 
-for every filter. Truth is long double, or float64 for what is computed in float32; everybody gets the same rounded
+for every filter. Stepping adds lags in ascending or descending order, or with fused operations: the largest of their
+errors counts, since one alone may be small by chance. Truth is long double, or float64 for what is computed in float32; everybody gets the same rounded
 coefficients.
 """
 
@@ -17,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import HALF_DTYPES
 from ..errors import UnsupportedError
 from ._stepping import Rows
 from ._truth import Known, Trial, known_of, mean_roots
@@ -139,8 +139,8 @@ def accuracy_tally(subject: Subject, trials: Iterable[Trial]) -> Tally:
             for index in np.flatnonzero(~(errors.excess <= 1)):
                 wrong, usual = errors.backend[index], errors.stepping[index]
                 tally.failures.append(
-                    f"{found.filters[index].name} ({trial}): {name} errs by {wrong:.2g} where stepping errs by {usual:.2g}"
-                    f" and values are about {errors.truth[index]:.2g}"
+                    f"{found.filters[index].name} ({trial}): {name} errs by {wrong:.2g}, stepping by {usual:.2g}; "
+                    f"values are about {errors.truth[index]:.2g}"
                 )
     return tally
 
@@ -152,7 +152,7 @@ def _errors(trial: Trial, known: Known, backend: str, library: Library) -> dict[
         part = Rows(*(array[start : start + count] for array in known.rows))
         for name, values in _called(trial, part, backend, library).items():
             found.setdefault(name, []).append(values)
-    eps = float(np.finfo(trial.computed_dtype).eps)
+    eps = float(np.finfo(trial.precision).eps)
     errors = {}
     for name, field in _FIELDS.items():
         if name in found:
@@ -178,11 +178,12 @@ def _called(trial: Trial, rows: Rows, backend: str, library: Library) -> dict[st
     count, (q, p) = len(rows.x), (rows.inputs.shape[-1], rows.outputs.shape[-1])
     static = trial.kind == "static"
     lead = (1, count) if static else (count, 1)
-    half = trial.dtype in HALF_DTYPES
+    taps_dtype = "same" if trial.dtype == trial.precision else trial.precision
     case = Case(
         dtype=trial.dtype,
-        feedforward_dtype="float32" if half else "same",
-        feedback_dtype="float32" if half else "same",
+        compute_dtype=trial.compute_dtype,
+        feedforward_dtype=taps_dtype,
+        feedback_dtype=taps_dtype,
         feedforward=trial.kind,
         feedback=trial.kind,
         input_order=q,

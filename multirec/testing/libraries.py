@@ -13,7 +13,8 @@ import numpy as np
 
 from .. import adjoint
 from .._canonical import unambiguous
-from .._function import recurrence
+from .._function import explain, recurrence
+from .._select import Explanation
 from .._state import State
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Target
 from .problems import Arguments, Case, Wide, arguments
@@ -94,6 +95,10 @@ class Library(ABC):
     def call(self, case: Case, backend: str, operands: list[Array]) -> tuple[Array, State]:
         """Call `recurrence` as a case says."""
         return recurrence(operands[0], **options(case, operands), backend=backend)
+
+    def explain(self, case: Case, operands: list[Array]) -> Explanation:
+        """Ask which backends compute a case."""
+        return explain(operands[0], **options(case, operands))
 
     def run(self, case: Case, backend: str, gradients: bool = True) -> Run:
         """Compute a case with a backend."""
@@ -237,8 +242,7 @@ class JaxLibrary(Library):
 
     name = "jax"
     device = "cpu"
-    # JAX adds the gradients of y and of the state in their own type: in a half type with a rounding that is not ours
-    dtypes = (*REAL_DTYPES, *COMPLEX_DTYPES)
+    dtypes = (*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES)
 
     def __init__(self) -> None:
         self._jax: Any = importlib.import_module("jax")
@@ -254,6 +258,10 @@ class JaxLibrary(Library):
     def call(self, case: Case, backend: str, operands: list[Array]) -> tuple[Array, State]:
         with self._jax.enable_x64(True):
             return super().call(case, backend, operands)
+
+    def explain(self, case: Case, operands: list[Array]) -> Explanation:
+        with self._jax.enable_x64(True):
+            return super().explain(case, operands)
 
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
         there = tuple(operand is not None for operand in operands)

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .. import _registry
-from .._function import explain
 from ..errors import UnsupportedError
 from .asserts import mismatch, poisoned
-from .libraries import Library, Run, options
+from .libraries import Library, Run
 from .oracle import expected
 from .problems import Case, arguments
 
@@ -78,8 +77,7 @@ class Subject:
     def refusal(self, case: Case) -> Outcome | None:
         """Ask whether the backend refuses; if so, it must say why, and raise the same when it is called."""
         operands = self.library.operands(case, arguments(case))
-        found = explain(operands[0], **options(case, operands))
-        support = found.candidates[self.backend]
+        support = self.library.explain(case, operands).candidates[self.backend]
         if support.ok:
             return None
         if not support.reason.strip():
