@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ._canonical import concatenate, namespace, zeros
+from ._arrays import name_of
+from ._canonical import cast_to, concatenate, namespace, zeros
+from ._problem import in_precision
 from .backend import Gradients, Needs, Operands
 
 Array: TypeAlias = Any
@@ -150,15 +152,22 @@ def _correlate(lam: Array, signal: Array, taps: Array) -> Array:
 
 
 def _dotted(lam: Array, signal: Array) -> Array:
-    """Return Σ λ · conj(signal) over time.
+    """Return Σ λ · conj(signal) over time, summed in float64 where there is such.
 
-    In parts: a sum in pairs loses less than a dot product does, and no array of y's size is made for the products.
+    In parts: no array of y's size is made for the products.
     """
     length = lam.shape[-1]
     size = max(_PART, -(-length // _PARTS))
     spans = [slice(start, start + size) for start in range(0, max(length, 1), size)]
-    sums: Array = _total([(lam[..., span] * signal[..., span].conj()).sum(-1, keepdims=True) for span in spans])
-    return sums
+    products = (_double(lam[..., span]) * _double(signal[..., span].conj()) for span in spans)
+    return cast_to(_total([each.sum(-1, keepdims=True) for each in products]), name_of(lam.dtype))
+
+
+def _double(array: Array) -> Array:
+    # JAX may be without float64, and mps is
+    if namespace(array).__name__.startswith("jax") or "mps" in str(array.device):
+        return array
+    return cast_to(array, in_precision(name_of(array.dtype), "float64"))
 
 
 def _to_channels(part: Array, channels: int) -> Array:
