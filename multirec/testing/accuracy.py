@@ -55,9 +55,13 @@ class Errors(NamedTuple):
 
     @property
     def excess(self) -> Wide:
-        """The error over what is allowed; above 1, or NaN, it is too large."""
+        """The error over what is allowed; above 1, or NaN, it is too large.
+
+        Zero where stepping's error is larger than the quantity itself: of that nothing is left to compare.
+        """
         allowed: Wide = 3 * self.stepping + 4 * self.eps * self.truth
-        return np.divide(self.backend, allowed, out=np.where(self.backend == 0, 0.0, np.inf), where=allowed > 0)
+        found = np.divide(self.backend, allowed, out=np.where(self.backend == 0, 0.0, np.inf), where=allowed > 0)
+        return np.where((self.truth > 0) & (self.stepping > self.truth), 0.0, found)
 
     @property
     def ratio(self) -> Wide:
