@@ -52,7 +52,9 @@ def _forward(problem: Problem, operands: Operands) -> Array:
         return jnp.zeros((problem.batch, problem.channels, problem.length), problem.y_dtype)
     dtype = compute_type(problem)
     by_sums = is_summed(problem, problem.x_channels)
-    filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype, by_sums)
+    filter_ = make_filter(
+        operands.feedforward, operands.feedback, None, problem.length, problem.reverse, dtype, by_sums
+    )
 
     def piece(operands: Operands, filter_: Filter) -> tuple[Array, None]:
         return run(operands, filter_, problem.channels, problem.reverse, dtype, by_sums).astype(problem.y_dtype), None
@@ -79,7 +81,8 @@ def _vjp(
     feedback, backwards = operands.feedback, not problem.reverse
     by_sums = is_summed(problem, problem.channels)
     conjugate = None if feedback is None else feedback.conj()
-    adjoint = make_filter(None, conjugate, problem.length, backwards, dtype, by_sums)
+    after = None if operands.feedforward is None else operands.feedforward.conj()
+    adjoint = make_filter(None, conjugate, after, problem.length, backwards, dtype, by_sums)
 
     def piece(operands: Operands, adjoint: Filter, y: Array, grad_y: Array, grad_last: Array | None) -> tuple[Any, Any]:
         operands = Operands(*(_wide(part, problem) for part in operands))
@@ -91,7 +94,7 @@ def _vjp(
 
         def back(of_adjoint: Operands, reverse: bool) -> Array:
             # coefficients that change over time belong to other samples in the adjoint
-            own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback, None)
+            own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback)
             return run(of_adjoint, own, problem.channels, reverse, dtype, by_sums)
 
         found = gradients(back, operands, y, grad_y, needs, problem.reverse)

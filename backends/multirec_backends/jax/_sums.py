@@ -22,7 +22,13 @@ __all__ = ["run_sums"]
 
 
 def run_sums(
-    x: Array, inputs: Array | None, past: Array, tables: Tables, reverse: bool, steps: Callable[[], Array]
+    x: Array,
+    inputs: Array | None,
+    past: Array,
+    tables: Tables,
+    reverse: bool,
+    stepped: Array,
+    steps: Callable[[], Array],
 ) -> Array:
     """Return y (B, C, T).
 
@@ -32,8 +38,10 @@ def run_sums(
         The signal (B, C|1, T) and the q samples before it, or None for zeros.
     past
         The p outputs before the block, (B, C, p).
+    stepped
+        Whether steps are to be taken all the same.
     steps
-        Computes y in the exact order of rounding, for sequences that go out of range.
+        Computes y in the exact order of rounding, also for sequences that go out of range.
     """
     table, jump = tables
     batch, channels, p = past.shape
@@ -47,7 +55,7 @@ def run_sums(
     carries, last = _carries(_columns(rows, ends), jump, past, reverse)
     # what overflows stays so, and a sum of products with what is not finite spoils the samples before it
     largest = jnp.maximum(_largest(rows), jnp.maximum(_largest(carries), jnp.abs(last).max(-1)))
-    wrong = ~(largest * jnp.abs(table).sum(-2).max(-1) < TRUSTED[x.real.dtype.name]).all()
+    wrong = stepped | ~(largest * jnp.abs(table).sum(-2).max(-1) < TRUSTED[x.real.dtype.name]).all()
 
     def samples(extended: Array, carries: list[Array], table: Array) -> Array:
         y = _product([*_rows(extended, count, block), *carries], table)

@@ -1,0 +1,106 @@
+"""What blocks lose to steps: a bound on their error over that of the recurrence taken one sample after the other.
+
+A block of L samples is computed from its inputs as if it followed zeros, and from the p outputs before it. Where the
+feedforward has zeros near the poles of the feedback (high-passes, notches, shelves), and where poles lie together,
+both parts are much larger than y and cancel. For white inputs of size 1, with g the impulse response of the feedback
+alone, h that of the whole filter, and norms for what white numbers of size 1 become:
+
+* A step rounds by hypot(|a| |h|, |b|) in each sample, which then goes through g.
+* A block rounds by hypot(|W|, |P| |h|) in each sample, where W and P are its responses to inputs and past outputs, and
+  that stays where it is.
+* The end of a block loses as much, unless it is computed more precisely, and that goes on through the responses to
+  past outputs. What is lost by rounding the matrix from end to end is the same in each block: it adds up in phase for
+  as long as the filter remembers.
+* The gradient of x filters the adjoint's outputs by the feedforward. That takes most of what steps lose away, since it
+  is smooth, and nothing of what blocks do.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import lax
+
+from multirec.backend import Array
+
+from ._tables import Responses
+
+__all__ = ["predicted_loss"]
+
+_STEP, _STEP_FILTERED, _BLOCK_FILTERED, _IN_PHASE = 0.22, 0.15, 0.4, 2.0
+"""Factors of the above, as measured: of a step; of a step and of a block in the gradient of x; of what is in phase."""
+
+_ROUNDINGS = 4 / 3
+"""A relative error of so many roundings is none."""
+
+
+def predicted_loss(
+    responses: Responses, before: Array | None, feedback: Array, after: Array | None, count: int, eps: float
+) -> Array:
+    """Return the error over that of steps (B|1, C|1): of the outputs, or of what `after` makes of them if it is more.
+
+    Parameters
+    ----------
+    responses
+        Of a block.
+    before, feedback, after
+        Coefficients (B|1, C|1, taps): feedforward that inputs and outputs go through, or None.
+    count, eps
+        Number of blocks, and the precision of a sample.
+    """
+    inputs, outputs, impulse = responses
+    p, length = outputs.shape[-2:]
+    onward = _onward(outputs, count)
+    accumulated = jnp.trace(onward, axis1=-2, axis2=-1).real
+    remembered = (accumulated / _power(outputs)).clip(1, count)
+    g = _size(impulse, onward)
+    h = g if before is None else _size(_filtered(impulse, before), onward)
+    a, b = jnp.sqrt(1 + _power(feedback[..., None])), _norm(before)
+    in_block = jnp.sqrt((_power(inputs) + _power(outputs) * h**2) / length)
+    in_phase = (_IN_PHASE * p * jnp.finfo(jnp.float64).eps / eps) ** 2 * remembered
+    ends, jump = inputs[..., length - p :], outputs[..., length - p :]
+    carried = jnp.sqrt((_power(ends) + _power(jump) * h**2 * in_phase) / p * accumulated / length)
+    loss = jnp.hypot(in_block, carried) / (_STEP * jnp.hypot(a * h, b) * g + _ROUNDINGS * h)
+    if after is None:
+        return loss
+    filtered, c = _size(_filtered(impulse, after), onward), _norm(after)
+    steps = _STEP_FILTERED * (a * h * filtered + c * h) + _ROUNDINGS * filtered
+    return jnp.maximum(loss, _BLOCK_FILTERED * c * in_block / steps)
+
+
+def _onward(outputs: Array, count: int) -> Array:
+    """Return what past outputs become, squared and summed over `count` blocks, as a form (B|1, C|1, p, p) in them."""
+    jump = outputs[..., outputs.shape[-1] - outputs.shape[-2] :]
+
+    def twice(_: Array, given: tuple[Array, Array]) -> tuple[Array, Array]:
+        form, power = given
+        return form + power @ form @ _adjoint(power), power @ power
+
+    form, _ = lax.fori_loop(0, (count - 1).bit_length(), twice, (outputs @ _adjoint(outputs), jump))
+    return form
+
+
+def _size(impulse: Array, onward: Array) -> Array:
+    """Return the norm of an impulse response, of which `impulse` is the first block."""
+    last = impulse[..., None, impulse.shape[-1] - onward.shape[-1] :]
+    return jnp.sqrt(_power(impulse[..., None]) + (last @ onward @ _adjoint(last))[..., 0, 0].real)
+
+
+def _filtered(impulse: Array, taps: Array) -> Array:
+    """Return as much of a response that goes through `taps` as there is of `impulse`."""
+    length = impulse.shape[-1]
+    padded = jnp.pad(impulse, [(0, 0)] * (impulse.ndim - 1) + [(length, 0)])
+    lagged = [taps[..., j, None] * padded[..., length - j : 2 * length - j] for j in range(min(taps.shape[-1], length))]
+    return sum(lagged[1:], lagged[0])
+
+
+def _adjoint(matrix: Array) -> Array:
+    return matrix.conj().swapaxes(-1, -2)
+
+
+def _power(matrix: Array) -> Array:
+    """Return the sum of squares of (B|1, C|1, …, …)."""
+    return jnp.sum(jnp.abs(matrix) ** 2, (-2, -1))
+
+
+def _norm(taps: Array | None) -> Array | float:
+    return 1.0 if taps is None else jnp.sqrt(_power(taps[..., None]))
