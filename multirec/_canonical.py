@@ -152,7 +152,7 @@ def operands_in(
 
 
 def in_computed_types(problem: Problem, operands: Operands) -> Operands:
-    """Return canonical operands with coefficients and past outputs in the types that they are computed in."""
+    """Return operands of any axes with coefficients and past outputs in the types that they are computed in."""
     b, a = (
         None if taps is None or part is None else cast_to(part, taps.dtype)
         for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))

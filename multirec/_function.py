@@ -169,6 +169,10 @@ def explain(
     """
     arrays = (x, feedforward, feedback, *split_state(state))
     call = call_of(arrays, as_choices(layout, reverse, backend, compute_dtype))
+    if call.problem.family == "jax":
+        from ._jax import check_64_bit
+
+        check_64_bit(call)
     explanation = _select.explain_problem(call.problem, backend)
     if explanation.chosen is None:
         return explanation

@@ -66,7 +66,7 @@ def _is_plain(arrays: tuple[Any, ...]) -> bool:
 
 def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Tensor, State]:
     problem = call.problem
-    y, *parts = apply(in_computed_types(problem, operands_in(call, *tensors)), choices)
+    y, *parts = apply(operands_in(call, *in_computed_types(problem, tensors)), choices)
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *parts))
     return y, State(*parts)
 

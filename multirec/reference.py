@@ -80,7 +80,7 @@ class Reference:
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
-        wide = self.wide_vjp(problem, operands, grad_y, grad_last)
+        wide = _Run(problem, operands, widen(y, problem.y_dtype)).adjoint(*_wide_gradients(problem, grad_y, grad_last))
         rounded = wide._replace(x=narrow(cast(Wide, wide.x), problem.dtype))
         return Gradients(*(grad if need else None for grad, need in zip(rounded, needs, strict=True)))
 
@@ -90,9 +90,11 @@ class Reference:
 
     def wide_vjp(self, problem: Problem, operands: Operands, grad_y: Wide, grad_last: Wide | None = None) -> Gradients:
         """Return every gradient in float64 or complex128, with the operands' shapes."""
-        return _Run(problem, operands).adjoint(
-            widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.state_dtype)
-        )
+        return _Run(problem, operands).adjoint(*_wide_gradients(problem, grad_y, grad_last))
+
+
+def _wide_gradients(problem: Problem, grad_y: Wide, grad_last: Wide | None) -> tuple[Wide, Wide | None]:
+    return widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.state_dtype)
 
 
 def _once_lost(y: Wide, problem: Problem) -> Wide:
@@ -106,9 +108,12 @@ def _once_lost(y: Wide, problem: Problem) -> Wide:
 
 
 class _Run:
-    """One problem in float64. Signals are past and block along one time axis, ascending in the running order."""
+    """One problem in float64. Signals are past and block along one time axis, ascending in the running order.
 
-    def __init__(self, problem: Problem, operands: Operands) -> None:
+    y is computed unless it is given.
+    """
+
+    def __init__(self, problem: Problem, operands: Operands, y: Wide | None = None) -> None:
         p, q = problem.order, problem.input_order
         self.problem, self.p, self.q = problem, p, q
         self.dtype: Any = np.complex128 if problem.is_complex else np.float64
@@ -119,6 +124,9 @@ class _Run:
         self.x = np.concatenate([past_x, self._in_order(widen(operands.x, problem.dtype))], axis=-1)
         self.y_all = np.zeros((problem.batch, problem.channels, p + problem.length), self.dtype)
         self.y_all[..., :p] = past_y
+        if y is not None:
+            self.y_all[..., p:] = self._in_order(y)
+            return
         with np.errstate(all="ignore"):
             for t in range(problem.length):
                 self.y_all[..., t + p] = self._step(t)

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 
 from multirec import State, recurrence
-from multirec._arrays import name_of
-from multirec._problem import ComputeDtype, in_precision, join_shape, real_precision, split_shape
+from multirec._problem import ComputeDtype, join_shape, split_shape
 from multirec._select import check_name
 from multirec._validate import as_choices
 from multirec.errors import ArgumentError, DtypeError, FamilyError
@@ -101,8 +100,7 @@ class FilterUnit(RecurrentUnit):
     def _zeros(self, x: torch.Tensor) -> State:
         """Return the zero state for a signal x that goes into `_filter`."""
         batch, channels, _ = split_shape(tuple(x.shape), self.layout)
-        own = name_of(x.dtype)
-        dtype = getattr(torch, in_precision(own, self.compute_dtype or real_precision(own)))
+        dtype = torch.promote_types(x.dtype, getattr(torch, self.compute_dtype or "float32"))
         return State(
             inputs=x.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
             outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout), dtype=dtype),

@@ -82,7 +82,13 @@ class Subject:
         x, feedforward, feedback, inputs, outputs = operands
         state = State(inputs, outputs)
         found = explain(
-            x, feedforward=feedforward, feedback=feedback, state=state, layout=case.layout, reverse=case.reverse
+            x,
+            feedforward=feedforward,
+            feedback=feedback,
+            state=state,
+            layout=case.layout,
+            reverse=case.reverse,
+            compute_dtype=case.compute_dtype,
         )
         support = found.candidates[self.backend]
         if support.ok:

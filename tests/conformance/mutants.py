@@ -134,6 +134,25 @@ class RefusesWithoutAReason(Mutant):
     pass
 
 
+class RoundsItsState(Mutant):
+    """Continues from y as it is stored, where past outputs are to be kept as they are computed."""
+
+    def forward(self, problem, operands, allocate):
+        found = right.forward(problem, operands, allocate)
+        if not isinstance(found, tuple):
+            return found
+        y, last = found
+        return y, last.astype(y.dtype).astype(last.dtype)
+
+
+class ComputesYAgain(Mutant):
+    """Looks at x for the gradient of feedback, where y is what is given."""
+
+    def vjp(self, problem, operands, y, grad_y, grad_last, needs, allocate):
+        y = right.forward(problem, operands, allocate) if needs.feedback else y
+        return right.vjp(problem, operands, y, grad_y, grad_last, needs, allocate)
+
+
 MUTANTS = {cls.__name__: cls() for cls in Mutant.__subclasses__()}
 globals().update({f"{name}_kernel": kernel for name, kernel in MUTANTS.items()})
 
@@ -145,5 +164,6 @@ def info_of(name: str) -> BackendInfo:
         kernel=f"{__name__}:{name}_kernel",
         family="numpy",
         promise="bitwise",
+        wide=True,
         decline=(lambda problem: " ") if name == "RefusesWithoutAReason" else (lambda problem: None),
     )
