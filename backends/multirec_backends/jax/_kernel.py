@@ -64,8 +64,9 @@ def _forward(problem: Problem, operands: Operands) -> tuple[Array, Array | None]
         ends = y[..., :count] if problem.reverse else y[..., problem.length - count :]
         return (y.astype(problem.y_dtype), ends.astype(problem.state_dtype) if keeps else None), None
 
-    # matrices are fast in the cache alone; sums make nothing of y's size but y
-    size = problem.batch if by_sums or filter_.tables is None else piece_length(problem)
+    # matrices are fast in the cache alone; sums make nothing of y's size but y, unless it is to be rounded
+    whole = filter_.tables is None or (by_sums and not problem.wide)
+    size = problem.batch if whole else piece_length(problem)
     (y, last), _ = in_pieces(piece, (operands, filter_), problem.batch, size)
     # jit returns an input that is its output as it came, and results own their memory
     return jnp.array(y, copy=True) if y is operands.x else y, last

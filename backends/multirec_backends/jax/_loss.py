@@ -32,6 +32,9 @@ _STEP, _STEP_FILTERED, _BLOCK_FILTERED, _IN_PHASE = 0.22, 0.15, 0.4, 2.0
 _ROUNDINGS = 4 / 3
 """A relative error of so many roundings is none."""
 
+_SMALL = 1e-2
+"""The relative error of steps up to which rounding is small, as all of this takes it to be."""
+
 
 def predicted_loss(
     responses: Responses, before: Array | None, feedback: Array, after: Array | None, count: int, eps: float
@@ -59,7 +62,8 @@ def predicted_loss(
     in_phase = (_IN_PHASE * p * jnp.finfo(jnp.float64).eps / eps) ** 2 * remembered
     ends, jump = inputs[..., length - p :], outputs[..., length - p :]
     carried = jnp.sqrt((_power(ends) + _power(jump) * h**2 * in_phase) / p * accumulated / length)
-    loss = jnp.hypot(in_block, carried) / (_STEP * jnp.hypot(a * h, b) * g + _ROUNDINGS * h)
+    steps = _STEP * jnp.hypot(a * h, b) * g
+    loss = jnp.where(steps * eps < _SMALL * h, jnp.hypot(in_block, carried) / (steps + _ROUNDINGS * h), jnp.inf)
     if after is None:
         return loss
     filtered, c = _size(_filtered(impulse, after), onward), _norm(after)

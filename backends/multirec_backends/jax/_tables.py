@@ -78,7 +78,8 @@ def build_tables(responses: Responses, reverse: bool, dtype: jnp.dtype) -> Table
     inputs, outputs = responses.inputs, responses.outputs
     outputs = jnp.broadcast_to(outputs, (*inputs.shape[:2], *outputs.shape[2:]))
     p, length = outputs.shape[2:]
-    jump = outputs[..., length - p :]
+    # what is carried is complex where samples are
+    jump = outputs[..., length - p :].astype(jnp.result_type(dtype, jnp.float64))
     if reverse:
         inputs, outputs, jump = (part[..., ::-1, ::-1] for part in (inputs, outputs, jump))
     return Tables(jnp.concatenate([inputs, outputs], -2).astype(dtype), jump)
