@@ -8,9 +8,10 @@ alone, h that of the whole filter, and norms for what white numbers of size 1 be
 * A step rounds by hypot(|a| |h|, |b|) in each sample, which then goes through g.
 * A block rounds by hypot(|W|, |P| |h|) in each sample, where W and P are its responses to inputs and past outputs, and
   that stays where it is.
-* The end of a block loses as much, unless it is computed more precisely, and that goes on through the responses to
-  past outputs. What is lost by rounding the matrix from end to end is the same in each block: it adds up in phase for
-  as long as the filter remembers.
+* The end of a block loses as much, in the precision of float64, and that goes on through the responses to past outputs.
+  What is lost by rounding the matrix from end to end is the same in each block: it adds up in phase for as long as the
+  filter remembers.
+* A steady input may be stopped by the filter. Then |h| is as small as its gain.
 * The gradient of x filters the adjoint's outputs by the feedforward. That takes most of what steps lose away, since it
   is smooth, and nothing of what blocks do.
 """
@@ -26,11 +27,13 @@ from ._tables import Responses
 
 __all__ = ["predicted_loss"]
 
-_STEP, _STEP_FILTERED, _BLOCK_FILTERED, _IN_PHASE = 0.22, 0.15, 0.4, 2.0
-"""Factors of the above, as measured: of a step; of a step and of a block in the gradient of x; of what is in phase."""
+_STEP, _STEP_FILTERED, _BLOCK, _IN_PHASE = 0.22, 0.15, 0.4, 2.0
+"""Factors of the above, as measured: of a step, in y and in the gradient of x; of a block; of what is in phase."""
 
 _ROUNDINGS = 4 / 3
 """A relative error of so many roundings is none."""
+
+_FREQUENCIES = 128
 
 _SMALL = 1e-2
 """The relative error of steps up to which rounding is small, as all of this takes it to be."""
@@ -58,17 +61,38 @@ def predicted_loss(
     g = _size(impulse, onward)
     h = g if before is None else _size(_filtered(impulse, before), onward)
     a, b = jnp.sqrt(1 + _power(feedback[..., None])), _norm(before)
-    in_block = jnp.sqrt((_power(inputs) + _power(outputs) * h**2) / length)
-    in_phase = (_IN_PHASE * p * jnp.finfo(jnp.float64).eps / eps) ** 2 * remembered
-    ends, jump = inputs[..., length - p :], outputs[..., length - p :]
-    carried = jnp.sqrt((_power(ends) + _power(jump) * h**2 * in_phase) / p * accumulated / length)
-    steps = _STEP * jnp.hypot(a * h, b) * g
-    loss = jnp.where(steps * eps < _SMALL * h, jnp.hypot(in_block, carried) / (steps + _ROUNDINGS * h), jnp.inf)
+    # ends are computed and carried in float64
+    carried = (jnp.finfo(jnp.float64).eps / eps) ** 2 * accumulated / (p * length)
+    ends, jump = _power(inputs[..., length - p :]), _power(outputs[..., length - p :]) * (_IN_PHASE * p) ** 2 * remembered
+
+    def in_block(h: Array) -> Array:
+        return _BLOCK * jnp.sqrt((_power(inputs) + _power(outputs) * h**2) / length)
+
+    def lost(h: Array) -> Array:
+        """Return the error of outputs of size h, relative to that of steps."""
+        steps = _STEP * jnp.hypot(a * h, b) * g + _ROUNDINGS * h
+        return jnp.hypot(in_block(h), jnp.sqrt((ends + jump * h**2) * carried)) / steps
+
+    loss = jnp.maximum(lost(h), lost(_smallest_gain(before, feedback)))
+    loss = jnp.where(_STEP * a * g * eps < _SMALL, loss, jnp.inf)
     if after is None:
         return loss
     filtered, c = _size(_filtered(impulse, after), onward), _norm(after)
     steps = _STEP_FILTERED * (a * h * filtered + c * h) + _ROUNDINGS * filtered
-    return jnp.maximum(loss, _BLOCK_FILTERED * c * in_block / steps)
+    return jnp.maximum(loss, c * in_block(h) / steps)
+
+
+def _smallest_gain(feedforward: Array | None, feedback: Array) -> Array:
+    """Return the least that is left of a steady tone, of all frequencies."""
+    angle = jnp.linspace(0, 2 * jnp.pi, _FREQUENCIES, endpoint=False)
+
+    def at_all(taps: Array, first: int) -> Array:
+        turns = jnp.exp(-1j * angle * (first + jnp.arange(taps.shape[-1]))[:, None])
+        return taps.astype(turns.dtype) @ turns
+
+    gain = jnp.abs(1.0 if feedforward is None else at_all(feedforward, 0)) / jnp.abs(1 - at_all(feedback, 1))
+    # a pole on the circle may have a zero upon it
+    return jnp.where(jnp.isfinite(gain), gain, jnp.inf).min(-1)
 
 
 def _onward(outputs: Array, count: int) -> Array:

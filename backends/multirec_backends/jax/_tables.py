@@ -6,7 +6,8 @@ With the q inputs before a block, its L inputs, and the p outputs before it in o
 
 B holds the feedforward taps, H the impulse response of the feedback as a Toeplitz matrix, and P the responses to
 each past output. The last p columns of W give the outputs that the next block starts from. Everything is
-built in float64 from the rounded coefficients; W alone is rounded.
+built in float64 from the rounded coefficients, and W alone is rounded: what blocks start from is computed in float64,
+since its error would stay in all that follows.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ class Tables(NamedTuple):
 
     samples: Array
     """[B H; P], (B|1, C|1, q + L + p, L)."""
+    ends: Array
+    """The last p columns of B H, (B|1, C|1, q + L, p), in float64."""
     jump: Array
-    """From the p outputs before a block to its own last p, (B|1, C|1, p, p), in float64."""
+    """The last p columns of P, (B|1, C|1, p, p), in float64: from the outputs before a block to those before the next."""
 
 
 def block_length(past: int, length: int, longest: int) -> int:
@@ -78,11 +81,12 @@ def build_tables(responses: Responses, reverse: bool, dtype: jnp.dtype) -> Table
     inputs, outputs = responses.inputs, responses.outputs
     outputs = jnp.broadcast_to(outputs, (*inputs.shape[:2], *outputs.shape[2:]))
     p, length = outputs.shape[2:]
-    # what is carried is complex where samples are
-    jump = outputs[..., length - p :].astype(jnp.result_type(dtype, jnp.float64))
+    ends, jump = inputs[..., length - p :], outputs[..., length - p :]
     if reverse:
-        inputs, outputs, jump = (part[..., ::-1, ::-1] for part in (inputs, outputs, jump))
-    return Tables(jnp.concatenate([inputs, outputs], -2).astype(dtype), jump)
+        inputs, outputs, ends, jump = (part[..., ::-1, ::-1] for part in (inputs, outputs, ends, jump))
+    # what is carried is complex where samples are
+    wide = jnp.result_type(dtype, jnp.float64)
+    return Tables(jnp.concatenate([inputs, outputs], -2).astype(dtype), ends.astype(wide), jump.astype(wide))
 
 
 def _toeplitz(impulse: Array, length: int) -> Array:
