@@ -33,7 +33,8 @@ def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reve
     short = count * block - length
     x = jnp.pad(x, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
     rows = _with_neighbours(x.reshape(*x.shape[:2], count, block), inputs, q, reverse)
-    carries = _carries(_product(rows.astype(ends.dtype), ends), jump, past, reverse).astype(x.dtype)
+    added = _product(rows.astype(ends.dtype), ends).astype(jump.dtype)
+    carries = _carries(added, jump, past, reverse).astype(x.dtype)
     rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
     y = _product(jnp.concatenate([rows, carries], -1), table)
     # what overflows stays so, and a product with what is not finite may have spoilt the samples before it

@@ -8,9 +8,8 @@ alone, h that of the whole filter, and norms for what white numbers of size 1 be
 * A step rounds by hypot(|a| |h|, |b|) in each sample, which then goes through g.
 * A block rounds by hypot(|W|, |P| |h|) in each sample, where W and P are its responses to inputs and past outputs, and
   that stays where it is.
-* The end of a block loses as much, in the precision of float64, and that goes on through the responses to past outputs.
-  What is lost by rounding the matrix from end to end is the same in each block: it adds up in phase for as long as the
-  filter remembers.
+* The end of a block loses as much, and that goes on through the responses to past outputs. What is lost by rounding the
+  matrix from end to end, in float64, is the same in each block: it adds up in phase for as long as the filter remembers.
 * A steady input may be stopped by the filter. Then |h| is as small as its gain.
 * The gradient of x filters the adjoint's outputs by the feedforward. That takes most of what steps lose away, since it
   is smooth, and nothing of what blocks do.
@@ -40,7 +39,13 @@ _SMALL = 1e-2
 
 
 def predicted_loss(
-    responses: Responses, before: Array | None, feedback: Array, after: Array | None, count: int, eps: float
+    responses: Responses,
+    before: Array | None,
+    feedback: Array,
+    after: Array | None,
+    count: int,
+    eps: float,
+    eps_of_ends: float,
 ) -> Array:
     """Return the error over that of steps (B|1, C|1): of the outputs, or of what `after` makes of them if it is more.
 
@@ -50,8 +55,8 @@ def predicted_loss(
         Of a block.
     before, feedback, after
         Coefficients (B|1, C|1, taps): feedforward that inputs and outputs go through, or None.
-    count, eps
-        Number of blocks, and the precision of a sample.
+    count, eps, eps_of_ends
+        Number of blocks, and the precision of a sample, and of what inputs give to the end of a block.
     """
     inputs, outputs, impulse = responses
     p, length = outputs.shape[-2:]
@@ -61,9 +66,8 @@ def predicted_loss(
     g = _size(impulse, onward)
     h = g if before is None else _size(_filtered(impulse, before), onward)
     a, b = jnp.sqrt(1 + _power(feedback[..., None])), _norm(before)
-    # ends are computed and carried in float64
-    carried = (jnp.finfo(jnp.float64).eps / eps) ** 2 * accumulated / (p * length)
-    ends, jump = _power(inputs[..., length - p :]), _power(outputs[..., length - p :]) * (_IN_PHASE * p) ** 2 * remembered
+    ends = _power(inputs[..., length - p :]) * (eps_of_ends / eps) ** 2
+    jump = _power(outputs[..., length - p :]) * (_IN_PHASE * p * jnp.finfo(jnp.float64).eps / eps) ** 2 * remembered
 
     def in_block(h: Array) -> Array:
         return _BLOCK * jnp.sqrt((_power(inputs) + _power(outputs) * h**2) / length)
@@ -71,7 +75,7 @@ def predicted_loss(
     def lost(h: Array) -> Array:
         """Return the error of outputs of size h, relative to that of steps."""
         steps = _STEP * jnp.hypot(a * h, b) * g + _ROUNDINGS * h
-        return jnp.hypot(in_block(h), jnp.sqrt((ends + jump * h**2) * carried)) / steps
+        return jnp.hypot(in_block(h), jnp.sqrt((ends + jump * h**2) * accumulated / (p * length))) / steps
 
     loss = jnp.maximum(lost(h), lost(_smallest_gain(before, feedback)))
     loss = jnp.where(_STEP * a * g * eps < _SMALL, loss, jnp.inf)

@@ -80,9 +80,11 @@ def make_filter(
     if before is not None and merged is None:
         # blocks see what has gone through it already
         before = before / jnp.linalg.norm(before, axis=-1, keepdims=True)
-    loss = predicted_loss(responses, before, own, after, -(-length // block), jnp.finfo(dtype).eps)
+    tables = build_tables(responses, reverse, dtype)
+    eps, eps_of_ends = (float(jnp.finfo(part.dtype).eps) for part in (tables.samples, tables.ends))
+    loss = predicted_loss(responses, before, own, after, -(-length // block), eps, eps_of_ends)
     # what is not a number is not less
-    return Filter(feedforward, feedback, build_tables(responses, reverse, dtype), ~(loss < _LARGEST_LOSS))
+    return Filter(feedforward, feedback, tables, ~(loss < _LARGEST_LOSS))
 
 
 def _merged(feedforward: Array | None) -> Array | None:
@@ -133,13 +135,8 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
     if by_sums:
         return run_sums(signal, before, past, tables, reverse, stepped.any(), steps)
 
-    def blocks() -> tuple[Array, Array]:
-        return run_blocks(signal, before, past, tables, reverse)
-
-    def nothing() -> tuple[Array, Array]:
-        return jnp.zeros(shape, dtype), jnp.ones(shape[:2], bool)
-
-    y, wrong = lax.cond(stepped.any(), nothing, blocks)
+    y, wrong = run_blocks(signal, before, past, tables, reverse)
+    wrong = wrong | stepped
     return lax.cond(wrong.any(), lambda: jnp.where(wrong[..., None], steps(), y), lambda: y)
 
 

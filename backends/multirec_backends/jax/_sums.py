@@ -93,9 +93,7 @@ def _columns(rows: list[Array], matrix: Array) -> list[Array]:
     return [sum(row * matrix[:, :, k, None, j] for k, row in enumerate(rows)) for j in range(matrix.shape[-1])]
 
 
-def _carries(
-    added: list[Array], jump: Array, past: Array, reverse: bool, dtype: Any
-) -> tuple[list[Array], Array]:
+def _carries(added: list[Array], jump: Array, past: Array, reverse: bool, dtype: Any) -> tuple[list[Array], Array]:
     """Return the p outputs before each block, (B, C, N) each, from what blocks add; and those after all of them."""
     p = len(added)
 

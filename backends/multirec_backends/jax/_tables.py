@@ -6,8 +6,8 @@ With the q inputs before a block, its L inputs, and the p outputs before it in o
 
 B holds the feedforward taps, H the impulse response of the feedback as a Toeplitz matrix, and P the responses to
 each past output. The last p columns of W give the outputs that the next block starts from. Everything is
-built in float64 from the rounded coefficients, and W alone is rounded: what blocks start from is computed in float64,
-since its error would stay in all that follows.
+built in float64 from the rounded coefficients, and W alone is rounded: what blocks start from is carried in float64,
+and for low orders all of it is computed so, since its error stays in all that follows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from multirec.backend import Array
 __all__ = ["Responses", "Tables", "block_length", "block_responses", "build_tables"]
 
 _SHORTEST_BLOCK = 8
+
+_PRECISE = 4
+"""The order up to which it costs little to compute the ends of blocks in float64."""
 
 
 class Responses(NamedTuple):
@@ -41,7 +44,7 @@ class Tables(NamedTuple):
     samples: Array
     """[B H; P], (B|1, C|1, q + L + p, L)."""
     ends: Array
-    """The last p columns of B H, (B|1, C|1, q + L, p), in float64."""
+    """The last p columns of B H, (B|1, C|1, q + L, p), of low orders in float64."""
     jump: Array
     """The last p columns of P, (B|1, C|1, p, p), in float64: from the outputs before a block to those before the next."""
 
@@ -86,7 +89,8 @@ def build_tables(responses: Responses, reverse: bool, dtype: jnp.dtype) -> Table
         inputs, outputs, ends, jump = (part[..., ::-1, ::-1] for part in (inputs, outputs, ends, jump))
     # what is carried is complex where samples are
     wide = jnp.result_type(dtype, jnp.float64)
-    return Tables(jnp.concatenate([inputs, outputs], -2).astype(dtype), ends.astype(wide), jump.astype(wide))
+    samples = jnp.concatenate([inputs, outputs], -2).astype(dtype)
+    return Tables(samples, ends.astype(wide if p <= _PRECISE else dtype), jump.astype(wide))
 
 
 def _toeplitz(impulse: Array, length: int) -> Array:
