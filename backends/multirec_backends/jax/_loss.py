@@ -9,7 +9,7 @@ alone, h that of the whole filter, and norms for what white numbers of size 1 be
 * A block rounds by hypot(|W|, |P| |h|) in each sample, where W and P are its responses to inputs and past outputs, and
   that stays where it is.
 * The end of a block loses as much, and that goes on through the responses to past outputs. What is lost by rounding the
-  matrix from end to end, in float64, is the same in each block: it adds up in phase for as long as the filter remembers.
+  matrix from end to end, in float64, is the same in each block: that adds up in phase as long as the filter remembers.
 * A steady input may be stopped by the filter. Then |h| is as small as its gain.
 * The gradient of x filters the adjoint's outputs by the feedforward. That takes most of what steps lose away, since it
   is smooth, and nothing of what blocks do.

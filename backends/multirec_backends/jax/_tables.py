@@ -46,7 +46,7 @@ class Tables(NamedTuple):
     ends: Array
     """The last p columns of B H, (B|1, C|1, q + L, p), of low orders in float64."""
     jump: Array
-    """The last p columns of P, (B|1, C|1, p, p), in float64: from the outputs before a block to those before the next."""
+    """The last p columns of P, (B|1, C|1, p, p), in float64: from one block's past outputs to those of the next."""
 
 
 def block_length(past: int, length: int, longest: int) -> int:
