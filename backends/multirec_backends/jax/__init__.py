@@ -1,4 +1,4 @@
-"""XLA computes: blocks by matrix products for constant feedback, scans for feedback that changes over time."""
+"""XLA computes: blocks by matrix products where they lose nothing to steps, and else steps."""
 
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo
 
@@ -11,4 +11,5 @@ info = BackendInfo(
     install="'multirec-bank[jax]'",
     devices=("cpu", "cuda"),
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
+    wide=True,
 )

@@ -25,7 +25,7 @@ def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reve
     past
         The p outputs before the block, (B, C, p).
     """
-    table, jump = tables
+    table, ends, jump = tables
     batch, channels, p = past.shape
     length, block = x.shape[-1], table.shape[-1]
     q = table.shape[-2] - block - p
@@ -33,8 +33,8 @@ def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reve
     short = count * block - length
     x = jnp.pad(x, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
     rows = _with_neighbours(x.reshape(*x.shape[:2], count, block), inputs, q, reverse)
-    ends = table[..., : q + block, :p] if reverse else table[..., : q + block, block - p :]
-    carries = _carries(_product(rows, ends), jump, past, reverse).astype(x.dtype)
+    added = _product(rows.astype(ends.dtype), ends).astype(jump.dtype)
+    carries = _carries(added, jump, past, reverse).astype(x.dtype)
     rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
     y = _product(jnp.concatenate([rows, carries], -1), table)
     # what overflows stays so, and a product with what is not finite may have spoilt the samples before it
@@ -70,6 +70,5 @@ def _carries(ends: Array, jump: Array, past: Array, reverse: bool) -> Array:
             end = end + carry[..., k, None] * jump[..., k, :]
         return end, carry
 
-    in_order = jnp.moveaxis(ends, 2, 0).astype(jump.dtype)
-    _, carries = lax.scan(step, past.astype(jump.dtype), in_order, reverse=reverse)
+    _, carries = lax.scan(step, past.astype(jump.dtype), jnp.moveaxis(ends, 2, 0), reverse=reverse)
     return jnp.moveaxis(carries, 0, 2)

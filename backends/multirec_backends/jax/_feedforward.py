@@ -7,21 +7,18 @@ from jax import lax
 
 from multirec.backend import Array
 
-__all__ = ["run_feedforward"]
+__all__ = ["run_feedforward", "with_past"]
 
 _UNROLLED = 16
 
 
-def run_feedforward(x: Array, taps: Array, past: Array | None, reverse: bool) -> Array:
-    """Return Σ_j taps[j] · x[t-j] (B, C, T) of `x` (B, C|1, T), taps (B|1, C|1, T|1, q+1) and the `past` q inputs."""
-    q, length = taps.shape[-1] - 1, x.shape[-1]
-    if past is None:
-        past = jnp.zeros((*x.shape[:-1], q), x.dtype)
-    whole = jnp.concatenate([x, past] if reverse else [past, x], -1)
+def run_feedforward(whole: Array, taps: Array, reverse: bool) -> Array:
+    """Return Σ_j taps[j] · x[t-j] (…, T) of a signal with its past, (…, q + T), and taps (…, T|1, q+1)."""
+    q = taps.shape[-1] - 1
 
     def term(j: Array | int) -> Array:
-        lagged = lax.dynamic_slice_in_dim(whole, j if reverse else q - j, length, 2)
-        return lax.dynamic_index_in_dim(taps, j, 3, keepdims=False) * lagged
+        lagged = lax.dynamic_slice_in_dim(whole, j if reverse else q - j, whole.shape[-1] - q, -1)
+        return lax.dynamic_index_in_dim(taps, j, -1, keepdims=False) * lagged
 
     total = term(0)
     if q < _UNROLLED:
@@ -29,3 +26,9 @@ def run_feedforward(x: Array, taps: Array, past: Array | None, reverse: bool) ->
             total = total + term(j)
         return total
     return lax.fori_loop(1, q + 1, lambda j, sum_: sum_ + term(j), total)
+
+
+def with_past(x: Array, past: Array | None, q: int, reverse: bool) -> Array:
+    """Return x (…, T) with the q samples before it, or zeros."""
+    past = jnp.zeros((*x.shape[:-1], q), x.dtype) if past is None else past.astype(x.dtype)
+    return jnp.concatenate([x, past] if reverse else [past, x], -1)

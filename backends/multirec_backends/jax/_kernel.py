@@ -55,15 +55,18 @@ def _forward(problem: Problem, operands: Operands) -> tuple[Array, Array | None]
         return y, jnp.zeros((*rows, count), problem.state_dtype) if keeps else None
     dtype = compute_type(problem)
     by_sums = is_summed(problem, problem.x_channels)
-    filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype, by_sums)
+    filter_ = make_filter(
+        operands.feedforward, operands.feedback, None, problem.length, problem.reverse, dtype, by_sums
+    )
 
     def piece(operands: Operands, filter_: Filter) -> tuple[tuple[Array, Array | None], None]:
         y = run(operands, filter_, problem.channels, problem.reverse, dtype, by_sums)
         ends = y[..., :count] if problem.reverse else y[..., problem.length - count :]
         return (y.astype(problem.y_dtype), ends.astype(problem.state_dtype) if keeps else None), None
 
-    # matrices are fast in the cache alone; sums make nothing of y's size but y
-    size = problem.batch if by_sums or filter_.tables is None else piece_length(problem)
+    # matrices are fast in the cache alone; sums make nothing of y's size but y, unless it is to be rounded
+    whole = filter_.tables is None or (by_sums and not problem.wide)
+    size = problem.batch if whole else piece_length(problem)
     (y, last), _ = in_pieces(piece, (operands, filter_), problem.batch, size)
     # jit returns an input that is its output as it came, and results own their memory
     return jnp.array(y, copy=True) if y is operands.x else y, last
@@ -84,7 +87,8 @@ def _vjp(
     feedback, backwards = operands.feedback, not problem.reverse
     by_sums = is_summed(problem, problem.channels)
     conjugate = None if feedback is None else feedback.conj()
-    adjoint = make_filter(None, conjugate, problem.length, backwards, dtype, by_sums)
+    after = None if operands.feedforward is None else operands.feedforward.conj()
+    adjoint = make_filter(None, conjugate, after, problem.length, backwards, dtype, by_sums)
 
     def piece(operands: Operands, adjoint: Filter, y: Array, grad_y: Array, grad_last: Array | None) -> tuple[Any, Any]:
         operands = Operands(*(_wide(part, problem) for part in operands))
@@ -96,7 +100,7 @@ def _vjp(
 
         def back(of_adjoint: Operands, reverse: bool) -> Array:
             # coefficients that change over time belong to other samples in the adjoint
-            own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback, None)
+            own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback)
             return run(of_adjoint, own, problem.channels, reverse, dtype, by_sums)
 
         found = gradients(back, operands, y, grad_y, needs, problem.reverse)

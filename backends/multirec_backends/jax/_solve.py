@@ -10,11 +10,12 @@ from jax import lax
 from multirec.backend import Array, Operands, Problem
 
 from ._blocks import run_blocks
-from ._feedforward import run_feedforward
+from ._feedforward import run_feedforward, with_past
+from ._loss import predicted_loss
 from ._pieces import divisor, in_pieces
-from ._steps import run_steps
+from ._steps import Driven, run_steps
 from ._sums import run_sums
-from ._tables import Tables, block_length, build_tables
+from ._tables import Tables, block_length, block_responses, build_tables
 
 __all__ = ["Filter", "compute_type", "is_summed", "make_filter", "run"]
 
@@ -31,13 +32,17 @@ _LONGEST_SUMMED, _LONGEST_MULTIPLIED = 16, 32
 _STEPPED = 256
 """Channels that take their steps together."""
 
+_LARGEST_LOSS = 2.5
+"""Predicted error over that of steps, up to which blocks are computed."""
+
 
 class Filter(NamedTuple):
-    """Coefficients, and the tables of those that stay the same over time."""
+    """Coefficients, the tables of those that stay the same over time, and which must take steps all the same."""
 
     feedforward: Array | None
     feedback: Array | None
-    tables: Tables | None
+    tables: Tables | None = None
+    stepped: Array | None = None
 
 
 def compute_type(problem: Problem) -> Any:
@@ -53,18 +58,33 @@ def is_summed(problem: Problem, channels: int) -> bool:
 
 
 def make_filter(
-    feedforward: Array | None, feedback: Array | None, length: int, reverse: bool, dtype: Any, by_sums: bool
+    feedforward: Array | None,
+    feedback: Array | None,
+    after: Array | None,
+    length: int,
+    reverse: bool,
+    dtype: Any,
+    by_sums: bool,
 ) -> Filter:
-    """Prepare coefficients (B|1, C|1, T|1, taps) for signals of `length`."""
+    """Prepare coefficients (B|1, C|1, T|1, taps) for signals of `length`; `after` is what filters the outputs."""
     if feedback is not None and not feedback.shape[-1]:
         feedback = None
     if feedback is None or feedback.shape[2] > 1 or length < _SHORTEST_BLOCKED:
-        return Filter(feedforward, feedback, None)
+        return Filter(feedforward, feedback)
     merged = _merged(feedforward)
     past = max(feedback.shape[-1], merged.shape[-1] - 1 if merged is not None else 0)
     block = block_length(past, length, _LONGEST_SUMMED if by_sums else _LONGEST_MULTIPLIED)
-    tables = build_tables(None if merged is None else merged[:, :, 0], feedback[:, :, 0], block, reverse, dtype)
-    return Filter(feedforward, feedback, tables)
+    own = feedback[:, :, 0]
+    responses = block_responses(None if merged is None else merged[:, :, 0], own, block)
+    before, after = _constant(feedforward), _constant(after)
+    if before is not None and merged is None:
+        # blocks see what has gone through it already
+        before = before / jnp.linalg.norm(before, axis=-1, keepdims=True)
+    tables = build_tables(responses, reverse, dtype)
+    eps, eps_of_ends = (float(jnp.finfo(part.dtype).eps) for part in (tables.samples, tables.ends))
+    loss = predicted_loss(responses, before, own, after, -(-length // block), eps, eps_of_ends)
+    # what is not a number is not less
+    return Filter(feedforward, feedback, tables, ~(loss < _LARGEST_LOSS))
 
 
 def _merged(feedforward: Array | None) -> Array | None:
@@ -72,10 +92,18 @@ def _merged(feedforward: Array | None) -> Array | None:
     return feedforward if fits else None
 
 
+def _constant(taps: Array | None) -> Array | None:
+    """Return taps (B|1, C|1, taps), of those that change over time their mean."""
+    if taps is None:
+        return None
+    real = jnp.float64
+    return taps.mean(2, dtype=jnp.result_type(taps.dtype, real))
+
+
 def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any, by_sums: bool) -> Array:
     """Return y (B, C, T) in `dtype`; coefficients are the filter's."""
     x, inputs, outputs = operands.x, operands.inputs, operands.outputs
-    feedforward, feedback, tables = filter_
+    feedforward, feedback, tables, stepped = filter_
     shape = (x.shape[0], channels, x.shape[2])
     if feedback is not None:
         p = feedback.shape[-1]
@@ -84,40 +112,43 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
     def drive() -> Array:
         u = x.astype(dtype)
         if feedforward is not None:
-            u = run_feedforward(u, feedforward, None if inputs is None else inputs.astype(dtype), reverse)
+            u = run_feedforward(with_past(u, inputs, feedforward.shape[-1] - 1, reverse), feedforward, reverse)
         return u
 
     if feedback is None:
         return jnp.broadcast_to(drive(), shape)
 
     def steps() -> Array:
-        return _steps(drive(), feedback, past, reverse)
+        if feedback.shape[:2] == shape[:2]:
+            # all sequences side by side
+            u = jnp.broadcast_to(drive(), shape)
+            given = Driven(u, None, feedback, u[..., :0], past)
+            joined = (None if part is None else part.reshape(1, shape[0] * shape[1], *part.shape[2:]) for part in given)
+            return _steps(Driven(*joined), reverse, 1).reshape(shape)
+        q = 0 if feedforward is None else feedforward.shape[-1] - 1
+        before = jnp.zeros((*x.shape[:2], q), dtype) if inputs is None else inputs.astype(dtype)
+        return _steps(Driven(x.astype(dtype), feedforward, feedback, before, past), reverse, 0)
 
     if tables is None:
         return steps()
     signal, before = (drive(), None) if _merged(feedforward) is None else (x.astype(dtype), inputs)
     if by_sums:
-        return run_sums(signal, before, past, tables, reverse, steps)
+        return run_sums(signal, before, past, tables, reverse, stepped.any(), steps)
+
     y, wrong = run_blocks(signal, before, past, tables, reverse)
+    wrong = wrong | stepped
     return lax.cond(wrong.any(), lambda: jnp.where(wrong[..., None], steps(), y), lambda: y)
 
 
-def _steps(u: Array, feedback: Array, past: Array, reverse: bool) -> Array:
-    """Run the steps, some sequences at a time: laying them side by side is cheap only in the cache."""
-    shape = past.shape[:2]
-    axis = 0
-    if feedback.shape[:2] == shape:
-        u = jnp.broadcast_to(u, (*shape, u.shape[2]))
-        u, feedback, past = (part.reshape(1, -1, *part.shape[2:]) for part in (u, feedback, past))
-        axis = 1
-    count = past.shape[axis]
-    size = divisor(count, _STEPPED // past.shape[1 - axis])
-    if size * past.shape[1 - axis] < _STEPPED // 2:
+def _steps(given: Driven, reverse: bool, axis: int) -> Array:
+    """Run the steps, some sequences of an axis at a time: laying them side by side is cheap only in the cache."""
+    count, others = given.outputs.shape[axis], given.outputs.shape[1 - axis]
+    size = divisor(count, _STEPPED // others)
+    if size * others < _STEPPED // 2:
         size = count
 
-    def piece(u: Array, feedback: Array, past: Array) -> tuple[Array, None]:
-        u = jnp.broadcast_to(u, (*past.shape[:2], u.shape[2]))
-        return run_steps(u, feedback, past, reverse), None
+    def piece(given: Driven) -> tuple[Array, None]:
+        return run_steps(given, reverse), None
 
-    y: Array = in_pieces(piece, (u, feedback, past), count, size, axis)[0]
-    return y.reshape(*shape, u.shape[2])
+    y: Array = in_pieces(piece, (given,), count, size, axis)[0]
+    return y

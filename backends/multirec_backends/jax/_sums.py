@@ -22,7 +22,13 @@ __all__ = ["run_sums"]
 
 
 def run_sums(
-    x: Array, inputs: Array | None, past: Array, tables: Tables, reverse: bool, steps: Callable[[], Array]
+    x: Array,
+    inputs: Array | None,
+    past: Array,
+    tables: Tables,
+    reverse: bool,
+    stepped: Array,
+    steps: Callable[[], Array],
 ) -> Array:
     """Return y (B, C, T).
 
@@ -32,10 +38,12 @@ def run_sums(
         The signal (B, C|1, T) and the q samples before it, or None for zeros.
     past
         The p outputs before the block, (B, C, p).
+    stepped
+        Whether steps are to be taken all the same.
     steps
-        Computes y in the exact order of rounding, for sequences that go out of range.
+        Computes y in the exact order of rounding, also for sequences that go out of range.
     """
-    table, jump = tables
+    table, ends, jump = tables
     batch, channels, p = past.shape
     length, block = x.shape[-1], table.shape[-1]
     q = table.shape[-2] - block - p
@@ -43,11 +51,10 @@ def run_sums(
     short = count * block - length
     extended = _extended(x, inputs, q, short, reverse)
     rows = _rows(extended, count, block)
-    ends = table[..., : q + block, :p] if reverse else table[..., : q + block, block - p :]
-    carries, last = _carries(_columns(rows, ends), jump, past, reverse)
+    carries, last = _carries(_columns(rows, ends), jump, past, reverse, x.dtype)
     # what overflows stays so, and a sum of products with what is not finite spoils the samples before it
     largest = jnp.maximum(_largest(rows), jnp.maximum(_largest(carries), jnp.abs(last).max(-1)))
-    wrong = ~(largest * jnp.abs(table).sum(-2).max(-1) < TRUSTED[x.real.dtype.name]).all()
+    wrong = stepped | ~(largest * jnp.abs(table).sum(-2).max(-1) < TRUSTED[x.real.dtype.name]).all()
 
     def samples(extended: Array, carries: list[Array], table: Array) -> Array:
         y = _product([*_rows(extended, count, block), *carries], table)
@@ -86,15 +93,15 @@ def _columns(rows: list[Array], matrix: Array) -> list[Array]:
     return [sum(row * matrix[:, :, k, None, j] for k, row in enumerate(rows)) for j in range(matrix.shape[-1])]
 
 
-def _carries(added: list[Array], jump: Array, past: Array, reverse: bool) -> tuple[list[Array], Array]:
+def _carries(added: list[Array], jump: Array, past: Array, reverse: bool, dtype: Any) -> tuple[list[Array], Array]:
     """Return the p outputs before each block, (B, C, N) each, from what blocks add; and those after all of them."""
     p = len(added)
 
     def step(carry: list[Array], own: list[Array]) -> tuple[list[Array], list[Array]]:
         after = [own[j] + sum(carry[k] * jump[..., k, j] for k in range(p)) for j in range(p)]
-        return after, [part.astype(own[0].dtype) for part in carry]
+        return after, [part.astype(dtype) for part in carry]
 
-    shape, dtype = past.shape[:2], added[0].dtype
+    shape = past.shape[:2]
     in_order = [jnp.moveaxis(jnp.broadcast_to(part, (*shape, part.shape[-1])), 2, 0) for part in added]
     start = [past[..., k].astype(jump.dtype) for k in range(p)]
     last, before = lax.scan(step, start, in_order, reverse=reverse)

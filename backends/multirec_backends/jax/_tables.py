@@ -6,7 +6,8 @@ With the q inputs before a block, its L inputs, and the p outputs before it in o
 
 B holds the feedforward taps, H the impulse response of the feedback as a Toeplitz matrix, and P the responses to
 each past output. The last p columns of W give the outputs that the next block starts from. Everything is
-built in float64 from the rounded coefficients; W alone is rounded.
+built in float64 from the rounded coefficients, and W alone is rounded: what blocks start from is carried in float64,
+and for low orders all of it is computed so, since its error stays in all that follows.
 """
 
 from __future__ import annotations
@@ -18,9 +19,23 @@ from jax import lax
 
 from multirec.backend import Array
 
-__all__ = ["Tables", "block_length", "build_tables"]
+__all__ = ["Responses", "Tables", "block_length", "block_responses", "build_tables"]
 
 _SHORTEST_BLOCK = 8
+
+_PRECISE = 4
+"""The order up to which it costs little to compute the ends of blocks in float64."""
+
+
+class Responses(NamedTuple):
+    """What the outputs of a block answer to, in order of time, in float64."""
+
+    inputs: Array
+    """B H, (B|1, C|1, q + L, L)."""
+    outputs: Array
+    """P, (B|1, C|1, p, L)."""
+    impulse: Array
+    """Of the feedback alone, (B|1, C|1, L)."""
 
 
 class Tables(NamedTuple):
@@ -28,8 +43,10 @@ class Tables(NamedTuple):
 
     samples: Array
     """[B H; P], (B|1, C|1, q + L + p, L)."""
+    ends: Array
+    """The last p columns of B H, (B|1, C|1, q + L, p), of low orders in float64."""
     jump: Array
-    """From the p outputs before a block to its own last p, (B|1, C|1, p, p), in float64."""
+    """The last p columns of P, (B|1, C|1, p, p), in float64: from one block's past outputs to those of the next."""
 
 
 def block_length(past: int, length: int, longest: int) -> int:
@@ -40,9 +57,9 @@ def block_length(past: int, length: int, longest: int) -> int:
     return block
 
 
-def build_tables(feedforward: Array | None, feedback: Array, length: int, reverse: bool, dtype: jnp.dtype) -> Tables:
-    """Return the tables for blocks of `length` of coefficients (B|1, C|1, taps)."""
-    wide = jnp.complex128 if jnp.issubdtype(dtype, jnp.complexfloating) else jnp.float64
+def block_responses(feedforward: Array | None, feedback: Array, length: int) -> Responses:
+    """Return the responses of a block of `length` of coefficients (B|1, C|1, taps)."""
+    wide = jnp.result_type(feedback.dtype, jnp.float64)
     a = feedback.astype(wide)
     p = a.shape[-1]
     start = jnp.eye(p, p + 1, dtype=wide)  # rows are outputs, oldest first; columns are responses to c and to u[0]
@@ -55,17 +72,25 @@ def build_tables(feedforward: Array | None, feedback: Array, length: int, revers
     drives = jnp.concatenate([first, jnp.zeros((length - 1, p + 1), wide)])
     _, rows = lax.scan(step, jnp.broadcast_to(start, (*a.shape[:-1], p, p + 1)), drives)
     rows = jnp.moveaxis(rows, 0, -1)  # (B|1, C|1, p + 1, L)
-    decay, impulse = rows[..., :p, :], rows[..., p, :]
-    response = _toeplitz(impulse, length)
+    impulse = rows[..., p, :]
+    inputs = _toeplitz(impulse, length)
     if feedforward is not None:
-        response = _taps_matrix(feedforward.astype(wide), length) @ response
-        outer = response.shape[:2]
-        decay = jnp.broadcast_to(decay, (*outer, *decay.shape[2:]))
-    samples, jump = jnp.concatenate([response, decay], -2), decay[..., length - p :]
+        inputs = _taps_matrix(feedforward.astype(jnp.result_type(feedforward.dtype, jnp.float64)), length) @ inputs
+    return Responses(inputs, rows[..., :p, :], impulse)
+
+
+def build_tables(responses: Responses, reverse: bool, dtype: jnp.dtype) -> Tables:
+    """Return the tables for computing in `dtype`."""
+    inputs, outputs = responses.inputs, responses.outputs
+    outputs = jnp.broadcast_to(outputs, (*inputs.shape[:2], *outputs.shape[2:]))
+    p, length = outputs.shape[2:]
+    ends, jump = inputs[..., length - p :], outputs[..., length - p :]
     if reverse:
-        samples = jnp.concatenate([response[..., ::-1, ::-1], decay[..., ::-1, ::-1]], -2)
-        jump = jump[..., ::-1, ::-1]
-    return Tables(samples.astype(dtype), jump)
+        inputs, outputs, ends, jump = (part[..., ::-1, ::-1] for part in (inputs, outputs, ends, jump))
+    # what is carried is complex where samples are
+    wide = jnp.result_type(dtype, jnp.float64)
+    samples = jnp.concatenate([inputs, outputs], -2).astype(dtype)
+    return Tables(samples, ends.astype(wide if p <= _PRECISE else dtype), jump.astype(wide))
 
 
 def _toeplitz(impulse: Array, length: int) -> Array:
