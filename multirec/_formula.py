@@ -164,10 +164,10 @@ def _dotted(lam: Array, signal: Array) -> Array:
 
 
 def _double(array: Array) -> Array:
+    library = namespace(array)
     # JAX may be without float64, and mps is
-    if namespace(array).__name__.startswith("jax") or "mps" in str(array.device):
-        return array
-    return cast_to(array, in_precision(name_of(array.dtype), "float64"))
+    has = library.result_type(float) == "float64" if library.__name__ == "jax.numpy" else "mps" not in str(array.device)
+    return cast_to(array, in_precision(name_of(array.dtype), "float64")) if has else array
 
 
 def _to_channels(part: Array, channels: int) -> Array:

@@ -18,6 +18,7 @@ alone, h that of the whole filter, and norms for what white numbers of size 1 be
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from multirec.backend import Array
@@ -67,7 +68,7 @@ def predicted_loss(
     h = g if before is None else _size(_filtered(impulse, before), onward)
     a, b = jnp.sqrt(1 + _power(feedback[..., None])), _norm(before)
     ends = _power(inputs[..., length - p :]) * (eps_of_ends / eps) ** 2
-    jump = _power(outputs[..., length - p :]) * (_IN_PHASE * p * jnp.finfo(jnp.float64).eps / eps) ** 2 * remembered
+    jump = _power(outputs[..., length - p :]) * (_IN_PHASE * p * np.finfo(np.float64).eps / eps) ** 2 * remembered
 
     def in_block(h: Array) -> Array:
         return _BLOCK * jnp.sqrt((_power(inputs) + _power(outputs) * h**2) / length)

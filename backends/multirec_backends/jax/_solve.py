@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from multirec.backend import Array, Operands, Problem
@@ -81,7 +82,7 @@ def make_filter(
         # blocks see what has gone through it already
         before = before / jnp.linalg.norm(before, axis=-1, keepdims=True)
     tables = build_tables(responses, reverse, dtype)
-    eps, eps_of_ends = (float(jnp.finfo(part.dtype).eps) for part in (tables.samples, tables.ends))
+    eps, eps_of_ends = (float(np.finfo(part.dtype).eps) for part in (tables.samples, tables.ends))
     loss = predicted_loss(responses, before, own, after, -(-length // block), eps, eps_of_ends)
     # what is not a number is not less
     return Filter(feedforward, feedback, tables, ~(loss < _LARGEST_LOSS))
@@ -129,7 +130,7 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
         before = jnp.zeros((*x.shape[:2], q), dtype) if inputs is None else inputs.astype(dtype)
         return _steps(Driven(x.astype(dtype), feedforward, feedback, before, past), reverse, 0)
 
-    if tables is None:
+    if tables is None or stepped is None:
         return steps()
     signal, before = (drive(), None) if _merged(feedforward) is None else (x.astype(dtype), inputs)
     if by_sums:
