@@ -10,7 +10,7 @@ from ._arrays import family_of, is_double, spec_of
 from ._canonical import unambiguous, with_time, without_time
 from ._cascade import RecurrenceCascade
 from ._design import Source, Taps, sections, transfer_function
-from ._function import recurrence
+from ._function import run, split_state
 from ._precision import computes_wide, damage_of, has_float64, warn
 from ._problem import ComputeDtype, Layout
 from ._state import State
@@ -191,16 +191,9 @@ class RecurrenceBank:
         family_of(x)
         feedback, feedforward = self._source.taps()
         _check_kind(x, feedforward, feedback)
-        return recurrence(
-            x,
-            feedforward=unambiguous(feedforward, x, self.layout),
-            feedback=unambiguous(feedback, x, self.layout),
-            state=state,
-            layout=self.layout,
-            reverse=self.reverse,
-            backend=self.backend,
-            compute_dtype=self._precision(x),
-        )
+        feedforward, feedback = (unambiguous(taps, x, self.layout) for taps in (feedforward, feedback))
+        choices = Choices(self.layout, self.reverse, self.backend, self._precision(x))
+        return run((x, feedforward, feedback, *split_state(state)), choices)
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter one sample: x and y are (batch…, channels), without the time axis."""

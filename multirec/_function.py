@@ -80,9 +80,12 @@ def recurrence(
     >>> state.outputs
     array([[[1.875]]])
     """
-    family = family_of(x)
-    choices = as_choices(layout, reverse, backend, compute_dtype)
-    arrays = (x, feedforward, feedback, *split_state(state))
+    return run((x, feedforward, feedback, *split_state(state)), as_choices(layout, reverse, backend, compute_dtype))
+
+
+def run(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
+    """Compute a recurrence of (x, feedforward, feedback, inputs, outputs)."""
+    family = family_of(arrays[0])
     # plain imports, which dynamo traces, and only once an array shows that the caller has the library
     if family == "torch":
         from ._torch import recurrence as torch_recurrence

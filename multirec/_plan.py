@@ -28,13 +28,13 @@ class Plan:
     memory; another may be given to a call.
     """
 
-    __slots__ = ("_kernel", "info", "library", "problem")
+    __slots__ = ("_kernel", "_state_dtype", "info", "library", "problem")
 
     def __init__(self, problem: Problem, info: BackendInfo, kernel: ForwardKernel) -> None:
         self.problem = problem
         self.info = info
         self.library = _memory.library_of(problem, info.family)
-        self._kernel = kernel
+        self._kernel, self._state_dtype = kernel, problem.state_dtype
 
     def on_device(self) -> AbstractContextManager[Any]:
         """Make the device current where `library` is CuPy, which allocates there, and copies to it."""
@@ -58,7 +58,7 @@ class Plan:
 
     def give_outputs(self, array: Array | None) -> Array:
         """Return a caller's past outputs, of any axes, in `library` and in the precision they are computed in."""
-        return None if array is None else _rounded(self.give(array), self.problem.state_dtype)
+        return None if array is None else _rounded(self.give(array), self._state_dtype)
 
     def give_all(self, operands: Operands) -> Operands:
         """Return a caller's arrays, of any axes, in `library`."""
@@ -85,12 +85,12 @@ class Plan:
         found = self._kernel.forward(problem, self._all_to_kernel(operands), allocate or self.allocate)
         y, last = found if isinstance(found, tuple) else (found, None)
         y = _memory.as_layout_contiguous(self._from_kernel(y), problem.layout, self.library)
-        if problem.state_dtype == problem.y_dtype:
+        if self._state_dtype == problem.y_dtype:
             return y, ends(y, problem.order, problem.reverse)
         if last is None:
             raise BackendBrokenError(
                 f"backend {self.info.name!r} gave y alone, and for y of {problem.y_dtype} the last outputs in "
-                f"{problem.state_dtype} as well: multirec.backend.ForwardKernel says how. Report it."
+                f"{self._state_dtype} as well: multirec.backend.ForwardKernel says how. Report it."
             )
         return y, self._from_kernel(last)
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 Signal = npt.NDArray[Any]
 
-_CONTRACTION = 0.01
-"""Powers whose rounding errors, through the powers again, come to more than this correct nothing."""
+_CONTRACTION = 1e-5
+"""Powers may not lose more than this: eps of float64 times the square of their largest entry."""
 _FIRST, _MENDED = 1.0, 2.5
 """How far segments may begin from where they should, over the error of stepping: at first, and after correction."""
 _ROUNDING = 0.25
