@@ -118,10 +118,13 @@ class _Call:
             return
         for part in ("ends", "starts"):
             self.scratch(part, (rows, grid.segments, states), wide_dtype(problem.y_dtype))
-        self._launch(name, grid, 1)
-        params = self.arguments.pack(grid, 0)
-        self.queue.launch(chosen.carries[back], min(rows, LARGEST_GRID), WARP, chosen.carry_shared[back], params)
-        self._launch(name, grid, 2)
+        if chosen.refines:
+            self.scratch("again", (rows,), "int64")
+        for phase in (1, 2) if chosen.refines else (1,):
+            self._launch(name, grid, phase)
+            params = self.arguments.pack(grid, phase)
+            self.queue.launch(chosen.carries[back], min(rows, LARGEST_GRID), WARP, chosen.carry_shared[back], params)
+        self._launch(name, grid, phase + 1)
 
     def _launch(self, name: str, grid: Grid, phase: int) -> None:
         self.queue.launch(name, grid.blocks, grid.threads, grid.shared, self.arguments.pack(grid, phase))

@@ -74,6 +74,7 @@ class Plan:
     carries: tuple[str, str] = ("", "")
     carry_shared: tuple[int, int] = (0, 0)
     states: tuple[int, int] = (0, 0)
+    refines: bool = False
 
     @property
     def is_tiled(self) -> bool:
@@ -159,6 +160,7 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
         carries=carries,
         carry_shared=carry_shared,
         states=states,
+        refines=not varies and compute_dtype(problem.y_dtype) in ("float64", "complex128"),
     )
 
 

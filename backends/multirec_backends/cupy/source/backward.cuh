@@ -44,7 +44,6 @@ __device__ void backward(const Problem& p) {
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, N = largest(P, Q), STATES = VA ? 2 : N;
-  constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase), wants = phase == 1 ? 0 : int(p.wants);
@@ -59,15 +58,24 @@ __device__ void backward(const Problem& p) {
     const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
     const int offset = w.lane * M;
 
-    bool sequential = false, alone = false;
-    if constexpr (SCAN) {
+    Way way = SCAN;
+    bool alone = false, again = false;
+    if constexpr (P > 0 && !VA) {
+      // in phase 3 only what phase 1 said
+      if (phase > 1) again = EXACT<V> && int(((const i64*)p.again)[w.row]);
+      if (phase == 3 && !again) continue;
       const i64 reach = p.segments > 1 ? p.length : 0;
-      sequential = table.template build<F::EXACT>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, LARGEST_POWER<V>, w.lane);
-      alone = p.segments > 1 && __syncthreads_or(sequential);
+      bool large;
+      way = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, large, w.lane);
+      alone = p.segments > 1 && __syncthreads_or(large);
+      if (EXACT<V> && phase == 1) {
+        again = !alone && __syncthreads_or(way == CAREFUL);
+        if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
+      }
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
     if constexpr (P > 0 && VA)
-      if (phase == 2) alone = any_unstable<W>(p, place);
+      if (phase > 1) alone = any_unstable<W>(p, place);
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
@@ -77,10 +85,11 @@ __device__ void backward(const Problem& p) {
 
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;
-    V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
-    if (phase == 2 && !alone) {
+    W state[F::P1] = {};
+    V next[largest(NEAR, 1)] = {};
+    if (phase > 1 && !alone) {
 #pragma unroll
-      for (int k = 0; k < P; ++k) state[k] = to<V>(((const W*)p.starts)[place + k]);
+      for (int k = 0; k < P; ++k) state[k] = ((const W*)p.starts)[place + k];
 #pragma unroll
       for (int i = 0; i < NEAR; ++i)
         if (offset + i < N) next[i] = to<V>(((const W*)p.starts)[place + offset + i]);
@@ -111,11 +120,11 @@ __device__ void backward(const Problem& p) {
       }
       read_tile(w, p, tile, p.grad_y, grad_row);
       if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), at<const A>(p.a, w.b, w.c), 1);
-      V before[F::P1] = {};
+      W before[F::P1] = {};
       if ((wants & WANTS_FEEDBACK) && !F::READS_Y) {
         auto read = [&](const Y* from, i64 time) {
 #pragma unroll
-          for (int k = 0; k < P; ++k) before[k] = load(from -= time);
+          for (int k = 0; k < P; ++k) before[k] = to<W>(load(from -= time));
         };
         if (!is_first) read(y_row + w.t0 * p.y.time, p.y.time);
         else if (p.outputs.at) read(at<const Y>(p.outputs, w.b, w.c) + P * p.outputs.time, p.outputs.time);
@@ -133,20 +142,17 @@ __device__ void backward(const Problem& p) {
       }
       A gates[M + F::RowA::E] = {};
       if constexpr (VA) varying.template read<0>(gates, offset);
+      V after[F::P1];  // lambda, as the lane's own was computed from
       if constexpr (P > 0) {
-        V mine[P];
         Solver<V, A, P, M, true, VA> solver{w.lane};
-        solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table,
-                     sequential);
+        solver.solve(l, state, after, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table, way);
         if (VA && phase == 1) product = times(product, solver.product);
       }
-      if (phase == 1) {
-        if (n == first && w.active)
+      if ((phase == 1 || again) && n == first && w.active)
 #pragma unroll
-          for (int i = 0; i < (N < M ? N : M); ++i)
-            if (offset + i < N) ((W*)p.ends)[place + offset + i] = to<W>(l[i]);
-        continue;
-      }
+        for (int i = 0; i < (N < M ? N : M); ++i)
+          if (offset + i < N) ((W*)p.ends)[place + offset + i] = to<W>(l[i]);
+      if (phase == 1) continue;
       V past = V();
       if (is_first) {
         tile.write(l, offset);
@@ -172,6 +178,8 @@ __device__ void backward(const Problem& p) {
         for (int j = 0; j < Q; ++j) {
           const V sent = w.lane > j / M ? l[j % M] : next[j % M];
           beyond[j] = from_lane(sent, w.lane + 1 + j / M);
+          // what two lanes have of the same number differs by rounding, and a filter that takes differences sees it
+          if (j < P) beyond[j] = after[j];
         }
 #pragma unroll
         for (int i = 0; i < NEAR; ++i) next[i] = l[i];
@@ -242,7 +250,7 @@ __device__ void backward(const Problem& p) {
         } else {
           V mine[P];
           Solver<V, A, P, M, false, VA> solver{w.lane};
-          solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
+          solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, way);
 #pragma unroll
           for (int k = 0; k < P; ++k) y[F::REACH_Y - 1 - k] = mine[k];
 #pragma unroll

@@ -45,10 +45,11 @@ struct Problem {
   void* sums;           // sums over time, (row, segment, taps of b then of a)
   void* sum_x;          // gradients of a shared x summed over each block's rows, (example, group, block and past)
   void* ring;           // past values of the sequential kernels, (past, row)
+  void* again;          // whether segments of a row run again, from mended starts: phase 3
 };
 
 // scanning in double loses digits with the square of this: float has enough to spare, double has not
-template <class V> constexpr double LARGEST_POWER = same<typename Number<V>::real, float> ? 1e4 : 1e2;
+template <class V> constexpr double LARGEST_POWER = same<typename Number<V>::real, float> ? 1e4 : LARGE;
 
 __host__ __device__ constexpr int round_up(int n, int m) { return (n + m - 1) / m * m; }
 __host__ __device__ constexpr int largest(int a, int b) { return a > b ? a : b; }

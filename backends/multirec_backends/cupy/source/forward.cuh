@@ -12,14 +12,13 @@ __device__ void forward(const Problem& p) {
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, STATES = VA ? 2 : P;
-  constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.y.access) == ACROSS;
 
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
-    // phase 2 begins with what phase 1 read last, which the cache still holds
+    // phases 2 and 3 begin with what the one before read last, which the cache still holds
     Place w(p, phase == 2 ? p.items - 1 - item : item);
     const F filter(p, w);
     const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
@@ -28,15 +27,24 @@ __device__ void forward(const Problem& p) {
     const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
     const int offset = w.lane * M;
 
-    bool sequential = false, alone = false;
-    if constexpr (SCAN) {
+    Way way = SCAN;
+    bool alone = false, again = false;
+    if constexpr (P > 0 && !VA) {
+      // in phase 3 only what phase 1 said
+      if (phase > 1) again = EXACT<V> && int(((const i64*)p.again)[w.row]);
+      if (phase == 3 && !again) continue;
       const i64 reach = p.segments > 1 ? p.length : 0;
-      sequential = table.template build<F::EXACT>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, LARGEST_POWER<V>, w.lane);
-      alone = p.segments > 1 && __syncthreads_or(sequential);
+      bool large;
+      way = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, large, w.lane);
+      alone = p.segments > 1 && __syncthreads_or(large);
+      if (EXACT<V> && phase == 1) {
+        again = !alone && __syncthreads_or(way == CAREFUL);
+        if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
+      }
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
     if constexpr (P > 0 && VA)
-      if (phase == 2) alone = any_unstable<W>(p, place);
+      if (phase > 1) alone = any_unstable<W>(p, place);
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
@@ -44,15 +52,15 @@ __device__ void forward(const Problem& p) {
       stop = phase == 1 || w.segment ? 0 : all;
     }
 
-    V state[F::P1] = {};
+    W state[F::P1] = {};
     if constexpr (P > 0) {
 #pragma unroll
       for (int k = 0; k < P; ++k) {
         if (phase == 1) continue;
-        if (phase == 2 && !alone)
-          state[k] = to<V>(((const W*)p.starts)[place + k]);
+        if (phase && !alone)
+          state[k] = ((const W*)p.starts)[place + k];
         else if (p.outputs.at)
-          state[k] = load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time);
+          state[k] = to<W>(load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time));
       }
     }
     const X* x_row = kept(at<const X>(p.x, w.b, w.c));
@@ -79,7 +87,7 @@ __device__ void forward(const Problem& p) {
       if constexpr (P > 0) {
         V before[P];
         Solver<V, A, P, M, false, VA> solver{w.lane};
-        solver.solve(v, state, before, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
+        solver.solve(v, state, before, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, way);
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) continue;
@@ -89,9 +97,9 @@ __device__ void forward(const Problem& p) {
       write_tile(w, p, tile, p.y, y_row);
     }
     if constexpr (P > 0) {
-      if (phase == 1 && w.active && w.lane == 0) {
+      if ((phase == 1 || again) && w.active && w.lane == 0) {
 #pragma unroll
-        for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = to<W>(state[k]);
+        for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = state[k];
         if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
       }
     }
@@ -100,14 +108,17 @@ __device__ void forward(const Problem& p) {
 }
 
 // Turns the segments' end states from zero state into their true start states. One warp a row; N is the length of a
-// state, of which feedback reaches p.order. BACK is the adjoint, which begins at the last segment.
+// state, of which feedback reaches p.order. BACK is the adjoint, which begins at the last segment. After phase 2 it mends
+// the start states by what the segments that ran from them leave between one's end and the next one's start.
 template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const Problem& p) {
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int lane = threadIdx.x;
+  const bool refines = EXACT<V> && p.phase == 2;
   for (i64 row = blockIdx.x; row < p.batch * p.channels; row += gridDim.x) {
+    if (refines && !((const i64*)p.again)[row]) continue;
     const i64 b = row / p.channels, c = row % p.channels, span = (p.segments + 31) / 32;
     // 0: over one segment; 1: over a lane's segments, and doubled; 2: the base of powers
     Matrix<WA, N> over[3] = {{(WA*)memory}, {(WA*)memory + N * N}, {(WA*)memory + 2 * N * N}};
@@ -129,18 +140,20 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
     auto place = [&](i64 j) { return (row * p.segments + (BACK ? p.segments - 1 - j : j)) * N; };
     const i64 first = lane * span, stop = first + span < p.segments ? first + span : p.segments;
     W state[N], old[N];
+    W* const starts = (W*)p.starts;
     auto step = [&](i64 j) {
 #pragma unroll
       for (int k = 0; k < N; ++k) {
         old[k] = state[k];
         state[k] = load((const W*)p.ends + place(j) + k);
+        if (refines) state[k] = j + 1 < p.segments ? minus(state[k], starts[place(j + 1) + k]) : W();
       }
       over[0].template apply<BACK>(state, old);
     };
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       state[k] = W();
-      if (!BACK && lane == 0 && p.outputs.at)
+      if (!BACK && !refines && lane == 0 && p.outputs.at)
         state[k] = to<W>(load(at<const Y>(p.outputs, b, c) + (N - 1 - k) * p.outputs.time));
     }
     W initial[N];
@@ -164,8 +177,11 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
 #pragma unroll AHEAD
     for (i64 j = first; j < stop; ++j) {
 #pragma unroll
-      for (int k = 0; k < N; ++k) ((W*)p.starts)[place(j) + k] = state[k];
-      step(j);
+      for (int k = 0; k < N; ++k) {
+        if (refines) add(starts[place(j) + k], state[k]);
+        else starts[place(j) + k] = state[k];
+      }
+      if (j + 1 < stop) step(j);
     }
     __syncwarp();
   }

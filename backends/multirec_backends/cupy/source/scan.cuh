@@ -55,6 +55,8 @@ template <class W, int N> struct Matrix {
   }
 };
 
+enum Way { SCAN, CAREFUL, IN_TURN };
+
 // The powers A^M ... A^16M of a row, in shared memory; `build` says whether an element of one of them, or of those
 // that segments need, is larger than `most`.
 template <class W, int P, int M> struct Powers {
@@ -87,24 +89,30 @@ template <class W, int P, int M> struct Powers {
     }
     __syncwarp();
   }
-  template <bool EXACT, class A>
-  __device__ bool build(const A* taps, i64 stride, i64 reach, double most, int lane) const {
-    if constexpr (EXACT) run_columns(taps, stride, lane);
+  // Says how lanes learn what they start from; `large`: an element of a power, up to that over `reach` samples, is too
+  // large to scan with.
+  template <class V, class A>
+  __device__ Way build(const A* taps, i64 stride, i64 reach, bool& large, int lane) const {
+    if constexpr (EXACT<V>) run_columns(taps, stride, lane);
     else {
       const auto first = (*this)[0];
       first.companion(taps, stride, P, lane);
       for (int m = 1; m < M; m *= 2) first.product(first, first, lane);
       for (int i = 1; i < 5; ++i) (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
     }
-    bool large = false;
-    for (int i = 0; i < 5; ++i) large = large || (*this)[i].is_large(most, lane);
+    large = false;
+    for (int i = 0; i < 5; ++i) large = large || (*this)[i].is_large(LARGEST_POWER<V>, lane);
+#ifndef FORCED
+#define FORCED CAREFUL
+#endif
+    const Way way = large ? IN_TURN : FORCED;
     const auto last = (*this)[5];
     last.copy((*this)[4], lane);
     for (i64 power = 16 * M; power < reach && !large; power *= 2) {
       last.product(last, last, lane);
-      large = last.is_large(most, lane);
+      large = last.is_large(LARGEST_POWER<V>, lane);
     }
-    return large;
+    return way;
   }
 };
 
@@ -132,51 +140,63 @@ template <class V, bool BACK, class WV, class WA> __device__ bool scan_products(
 template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver {
   using WA = wide_t<A>;
   using WV = wide_t<V>;
+  using Table = Powers<WA, P, M>;
   int lane;
   WA product = one<WA>();  // of varying coefficients over the tile, after `solve`
 
   __device__ int rank() const { return BACK ? 31 - lane : lane; }
   template <class T> __device__ static T before(T v, int d) { return from_before<BACK>(v, d); }
-  // h: the last values, newest first; FROM_ZERO says that they begin as zeros, which cost nothing
-  template <bool FROM_ZERO, class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
+  // what follows from the right-hand side of sample n in a lane's order and the last values, newest first, which it joins;
+  // FROM_ZERO says that they began as zeros, which cost nothing
+  template <bool FROM_ZERO, class T, class F> __device__ static T step(int n, V side, T (&h)[P], F tap) {
+    T sum = to<T>(side);
 #pragma unroll
-    for (int n = 0; n < M; ++n) {
-      int i = BACK ? M - 1 - n : n;
-      V sum = v[i];
+    for (int k = P - 1; k >= 0; --k)
+      if (!FROM_ZERO || k < n) mac(sum, to<like_t<A, T>>(tap(sample(n), k)), h[k]);
 #pragma unroll
-      for (int k = P - 1; k >= 0; --k)
-        if (!FROM_ZERO || k < n) mac(sum, tap(i, k), h[k]);
+    for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
+    return h[0] = sum;
+  }
+  __device__ static constexpr int sample(int n) { return BACK ? M - 1 - n : n; }
+  // v: right-hand sides, then outputs
+  template <class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
 #pragma unroll
-      for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
-      h[0] = v[i] = sum;
-    }
+    for (int n = 0; n < M; ++n) v[sample(n)] = step<false>(n, v[sample(n)], h, tap);
+  }
+  // the last values alone
+  template <bool FROM_ZERO, class T, class F> __device__ static void end(const V (&v)[M], T (&h)[P], F tap) {
+#pragma unroll
+    for (int n = 0; n < M; ++n) step<FROM_ZERO>(n, v[sample(n)], h, tap);
   }
 
   // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples.
   template <class F>
-  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Powers<WA, P, M>& powers,
-                        bool sequential) {
+  __device__ void solve(V (&v)[M], WV (&state)[P], V (&mine)[P], F tap, const Table& powers, Way way) {
     WV z[P];
-    if (!sequential) sequential = !end_states(v, state, z, tap, powers);
+    if (way != IN_TURN && !end_states(v, state, z, tap, powers, way)) way = IN_TURN;
     V h[P];
-    if (sequential) {
+    if (way == IN_TURN) {
       for (int turn = 0; turn < 32; ++turn) {
         if (rank() == turn) {
 #pragma unroll
-          for (int k = 0; k < P; ++k) h[k] = mine[k] = state[k];
-          run<false>(v, h, tap);
+          for (int k = 0; k < P; ++k) h[k] = mine[k] = to<V>(state[k]);
+          run(v, h, tap);
         }
 #pragma unroll
-        for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 31 - turn : turn);
+        for (int k = 0; k < P; ++k) state[k] = to<WV>(from_lane(h[k], BACK ? 31 - turn : turn));
       }
       return;
     }
 #pragma unroll
     for (int k = 0; k < P; ++k) {
       const V earlier = before(to<V>(z[k]), 1);
-      h[k] = mine[k] = rank() ? earlier : state[k];
+      mine[k] = rank() ? earlier : to<V>(state[k]);
     }
-    run<false>(v, h, tap);
+    if constexpr (EXACT<V> && !VARYING)
+      if (way == CAREFUL) refine(v, mine, tap, powers);
+#pragma unroll
+    for (int k = 0; k < P; ++k) h[k] = mine[k];
+    run(v, h, tap);
     const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
     if (lost) {
       asm volatile("");  // a branch, which is rarely taken: else each sample costs a select
@@ -188,24 +208,28 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       }
     }
 #pragma unroll
-    for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 0 : 31);
+    for (int k = 0; k < P; ++k) state[k] = to<WV>(from_lane(h[k], BACK ? 0 : 31));
+    if (!EXACT<V> && way == CAREFUL && !lost)
+#pragma unroll
+      for (int k = 0; k < P; ++k) state[k] = from_lane(z[k], BACK ? 0 : 31);
   }
 
   // the true state after each lane's samples; false where products of varying coefficients are too large
   template <class F>
-  __device__ bool end_states(const V (&v)[M], const V (&state)[P], WV (&z)[P], F tap, const Powers<WA, P, M>& powers) {
-    V h[P], copy[M];
+  __device__ bool end_states(const V (&v)[M], const WV (&state)[P], WV (&z)[P], F tap, const Table& powers, Way way) {
+    if (!EXACT<V> && way == CAREFUL) {
 #pragma unroll
-    for (int i = 0; i < M; ++i) copy[i] = v[i];
+      for (int k = 0; k < P; ++k) z[k] = WV();
+      end<true>(v, z, tap);
+    } else {
+      V h[P] = {};
+      end<true>(v, h, tap);
 #pragma unroll
-    for (int k = 0; k < P; ++k) h[k] = V();
-    run<true>(copy, h, tap);
+      for (int k = 0; k < P; ++k) z[k] = to<WV>(h[k]);
+    }
     WV old[P];
 #pragma unroll
-    for (int k = 0; k < P; ++k) {
-      z[k] = to<WV>(h[k]);
-      old[k] = to<WV>(state[k]);
-    }
+    for (int k = 0; k < P; ++k) old[k] = state[k];
     if constexpr (VARYING) {
 #pragma unroll
       for (int i = 0; i < M; ++i) product = times(product, to<WA>(tap(i, 0)));
@@ -215,14 +239,35 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       return small;
     } else {
       if (rank() == 0) powers[0].template apply<BACK>(z, old);
-#pragma unroll
-      for (int i = 0; i < 5; ++i) {
-#pragma unroll
-        for (int k = 0; k < P; ++k) old[k] = before(z[k], 1 << i);
-        if (rank() >= 1 << i) powers[i].template apply<BACK>(z, old);
-      }
+      scan(z, powers);
       return true;
     }
+  }
+  // z: what each lane adds, then the sum of what it and those before add
+  __device__ void scan(WV (&z)[P], const Table& powers) const {
+    WV old[P];
+#pragma unroll
+    for (int i = 0; i < 5; ++i) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) old[k] = before(z[k], 1 << i);
+      if (rank() >= 1 << i) powers[i].template apply<BACK>(z, old);
+    }
+  }
+  // Mends what lanes start from: a run from there ends where the next lane starts, but for what the scan lost. That is
+  // small, and so is what is lost in scanning it.
+  template <class F> __device__ void refine(const V (&v)[M], V (&mine)[P], F tap, const Table& powers) const {
+    V z[P];
+#pragma unroll
+    for (int k = 0; k < P; ++k) z[k] = mine[k];
+    end<false>(v, z, tap);
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      const V earlier = before(z[k], 1);
+      z[k] = rank() ? minus(earlier, mine[k]) : V();
+    }
+    scan(z, powers);
+#pragma unroll
+    for (int k = 0; k < P; ++k) add(mine[k], z[k]);
   }
 };
 
@@ -232,7 +277,6 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, in
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
-  static constexpr bool EXACT = sizeof(typename Number<V>::real) == 8;
   // half types: y from a rounded start would be worse than y rounded sample by sample, whose errors average out
   static constexpr bool READS_Y = sizeof(Y) == 2;
   static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, largest(VA ? 1 : 0, READS_Y ? P : 0)), M);
