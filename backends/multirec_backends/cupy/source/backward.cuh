@@ -49,6 +49,7 @@ __device__ void backward(const Problem& p) {
   const int phase = int(p.phase), wants = phase == 1 ? 0 : int(p.wants);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.grad_x.access) == ACROSS;
 
+  if (EXACT<V> && P > 0 && !VA && phase == 3 && !runs_again(p)) return;
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
     Place w(p, item);
     const F filter(p, w);
@@ -58,18 +59,14 @@ __device__ void backward(const Problem& p) {
     const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
     const int offset = w.lane * M;
 
-    Way way = SCAN;
-    bool alone = false, again = false;
+    bool careful = false, in_turn = false, alone = false;
     if constexpr (P > 0 && !VA) {
-      // in phase 3 only what phase 1 said
-      if (phase > 1) again = EXACT<V> && int(((const i64*)p.again)[w.row]);
-      if (phase == 3 && !again) continue;
-      const i64 reach = p.segments > 1 ? p.length : 0;
-      bool large;
-      way = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, large, w.lane);
-      alone = p.segments > 1 && __syncthreads_or(large);
+      const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
+      in_turn = table.are_large(w.lane);
+      careful = !in_turn && __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
+      if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
       if (EXACT<V> && phase == 1) {
-        again = !alone && __syncthreads_or(way == CAREFUL);
+        const bool again = __syncthreads_or(careful) && !alone;
         if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
       }
     }
@@ -85,11 +82,15 @@ __device__ void backward(const Problem& p) {
 
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;
-    W state[F::P1] = {};
-    V next[largest(NEAR, 1)] = {};
-    if (phase > 1 && !alone) {
+    W* const wide = !EXACT<V> ? table[5].entries : nullptr;  // free after `build`
+    V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
 #pragma unroll
-      for (int k = 0; k < P; ++k) state[k] = ((const W*)p.starts)[place + k];
+    for (int k = 0; k < P; ++k) {
+      const W start = phase > 1 && !alone ? ((const W*)p.starts)[place + k] : W();
+      state[k] = to<V>(start);
+      if (wide && careful && w.lane == 0) wide[k] = start;
+    }
+    if (phase > 1 && !alone) {
 #pragma unroll
       for (int i = 0; i < NEAR; ++i)
         if (offset + i < N) next[i] = to<V>(((const W*)p.starts)[place + offset + i]);
@@ -120,39 +121,42 @@ __device__ void backward(const Problem& p) {
       }
       read_tile(w, p, tile, p.grad_y, grad_row);
       if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), at<const A>(p.a, w.b, w.c), 1);
-      W before[F::P1] = {};
+      V before[F::P1] = {};
       if ((wants & WANTS_FEEDBACK) && !F::READS_Y) {
         auto read = [&](const Y* from, i64 time) {
 #pragma unroll
-          for (int k = 0; k < P; ++k) before[k] = to<W>(load(from -= time));
+          for (int k = 0; k < P; ++k) before[k] = load(from -= time);
         };
         if (!is_first) read(y_row + w.t0 * p.y.time, p.y.time);
         else if (p.outputs.at) read(at<const Y>(p.outputs, w.b, w.c) + P * p.outputs.time, p.outputs.time);
       }
       w.sync(block_sync);
-      V l[M];
-      tile.template read<0>(l, offset);
+      V l[M], after[F::P1];  // lambda; and that from which the lane's was computed
       if (n >= late) {
-        const Signal here = rarely(p.grad_last);
-#pragma unroll
-        for (int i = 0; i < M; ++i) {
-          const i64 t = w.t0 + offset + i - before_last;
-          if (t >= 0 && t < p.last) add(l[i], load(at<const Y>(here, w.b, w.c) + t * here.time));
-        }
+        const i64 u = before_last + w.lane - w.t0;
+        if (w.lane < p.last && u >= 0 && u < K)
+          add(tile[int(u)], load(at<const Y>(rarely(p.grad_last), w.b, w.c) + w.lane * p.grad_last.time));
+        __syncwarp();
       }
+      tile.template read<0>(l, offset);
       A gates[M + F::RowA::E] = {};
       if constexpr (VA) varying.template read<0>(gates, offset);
-      V after[F::P1];  // lambda, as the lane's own was computed from
       if constexpr (P > 0) {
-        Solver<V, A, P, M, true, VA> solver{w.lane};
-        solver.solve(l, state, after, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table, way);
+        Solver<V, A, P, M, F::HALO, true, VA> solver{w.lane};
+        auto tap = [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); };
+        if (!VA && careful) {
+          solver.solve_carefully(tile, state, after, tap, table, wide);
+          tile.template read<0>(l, offset);
+        } else solver.solve(l, state, after, tap, table, in_turn);
         if (VA && phase == 1) product = times(product, solver.product);
       }
-      if ((phase == 1 || again) && n == first && w.active)
+      if (phase == 1) {
+        if (n == first && w.active)
 #pragma unroll
-        for (int i = 0; i < (N < M ? N : M); ++i)
-          if (offset + i < N) ((W*)p.ends)[place + offset + i] = to<W>(l[i]);
-      if (phase == 1) continue;
+          for (int i = 0; i < (N < M ? N : M); ++i)
+            if (offset + i >= P && offset + i < N) ((W*)p.ends)[place + offset + i] = to<W>(l[i]);
+        continue;
+      }
       V past = V();
       if (is_first) {
         tile.write(l, offset);
@@ -249,8 +253,25 @@ __device__ void backward(const Problem& p) {
           tile.template read<F::REACH_Y>(y, offset);
         } else {
           V mine[P];
-          Solver<V, A, P, M, false, VA> solver{w.lane};
-          solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, way);
+          Solver<V, A, P, M, F::HALO, false, VA> solver{w.lane};
+          if (!careful && !in_turn)
+            solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, false);
+          else {
+            // y as it is, of rows whose scan would have to be better than the usual one
+            const Signal here = rarely(p.y), past = rarely(p.outputs);
+            __syncwarp();
+#pragma unroll 1
+            for (int u = w.lane; u < K; u += 32)
+              tile[u] = u < w.left ? load(at<const Y>(here, w.b, w.c) + (w.t0 + u) * here.time) : V();
+#pragma unroll
+            for (int k = 0; k < P; ++k) {
+              const i64 t = w.t0 + offset - 1 - k;
+              if (t >= 0) mine[k] = t < p.length ? load(at<const Y>(here, w.b, w.c) + t * here.time) : V();
+              else mine[k] = past.at ? load(at<const Y>(past, w.b, w.c) + (P + t) * past.time) : V();
+            }
+            __syncwarp();
+            tile.template read<0>(v, offset);
+          }
 #pragma unroll
           for (int k = 0; k < P; ++k) y[F::REACH_Y - 1 - k] = mine[k];
 #pragma unroll
@@ -275,9 +296,12 @@ __device__ void backward(const Problem& p) {
         if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a));
       }
     }
-    if (phase == 1 && w.active) {
-      if (first >= stop && w.lane < N) ((W*)p.ends)[place + w.lane] = W();
-      if (VA && w.lane == 0) ((W*)p.ends)[place + 1] = to<W>(product);
+    if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1) && w.active && w.lane == 0) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = wide && careful && is_finite(state[0]) ? wide[k] : to<W>(state[k]);
+      if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
+      if (first >= stop)
+        for (int k = P; k < N; ++k) ((W*)p.ends)[place + k] = W();
     }
     if (phase != 1 && p.sums) {
       W* sums = (W*)p.sums + (w.row * p.segments + w.segment) * (Q + 1 + P);

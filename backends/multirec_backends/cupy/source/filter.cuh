@@ -48,8 +48,12 @@ struct Problem {
   void* again;          // whether segments of a row run again, from mended starts: phase 3
 };
 
-// scanning in double loses digits with the square of this: float has enough to spare, double has not
-template <class V> constexpr double LARGEST_POWER = same<typename Number<V>::real, float> ? 1e4 : LARGE;
+// of powers of a companion matrix; the scan loses digits with the square of this
+constexpr double LARGEST_POWER = 1e4;
+// of products of feedback that varies: float has digits to spare, double has not
+template <class V> constexpr double LARGEST_PRODUCT = same<typename Number<V>::real, float> ? 1e4 : 1e2;
+// Rows in which scanning would add more than this to the error, over that of a run sample by sample, are CAREFUL.
+constexpr double LARGEST_LOSS = 2;
 
 __host__ __device__ constexpr int round_up(int n, int m) { return (n + m - 1) / m * m; }
 __host__ __device__ constexpr int largest(int a, int b) { return a > b ? a : b; }

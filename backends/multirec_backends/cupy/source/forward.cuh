@@ -6,6 +6,13 @@ template <class W> __device__ inline bool any_unstable(const Problem& p, i64 pla
   return __any_sync(ALL, __syncthreads_or(size_of(((const W*)p.starts)[place + 1]) != 0));
 }
 
+// Whether phase 3 runs any of a block's rows again, as phase 1 said.
+__device__ inline bool runs_again(const Problem& p) {
+  bool again = false;
+  for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) again = again || ((const i64*)p.again)[Place(p, item).row];
+  return again;
+}
+
 template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void forward(const Problem& p) {
   using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
@@ -17,6 +24,7 @@ __device__ void forward(const Problem& p) {
   const int phase = int(p.phase);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.y.access) == ACROSS;
 
+  if (EXACT<V> && P > 0 && !VA && phase == 3 && !runs_again(p)) return;
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
     // phases 2 and 3 begin with what the one before read last, which the cache still holds
     Place w(p, phase == 2 ? p.items - 1 - item : item);
@@ -27,18 +35,14 @@ __device__ void forward(const Problem& p) {
     const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
     const int offset = w.lane * M;
 
-    Way way = SCAN;
-    bool alone = false, again = false;
+    bool careful = false, in_turn = false, alone = false;
     if constexpr (P > 0 && !VA) {
-      // in phase 3 only what phase 1 said
-      if (phase > 1) again = EXACT<V> && int(((const i64*)p.again)[w.row]);
-      if (phase == 3 && !again) continue;
-      const i64 reach = p.segments > 1 ? p.length : 0;
-      bool large;
-      way = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, large, w.lane);
-      alone = p.segments > 1 && __syncthreads_or(large);
+      const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
+      in_turn = table.are_large(w.lane);
+      careful = !in_turn && __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
+      if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
       if (EXACT<V> && phase == 1) {
-        again = !alone && __syncthreads_or(way == CAREFUL);
+        const bool again = __syncthreads_or(careful) && !alone;
         if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
       }
     }
@@ -52,15 +56,17 @@ __device__ void forward(const Problem& p) {
       stop = phase == 1 || w.segment ? 0 : all;
     }
 
-    W state[F::P1] = {};
+    V state[F::P1] = {};
+    W* const wide = !EXACT<V> ? table[5].entries : nullptr;  // free after `build`
     if constexpr (P > 0) {
 #pragma unroll
       for (int k = 0; k < P; ++k) {
-        if (phase == 1) continue;
-        if (phase && !alone)
-          state[k] = ((const W*)p.starts)[place + k];
-        else if (p.outputs.at)
-          state[k] = to<W>(load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time));
+        W start = W();
+        if (phase > 1 && !alone) start = ((const W*)p.starts)[place + k];
+        else if (phase != 1 && p.outputs.at)
+          start = to<W>(load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time));
+        state[k] = to<V>(start);
+        if (wide && careful && w.lane == 0) wide[k] = start;
       }
     }
     const X* x_row = kept(at<const X>(p.x, w.b, w.c));
@@ -86,8 +92,14 @@ __device__ void forward(const Problem& p) {
       if constexpr (VA) varying.template read<0>(gates, offset);
       if constexpr (P > 0) {
         V before[P];
-        Solver<V, A, P, M, false, VA> solver{w.lane};
-        solver.solve(v, state, before, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, way);
+        Solver<V, A, P, M, F::HALO, false, VA> solver{w.lane};
+        auto tap = [&](int i, int k) { return VA ? gates[i] : filter.a[k]; };
+        if (!VA && careful) {
+          __syncwarp();
+          tile.write(v, offset);
+          solver.solve_carefully(tile, state, before, tap, table, wide);
+          tile.template read<0>(v, offset);
+        } else solver.solve(v, state, before, tap, table, in_turn);
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) continue;
@@ -97,9 +109,9 @@ __device__ void forward(const Problem& p) {
       write_tile(w, p, tile, p.y, y_row);
     }
     if constexpr (P > 0) {
-      if ((phase == 1 || again) && w.active && w.lane == 0) {
+      if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1) && w.active && w.lane == 0) {
 #pragma unroll
-        for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = state[k];
+        for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = wide && careful && is_finite(state[0]) ? wide[k] : to<W>(state[k]);
         if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
       }
     }
@@ -146,7 +158,7 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
       for (int k = 0; k < N; ++k) {
         old[k] = state[k];
         state[k] = load((const W*)p.ends + place(j) + k);
-        if (refines) state[k] = j + 1 < p.segments ? minus(state[k], starts[place(j + 1) + k]) : W();
+        if (refines) state[k] = k < p.order && j + 1 < p.segments ? minus(state[k], starts[place(j + 1) + k]) : W();
       }
       over[0].template apply<BACK>(state, old);
     };
@@ -210,7 +222,7 @@ template <class Y, class A, bool BACK> __device__ void carry_varying(const Probl
       state = load(end);
       mac(state, factor, old);
       product = times(product, factor);
-      large = large || !(size_of(product) <= LARGEST_POWER<V>);
+      large = large || !(size_of(product) <= LARGEST_PRODUCT<V>);
     };
     for (i64 j = first; j < stop; ++j) step(j);
     const bool unstable = !scan_products<V, false>(state, product, lane) | __any_sync(ALL, large);

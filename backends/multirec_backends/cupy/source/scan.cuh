@@ -46,6 +46,12 @@ template <class W, int N> struct Matrix {
     for (int e = lane; e < N * N; e += 32) large = large || !(size_of(entries[e]) <= most);
     return __any_sync(ALL, large);
   }
+  // the sum of squares of the lane's elements
+  __device__ double squares(int lane) const {
+    double sum = 0;
+    for (int e = lane; e < N * N; e += 32) sum += size_of(entries[e]) * size_of(entries[e]);
+    return sum;
+  }
   // state += this matrix times old, or its conjugate times old
   template <bool CONJ, class V> __device__ void apply(V (&state)[N], const V (&old)[N]) const {
 #pragma unroll
@@ -54,8 +60,6 @@ template <class W, int N> struct Matrix {
       for (int j = 0; j < N; ++j) mac(state[i], CONJ ? conj((*this)(i, j)) : (*this)(i, j), old[j]);
   }
 };
-
-enum Way { SCAN, CAREFUL, IN_TURN };
 
 // The powers A^M ... A^16M of a row, in shared memory; `build` says whether an element of one of them, or of those
 // that segments need, is larger than `most`.
@@ -89,30 +93,49 @@ template <class W, int P, int M> struct Powers {
     }
     __syncwarp();
   }
-  // Says how lanes learn what they start from; `large`: an element of a power, up to that over `reach` samples, is too
-  // large to scan with.
-  template <class V, class A>
-  __device__ Way build(const A* taps, i64 stride, i64 reach, bool& large, int lane) const {
-    if constexpr (EXACT<V>) run_columns(taps, stride, lane);
-    else {
+  // Returns the square of what scanning adds to the error, over what a run sample by sample has of it: a bound, which
+  // tests hold against errors.
+  template <class V, class A> __device__ double build(const A* taps, i64 stride, bool segments, int lane) const {
+    if constexpr (EXACT<V>) {
+      // Every power was rounded, and so is what it gives; both are as if the state had been disturbed by that much. The
+      // first is the same in every tile, so it adds up for as long as the filter remembers.
+      run_columns(taps, stride, lane);
+      double sum = 0, taps_sum = 1;
+      for (int i = 0; i < 4; ++i) sum += (*this)[i].squares(lane);
+      const double last = sum_of_lanes((*this)[4].squares(lane), lane), left = 1 - sqrt(last / P);
+      sum = sum_of_lanes(sum, lane) + last;
+      for (int k = 0; k < P; ++k) taps_sum += size_of(load(taps + k * stride));
+      return left > 0 ? 0.15 * P / M * taps_sum * taps_sum * sum / (segments ? left * left : left) : 1 / 0.;
+    } else {
+      // A lane starts from zero though what came before it was none: what that adds to its values, A^n times them, is
+      // rounded with them and cancels later. The mean over its samples, of powers 1, 2, 4, ... M.
       const auto first = (*this)[0];
       first.companion(taps, stride, P, lane);
-      for (int m = 1; m < M; m *= 2) first.product(first, first, lane);
+      double sum = first.squares(lane);
+      for (int m = 2; m <= M; m *= 2) {
+        first.product(first, first, lane);
+        sum += (m < M ? 0.75 : 0.25) * m * first.squares(lane);
+      }
       for (int i = 1; i < 5; ++i) (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
+      return sum_of_lanes(sum, lane) / (P * M);
     }
-    large = false;
-    for (int i = 0; i < 5; ++i) large = large || (*this)[i].is_large(LARGEST_POWER<V>, lane);
-#ifndef FORCED
-#define FORCED CAREFUL
-#endif
-    const Way way = large ? IN_TURN : FORCED;
+  }
+  // whether an element of the powers is too large to scan with
+  __device__ bool are_large(int lane) const {
+    bool large = false;
+    for (int i = 0; i < 5; ++i) large = large || (*this)[i].is_large(LARGEST_POWER, lane);
+    return large;
+  }
+  // or of those over up to `reach` samples
+  __device__ bool reach_large(i64 reach, int lane) const {
+    bool large = false;
     const auto last = (*this)[5];
     last.copy((*this)[4], lane);
     for (i64 power = 16 * M; power < reach && !large; power *= 2) {
       last.product(last, last, lane);
-      large = last.is_large(LARGEST_POWER<V>, lane);
+      large = last.is_large(LARGEST_POWER, lane);
     }
-    return way;
+    return large;
   }
 };
 
@@ -123,7 +146,7 @@ template <class W> __device__ inline W times(W x, W y) {
 }
 // Of steps state -> z + product * state, one a lane, those up to and with each lane's; false where a product is too large.
 template <class V, bool BACK, class WV, class WA> __device__ bool scan_products(WV& z, WA& product, int rank) {
-  bool large = !(size_of(product) <= LARGEST_POWER<V>);
+  bool large = !(size_of(product) <= LARGEST_PRODUCT<V>);
   for (int d = 1; d < 32; d *= 2) {
     const WV earlier = from_before<BACK>(z, d);
     const WA factor = from_before<BACK>(product, d);
@@ -131,76 +154,63 @@ template <class V, bool BACK, class WV, class WA> __device__ bool scan_products(
       mac(z, product, earlier);
       product = times(product, factor);
     }
-    large = large || !(size_of(product) <= LARGEST_POWER<V>);
+    large = large || !(size_of(product) <= LARGEST_PRODUCT<V>);
   }
   return !__any_sync(ALL, large);
 }
 
 // The recurrence on a tile in registers. `tap(i, k)` is the coefficient of lane's sample i on the value k + 1 before.
-template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver {
+template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> struct Solver {
   using WA = wide_t<A>;
   using WV = wide_t<V>;
   using Table = Powers<WA, P, M>;
+  using Row = Tile<V, M, HALO>;
   int lane;
   WA product = one<WA>();  // of varying coefficients over the tile, after `solve`
 
   __device__ int rank() const { return BACK ? 31 - lane : lane; }
   template <class T> __device__ static T before(T v, int d) { return from_before<BACK>(v, d); }
-  // what follows from the right-hand side of sample n in a lane's order and the last values, newest first, which it joins;
-  // FROM_ZERO says that they began as zeros, which cost nothing
-  template <bool FROM_ZERO, class T, class F> __device__ static T step(int n, V side, T (&h)[P], F tap) {
-    T sum = to<T>(side);
+  // h: the last values, newest first; FROM_ZERO says that they begin as zeros, which cost nothing
+  template <bool FROM_ZERO, class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
 #pragma unroll
-    for (int k = P - 1; k >= 0; --k)
-      if (!FROM_ZERO || k < n) mac(sum, to<like_t<A, T>>(tap(sample(n), k)), h[k]);
+    for (int n = 0; n < M; ++n) {
+      int i = BACK ? M - 1 - n : n;
+      V sum = v[i];
 #pragma unroll
-    for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
-    return h[0] = sum;
+      for (int k = P - 1; k >= 0; --k)
+        if (!FROM_ZERO || k < n) mac(sum, tap(i, k), h[k]);
+#pragma unroll
+      for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
+      h[0] = v[i] = sum;
+    }
   }
-  __device__ static constexpr int sample(int n) { return BACK ? M - 1 - n : n; }
-  // v: right-hand sides, then outputs
-  template <class F> __device__ static void run(V (&v)[M], V (&h)[P], F tap) {
-#pragma unroll
-    for (int n = 0; n < M; ++n) v[sample(n)] = step<false>(n, v[sample(n)], h, tap);
-  }
-  // the last values alone
-  template <bool FROM_ZERO, class T, class F> __device__ static void end(const V (&v)[M], T (&h)[P], F tap) {
-#pragma unroll
-    for (int n = 0; n < M; ++n) step<FROM_ZERO>(n, v[sample(n)], h, tap);
-  }
-
   // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples.
   template <class F>
-  __device__ void solve(V (&v)[M], WV (&state)[P], V (&mine)[P], F tap, const Table& powers, Way way) {
+  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, bool in_turn) {
     WV z[P];
-    if (way != IN_TURN && !end_states(v, state, z, tap, powers, way)) way = IN_TURN;
+    if (!in_turn) in_turn = !end_states(v, state, z, tap, powers);
     V h[P];
-    if (way == IN_TURN) {
+    if (in_turn) {
       for (int turn = 0; turn < 32; ++turn) {
         if (rank() == turn) {
 #pragma unroll
-          for (int k = 0; k < P; ++k) h[k] = mine[k] = to<V>(state[k]);
-          run(v, h, tap);
+          for (int k = 0; k < P; ++k) h[k] = mine[k] = state[k];
+          run<false>(v, h, tap);
         }
 #pragma unroll
-        for (int k = 0; k < P; ++k) state[k] = to<WV>(from_lane(h[k], BACK ? 31 - turn : turn));
+        for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 31 - turn : turn);
       }
       return;
     }
 #pragma unroll
     for (int k = 0; k < P; ++k) {
       const V earlier = before(to<V>(z[k]), 1);
-      mine[k] = rank() ? earlier : to<V>(state[k]);
+      h[k] = mine[k] = rank() ? earlier : state[k];
     }
-    if constexpr (EXACT<V> && !VARYING)
-      if (way == CAREFUL) refine(v, mine, tap, powers);
-#pragma unroll
-    for (int k = 0; k < P; ++k) h[k] = mine[k];
-    run(v, h, tap);
-    const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
-    if (lost) {
+    run<false>(v, h, tap);
+    if (const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]))) {
       asm volatile("");  // a branch, which is rarely taken: else each sample costs a select
-      if (BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1) {
+      if (is_lost(lost)) {
 #pragma unroll
         for (int i = 0; i < M; ++i) v[i] = nan_of<V>();
 #pragma unroll
@@ -208,28 +218,26 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       }
     }
 #pragma unroll
-    for (int k = 0; k < P; ++k) state[k] = to<WV>(from_lane(h[k], BACK ? 0 : 31));
-    if (!EXACT<V> && way == CAREFUL && !lost)
-#pragma unroll
-      for (int k = 0; k < P; ++k) state[k] = from_lane(z[k], BACK ? 0 : 31);
+    for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 0 : 31);
   }
+  // whether an earlier lane is among those that met what is not finite
+  __device__ bool is_lost(unsigned lost) const { return BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1; }
 
   // the true state after each lane's samples; false where products of varying coefficients are too large
   template <class F>
-  __device__ bool end_states(const V (&v)[M], const WV (&state)[P], WV (&z)[P], F tap, const Table& powers, Way way) {
-    if (!EXACT<V> && way == CAREFUL) {
+  __device__ bool end_states(const V (&v)[M], const V (&state)[P], WV (&z)[P], F tap, const Table& powers) {
+    V h[P], copy[M];
 #pragma unroll
-      for (int k = 0; k < P; ++k) z[k] = WV();
-      end<true>(v, z, tap);
-    } else {
-      V h[P] = {};
-      end<true>(v, h, tap);
+    for (int i = 0; i < M; ++i) copy[i] = v[i];
 #pragma unroll
-      for (int k = 0; k < P; ++k) z[k] = to<WV>(h[k]);
-    }
+    for (int k = 0; k < P; ++k) h[k] = V();
+    run<true>(copy, h, tap);
     WV old[P];
 #pragma unroll
-    for (int k = 0; k < P; ++k) old[k] = state[k];
+    for (int k = 0; k < P; ++k) {
+      z[k] = to<WV>(h[k]);
+      old[k] = to<WV>(state[k]);
+    }
     if constexpr (VARYING) {
 #pragma unroll
       for (int i = 0; i < M; ++i) product = times(product, to<WA>(tap(i, 0)));
@@ -239,35 +247,96 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       return small;
     } else {
       if (rank() == 0) powers[0].template apply<BACK>(z, old);
-      scan(z, powers);
+      scan<5>(z, powers);
       return true;
     }
   }
   // z: what each lane adds, then the sum of what it and those before add
-  __device__ void scan(WV (&z)[P], const Table& powers) const {
+  template <int UNROLL> __device__ void scan(WV (&z)[P], const Table& powers) const {
     WV old[P];
-#pragma unroll
+#pragma unroll UNROLL
     for (int i = 0; i < 5; ++i) {
 #pragma unroll
       for (int k = 0; k < P; ++k) old[k] = before(z[k], 1 << i);
       if (rank() >= 1 << i) powers[i].template apply<BACK>(z, old);
     }
   }
-  // Mends what lanes start from: a run from there ends where the next lane starts, but for what the scan lost. That is
-  // small, and so is what is lost in scanning it.
-  template <class F> __device__ void refine(const V (&v)[M], V (&mine)[P], F tap, const Table& powers) const {
-    V z[P];
-#pragma unroll
-    for (int k = 0; k < P; ++k) z[k] = mine[k];
-    end<false>(v, z, tap);
+
+  // The same for careful rows, in the tile, where right-hand sides become outputs: loops are short, and cost other rows no
+  // registers. Float: the scan is all in double, and `wide`, in shared memory, is the state of the tile before and then of
+  // this one. Double: the scan is done again for what it lost. A run from its starts ends where the next lane starts, but
+  // for that; the difference is small, and so is what is lost in scanning it.
+  template <class F>
+  __device__ void solve_carefully(const Row& tile, V (&state)[P], V (&mine)[P], F tap, const Table& powers, WV* wide) const {
+    WV z[P], old[P];
 #pragma unroll
     for (int k = 0; k < P; ++k) {
-      const V earlier = before(z[k], 1);
-      z[k] = rank() ? minus(earlier, mine[k]) : V();
+      z[k] = WV();
+      old[k] = wide && is_finite(state[0]) ? wide[k] : to<WV>(state[k]);
     }
-    scan(z, powers);
+    run_tile<false>(tile, z, tap);
+    if (rank() == 0) powers[0].template apply<BACK>(z, old);
+    scan<1>(z, powers);
+    __syncwarp();
+    if (wide && rank() == 31)
 #pragma unroll
-    for (int k = 0; k < P; ++k) add(mine[k], z[k]);
+      for (int k = 0; k < P; ++k) wide[k] = z[k];
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      const V earlier = before(to<V>(z[k]), 1);
+      mine[k] = rank() ? earlier : state[k];
+    }
+    if constexpr (EXACT<V>) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) z[k] = mine[k];
+      run_tile<false>(tile, z, tap);
+#pragma unroll
+      for (int k = 0; k < P; ++k) {
+        const V earlier = before(z[k], 1);
+        z[k] = rank() ? minus(earlier, mine[k]) : V();
+      }
+      scan<1>(z, powers);
+#pragma unroll
+      for (int k = 0; k < P; ++k) add(mine[k], z[k]);
+    }
+    V h[P];
+#pragma unroll
+    for (int k = 0; k < P; ++k) h[k] = mine[k];
+    run_tile<true>(tile, h, tap);
+    const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
+    if (is_lost(lost)) {
+      for (int i = 0; i < M; ++i) tile[lane * M + i] = nan_of<V>();
+#pragma unroll
+      for (int k = 0; k < P; ++k) h[k] = nan_of<V>();
+    }
+#pragma unroll
+    for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 0 : 31);
+  }
+  // the lane's samples in the tile, in T's precision; h as in `run`
+  template <bool WRITES, class T, class F> __device__ void run_tile(const Row& tile, T (&h)[P], F tap) const {
+    using AT = like_t<A, T>;
+    AT a[P];
+#pragma unroll
+    for (int k = 0; k < P; ++k) a[k] = to<AT>(only_here(tap(0, k)));
+    constexpr int E = Row::E;
+    const int first = only_here(lane) * M;
+#pragma unroll 1
+    for (int n = 0; n < M; n += E) {
+      Pack<V, E>& pack = tile.slot(first, BACK ? M - E - n : n);
+      Pack<V, E> values = pack;
+#pragma unroll
+      for (int e = 0; e < E; ++e) {
+        V& value = values.values[BACK ? E - 1 - e : e];
+        T sum = to<T>(value);
+#pragma unroll
+        for (int k = P - 1; k >= 0; --k) mac(sum, a[k], h[k]);
+#pragma unroll
+        for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
+        h[0] = sum;
+        if (WRITES) value = to<V>(sum);
+      }
+      if (WRITES) pack = values;
+    }
   }
 };
 

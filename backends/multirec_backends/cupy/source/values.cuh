@@ -48,6 +48,8 @@ __device__ inline float conj(float v) { return v; }
 __device__ inline double conj(double v) { return v; }
 template <class R> __device__ inline Complex<R> conj(Complex<R> v) { return {v.re, -v.im}; }
 
+template <class R> __device__ inline Complex<R> only_here(Complex<R> v) { return {only_here(v.re), only_here(v.im)}; }
+
 template <class A, class B> constexpr bool same = false;
 template <class A> constexpr bool same<A, A> = true;
 
