@@ -147,7 +147,7 @@ __device__ void backward(const Problem& p) {
         if (!VA && careful) {
           solver.solve_carefully(tile, state, after, tap, table, wide);
           tile.template read<0>(l, offset);
-        } else solver.solve(l, state, after, tap, table, in_turn);
+        } else solver.solve(l, state, after, tap, table, in_turn, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) {
@@ -254,24 +254,17 @@ __device__ void backward(const Problem& p) {
         } else {
           V mine[P];
           Solver<V, A, P, M, F::HALO, false, VA> solver{w.lane};
-          if (!careful && !in_turn)
-            solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, false);
-          else {
-            // y as it is, of rows whose scan would have to be better than the usual one
+          auto tap = [&](int i, int k) { return VA ? gates[i] : filter.a[k]; };
+          solver.solve(v, before, mine, tap, table, in_turn, [&] {
+            if (!careful) return;
             const Signal here = rarely(p.y), past = rarely(p.outputs);
-            __syncwarp();
-#pragma unroll 1
-            for (int u = w.lane; u < K; u += 32)
-              tile[u] = u < w.left ? load(at<const Y>(here, w.b, w.c) + (w.t0 + u) * here.time) : V();
 #pragma unroll
             for (int k = 0; k < P; ++k) {
               const i64 t = w.t0 + offset - 1 - k;
               if (t >= 0) mine[k] = t < p.length ? load(at<const Y>(here, w.b, w.c) + t * here.time) : V();
               else mine[k] = past.at ? load(at<const Y>(past, w.b, w.c) + (P + t) * past.time) : V();
             }
-            __syncwarp();
-            tile.template read<0>(v, offset);
-          }
+          });
 #pragma unroll
           for (int k = 0; k < P; ++k) y[F::REACH_Y - 1 - k] = mine[k];
 #pragma unroll

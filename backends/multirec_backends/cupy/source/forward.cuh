@@ -99,7 +99,7 @@ __device__ void forward(const Problem& p) {
           tile.write(v, offset);
           solver.solve_carefully(tile, state, before, tap, table, wide);
           tile.template read<0>(v, offset);
-        } else solver.solve(v, state, before, tap, table, in_turn);
+        } else solver.solve(v, state, before, tap, table, in_turn, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) continue;

@@ -184,9 +184,10 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
       h[0] = v[i] = sum;
     }
   }
-  // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples.
-  template <class F>
-  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, bool in_turn) {
+  // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples; `known` may
+  // write what is known of that better than from a scan.
+  template <class F, class G>
+  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, bool in_turn, G known) {
     WV z[P];
     if (!in_turn) in_turn = !end_states(v, state, z, tap, powers);
     V h[P];
@@ -205,8 +206,11 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
 #pragma unroll
     for (int k = 0; k < P; ++k) {
       const V earlier = before(to<V>(z[k]), 1);
-      h[k] = mine[k] = rank() ? earlier : state[k];
+      mine[k] = rank() ? earlier : state[k];
     }
+    known();
+#pragma unroll
+    for (int k = 0; k < P; ++k) h[k] = mine[k];
     run<false>(v, h, tap);
     if (const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]))) {
       asm volatile("");  // a branch, which is rarely taken: else each sample costs a select
