@@ -63,7 +63,7 @@ __device__ void backward(const Problem& p) {
     if constexpr (P > 0 && !VA) {
       const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
       in_turn = table.are_large(w.lane);
-      careful = !in_turn && __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
+      careful = in_turn || __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
       if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
       if (EXACT<V> && phase == 1) {
         const bool again = __syncthreads_or(careful) && !alone;
@@ -82,7 +82,7 @@ __device__ void backward(const Problem& p) {
 
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;
-    W* const wide = !EXACT<V> ? table[5].entries : nullptr;  // free after `build`
+    W* const wide = EXACT<V> || in_turn ? nullptr : table[5].entries;  // which is free now
     V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
 #pragma unroll
     for (int k = 0; k < P; ++k) {
@@ -145,9 +145,9 @@ __device__ void backward(const Problem& p) {
         Solver<V, A, P, M, F::HALO, true, VA> solver{w.lane};
         auto tap = [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); };
         if (!VA && careful) {
-          solver.solve_carefully(tile, state, after, tap, table, wide);
+          solver.solve_carefully(tile, state, after, tap, table, wide, in_turn);
           tile.template read<0>(l, offset);
-        } else solver.solve(l, state, after, tap, table, in_turn, [] {});
+        } else solver.solve(l, state, after, tap, table, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) {
@@ -255,7 +255,7 @@ __device__ void backward(const Problem& p) {
           V mine[P];
           Solver<V, A, P, M, F::HALO, false, VA> solver{w.lane};
           auto tap = [&](int i, int k) { return VA ? gates[i] : filter.a[k]; };
-          solver.solve(v, before, mine, tap, table, in_turn, [&] {
+          solver.solve(v, before, mine, tap, table, [&] {
             if (!careful) return;
             const Signal here = rarely(p.y), past = rarely(p.outputs);
 #pragma unroll

@@ -39,7 +39,7 @@ __device__ void forward(const Problem& p) {
     if constexpr (P > 0 && !VA) {
       const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
       in_turn = table.are_large(w.lane);
-      careful = !in_turn && __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
+      careful = in_turn || __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
       if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
       if (EXACT<V> && phase == 1) {
         const bool again = __syncthreads_or(careful) && !alone;
@@ -57,7 +57,7 @@ __device__ void forward(const Problem& p) {
     }
 
     V state[F::P1] = {};
-    W* const wide = !EXACT<V> ? table[5].entries : nullptr;  // free after `build`
+    W* const wide = EXACT<V> || in_turn ? nullptr : table[5].entries;  // which is free now
     if constexpr (P > 0) {
 #pragma unroll
       for (int k = 0; k < P; ++k) {
@@ -97,9 +97,9 @@ __device__ void forward(const Problem& p) {
         if (!VA && careful) {
           __syncwarp();
           tile.write(v, offset);
-          solver.solve_carefully(tile, state, before, tap, table, wide);
+          solver.solve_carefully(tile, state, before, tap, table, wide, in_turn);
           tile.template read<0>(v, offset);
-        } else solver.solve(v, state, before, tap, table, in_turn, [] {});
+        } else solver.solve(v, state, before, tap, table, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) continue;

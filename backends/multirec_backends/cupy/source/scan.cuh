@@ -187,11 +187,10 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
   // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples; `known` may
   // write what is known of that better than from a scan.
   template <class F, class G>
-  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, bool in_turn, G known) {
+  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, G known) {
     WV z[P];
-    if (!in_turn) in_turn = !end_states(v, state, z, tap, powers);
     V h[P];
-    if (in_turn) {
+    if (!end_states(v, state, z, tap, powers)) {
       for (int turn = 0; turn < 32; ++turn) {
         if (rank() == turn) {
 #pragma unroll
@@ -269,9 +268,24 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
   // The same for careful rows, in the tile, where right-hand sides become outputs: loops are short, and cost other rows no
   // registers. Float: the scan is all in double, and `wide`, in shared memory, is the state of the tile before and then of
   // this one. Double: the scan is done again for what it lost. A run from its starts ends where the next lane starts, but
-  // for that; the difference is small, and so is what is lost in scanning it.
+  // for that; the difference is small, and so is what is lost in scanning it. Where powers are too large to scan with, lanes
+  // take turns.
   template <class F>
-  __device__ void solve_carefully(const Row& tile, V (&state)[P], V (&mine)[P], F tap, const Table& powers, WV* wide) const {
+  __device__ void solve_carefully(const Row& tile, V (&state)[P], V (&mine)[P], F tap, const Table& powers, WV* wide,
+                                  bool in_turn) const {
+    V h[P];
+    if (in_turn) {
+      for (int turn = 0; turn < 32; ++turn) {
+        if (rank() == turn) {
+#pragma unroll
+          for (int k = 0; k < P; ++k) h[k] = mine[k] = state[k];
+          run_tile<true>(tile, h, tap);
+        }
+#pragma unroll
+        for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 31 - turn : turn);
+      }
+      return;
+    }
     WV z[P], old[P];
 #pragma unroll
     for (int k = 0; k < P; ++k) {
@@ -303,7 +317,6 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
 #pragma unroll
       for (int k = 0; k < P; ++k) add(mine[k], z[k]);
     }
-    V h[P];
 #pragma unroll
     for (int k = 0; k < P; ++k) h[k] = mine[k];
     run_tile<true>(tile, h, tap);
@@ -324,10 +337,12 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
     for (int k = 0; k < P; ++k) a[k] = to<AT>(only_here(tap(0, k)));
     constexpr int E = Row::E;
     const int first = only_here(lane) * M;
+    auto slot = [&](int n) -> Pack<V, E>& { return tile.slot(first, BACK ? M - E - n : n); };
+    Pack<V, E> next = slot(0);
 #pragma unroll 1
     for (int n = 0; n < M; n += E) {
-      Pack<V, E>& pack = tile.slot(first, BACK ? M - E - n : n);
-      Pack<V, E> values = pack;
+      Pack<V, E> values = next;
+      next = slot(n + E < M ? n + E : n);
 #pragma unroll
       for (int e = 0; e < E; ++e) {
         V& value = values.values[BACK ? E - 1 - e : e];
@@ -339,7 +354,7 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
         h[0] = sum;
         if (WRITES) value = to<V>(sum);
       }
-      if (WRITES) pack = values;
+      if (WRITES) slot(n) = values;
     }
   }
 };
