@@ -147,6 +147,11 @@ __device__ void backward(const Problem& p) {
         if (!VA && careful) {
           solver.solve_carefully(tile, state, after, tap, table, wide, in_turn);
           tile.template read<0>(l, offset);
+          if (phase == 1 && wide) {
+            __syncwarp();
+            if (w.active && w.lane == 0)
+              for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = is_finite(state[0]) ? wide[k] : to<W>(state[k]);
+          }
         } else solver.solve(l, state, after, tap, table, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
@@ -289,9 +294,9 @@ __device__ void backward(const Problem& p) {
         if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a));
       }
     }
-    if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1) && w.active && w.lane == 0) {
+    if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1 && !(careful && stop > first)) && w.active && w.lane == 0) {
 #pragma unroll
-      for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = wide && careful && is_finite(state[0]) ? wide[k] : to<W>(state[k]);
+      for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = to<W>(state[k]);
       if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
       if (first >= stop)
         for (int k = P; k < N; ++k) ((W*)p.ends)[place + k] = W();

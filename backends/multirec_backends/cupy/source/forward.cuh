@@ -99,6 +99,11 @@ __device__ void forward(const Problem& p) {
           tile.write(v, offset);
           solver.solve_carefully(tile, state, before, tap, table, wide, in_turn);
           tile.template read<0>(v, offset);
+          if (phase == 1 && wide) {
+            __syncwarp();
+            if (w.active && w.lane == 0)
+              for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = is_finite(state[0]) ? wide[k] : to<W>(state[k]);
+          }
         } else solver.solve(v, state, before, tap, table, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
@@ -109,9 +114,9 @@ __device__ void forward(const Problem& p) {
       write_tile(w, p, tile, p.y, y_row);
     }
     if constexpr (P > 0) {
-      if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1) && w.active && w.lane == 0) {
+      if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1 && !(careful && stop > first)) && w.active && w.lane == 0) {
 #pragma unroll
-        for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = wide && careful && is_finite(state[0]) ? wide[k] : to<W>(state[k]);
+        for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = to<W>(state[k]);
         if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
       }
     }
