@@ -7,7 +7,8 @@
 """
 
 from . import adjoint, errors
-from ._bank import RecurrenceBank, RecurrenceCascade
+from ._bank import RecurrenceBank
+from ._cascade import RecurrenceCascade
 from ._function import explain, recurrence
 from ._probe import BackendStatus, backends
 from ._registry import register_backend, unregister_backend

@@ -52,6 +52,13 @@ def name_of(value: object) -> str:
     return str(value).removeprefix("torch.")
 
 
+def is_double(array: Array) -> bool:
+    """Whether the numbers of an array are of 64 bits, or pairs of them; a compiler may trace this."""
+    dtype = array.dtype
+    is_complex = dtype.is_complex if hasattr(dtype, "is_complex") else dtype.kind == "c"
+    return bool(dtype.itemsize == (16 if is_complex else 8))
+
+
 def spec_of(array: Array, name: str) -> Spec:
     """Return the metadata that validation looks at."""
     family = family_of(array, name)
@@ -78,6 +85,28 @@ def _jax_device(array: Array) -> str:
     device = min(devices, key=lambda device: device.id)
     platform = "cuda" if device.platform == "gpu" else device.platform
     return platform if platform == "cpu" else f"{platform}:{device.id}"
+
+
+def is_compiling() -> bool:
+    """Whether torch compiles what calls this."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.compiler.is_compiling())
+
+
+def is_traced(array: Array) -> bool:
+    """Whether values cannot be looked at: under a transformation, a compiler, or a mode that runs no kernels."""
+    if is_compiling():
+        return True
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        inner = torch._C
+        return bool(
+            inner._functorch.peek_interpreter_stack() is not None
+            or inner._len_torch_dispatch_stack()
+            or inner._get_tracing_state() is not None
+        )
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.core.Tracer)
 
 
 def device_index(problem: Problem) -> int:

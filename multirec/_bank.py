@@ -6,12 +6,15 @@ import sys
 from typing import Any, TypeAlias
 
 from . import _select
-from ._arrays import family_of, spec_of
-from ._design import feedback_of, feedforward_of, from_scipy, sections
+from ._arrays import family_of, is_double, spec_of
+from ._canonical import unambiguous, with_time, without_time
+from ._cascade import RecurrenceCascade
+from ._design import Source, Taps, sections, transfer_function
 from ._function import recurrence
-from ._problem import Layout
+from ._precision import computes_wide, damage_of, has_float64, warn
+from ._problem import ComputeDtype, Layout
 from ._state import State
-from ._validate import as_layout, check_choices, check_taps_dtype
+from ._validate import Choices, as_choices, check_taps_dtype
 from .errors import ArgumentError, ShapeError
 
 Array: TypeAlias = Any
@@ -21,16 +24,18 @@ class RecurrenceBank:
     """A bank of C recurrences of one order, with static or per-example coefficients.
 
     Imports no array library and copies nothing: it holds the coefficients as given (a torch Parameter
-    stays one) and reads them at each call.
+    stays one) and reads them at each call. Whether float32 can hold a float64 design is judged once, here.
 
     Parameters
     ----------
-    feedback, feedforward, layout, reverse, backend
+    feedback, feedforward, layout, reverse, backend, compute_dtype
         As in `multirec.recurrence`. Coefficients that vary along time go to `recurrence`.
 
     Attributes
     ----------
-    feedforward, feedback, layout, reverse, backend
+    feedforward, feedback
+        What is passed to `multirec.recurrence` now.
+    layout, reverse, backend, compute_dtype
         As given; `backend` stays the name asked for, ``"auto"`` included.
     order
         The number p of past outputs.
@@ -55,6 +60,8 @@ class RecurrenceBank:
     array([[1.875, 0.625]])
     """
 
+    _warned = False
+
     def __init__(
         self,
         *,
@@ -63,37 +70,40 @@ class RecurrenceBank:
         layout: Layout = "BCT",
         reverse: bool = False,
         backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> None:
-        if feedback is None and feedforward is None:
-            raise ArgumentError(
-                "feedforward and feedback are both None, so there is nothing to compute. "
-                "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
-            )
-        for name, taps in (("feedforward", feedforward), ("feedback", feedback)):
-            if taps is None:
-                continue
-            family_of(taps, name)
-            if taps.ndim < 2:
-                hint = f" Pass {name}[None] for one filter." if taps.ndim == 1 else ""
-                raise ShapeError(
-                    f"{name} has shape {tuple(taps.shape)}; a bank's coefficients are (channels, taps) or "
-                    f"(batch…, channels, taps).{hint}"
-                )
-            check_taps_dtype(name, spec_of(taps, name))
-        check_choices(reverse, backend)
-        _select.check_name(backend)
-        self.feedforward = feedforward
-        self.feedback = feedback
-        self.layout: Layout = as_layout(layout)
-        self.reverse = reverse
-        self.backend = backend
+        self._hold(Taps(feedback, feedforward), as_choices(layout, reverse, backend, compute_dtype))
+
+    @classmethod
+    def _of(cls, source: Source, choices: Choices, name: str = "") -> RecurrenceBank:
+        bank = object.__new__(cls)
+        bank._hold(source, choices, name)
+        return bank
+
+    def _hold(self, source: Source, choices: Choices, name: str = "") -> None:
+        taps = source.taps()
+        _check_taps(taps)
+        _select.check_name(choices.backend)
+        self._source = source
+        self.layout, self.reverse, self.backend, self.compute_dtype = choices
+        judged = isinstance(source, Taps) and choices.compute_dtype is None
+        found = damage_of(taps.feedforward, taps.feedback) if judged else ""
+        self._damage = name + found if found else ""
+        self._mendable = computes_wide(choices.backend)
         if "jax" in sys.modules:
             # makes banks pytrees
             from . import _jax  # noqa: F401
 
     @classmethod
     def from_ba(
-        cls, b: Any, a: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+        cls,
+        b: Any,
+        a: Any,
+        *,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> RecurrenceBank:
         """Return a bank from SciPy's transfer functions.
 
@@ -101,7 +111,17 @@ class RecurrenceBank:
         ----------
         b, a
             Numerators and denominators, (C, n) each, or (n,) for one filter that serves all channels: arrays or lists,
-            integers welcome. Divided by a[..., 0]; torch tensors keep their gradient.
+            integers welcome. They are divided by a[..., 0]: NumPy's once; a torch Parameter, a tensor that requires a
+            gradient, and arrays of JAX at each call, so that they can be trained.
+        layout, reverse, backend, compute_dtype
+            As in `multirec.recurrence`. With `compute_dtype` None, a float64 design that rounding to float32 would
+            make unstable, or change by more than 1 % of its largest response, is computed in float64 with float32
+            and half signals.
+
+        Warns
+        -----
+        RoundingWarning
+            At a call, once: rounding spoils a filter and nothing computes it in float64.
 
         Raises
         ------
@@ -115,21 +135,27 @@ class RecurrenceBank:
         >>> bank.feedforward, bank.feedback
         (array([[ 0.5,  0. , -0.5]]), array([[ 0.5 , -0.25]]))
         """
-        b, a = from_scipy(b, "b"), from_scipy(a, "a")
-        return cls(
-            feedforward=feedforward_of(b, a), feedback=feedback_of(a), layout=layout, reverse=reverse, backend=backend
-        )
+        return cls._of(transfer_function(b, a), as_choices(layout, reverse, backend, compute_dtype))
 
     @classmethod
     def from_sos(
-        cls, sos: Any, *, layout: Layout = "BCT", reverse: bool = False, backend: str = "auto"
+        cls,
+        sos: Any,
+        *,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
     ) -> RecurrenceCascade:
         """Return a cascade from SciPy's second-order sections.
 
         Parameters
         ----------
         sos
-            (C, S, 6), or (S, 6) for one cascade that serves all channels; rows are (b0, b1, b2, a0, a1, a2).
+            (C, S, 6), or (S, 6) for one cascade that serves all channels; rows are (b0, b1, b2, a0, a1, a2). Each
+            section is divided by its a0, and judged for what rounding does to it, as in `from_ba`.
+        layout, reverse, backend, compute_dtype
+            As in `from_ba`.
 
         Example
         -------
@@ -138,45 +164,59 @@ class RecurrenceBank:
         >>> len(cascade.sections)
         2
         """
-        return RecurrenceCascade(
-            [cls.from_ba(b, a, layout=layout, reverse=reverse, backend=backend) for b, a in sections(sos)]
-        )
+        choices = as_choices(layout, reverse, backend, compute_dtype)
+        named = ((f"section {index}: ", source) for index, source in enumerate(sections(sos)))
+        return RecurrenceCascade([cls._of(source, choices, name) for name, source in named])
+
+    @property
+    def feedforward(self) -> Array | None:
+        return self._source.taps().feedforward
+
+    @property
+    def feedback(self) -> Array | None:
+        return self._source.taps().feedback
 
     @property
     def order(self) -> int:
-        return 0 if self.feedback is None else int(self.feedback.shape[-1])
+        feedback = self.feedback
+        return 0 if feedback is None else int(feedback.shape[-1])
 
     @property
     def channels(self) -> int:
-        sizes = [int(taps.shape[-2]) for taps in (self.feedforward, self.feedback) if taps is not None]
+        sizes = [int(taps.shape[-2]) for taps in self._source.taps() if taps is not None]
         return next((size for size in sizes if size != 1), 1)
 
     def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
-        self._check_kind(x)
+        family_of(x)
+        feedback, feedforward = self._source.taps()
+        _check_kind(x, feedforward, feedback)
         return recurrence(
             x,
-            feedforward=self.feedforward,
-            feedback=self.feedback,
+            feedforward=unambiguous(feedforward, x, self.layout),
+            feedback=unambiguous(feedback, x, self.layout),
             state=state,
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
+            compute_dtype=self._precision(x),
         )
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter one sample: x and y are (batch…, channels), without the time axis."""
-        y, state = self(_with_time(x, self.layout), state)
-        return _without_time(y, self.layout), state
+        y, state = self(with_time(x, self.layout), state)
+        return without_time(y, self.layout), state
 
-    def _check_kind(self, x: Array) -> None:
-        ndim = getattr(x, "ndim", None)
-        for name, taps in (("feedforward", self.feedforward), ("feedback", self.feedback)):
-            if taps is not None and ndim is not None and taps.ndim == ndim + 1 and taps.ndim > 2:
-                raise ShapeError(
-                    f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank "
-                    "holds static or per-example coefficients. Call multirec.recurrence with it."
-                )
+    def _precision(self, x: Array) -> ComputeDtype | None:
+        """Return what to compute in: decided by what was found of the design at construction."""
+        if self.compute_dtype is not None or is_double(x):
+            return self.compute_dtype
+        if self._damage and self._mendable and has_float64(x):
+            return "float64"
+        if self._damage and not self._warned:
+            self._warned = True
+            warn(self._damage)
+        return "float32"
 
     def __repr__(self) -> str:
         return (
@@ -185,73 +225,29 @@ class RecurrenceBank:
         )
 
 
-class RecurrenceCascade:
-    """Second-order sections run in turn: what `RecurrenceBank.from_sos` returns.
-
-    Its state is a tuple of one `State` a section. It is never multiplied out to one polynomial, whose
-    roots float32 could not hold.
-
-    Attributes
-    ----------
-    sections
-        The banks, in the order they run.
-    """
-
-    def __init__(self, banks: list[RecurrenceBank]) -> None:
-        self.sections = tuple(banks)
-
-    @property
-    def layout(self) -> Layout:
-        return self.sections[0].layout
-
-    @property
-    def reverse(self) -> bool:
-        return self.sections[0].reverse
-
-    @property
-    def backend(self) -> str:
-        return self.sections[0].backend
-
-    @property
-    def order(self) -> int:
-        return sum(bank.order for bank in self.sections)
-
-    @property
-    def channels(self) -> int:
-        return next((bank.channels for bank in self.sections if bank.channels != 1), 1)
-
-    def __call__(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
-        """Filter a block; x and y as in `multirec.recurrence`."""
-        after = []
-        for bank, before in zip(self.sections, self._states(state), strict=True):
-            x, own = bank(x, before)
-            after.append(own)
-        return x, tuple(after)
-
-    def step(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
-        """Filter one sample: x and y are (batch…, channels), without the time axis."""
-        layout = self.sections[0].layout
-        y, state = self(_with_time(x, layout), state)
-        return _without_time(y, layout), state
-
-    def _states(self, state: tuple[State, ...] | None) -> tuple[State | None, ...]:
-        if state is None:
-            return (None,) * len(self.sections)
-        if not isinstance(state, tuple) or len(state) != len(self.sections):
-            got = f"{len(state)} parts" if isinstance(state, tuple) else type(state).__name__
-            raise ArgumentError(f"the state of this cascade is a tuple of {len(self.sections)} States, got {got}.")
-        return state
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(sections={len(self.sections)}, channels={self.channels}, order={self.order})"
+def _check_taps(taps: Taps) -> None:
+    if taps.feedback is None and taps.feedforward is None:
+        raise ArgumentError(
+            "feedforward and feedback are both None, so there is nothing to compute. "
+            "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
+        )
+    for name, part in zip(taps._fields, taps, strict=True):
+        if part is None:
+            continue
+        family_of(part, name)
+        if part.ndim < 2:
+            hint = f" Pass {name}[None] for one filter." if part.ndim == 1 else ""
+            raise ShapeError(
+                f"{name} has shape {tuple(part.shape)}; a bank's coefficients are (channels, taps) or "
+                f"(batch…, channels, taps).{hint}"
+            )
+        check_taps_dtype(name, spec_of(part, name))
 
 
-def _with_time(x: Array, layout: Layout) -> Array:
-    family_of(x)
-    if x.ndim < 1:
-        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
-    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
-
-
-def _without_time(y: Array, layout: Layout) -> Array:
-    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()
+def _check_kind(x: Array, feedforward: Array | None, feedback: Array | None) -> None:
+    for name, taps in (("feedforward", feedforward), ("feedback", feedback)):
+        if taps is not None and taps.ndim == x.ndim + 1 and taps.ndim > 2:
+            raise ShapeError(
+                f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank "
+                "holds static or per-example coefficients. Call multirec.recurrence with it."
+            )

@@ -29,6 +29,7 @@ def to_bfloat16(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     >>> [hex(bits) for bits in to_bfloat16(np.array([1.5, 3.14159265]))]
     ['0x3fc0', '0x4049']
     """
-    bits = values.astype(np.float32).view(np.uint32)
+    with np.errstate(all="ignore"):
+        bits = values.astype(np.float32).view(np.uint32)
     rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
     return cast(npt.NDArray[np.uint16], np.where(np.isnan(values), np.uint16(0x7FC0), rounded))

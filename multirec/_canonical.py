@@ -8,10 +8,13 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeAlias
 
-from ._arrays import name_of
-from ._problem import Layout, Problem, Taps, split_shape
+import numpy as np
+
+from ._arrays import family_of, name_of
+from ._problem import Layout, Problem, Taps, looks_like_signal, split_shape
 from ._validate import Call
 from .backend import Operands
+from .errors import ShapeError
 
 Array: TypeAlias = Any
 
@@ -46,7 +49,9 @@ def cast_to(array: Array, dtype: str) -> Array:
     if name_of(array.dtype) == dtype:
         return array
     if hasattr(array, "astype"):
-        return array.astype(dtype)
+        # a value that has no such number becomes infinite or 0, whatever the caller's np.errstate
+        with np.errstate(all="ignore"):
+            return array.astype(dtype)
     return array.to(getattr(namespace(array), dtype))
 
 
@@ -94,6 +99,29 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     if layout == "BTC":
         return array.swapaxes(1, 2).reshape((*batch_shape, time, channels))
     return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
+
+
+def with_time(x: Array, layout: Layout) -> Array:
+    """View one sample (batch…, channels) as a signal in `layout`."""
+    family_of(x)
+    if x.ndim < 1:
+        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
+    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
+
+
+def without_time(y: Array, layout: Layout) -> Array:
+    """View a signal of one sample in `layout` as (batch…, channels)."""
+    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()
+
+
+_TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), slice(None)), "TBC": (None,)}
+
+
+def unambiguous(taps: Array | None, x: Array, layout: Layout) -> Array | None:
+    """Return static or per-example coefficients with a time axis of length 1 where their shape is x's."""
+    if taps is None or not looks_like_signal(tuple(taps.shape), tuple(x.shape)):
+        return taps
+    return taps[_TIME_AXIS[layout]]
 
 
 def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
@@ -151,6 +179,16 @@ def operands_in(
     )
 
 
+def in_computed_types(problem: Problem, operands: Operands) -> Operands:
+    """Return operands of any axes with coefficients and past outputs in the types that they are computed in."""
+    b, a = (
+        None if taps is None or part is None else cast_to(part, taps.dtype)
+        for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
+    )
+    outputs = None if operands.outputs is None else cast_to(operands.outputs, problem.state_dtype)
+    return operands._replace(feedforward=b, feedback=a, outputs=outputs)
+
+
 def tail(signal: Array, past: Array | None, count: int, layout: Layout, reverse: bool) -> Array:
     """Return an owned copy, contiguous in `layout`, of the last `count` samples of past and block in running order."""
     length = signal.shape[-1]
@@ -172,9 +210,17 @@ def split_tail_gradient(gradient: Array | None, length: int, reverse: bool) -> t
     return gradient[..., : count - length], gradient[..., count - length :]
 
 
-def tails(problem: Problem, operands: Operands, y: Array) -> tuple[Array, Array]:
-    """Return the canonical state after the block: the last q inputs and the last p outputs."""
+def tails(problem: Problem, operands: Operands, last: Array) -> tuple[Array, Array]:
+    """Return the canonical state after the block: the last q inputs and the last p outputs.
+
+    `last` holds as many of the block's last outputs as there are, or more.
+    """
     return (
         tail(operands.x, operands.inputs, problem.input_order, problem.layout, problem.reverse),
-        tail(y, operands.outputs, problem.order, problem.layout, problem.reverse),
+        tail(last, operands.outputs, problem.order, problem.layout, problem.reverse),
     )
+
+
+def ends(signal: Array, count: int, reverse: bool) -> Array:
+    """View the last `count` samples of a signal in running order, or all of fewer."""
+    return signal[..., :count] if reverse else signal[..., max(signal.shape[-1] - count, 0) :]

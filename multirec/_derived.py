@@ -8,7 +8,7 @@ from . import _formula
 from ._arrays import name_of
 from ._bfloat16 import from_bfloat16, to_bfloat16
 from ._canonical import cast_to
-from ._problem import HALF_DTYPES, Problem, Spec, canonical_problem
+from ._problem import ComputeDtype, Problem, Spec, canonical_problem, in_precision
 from .backend import Allocate, ForwardKernel, Gradients, Needs, Operands
 
 Array: TypeAlias = Any
@@ -24,10 +24,18 @@ def derived_vjp(
     needs: Needs,
     allocate: Allocate,
 ) -> Gradients:
-    """Return what `FusedKernel.vjp` would. Half types are computed in float32 throughout."""
-    if problem.dtype in HALF_DTYPES:
-        operands = Operands(*map(_wide, operands))
-        y, grad_y, grad_last = map(_wide, (y, grad_y, grad_last))
+    """Return what `FusedKernel.vjp` would, with every array in the precision that is computed in."""
+    if problem.state_dtype != problem.y_dtype:
+
+        def wide(array: Array | None) -> Array:
+            return None if array is None else _wide(array, problem.compute_dtype)
+
+        x, feedforward, feedback, inputs, outputs = operands
+        # what is not read stays as it is
+        x = wide(x) if needs.feedforward else x
+        y = wide(y) if needs.feedback else y
+        operands = Operands(x, feedforward, feedback, wide(inputs), wide(outputs))
+        grad_y, grad_last = wide(grad_y), wide(grad_last)
     if problem.feedforward is None and not problem.order:
         # x's gradient is y's, in memory of its own
         grad_y = grad_y + 0
@@ -49,9 +57,9 @@ def add_last(whole: Array, part: Array, reverse: bool) -> None:
     count = part.shape[-1]
     place = whole[..., :count] if reverse else whole[..., whole.shape[-1] - count :]
     if _is_bits(whole):
-        place[...] = to_bfloat16(_wide(place) + _wide(part))
+        place[...] = to_bfloat16(from_bfloat16(place) + _wide(part, "float32"))
     else:
-        place += _wide(part) if _is_bits(part) else part
+        place += _wide(part, "float32") if _is_bits(part) else part
 
 
 def _is_bits(array: Array) -> bool:
@@ -62,12 +70,11 @@ def _spec(array: Array, problem: Problem) -> Spec:
     return Spec(tuple(array.shape), name_of(array.dtype), problem.family, problem.device)
 
 
-def _wide(array: Array | None) -> Array:
-    if array is None:
-        return None
+def _wide(array: Array, compute_dtype: ComputeDtype) -> Array:
+    """Return an array in the precision that is computed in, from bits where it is NumPy's bfloat16."""
     if _is_bits(array):
-        return from_bfloat16(array)
-    return cast_to(array, "float32") if name_of(array.dtype) in HALF_DTYPES else array
+        array = from_bfloat16(array)
+    return cast_to(array, in_precision(name_of(array.dtype), compute_dtype))
 
 
 def _narrow(array: Array, dtype: str) -> Array:

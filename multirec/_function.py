@@ -11,10 +11,11 @@ from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
 from ._copies import copies
 from ._plan import Plan
-from ._problem import Layout
+from ._precision import REMEDY, SPOILED, can_widen, settled, spoiled
+from ._problem import ComputeDtype, Layout
 from ._registry import registry
 from ._state import State
-from ._validate import Call, Specs, as_layout, check_choices, plan_call
+from ._validate import Call, Choices, Specs, as_choices, plan_call
 from .backend import Operands
 from .errors import ArgumentError, UnsupportedError
 
@@ -30,6 +31,7 @@ def recurrence(
     layout: Layout = "BCT",
     reverse: bool = False,
     backend: str = "auto",
+    compute_dtype: ComputeDtype | None = None,
 ) -> tuple[Array, State]:
     """Compute y[t] = Σ_j feedforward[j] · x[t−j] + Σ_k feedback[k−1] · y[t−k] for every example and channel.
 
@@ -49,13 +51,19 @@ def recurrence(
         Run time backwards: y[t] depends on later samples, and the state's samples follow the block.
     backend
         A name of `multirec.backends()`, or ``"auto"``, which `multirec.explain` explains.
+    compute_dtype
+        ``"float32"`` or ``"float64"``: the precision of coefficients, of past outputs and of everything between x and
+        y, not below x's. None is x's own, and float32 for half types; but float64 where that would spoil a filter whose
+        coefficients are float64, of NumPy or torch, on the host and without a gradient. "Spoiled" is unstable by
+        rounding, or 1 % of the largest response off; where no float64 is to be had it is a `RoundingWarning`.
 
     Returns
     -------
     y
         In x's library, device and precision, contiguous in `layout`; complex if x or a coefficient is.
     state
-        `State` of the last inputs and outputs; they own their memory.
+        `State` of the last inputs, and of the last outputs in the precision they were computed in; they own their
+        memory.
 
     Raises
     ------
@@ -73,24 +81,24 @@ def recurrence(
     array([[[1.875]]])
     """
     family = family_of(x)
-    inputs, outputs = split_state(state)
+    choices = as_choices(layout, reverse, backend, compute_dtype)
+    arrays = (x, feedforward, feedback, *split_state(state))
     # plain imports, which dynamo traces, and only once an array shows that the caller has the library
     if family == "torch":
         from ._torch import recurrence as torch_recurrence
 
-        return torch_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+        return torch_recurrence(arrays, choices)
     if family == "jax":
         from ._jax import recurrence as jax_recurrence
 
-        return jax_recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+        return jax_recurrence(arrays, choices)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(
             "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
             "Pass a tensor, or call it outside of the compiled function."
         )
-    arrays = (x, feedforward, feedback, inputs, outputs)
-    return compute(*plan_of(arrays, layout, reverse, backend), arrays)
+    return compute(*plan_of(arrays, choices), arrays)
 
 
 def split_state(state: Any) -> tuple[Array | None, Array | None]:
@@ -117,24 +125,24 @@ def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
     )
 
 
-def plan_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> tuple[Call, Plan]:
-    """Validate and plan a call; remembered by its metadata."""
-    check_choices(reverse, backend)
-    return _select.bind(*specs_of(arrays), as_layout(layout), reverse, backend)
+def plan_of(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Call, Plan]:
+    """Validate and plan a call, remembered by its metadata; computed wide where rounding would spoil a filter."""
+    specs = specs_of(arrays)
+    return _select.bind(*specs, settled(specs, arrays, choices))
 
 
-def call_of(arrays: tuple[Array | None, ...], layout: str, reverse: bool, backend: str) -> Call:
-    """Validate a call; remembered by its metadata."""
-    check_choices(reverse, backend)
-    return plan_call(*specs_of(arrays), as_layout(layout), reverse)
+def call_of(arrays: tuple[Array | None, ...], choices: Choices) -> Call:
+    """Validate a call, remembered by its metadata; computed wide where rounding would spoil a filter."""
+    specs = specs_of(arrays)
+    return plan_call(*specs, settled(specs, arrays, choices))
 
 
 def compute(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[Array, State]:
     """Run a planned call on (x, feedforward, feedback, inputs, outputs), of which no derivative is wanted."""
     with plan.on_device():
         operands = operands_in(call, *plan.give_all(Operands(*arrays)))
-        y = plan.forward(operands)
-        inputs, outputs = tails(call.problem, operands, y)
+        y, last = plan.forward(operands)
+        inputs, outputs = tails(call.problem, operands, last)
         layout, batch, take = call.problem.layout, call.batch_shape, plan.take
         state = State(take(signal_out(inputs, layout, batch)), take(signal_out(outputs, layout, batch)))
         return take(signal_out(y, layout, batch)), state
@@ -149,8 +157,9 @@ def explain(
     layout: Layout = "BCT",
     reverse: bool = False,
     backend: str = "auto",
+    compute_dtype: ComputeDtype | None = None,
 ) -> _select.Explanation:
-    """Say which backend computes this call, why each other one does not, and what is copied for it.
+    """Say which backend computes this call, why each other one does not, what is copied for it, and what is rounded.
 
     Takes the arguments of `recurrence`; computes nothing. With a `backend`, it is about that one instead of about the
     one that ``"auto"`` picks.
@@ -164,8 +173,20 @@ def explain(
     x has its bytes in another order than this machine's: it is copied once
     """
     arrays = (x, feedforward, feedback, *split_state(state))
-    call = call_of(arrays, layout, reverse, backend)
+    choices = as_choices(layout, reverse, backend, compute_dtype)
+    specs = specs_of(arrays)
+    found = spoiled(specs, arrays, choices)
+    if found:
+        wide = can_widen(x, backend)
+        choices = choices._replace(compute_dtype="float64" if wide else "float32")
+        found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else REMEDY}"
+    call = plan_call(*specs, choices)
+    if call.problem.family == "jax":
+        from ._jax import check_64_bit
+
+        check_64_bit(call)
     explanation = _select.explain_problem(call.problem, backend)
     if explanation.chosen is None:
         return explanation
-    return replace(explanation, notes=tuple(copies(call, arrays, registry.info(explanation.chosen).family)))
+    notes = copies(call, arrays, registry.info(explanation.chosen).family)
+    return replace(explanation, notes=(*([found] if found else []), *notes))

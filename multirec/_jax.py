@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from ._bank import RecurrenceBank, RecurrenceCascade
-from ._canonical import cast_to, operands_in, signal_out, tails
+from ._bank import RecurrenceBank
+from ._canonical import in_computed_types, operands_in, signal_out, tails
+from ._cascade import RecurrenceCascade
 from ._function import call_of, compute
-from ._jax_form import Choices
 from ._jax_function import apply
-from ._problem import Layout
 from ._select import plan_for
 from ._state import State
-from ._validate import Call
+from ._validate import Call, Choices
+from .backend import Operands
 from .errors import DtypeError, FamilyError
 
 __all__ = ["recurrence"]
@@ -29,42 +29,45 @@ __all__ = ["recurrence"]
 Array: TypeAlias = Any
 
 
-def recurrence(
-    x: Array,
-    feedforward: Array | None,
-    feedback: Array | None,
-    inputs: Array | None,
-    outputs: Array | None,
-    layout: Layout,
-    reverse: bool,
-    backend: str,
-) -> tuple[Array, State]:
-    """`multirec.recurrence` for JAX arrays and tracers."""
-    arrays = (x, feedforward, feedback, inputs, outputs)
-    call = call_of(arrays, layout, reverse, backend)
-    plan = plan_for(call.problem, backend)
+def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
+    """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
+    call = call_of(arrays, choices)
+    choices = choices._replace(compute_dtype=call.problem.compute_dtype)
+    check_64_bit(call)
+    plan = plan_for(call.problem, choices.backend)
     if plan.info.family not in ("jax", "numpy"):
         _check_concrete(arrays, plan.info.name)
         return compute(call, plan, arrays)
-    _check_64_bit(call)
-    y, state = _compute(call, backend, *arrays)
+    y, state = _compute(call, choices, *arrays)
     return y, state
 
 
-def _check_64_bit(call: Call) -> None:
-    dtype = call.problem.y_dtype
-    if dtype in ("float64", "complex128") and jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
-        raise DtypeError(
-            f"x or a coefficient makes y {dtype}, and JAX has no 64-bit types while jax_enable_x64 is off. "
-            "Call jax.config.update('jax_enable_x64', True) at the start, or cast x to "
-            f"{'float32' if dtype == 'float64' else 'complex64'}."
-        )
+def has_64_bit() -> bool:
+    """Whether JAX has 64-bit types now."""
+    return bool(jax.dtypes.canonicalize_dtype(np.float64) == np.float64)
+
+
+def check_64_bit(call: Call) -> None:
+    """Raise unless JAX has the types that a call is computed in."""
+    problem = call.problem
+    if problem.compute_dtype == "float32" or has_64_bit():
+        return
+    dtype = problem.y_dtype
+    if problem.wide:
+        what, way_out = "compute_dtype is float64", "leave compute_dtype out"
+    else:
+        what = f"x or a coefficient makes y {dtype}"
+        way_out = f"cast x to {'float32' if dtype == 'float64' else 'complex64'}"
+    raise DtypeError(
+        f"{what}, and JAX has no 64-bit types while jax_enable_x64 is off. "
+        f"Call jax.config.update('jax_enable_x64', True) at the start, or {way_out}."
+    )
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _compute(
     call: Call,
-    backend: str,
+    choices: Choices,
     x: Array,
     feedforward: Array | None,
     feedback: Array | None,
@@ -72,14 +75,9 @@ def _compute(
     outputs: Array | None,
 ) -> tuple[Array, State]:
     problem = call.problem
-    operands = operands_in(call, x, feedforward, feedback, inputs, outputs)
-    b, a = (
-        None if taps is None else cast_to(part, taps.dtype)
-        for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
-    )
-    operands = operands._replace(feedforward=b, feedback=a)
-    y = apply(operands, Choices(problem.device, problem.layout, problem.reverse, backend))
-    y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, y)))
+    operands = operands_in(call, *in_computed_types(problem, Operands(x, feedforward, feedback, inputs, outputs)))
+    y, last = apply(operands, problem.device, choices)
+    y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, last)))
     return y, State(*parts)
 
 
@@ -100,15 +98,19 @@ def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
 
 
 def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], ...], tuple[Any, ...]]:
-    leaves = [(jax.tree_util.GetAttrKey(name), getattr(bank, name)) for name in ("feedback", "feedforward")]
-    return tuple(leaves), (bank.layout, bank.reverse, bank.backend)
+    source = bank._source
+    # all are arrays: sections of JAX's are transfer functions of their own
+    leaves = [(jax.tree_util.GetAttrKey(name), part) for name, part in zip(source._fields, source, strict=True)]
+    choices = bank.layout, bank.reverse, bank.backend, bank.compute_dtype
+    return tuple(leaves), (type(source), (bank._damage, bank._mendable), choices)
 
 
-def _bank_of(choices: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
+def _bank_of(structure: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-    bank.feedback, bank.feedforward = leaves
-    bank.layout, bank.reverse, bank.backend = choices
+    kind, (bank._damage, bank._mendable), choices = structure
+    bank.layout, bank.reverse, bank.backend, bank.compute_dtype = choices
+    bank._source = kind(*leaves)
     return bank
 
 

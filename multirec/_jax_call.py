@@ -27,6 +27,7 @@ from ._libc import want_huge_pages
 from ._plan import Plan
 from ._problem import Layout, Spec, plan_problem
 from ._select import plan_for
+from ._validate import Choices
 from .backend import Needs, Operands
 
 __all__ = ["call", "refusal"]
@@ -57,14 +58,13 @@ class Kind(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What a call computes: y of operands, or the gradients of those that `wanted` says.
+    """What a call computes: y and its last samples of operands, or the gradients of those that `wanted` says.
 
-    `given` says which operands there are, and `kinds` what they are; gradients need y and the gradient of y as well.
+    `given` says which operands there are, and `kinds` what they are; gradients need y and the gradients of the two
+    results as well.
     """
 
-    backend: str
-    layout: Layout
-    reverse: bool
+    choices: Choices
     given: tuple[bool, ...]
     wanted: tuple[bool, ...] | None
     kinds: tuple[Kind, ...]
@@ -79,9 +79,11 @@ def call(
     results: Sequence[Any],
 ) -> list[Array]:
     """Compute inside a JAX program what `Task` says; results are like those of `results`."""
-    layout, reverse = plan.problem.layout, plan.problem.reverse
+    problem = plan.problem
+    layout = problem.layout
     kinds, of_results = (tuple(Kind(part.shape, str(part.dtype)) for part in some) for some in (parts, results))
-    task = Task(plan.info.name, layout, reverse, given, wanted, kinds, of_results)
+    choices = Choices(layout, problem.reverse, plan.info.name, problem.compute_dtype)
+    task = Task(choices, given, wanted, kinds, of_results)
     function = _ffi.ffi_call(
         _TARGET,
         [jax.core.ShapedArray(result.shape, result.dtype) for result in results],
@@ -134,14 +136,15 @@ class _Job(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _job(text: bytes) -> _Job:
-    backend, layout, reverse, given, wanted, *lists = json.loads(text)
+    words, given, wanted, *lists = json.loads(text)
+    choices = layout, reverse, backend, compute_dtype = Choices(*words)
     kinds, results = (tuple(Kind(tuple(shape), dtype) for shape, dtype in some) for some in lists)
     own = iter(kinds)
     of_x, *of_taps = (Spec(*next(own), "numpy", "cpu") if there else None for there in given[:3])
     assert of_x is not None
     return _Job(
-        Task(backend, layout, reverse, tuple(given), wanted and tuple(wanted), kinds, results),
-        plan_for(plan_problem(of_x, *of_taps, layout, reverse), backend),
+        Task(choices, tuple(given), wanted and tuple(wanted), kinds, results),
+        plan_for(plan_problem(of_x, *of_taps, layout, reverse, compute_dtype), backend),
         [_View(kind, layout, written=False) for kind in kinds],
         [_View(kind, layout, written=True) for kind in results],
     )
@@ -160,10 +163,10 @@ def _compute(frame: Any, lent: list[ref[_Memory]]) -> None:
     allocate = _Into(plan, results[0], task.results[0])
     found: Sequence[Array]
     if task.wanted is None:
-        found = [plan.forward(operands, allocate)]
+        found = plan.forward(operands, allocate)
     else:
-        y, grad_y = rest
-        grads = plan.vjp(operands, y, grad_y, None, None, Needs(*task.wanted), allocate)
+        y, grad_y, grad_last = rest
+        grads = plan.vjp(operands, y, grad_y, None, grad_last, Needs(*task.wanted), allocate)
         found = list(compress(grads, task.wanted))
     for array, result, kind in zip(found, results, task.results, strict=True):
         if address(array) != address(result):

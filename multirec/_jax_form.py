@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ._problem import Layout
-
-__all__ = ["Choices", "Form"]
-
-
-class Choices(NamedTuple):
-    """Where and how to compute; `layout` says how signals lie in memory: their axes are canonical."""
-
-    device: str
-    layout: Layout
-    reverse: bool
-    backend: str
+__all__ = ["Form"]
 
 
 class Form(NamedTuple):
-    """Which operands a primitive's flat arguments are, and which of them move or want a gradient."""
+    """Where arrays are, which operands a primitive's flat arguments are, and which move or want a gradient."""
 
+    device: str
     given: tuple[bool, ...]
     moved: tuple[bool, ...] = (False,) * 5
 

@@ -3,10 +3,12 @@
 =========  ====================================================  =============================
 primitive  computes                                              its derivative
 =========  ====================================================  =============================
-`run_p`    y of canonical operands                               `push_p`
-`push_p`   the derivative of y along moves of operands: linear   itself; transposed: `pull_p`
-`pull_p`   gradients of operands given that of y: linear         itself; transposed: `push_p`
+`run_p`    y of canonical operands, and its last samples         `push_p`
+`push_p`   their derivatives along moves of operands: linear     itself; transposed: `pull_p`
+`pull_p`   gradients of operands given those of both: linear     itself; transposed: `push_p`
 =========  ====================================================  =============================
+
+The last samples are in the state's type, which may be wider than y's.
 
 `pull_p` is the backend's own adjoint, in one pass. Where push and pull are themselves differentiated along their
 operands, their formulas are computed by `run_p`. JAX transposes without conjugating; backends do conjugate.
@@ -28,12 +30,14 @@ from jax.interpreters import ad as _ad
 from jax.interpreters import batching, mlir
 
 from . import _formula
+from ._canonical import ends
 from ._jax_call import call
-from ._jax_form import Choices, Form
+from ._jax_form import Form
 from ._jax_vmap import map_pull, map_push, map_run
 from ._plan import Plan
-from ._problem import HALF_DTYPES, Spec, plan_problem
+from ._problem import Spec, in_precision, plan_problem, real_precision
 from ._select import plan_for
+from ._validate import Choices
 from .backend import Needs, Operands
 from .errors import FamilyError, UnsupportedError
 
@@ -45,10 +49,11 @@ Array: TypeAlias = Any
 ad: Any = _ad
 
 
-def apply(operands: Operands, choices: Choices) -> Array:
-    """Return y (B, C, T) of canonical operands, differentiably."""
-    given = tuple(part is not None for part in operands)
-    return run_p.bind(*_uniform([part for part in operands if part is not None]), form=Form(given), choices=choices)
+def apply(operands: Operands, device: str, choices: Choices) -> tuple[Array, Array]:
+    """Return y (B, C, T) of canonical operands and its last min(p, T) samples, differentiably."""
+    form = Form(device, tuple(part is not None for part in operands))
+    y, last = run_p.bind(*_uniform([part for part in operands if part is not None]), form=form, choices=choices)
+    return y, last
 
 
 def _uniform(parts: list[Array]) -> list[Array]:
@@ -72,51 +77,58 @@ def _unpack(parts: Sequence[Any], mask: tuple[bool, ...]) -> Operands:
     return Operands(*(next(rest) if there else None for there in mask))
 
 
-def _plan(operands: Operands, choices: Choices) -> Plan:
+def _plan(operands: Operands, form: Form, choices: Choices) -> Plan:
     specs = [
-        None if part is None else Spec(tuple(part.shape), str(part.dtype), "jax", choices.device)
-        for part in operands[:3]
+        None if part is None else Spec(tuple(part.shape), str(part.dtype), "jax", form.device) for part in operands[:3]
     ]
-    return plan_for(plan_problem(*specs, choices.layout, choices.reverse), choices.backend)
+    problem = plan_problem(*specs, choices.layout, choices.reverse, choices.compute_dtype)
+    return plan_for(problem, choices.backend)
 
 
-def _runner(choices: Choices) -> _formula.Run:
+def _runner(form: Form, choices: Choices) -> _formula.Run:
     """Return the recurrence as `_formula` calls it: differentiable, so that derivatives of any order follow."""
 
     def run(operands: Operands, reverse: bool) -> Array:
-        return apply(operands, choices._replace(reverse=reverse))
+        return apply(operands, form.device, choices._replace(reverse=reverse))[0]
 
     return run
 
 
-def _run(*parts: Array, form: Form, choices: Choices) -> Array:
+def _run(*parts: Array, form: Form, choices: Choices) -> list[Array]:
     operands = _unpack(parts, form.given)
-    plan = _plan(operands, choices)
+    plan = _plan(operands, form, choices)
     if plan.info.family == "jax":
-        return plan.forward(operands)
-    return call(plan, form.given, None, parts, [_run_shape(*map(jax.typeof, parts), form=form, choices=choices)])[0]
+        return list(plan.forward(operands))
+    return call(plan, form.given, None, parts, _run_shape(*map(jax.typeof, parts), form=form, choices=choices))
 
 
-def _push(*parts: Array, form: Form, choices: Choices) -> Array:
+def _push(*parts: Array, form: Form, choices: Choices) -> list[Array]:
     operands, y, moves = _split_linear(parts, form)
-    tangent = _formula.tangent(_runner(choices), _wide(operands), _wide(moves), _wide_one(y), choices.reverse)
-    return tangent.astype(y.dtype)
+    problem, reverse = _plan(operands, form, choices).problem, choices.reverse
+    wide = partial(_wide, operands.x, choices)
+    given, moving = Operands(*map(wide, operands)), Operands(*map(wide, moves))
+    tangent = _formula.tangent(_runner(form, choices), given, moving, wide(y), reverse)
+    return [tangent.astype(y.dtype), ends(tangent, problem.order, reverse).astype(problem.state_dtype)]
 
 
 def _pull(*parts: Array, form: Form, choices: Choices) -> list[Array]:
-    operands, y, (grad_y,) = _split_flat(parts, form)
-    plan, grad_y = _plan(operands, choices), grad_y.conj()
+    operands, y, grads = _split_flat(parts, form)
+    plan, (grad_y, grad_last) = _plan(operands, form, choices), (grad.conj() for grad in grads)
     if plan.info.family == "jax":
-        return _flat_gradients(plan.vjp(operands, y, grad_y, None, None, Needs(*form.moved)), operands, form)
+        return _flat_gradients(plan.vjp(operands, y, grad_y, None, grad_last, Needs(*form.moved)), operands, form)
     # y is read for the gradient of feedback alone, and need not be computed for the others
-    given = [*parts[: form.size], y if form.moved[2] else grad_y, grad_y]
+    given = [*parts[: form.size], y if form.moved[2] else grad_y, grad_y, grad_last]
     return [grad.conj() for grad in call(plan, form.given, form.moved, given, list(compress(operands, form.moved)))]
 
 
 def _pull_formula(*parts: Array, form: Form, choices: Choices) -> list[Array]:
-    operands, y, (grad_y,) = _split_flat(parts, form)
-    wide, grad = _wide(operands), _wide_one(grad_y.conj())
-    found = _formula.gradients(_runner(choices), wide, _wide_one(y), grad, Needs(*form.moved), choices.reverse)
+    operands, y, grads = _split_flat(parts, form)
+    wide, reverse = partial(_wide, operands.x, choices), choices.reverse
+    grad_y, grad_last = (wide(grad.conj()) for grad in grads)
+    gap = grad_y.shape[-1] - grad_last.shape[-1]
+    grad_y = grad_y + jnp.pad(grad_last, ((0, 0), (0, 0), (0, gap) if reverse else (gap, 0)))
+    given = Operands(*map(wide, operands))
+    found = _formula.gradients(_runner(form, choices), given, wide(y), grad_y, Needs(*form.moved), reverse)
     return _flat_gradients(found, operands, form)
 
 
@@ -135,31 +147,29 @@ def _split_linear(parts: Sequence[Array], form: Form) -> tuple[Operands, Array, 
     return operands, y, _unpack(moves, form.moved)
 
 
-def _wide(operands: Operands) -> Operands:
-    """Return operands in the precision that derivatives are computed in."""
-    return Operands(*(None if part is None else _wide_one(part) for part in operands))
+def _wide(x: Array, choices: Choices, part: Array | None) -> Any:
+    """Return a part in the precision that derivatives are computed in, which is that of the recurrence."""
+    if part is None:
+        return None
+    return part.astype(in_precision(str(part.dtype), choices.compute_dtype or real_precision(str(x.dtype))))
 
 
-def _wide_one(part: Array) -> Array:
-    return part.astype(jnp.float32) if str(part.dtype) in HALF_DTYPES else part
-
-
-def _primitive(name: str, function: Callable[..., Any], shape: Callable[..., Any], several: bool) -> Any:
+def _primitive(name: str, function: Callable[..., Any], shape: Callable[..., Any]) -> Any:
     primitive: Any = Primitive(f"multirec_{name}")
-    primitive.multiple_results = several
+    primitive.multiple_results = True
     primitive.def_impl(jax.jit(function, static_argnames=("form", "choices")))
     primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, _lowering(function, several))
+    mlir.register_lowering(primitive, _lowering(function))
     return primitive
 
 
-def _lowering(function: Callable[..., Any], several: bool) -> Callable[..., Any]:
-    lower = mlir.lower_fun(function, multiple_results=several)
+def _lowering(function: Callable[..., Any]) -> Callable[..., Any]:
+    lower = mlir.lower_fun(function, multiple_results=True)
 
     def rule(context: Any, *parts: Any, form: Form, choices: Choices) -> Any:
         # inside `shard_map` each device computes its own part, so kernels need not know of the mesh
         own = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
-        choices = _placed(context.module_context, _plan(_unpack(own, form.given), choices), choices)
+        choices = _placed(context.module_context, _plan(_unpack(own, form.given), form, choices), choices)
         return lower(context.replace(avals_in=own), *parts, form=form, choices=choices)
 
     return rule
@@ -188,30 +198,33 @@ def _placed(program: Any, plan: Plan, choices: Choices) -> Choices:
 
 def _run_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     operands = _unpack(parts, form.given)
-    problem = _plan(operands, choices).problem
-    shape = (problem.batch, problem.channels, problem.length)
-    return operands.x.update(shape=shape, dtype=jnp.dtype(problem.y_dtype), weak_type=False)
+    problem = _plan(operands, form, choices).problem
+    kinds = (problem.length, problem.y_dtype), (min(problem.order, problem.length), problem.state_dtype)
+    return [
+        operands.x.update(shape=(problem.batch, problem.channels, count), dtype=jnp.dtype(dtype), weak_type=False)
+        for count, dtype in kinds
+    ]
 
 
 def _push_shape(*parts: Any, form: Form, choices: Choices) -> Any:
-    return parts[form.size]
+    return _run_shape(*parts[: form.size], form=form, choices=choices)
 
 
 def _pull_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     return [part.update(weak_type=False) for part in compress(_unpack(parts, form.given), form.moved)]
 
 
-run_p: Any = _primitive("run", _run, _run_shape, several=False)
-push_p: Any = _primitive("push", _push, _push_shape, several=False)
-pull_p: Any = _primitive("pull", _pull, _pull_shape, several=True)
+run_p: Any = _primitive("run", _run, _run_shape)
+push_p: Any = _primitive("push", _push, _push_shape)
+pull_p: Any = _primitive("pull", _pull, _pull_shape)
 
 
 def _run_jvp(primals: Any, tangents: Any, *, form: Form, choices: Choices) -> Any:
-    y = run_p.bind(*primals, form=form, choices=choices)
+    y, last = run_p.bind(*primals, form=form, choices=choices)
     moves = _unpack(tangents, form.given)
     moved = tuple(move is not None and type(move) is not ad.Zero for move in moves)
     parts = _uniform([*primals, y, *compress(moves, moved)])
-    return y, push_p.bind(*parts, form=form._replace(moved=moved), choices=choices)
+    return [y, last], push_p.bind(*parts, form=form._replace(moved=moved), choices=choices)
 
 
 def _linear_jvp(
@@ -233,7 +246,7 @@ def _linear_jvp(
     return results, jax.jvp(of_live, tuple(compress(primals, live)), tuple(compress(tangents, live)))[1]
 
 
-def _run_transpose(grad_y: Any, *parts: Any, form: Form, choices: Choices) -> Any:
+def _run_transpose(grads: Any, *parts: Any, form: Form, choices: Choices) -> Any:
     """Transpose the recurrence as a function of signals, or of feedforward, as `jax.linear_transpose` wants."""
     moving = iter(ad.is_undefined_primal(part) for part in parts)
     moved = tuple(there and next(moving) for there in form.given)
@@ -243,35 +256,39 @@ def _run_transpose(grad_y: Any, *parts: Any, form: Form, choices: Choices) -> An
             "JAX asks for the transpose of a recurrence along feedback, or along feedforward and its inputs at once, "
             "and y is not linear in them. Transpose along x and the state, or along feedforward alone, or use jax.vjp."
         )
-    if type(grad_y) is ad.Zero:
+    if all(type(grad) is ad.Zero for grad in grads):
         return [None] * len(parts)
+    grad_y, grad_last = map(ad.instantiate_zeros, grads)
     # what is linear does not depend on where its derivative is taken
     fixed = [jnp.zeros(part.aval.shape, part.aval.dtype) if ad.is_undefined_primal(part) else part for part in parts]
-    linear = _uniform([*fixed, jnp.zeros_like(grad_y), grad_y])
-    grads = iter(pull_p.bind(*linear, form=form._replace(moved=moved), choices=choices))
-    return [next(grads) if ad.is_undefined_primal(part) else None for part in parts]
+    linear = _uniform([*fixed, jnp.zeros_like(grad_y), grad_y, grad_last])
+    found = iter(pull_p.bind(*linear, form=form._replace(moved=moved), choices=choices))
+    return [next(found) if ad.is_undefined_primal(part) else None for part in parts]
 
 
-def _push_transpose(grad_y: Any, *parts: Any, form: Form, choices: Choices) -> Any:
+def _push_transpose(grads: Any, *parts: Any, form: Form, choices: Choices) -> Any:
     fixed = form.size + 1
     wanted = [ad.is_undefined_primal(part) for part in parts[fixed:]]
-    if type(grad_y) is ad.Zero or not any(wanted):
+    if all(type(grad) is ad.Zero for grad in grads) or not any(wanted):
         return [None] * len(parts)
     still = iter(wanted)
     needs = form._replace(moved=tuple(moved and next(still) for moved in form.moved))
-    grads = iter(pull_p.bind(*_uniform([*parts[:fixed], grad_y]), form=needs, choices=choices))
-    return [None] * fixed + [next(grads) if is_wanted else None for is_wanted in wanted]
+    linear = _uniform([*parts[:fixed], *map(ad.instantiate_zeros, grads)])
+    found = iter(pull_p.bind(*linear, form=needs, choices=choices))
+    return [None] * fixed + [next(found) if is_wanted else None for is_wanted in wanted]
 
 
 def _pull_transpose(moves: Any, *parts: Any, form: Form, choices: Choices) -> Any:
     fixed = form.size + 1
     live = [type(move) is not ad.Zero for move in moves]
-    if not any(live) or not ad.is_undefined_primal(parts[fixed]):
+    wanted = [ad.is_undefined_primal(part) for part in parts[fixed:]]
+    if not any(live) or not any(wanted):
         return [None] * len(parts)
     still = iter(live)
     moved = form._replace(moved=tuple(wanted and next(still) for wanted in form.moved))
     linear = _uniform([*parts[:fixed], *compress(moves, live)])
-    return [None] * fixed + [push_p.bind(*linear, form=moved, choices=choices)]
+    found = push_p.bind(*linear, form=moved, choices=choices)
+    return [None] * fixed + [part if is_wanted else None for part, is_wanted in zip(found, wanted, strict=True)]
 
 
 ad.primitive_jvps[run_p] = _run_jvp

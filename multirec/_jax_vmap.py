@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 
-from ._jax_form import Choices, Form
+from ._jax_form import Form
+from ._validate import Choices
 
 __all__ = ["map_pull", "map_push", "map_run"]
 
@@ -42,6 +43,10 @@ class _Fold:
         # -1 would have no answer where an axis is empty
         return result.reshape(self.size, self.batch, *result.shape[1:])
 
+    def unfold_all(self, results: Sequence[Array]) -> tuple[list[Array], list[int]]:
+        """Return the results with their mapped axes, and where those are."""
+        return [self.unfold(result) for result in results], [0] * len(results)
+
     def is_single(self, index: int, is_taps: bool) -> bool:
         """Whether an argument is coefficients of one batch element that no example changes."""
         return is_taps and not self.mapped[index] and self.parts[index].shape[0] == 1
@@ -51,7 +56,7 @@ def map_run(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choic
     fold = _Fold(parts, axes)
     is_taps = list(compress(_IS_TAPS, form.given))
     folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
-    return fold.unfold(primitive.bind(*folded, form=form, choices=choices)), 0
+    return fold.unfold_all(primitive.bind(*folded, form=form, choices=choices))
 
 
 def map_push(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
@@ -65,7 +70,7 @@ def map_push(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choi
         for index in both:
             single[index] = all(fold.is_single(other, _IS_TAPS[role]) for other in both)
     folded = [fold.fold(index, alone) for index, alone in enumerate(single)]
-    return fold.unfold(primitive.bind(*folded, form=form, choices=choices)), 0
+    return fold.unfold_all(primitive.bind(*folded, form=form, choices=choices))
 
 
 def map_pull(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
@@ -73,7 +78,7 @@ def map_pull(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choi
     places = list(compress(range(5), form.given))
     # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
     single = [fold.is_single(i, _IS_TAPS[role]) and not form.moved[role] for i, role in enumerate(places)]
-    folded = [fold.fold(index, alone) for index, alone in enumerate([*single, False, False])]
+    folded = [fold.fold(index, alone) for index, alone in enumerate([*single, False, False, False])]
     grads = [fold.unfold(grad) for grad in primitive.bind(*folded, form=form, choices=choices)]
     wanted = [i for i, role in enumerate(places) if form.moved[role]]
     own_batch = [fold.parts[i].shape[1 if fold.mapped[i] else 0] for i in wanted]

@@ -9,10 +9,11 @@ import numpy as np
 
 from . import _memory
 from ._bfloat16 import from_bfloat16
-from ._canonical import cast_to, split_tail_gradient
+from ._canonical import cast_to, ends, split_tail_gradient
 from ._derived import add_last, derived_vjp
 from ._problem import Family, Problem, Taps
 from .backend import Allocate, BackendInfo, ForwardKernel, FusedKernel, Gradients, Needs, Operands
+from .errors import BackendBrokenError
 
 Array: TypeAlias = Any
 
@@ -49,12 +50,15 @@ class Plan:
             return None
         own: Family = "numpy" if isinstance(array, np.ndarray) else self.problem.family
         if self.library == "numpy":  # rounded by NumPy: torch's threads are gone in a forked child
-            given = _memory.hand_over(array, own, "numpy")
-            return cast_to(from_bfloat16(given) if given.dtype.kind == "u" else given, taps.dtype)
+            return _rounded(_memory.hand_over(array, own, "numpy"), taps.dtype)
         array = cast_to(array, taps.dtype)
         if own != self.problem.family:
             array = _memory.placed(array, self.problem)
         return _memory.hand_over(array, self.problem.family, self.library)
+
+    def give_outputs(self, array: Array | None) -> Array:
+        """Return a caller's past outputs, of any axes, in `library` and in the precision they are computed in."""
+        return None if array is None else _rounded(self.give(array), self.problem.state_dtype)
 
     def give_all(self, operands: Operands) -> Operands:
         """Return a caller's arrays, of any axes, in `library`."""
@@ -65,7 +69,7 @@ class Plan:
             self.give_taps(feedforward, problem.feedforward),
             self.give_taps(feedback, problem.feedback),
             self.give(inputs),
-            self.give(outputs),
+            self.give_outputs(outputs),
         )
 
     def take(self, array: Array | None) -> Array:
@@ -75,11 +79,20 @@ class Plan:
         family = self.problem.family
         return _memory.restored(array) if family == "numpy" else _memory.hand_over(array, self.library, family)
 
-    def forward(self, operands: Operands, allocate: Allocate | None = None) -> Array:
-        """Return y (B, C, T), contiguous in the layout."""
+    def forward(self, operands: Operands, allocate: Allocate | None = None) -> tuple[Array, Array]:
+        """Return y (B, C, T), contiguous in the layout, and its last min(p, T) samples in the state's data type."""
         problem = self.problem
-        y = self._kernel.forward(problem, self._all_to_kernel(operands), allocate or self.allocate)
-        return _memory.as_layout_contiguous(self._from_kernel(y), problem.layout, self.library)
+        found = self._kernel.forward(problem, self._all_to_kernel(operands), allocate or self.allocate)
+        y, last = found if isinstance(found, tuple) else (found, None)
+        y = _memory.as_layout_contiguous(self._from_kernel(y), problem.layout, self.library)
+        if problem.state_dtype == problem.y_dtype:
+            return y, ends(y, problem.order, problem.reverse)
+        if last is None:
+            raise BackendBrokenError(
+                f"backend {self.info.name!r} gave y alone, and for y of {problem.y_dtype} the last outputs in "
+                f"{problem.state_dtype} as well: multirec.backend.ForwardKernel says how. Report it."
+            )
+        return y, self._from_kernel(last)
 
     def vjp(
         self,
@@ -134,3 +147,9 @@ class Plan:
     def allocate(self, channels: int, dtype: str) -> Array:
         """Return memory for a signal of so many channels, (B, channels, T), in the backend's library."""
         return _memory.empty(self.problem, channels, dtype, self.info.family)
+
+
+def _rounded(array: Array, dtype: str) -> Array:
+    """Return an array in `dtype`, from bits where it is NumPy's bfloat16."""
+    is_bits = isinstance(array, np.ndarray) and array.dtype.kind == "u"
+    return cast_to(from_bfloat16(array) if is_bits else array, dtype)

@@ -11,6 +11,7 @@ Target: TypeAlias = Family | Literal["cuda"]
 """What a kernel takes: arrays of one library, or of any that are in CUDA memory, as they are."""
 Layout: TypeAlias = Literal["BCT", "BTC", "TBC"]
 Kind: TypeAlias = Literal["static", "per_example", "time_varying"]
+ComputeDtype: TypeAlias = Literal["float32", "float64"]
 
 HALF_DTYPES = ("float16", "bfloat16")
 REAL_DTYPES = ("float32", "float64")
@@ -31,7 +32,7 @@ class Spec(NamedTuple):
 class Taps:
     """One set of coefficients in canonical form: each of the first three axes full or 1.
 
-    `dtype` is what the kernel gets: the caller's values rounded once to the precision it computes in.
+    `dtype` is what the kernel gets: the caller's values rounded once to the problem's `compute_dtype`.
     """
 
     batch: int
@@ -57,13 +58,14 @@ class Taps:
 class Problem:
     """One recurrence, described by sizes and types alone.
 
-    `dtype` is x's, `y_dtype` the output's, `compute_dtype` the real precision kernels accumulate in.
+    `dtype` is x's, `y_dtype` the output's, `compute_dtype` the real precision that everything between them is in.
     """
 
     family: Family
     device: str
     dtype: str
     y_dtype: str
+    compute_dtype: ComputeDtype
     layout: Layout
     reverse: bool
     batch: int
@@ -94,9 +96,14 @@ class Problem:
         return self.device.split(":")[0]
 
     @property
-    def compute_dtype(self) -> str:
-        """The real precision that kernels accumulate in: float32 or float64."""
-        return real_precision(self.y_dtype)
+    def wide(self) -> bool:
+        """Whether it is computed in more than the signal's own precision: in float64 for one of float32 or less."""
+        return self.compute_dtype != real_precision(self.y_dtype)
+
+    @property
+    def state_dtype(self) -> str:
+        """The data type of past outputs: y's, but never less than what it was computed in."""
+        return in_precision(self.y_dtype, self.compute_dtype)
 
     @property
     def is_complex(self) -> bool:
@@ -116,18 +123,18 @@ class Problem:
             if taps is not None
         ]
         x = f"x of {self.batch} × {self.x_channels} channels × {self.length} samples"
-        return f"order {self.order}, {x} to {self.channels} channels, {self.dtype} on {self.device}, {', '.join(kinds)}"
+        dtype = f"{self.dtype} computed in {self.compute_dtype}" if self.wide else self.dtype
+        return f"order {self.order}, {x} to {self.channels} channels, {dtype} on {self.device}, {', '.join(kinds)}"
 
 
-def real_precision(dtype: str) -> str:
-    """Return the real dtype that values of `dtype` are computed in."""
+def real_precision(dtype: str) -> ComputeDtype:
+    """Return the real dtype that values of `dtype` are computed in, unless a wider one is asked for."""
     return "float64" if dtype in ("float64", "complex128") else "float32"
 
 
-def coefficient_dtype(y_dtype: str, own: str) -> str:
-    """Return the dtype that coefficients of dtype `own` are rounded to once, for a y of `y_dtype`."""
-    real = real_precision(y_dtype)
-    if own not in COMPLEX_DTYPES:
+def in_precision(dtype: str, real: ComputeDtype) -> str:
+    """Return the dtype, real or complex as `dtype` is, whose parts are of the real one."""
+    if dtype not in COMPLEX_DTYPES:
         return real
     return "complex128" if real == "float64" else "complex64"
 
@@ -150,6 +157,14 @@ def join_shape(batch: tuple[int, ...], channels: int, time: int, layout: Layout)
     return (time, *batch, channels)
 
 
+def looks_like_signal(taps: tuple[int, ...], x: tuple[int, ...]) -> bool:
+    """Whether several taps have x's own shape, so that their last axis could be x's and the axis of taps forgotten."""
+    if len(taps) != len(x) or not taps:
+        return False
+    # a length that a compiler does not know yet is compared with its like alone, not tied to a number
+    return type(taps[-1]) is type(x[-1]) and taps[-1] == x[-1] and taps[-1] > 1 and taps == x
+
+
 def output_dtype(x: Spec, *coefficients: Spec | None) -> str:
     """Return y's dtype: x's precision, complex if anything is."""
     if x.dtype not in COMPLEX_DTYPES and any(c is not None and c.dtype in COMPLEX_DTYPES for c in coefficients):
@@ -158,11 +173,17 @@ def output_dtype(x: Spec, *coefficients: Spec | None) -> str:
 
 
 def canonical_problem(
-    x: Spec, feedforward: Spec | None, feedback: Spec | None, layout: Layout, reverse: bool
+    x: Spec,
+    feedforward: Spec | None,
+    feedback: Spec | None,
+    layout: Layout,
+    reverse: bool,
+    compute_dtype: ComputeDtype | None = None,
 ) -> Problem:
     """Return the problem of arrays that are canonical already, without validation."""
     y_dtype = output_dtype(x, feedforward, feedback)
-    taps = [None if spec is None else _taps_of(spec, y_dtype) for spec in (feedforward, feedback)]
+    compute_dtype = compute_dtype or real_precision(y_dtype)
+    taps = [None if spec is None else _taps_of(spec, compute_dtype) for spec in (feedforward, feedback)]
     batch, x_channels, length = x.shape
     channels = next((c for c in (x_channels, *(t.channels for t in taps if t is not None)) if c != 1), 1)
     return Problem(
@@ -170,6 +191,7 @@ def canonical_problem(
         device=x.device,
         dtype=x.dtype,
         y_dtype=y_dtype,
+        compute_dtype=compute_dtype,
         layout=layout,
         reverse=reverse,
         batch=batch,
@@ -181,9 +203,9 @@ def canonical_problem(
     )
 
 
-def _taps_of(spec: Spec, y_dtype: str) -> Taps:
+def _taps_of(spec: Spec, compute_dtype: ComputeDtype) -> Taps:
     batch, channels, time, taps = spec.shape
-    return Taps(batch, channels, time, taps, coefficient_dtype(y_dtype, spec.dtype))
+    return Taps(batch, channels, time, taps, in_precision(spec.dtype, compute_dtype))
 
 
 plan_problem = lru_cache(maxsize=1024)(canonical_problem)

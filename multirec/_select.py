@@ -18,9 +18,9 @@ from functools import lru_cache
 
 from ._arrays import unreachable
 from ._plan import Plan
-from ._problem import Layout, Problem, Spec, join_shape
+from ._problem import Problem, Spec, join_shape
 from ._registry import registry
-from ._validate import Call, build_call
+from ._validate import Call, Choices, build_call
 from .backend import BackendInfo, Support
 from .errors import UnsupportedError
 
@@ -100,13 +100,11 @@ def bind(
     feedback: Spec | None,
     inputs: Spec | None,
     outputs: Spec | None,
-    layout: Layout,
-    reverse: bool,
-    backend: str,
+    choices: Choices,
 ) -> tuple[Call, Plan]:
     """Validate a call and plan it: all that the hot path looks up, by metadata alone."""
-    call = build_call(x, feedforward, feedback, inputs, outputs, layout, reverse)
-    return call, plan_for(call.problem, backend)
+    call = build_call(x, feedforward, feedback, inputs, outputs, choices)
+    return call, plan_for(call.problem, choices.backend)
 
 
 def forget_plans() -> None:

@@ -10,56 +10,44 @@ Inside, tensors are canonical (see `multirec.backend`); the user's axes are view
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from ._canonical import operands_in, signal_out
+from ._canonical import in_computed_types, operands_in, signal_out
 from ._function import compute, plan_of, specs_of
 from ._memory import placed
-from ._problem import Layout, join_shape
-from ._select import check_name
+from ._problem import join_shape
+from ._select import bind, check_name
 from ._state import State
 from ._torch_function import apply, transformed
 from ._torch_ops import CHOICES, OPERANDS, library
-from ._validate import Call, as_layout, build_call
+from ._validate import Call, Choices, build_call
 from .backend import Operands
 from .errors import UnsupportedError
 
-_Optional: TypeAlias = Tensor | None
 
-
-def recurrence(
-    x: Tensor,
-    feedforward: Any,
-    feedback: Any,
-    inputs: _Optional,
-    outputs: _Optional,
-    layout: Layout,
-    reverse: bool,
-    backend: str,
-) -> tuple[Tensor, State]:
-    """`multirec.recurrence` for torch tensors."""
+def recurrence(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State]:
+    """`multirec.recurrence` for torch tensors: (x, feedforward, feedback, inputs, outputs)."""
+    x, *others = arrays
     if torch.compiler.is_compiling() or x.is_meta:
         if forward_ad._current_level >= 0:
             raise UnsupportedError(
                 "forward-mode derivatives inside torch.compile, or of tensors on device meta, are not supported: the "
                 "operator used there loses them. Take them of the function before it is compiled."
             )
-        feedforward, feedback = (
-            torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in (feedforward, feedback)
-        )
-        y, *parts = torch.ops.multirec.recurrence(x, feedforward, feedback, inputs, outputs, layout, reverse, backend)
+        others = [torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in others]
+        y, *parts = torch.ops.multirec.recurrence(x, *others, *choices)
         return y, State(*parts)
-    arrays = (x, feedforward, feedback, inputs, outputs)
-    call, plan = plan_of(arrays, layout, reverse, backend)
+    call, plan = plan_of(arrays, choices)
     if _is_plain(arrays):
         return compute(call, plan, arrays)
     tensors = (placed(part, call.problem) if isinstance(part, np.ndarray) else part for part in arrays)
-    return _differentiable(call, plan.info.name, Operands(*tensors))
+    choices = choices._replace(backend=plan.info.name, compute_dtype=call.problem.compute_dtype)
+    return _differentiable(call, choices, Operands(*tensors))
 
 
 def _is_plain(arrays: tuple[Any, ...]) -> bool:
@@ -77,48 +65,41 @@ def _is_plain(arrays: tuple[Any, ...]) -> bool:
     return True
 
 
-def _differentiable(call: Call, backend: str, tensors: Operands) -> tuple[Tensor, State]:
+def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Tensor, State]:
     problem = call.problem
-    operands = operands_in(call, *tensors)
-    rounded = [
-        None if taps is None or part is None else part.to(getattr(torch, taps.dtype))
-        for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
-    ]
-    operands = operands._replace(feedforward=rounded[0], feedback=rounded[1])
-    y, *parts = apply(operands, problem.layout, problem.reverse, backend)
+    y, *parts = apply(operands_in(call, *in_computed_types(problem, tensors)), choices)
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *parts))
     return y, State(*parts)
 
 
 def _raw_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
-    arrays, choices = arguments[:5], arguments[5:]
-    y, state = compute(*plan_of(arrays, *choices), arrays)
+    arrays, choices = arguments[:5], Choices(*arguments[5:])
+    y, state = compute(*bind(*specs_of(arrays), choices), arrays)
     return (y, *state)
 
 
 def _fake_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
-    x, (*_, backend) = arguments[0], arguments
-    check_name(backend)
-    call = _call(*arguments)
+    x, choices = arguments[0], Choices(*arguments[5:])
+    check_name(choices.backend)
+    call = _call(arguments[:5], choices)
     batch, problem = call.batch_shape, call.problem
-    dtype = getattr(torch, problem.y_dtype)
+    y_dtype, state_dtype = getattr(torch, problem.y_dtype), getattr(torch, problem.state_dtype)
     return (
-        x.new_empty(call.y_shape, dtype=dtype),
+        x.new_empty(call.y_shape, dtype=y_dtype),
         x.new_empty(join_shape(batch, problem.x_channels, problem.input_order, problem.layout)),
-        x.new_empty(join_shape(batch, problem.channels, problem.order, problem.layout), dtype=dtype),
+        x.new_empty(join_shape(batch, problem.channels, problem.order, problem.layout), dtype=state_dtype),
     )
 
 
 def _autograd_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
-    *tensors, _, _, backend = arguments
-    y, state = _differentiable(_call(*arguments), backend, Operands(*tensors))
+    tensors, choices = arguments[:5], Choices(*arguments[5:])
+    y, state = _differentiable(_call(tensors, choices), choices, Operands(*tensors))
     return (y, *state)
 
 
-def _call(*arguments: Any) -> Call:
+def _call(tensors: tuple[Any, ...], choices: Choices) -> Call:
     """Validate without remembering: symbolic sizes cannot be looked up."""
-    *arrays, layout, reverse, _ = arguments
-    return build_call(*specs_of(tuple(arrays)), as_layout(layout), reverse)
+    return build_call(*specs_of(tensors), choices)
 
 
 library.define(f"recurrence({OPERANDS}, {CHOICES}) -> (Tensor, Tensor, Tensor)")

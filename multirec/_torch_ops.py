@@ -16,11 +16,11 @@ from ._canonical import tails, to_channels_time
 from ._plan import Plan
 from ._problem import Layout, Spec, canonical_problem, join_shape, plan_problem
 from ._select import plan_for
-from ._validate import as_layout
+from ._validate import Choices
 from .backend import Needs, Operands
 
 OPERANDS = "Tensor x, Tensor? feedforward, Tensor? feedback, Tensor? inputs, Tensor? outputs"
-CHOICES = "str layout, bool reverse, str backend"
+CHOICES = "str layout, bool reverse, str backend, str? compute_dtype=None"
 
 library: Any = torch.library.Library("multirec", "DEF")  # type: ignore[no-untyped-call]
 library.define(f"forward({OPERANDS}, {CHOICES}) -> (Tensor, Tensor, Tensor)")
@@ -30,22 +30,22 @@ library.define(
 )
 
 
-def _plan(operands: Operands, layout: str, reverse: bool, backend: str) -> Plan:
+def _plan(operands: Operands, choices: Choices) -> Plan:
     specs = [None if part is None else spec_of(part, "operand") for part in operands[:3]]
-    return plan_for(plan_problem(*specs, as_layout(layout), reverse), backend)
+    return plan_for(plan_problem(*specs, choices.layout, choices.reverse, choices.compute_dtype), choices.backend)
 
 
 def _raw_forward(*arguments: Any) -> tuple[Tensor, ...]:
     operands = Operands(*arguments[:5])
-    plan = _plan(operands, *arguments[5:])
+    plan = _plan(operands, Choices(*arguments[5:]))
     given = plan.give_all(operands)
-    y = plan.forward(given)
-    return tuple(map(plan.take, (y, *tails(plan.problem, given, y))))
+    y, last = plan.forward(given)
+    return tuple(map(plan.take, (y, *tails(plan.problem, given, last))))
 
 
 def _raw_adjoint(*arguments: Any) -> tuple[Tensor, ...]:
     operands, signals, (needs, *choices) = Operands(*arguments[:5]), arguments[5:9], arguments[9:]
-    plan, x = _plan(operands, *choices), operands.x
+    plan, x = _plan(operands, Choices(*choices)), operands.x
     y, grad_y, grad_inputs, grad_outputs = map(plan.give, signals)
     found = plan.vjp(plan.give_all(operands), y, grad_y, grad_inputs, grad_outputs, Needs(*needs))
     grad_x, *others = map(plan.take, found)
@@ -79,20 +79,20 @@ def _fake_signal(like: Tensor, shape: tuple[int, ...], layout: Layout, dtype: to
 
 
 def _fake_forward(*arguments: Any) -> tuple[Tensor, ...]:
-    x, layout, reverse = arguments[0], as_layout(arguments[5]), arguments[6]
+    x, (layout, reverse, _, compute_dtype) = arguments[0], Choices(*arguments[5:])
     specs = [None if part is None else spec_of(part, "operand") for part in arguments[:3]]
-    problem = canonical_problem(cast(Spec, specs[0]), specs[1], specs[2], layout, reverse)
-    batch, channels, dtype = problem.batch, problem.channels, getattr(torch, problem.y_dtype)
+    problem = canonical_problem(cast(Spec, specs[0]), specs[1], specs[2], layout, reverse, compute_dtype)
+    batch, channels = problem.batch, problem.channels
     return (
-        _fake_signal(x, (batch, channels, problem.length), layout, dtype),
+        _fake_signal(x, (batch, channels, problem.length), layout, getattr(torch, problem.y_dtype)),
         _fake_signal(x, (batch, problem.x_channels, problem.input_order), layout, x.dtype),
-        _fake_signal(x, (batch, channels, problem.order), layout, dtype),
+        _fake_signal(x, (batch, channels, problem.order), layout, getattr(torch, problem.state_dtype)),
     )
 
 
 def _fake_adjoint(*arguments: Any) -> tuple[Tensor, ...]:
     x, *others = arguments[:5]
-    needs, layout = arguments[9], as_layout(arguments[10])
+    needs, layout = arguments[9], arguments[10]
     small = (
         torch.empty(part.shape, dtype=part.dtype, device=part.device) if part is not None and need else x.new_empty(0)
         for part, need in zip(others, needs[1:], strict=True)

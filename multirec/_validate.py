@@ -14,12 +14,16 @@ from ._problem import (
     COMPLEX_DTYPES,
     FLOATING_DTYPES,
     HALF_DTYPES,
+    REAL_DTYPES,
+    ComputeDtype,
     Kind,
     Layout,
     Problem,
     Spec,
     canonical_problem,
     join_shape,
+    looks_like_signal,
+    real_precision,
     split_shape,
 )
 from .errors import ArgumentError, DeviceError, DtypeError, FamilyError, ShapeError
@@ -33,6 +37,15 @@ _LAYOUT_AXES: dict[str, str] = {
 
 Specs: TypeAlias = tuple[Spec, Spec | None, Spec | None, Spec | None, Spec | None]
 """Of x, feedforward, feedback, and the state's inputs and outputs."""
+
+
+class Choices(NamedTuple):
+    """What a call says besides its arrays; a `compute_dtype` of None is the signal's own precision."""
+
+    layout: Layout = "BCT"
+    reverse: bool = False
+    backend: str = "auto"
+    compute_dtype: ComputeDtype | None = None
 
 
 class Call(NamedTuple):
@@ -51,12 +64,18 @@ def as_layout(layout: object) -> Layout:
     return cast(Layout, layout)
 
 
-def check_choices(reverse: object, backend: object) -> None:
-    """Raise unless these are what choices are."""
+def as_choices(layout: object, reverse: object, backend: object, compute_dtype: object) -> Choices:
+    """Return choices typed; raise unless they are what choices are."""
     if not isinstance(reverse, bool):
         raise ArgumentError(f"reverse is True or False, got {reverse!r}.{_if_traced(reverse)}")
     if not isinstance(backend, str):
         raise ArgumentError(f"backend is a name such as 'auto' or 'numba', got {backend!r}.{_if_traced(backend)}")
+    if compute_dtype is not None and not (isinstance(compute_dtype, str) and compute_dtype in REAL_DTYPES):
+        raise ArgumentError(
+            f"compute_dtype is 'float32' or 'float64', or None for the signal's own precision, got {compute_dtype!r}."
+            f"{_if_traced(compute_dtype)}"
+        )
+    return Choices(as_layout(layout), reverse, backend, cast(ComputeDtype | None, compute_dtype))
 
 
 def _if_traced(choice: object) -> str:
@@ -72,11 +91,12 @@ def build_call(
     feedback: Spec | None,
     inputs: Spec | None,
     outputs: Spec | None,
-    layout: Layout,
-    reverse: bool,
+    choices: Choices,
 ) -> Call:
     """Validate the arguments of a recurrence and return its canonical problem."""
+    layout, reverse, _, compute_dtype = choices
     _check_x(x, layout)
+    _check_precision(x, compute_dtype)
     if feedforward is None and feedback is None:
         raise ArgumentError(
             "feedforward and feedback are both None, so there is nothing to compute. "
@@ -93,9 +113,15 @@ def build_call(
     channels = _common_channels(x, x_channels, views, layout)
     taps = {name: _canonical_taps(name, view, batch, length, layout, x) for name, view in views.items()}
     one_batch = x._replace(shape=(prod(batch), x_channels, length))
-    problem = canonical_problem(one_batch, taps.get("feedforward"), taps.get("feedback"), layout, reverse)
-    _check_state("inputs", inputs, join_shape(batch, x_channels, problem.input_order, layout), x.dtype, layout)
-    _check_state("outputs", outputs, join_shape(batch, channels, problem.order, layout), problem.y_dtype, layout)
+    problem = canonical_problem(
+        one_batch, taps.get("feedforward"), taps.get("feedback"), layout, reverse, compute_dtype
+    )
+    past_x, past_y = (
+        join_shape(batch, count, order, layout)
+        for count, order in ((x_channels, problem.input_order), (channels, problem.order))
+    )
+    _check_state("inputs", inputs, past_x, (x.dtype,), layout)
+    _check_state("outputs", outputs, past_y, (problem.y_dtype, problem.state_dtype), layout)
     return Call(problem, batch, join_shape(batch, channels, length, layout))
 
 
@@ -113,6 +139,14 @@ def _check_x(x: Spec, layout: Layout) -> None:
         one_channel = f"Pass {'x[None]' if layout == 'BCT' else 'x[:, None]'} for one channel"
         hint = one_channel if len(x.shape) == 1 else "Pass an array with a time axis and a channel axis"
         raise ShapeError(f"x has shape {x.shape}; layout {layout!r} needs {_LAYOUT_AXES[layout]}. {hint}.")
+
+
+def _check_precision(x: Spec, compute_dtype: ComputeDtype | None) -> None:
+    if compute_dtype == "float32" and real_precision(x.dtype) == "float64":
+        raise ArgumentError(
+            f"compute_dtype is float32 and x is {x.dtype}: y would have digits that were never computed. Leave "
+            f"compute_dtype out, or cast x to {'complex64' if x.dtype in COMPLEX_DTYPES else 'float32'}."
+        )
 
 
 _NEAREST = {"complex32": "complex64", "complex256": "complex128", "float128": "float64"}
@@ -146,9 +180,10 @@ def check_taps_dtype(name: str, got: Spec) -> None:
     """Raise unless coefficients are floating-point or complex."""
     if got.dtype not in FLOATING_DTYPES:
         integers = ", or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers"
+        mask = f"{name}.{'to' if got.family == 'torch' else 'astype'}(x.dtype) for a mask that is a gate"
         raise DtypeError(
             f"{name} has dtype {got.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, for example "
-            f"{_cast(name, got)}{integers if 'int' in got.dtype else ''}."
+            f"{mask if got.dtype == 'bool' else _cast(name, got)}{integers if 'int' in got.dtype else ''}."
         )
 
 
@@ -180,6 +215,13 @@ def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
     if len(shape) < 2:
         hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
         raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
+    if looks_like_signal(shape, x.shape):
+        time_axis = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}[layout]
+        raise ShapeError(
+            f"{name} has x's own shape {shape}. A gate, one number a sample, has an axis of taps, too: pass "
+            f"{name}[..., None]. If {shape[-1]} taps are meant that do not vary along time, give them a time axis of "
+            f"length 1: pass {name}{time_axis}."
+        )
     if len(shape) == 2:
         view = _View("static", (), shape[0], 1, shape[1], spec)
     elif len(shape) == rank:
@@ -232,7 +274,7 @@ def _canonical_taps(name: str, view: _View, batch: tuple[int, ...], length: int,
     return view.spec._replace(shape=(1 if one else prod(batch), view.channels, view.time, view.taps))
 
 
-def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtype: str, layout: Layout) -> None:
+def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tuple[str, ...], layout: Layout) -> None:
     if got is None:
         return
     source = "x" if part == "inputs" else "y"
@@ -242,8 +284,10 @@ def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtype: str
             f"state.{part} has shape {got.shape}, expected {shape}: the last {count} samples of {source} in layout "
             f"{layout!r}, {_LAYOUT_AXES[layout]}. Pass the state that the previous call returned, or None for zeros."
         )
-    if got.dtype != dtype:
-        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {dtype}, which is {source}'s. Cast it.")
+    if got.dtype not in dtypes:
+        own, computed = dtypes[0], dtypes[-1]
+        wider = f", or {computed}, in which it is computed" if computed != own else ""
+        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{wider}. Cast it.")
 
 
 def check_signal(name: str, got: Spec, expected: Spec) -> None:

@@ -11,9 +11,9 @@ from ._arrays import family_of, spec_of
 from ._canonical import cast_to, operands_in, signal_in, signal_out, taps_gradient_out
 from ._formula import gradients, tangent
 from ._function import plan_of, recurrence, split_state
-from ._problem import Layout, join_shape
+from ._problem import ComputeDtype, Layout, join_shape
 from ._state import State
-from ._validate import check_signal
+from ._validate import as_choices, check_signal
 from .backend import Gradients, Needs, Operands
 from .errors import FamilyError
 
@@ -43,6 +43,7 @@ def vjp(
     layout: Layout = "BCT",
     reverse: bool = False,
     backend: str = "auto",
+    compute_dtype: ComputeDtype | None = None,
 ) -> RecurrenceGradients:
     """Return the vector-Jacobian product of `multirec.recurrence`: the gradients for a given gradient of y.
 
@@ -50,10 +51,10 @@ def vjp(
     ----------
     grad_y
         Gradient of y: y's shape and dtype.
-    x, feedforward, feedback, state, layout, reverse, backend
+    x, feedforward, feedback, state, layout, reverse, backend, compute_dtype
         As they were passed to `recurrence`.
     grad_state
-        Gradient of the returned state; None, whole or in part, means zeros.
+        Gradient of the returned state, in its dtypes; None, whole or in part, means zeros.
     y
         What `recurrence` returned; computed again if None.
 
@@ -76,7 +77,8 @@ def vjp(
             f"vjp is for NumPy and CuPy arrays, got {family}, which differentiates multirec.recurrence itself."
         )
     inputs, outputs = split_state(state)
-    call, plan = plan_of((x, feedforward, feedback, inputs, outputs), layout, reverse, backend)
+    choices = as_choices(layout, reverse, backend, compute_dtype)
+    call, plan = plan_of((x, feedforward, feedback, inputs, outputs), choices)
     problem = call.problem
     own = spec_of(x, "x")
     states = [
@@ -88,7 +90,7 @@ def vjp(
         ("grad_y", grad_y, call.y_shape, problem.y_dtype),
         ("y", y, call.y_shape, problem.y_dtype),
         ("grad_state.inputs", grad_inputs, states[0], problem.dtype),
-        ("grad_state.outputs", grad_outputs, states[1], problem.y_dtype),
+        ("grad_state.outputs", grad_outputs, states[1], problem.state_dtype),
     ):
         if array is not None or name == "grad_y":
             check_signal(name, spec_of(array, name), own._replace(shape=shape, dtype=dtype))
@@ -101,6 +103,7 @@ def vjp(
             layout=layout,
             reverse=reverse,
             backend=backend,
+            compute_dtype=problem.compute_dtype,
         )
 
     def taps_out(own: Array | None, grad: Array) -> Array | None:

@@ -13,10 +13,14 @@ operand          shape                                meaning
 ``inputs``       (B, Cx, q) or None                   the q inputs before the block; None means zeros
 ``outputs``      (B, C, p) or None                    the p outputs before the block; None means zeros
 ``y``            (B, C, T)                            outputs
+``last``         (B, C, min(p, T))                    the last outputs of the block, before they are rounded to y's
 ===============  ===================================  =======================================================
 
 They are views with any strides (a stride may be 0, and negative where the library has such); an axis of length 1
-in the coefficients is broadcast. Coefficients arrive in the precision the kernel computes in.
+in the coefficients is broadcast. Everything between x and y is computed in the real precision
+``problem.compute_dtype``: coefficients arrive rounded to it, and past outputs in ``problem.state_dtype``, which is
+y's dtype in that precision. Where the two differ (half types, and problems that are ``wide``) a kernel gives the last
+outputs as well as y, so that a call that is continued loses nothing by how y is stored.
 With ``problem.reverse`` time runs backwards: y[t] depends on y[t+1], …, and the state's samples,
 still ascending in time, follow the block.
 """
@@ -108,8 +112,12 @@ class Allocate(Protocol):
 class ForwardKernel(Protocol):
     """The least that a backend gives. Its gradient then comes from `multirec.adjoint`."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array:
-        """Return y (B, C, T) of dtype `problem.y_dtype`."""
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array | tuple[Array, Array]:
+        """Return y (B, C, T) of dtype `problem.y_dtype`; where ``problem.state_dtype`` is another, (y, last).
+
+        `last` (B, C, min(p, T)) holds the last outputs that were computed, of dtype ``problem.state_dtype`` and not
+        rounded to y's, ascending in memory: those of y[..., T-n:], with reverse of y[..., :n].
+        """
 
 
 @runtime_checkable
@@ -128,12 +136,12 @@ class FusedKernel(ForwardKernel, Protocol):
     ) -> Gradients:
         """Return the adjoint applied to `grad_y` (torch's convention: conjugated coefficients).
 
-        `y` is the output where ``needs.feedback``, and otherwise any array of its shape: not to be read.
-        `grad_y` (B, C, T) has any strides, 0 included, and is not to be written to. `grad_last`
-        (B, C, min(p, T)), or None, is a further gradient of the last outputs to be computed, ascending
-        in memory: it belongs to y[..., T-n:], with reverse to y[..., :n]. Gradients are summed over
-        broadcast axes; where an operand is real its gradient is the real part. Coefficient and state
-        gradients may be in any precision at least the kernel's own.
+        ``operands.x`` is the input where ``needs.feedforward``, and `y` the output where ``needs.feedback``; otherwise
+        they are any arrays of that shape and dtype: not to be read. `grad_y` (B, C, T) has any strides, 0 included,
+        and is not to be written to. `grad_last` (B, C, min(p, T)), or None, is a further gradient of the last outputs
+        to be computed, ascending in memory: it belongs to y[..., T-n:], with reverse to y[..., :n], and is of dtype
+        ``problem.state_dtype``. Gradients are summed over broadcast axes; where an operand is real its gradient is
+        the real part. Coefficient and state gradients may be in any precision at least the kernel's own.
         """
 
 
@@ -176,6 +184,8 @@ class BackendInfo:
         Device types, data types of x, and kinds of coefficients that it computes.
     min_order, max_order
         The orders p that it computes; `max_order` None is any.
+    wide
+        Whether it computes in float64 what is float32 or less: problems whose `Problem.wide` is true.
     promise
         What it promises about repeated calls, for `multirec backends`.
     decline
@@ -201,6 +211,7 @@ class BackendInfo:
     kinds: tuple[Kind, ...] = ("static", "per_example", "time_varying")
     min_order: int = 0
     max_order: int | None = None
+    wide: bool = False
     promise: Literal["bitwise", "library"] = "library"
     decline: Callable[[Problem], str | None] = _accept
     note: Callable[[Problem], str] = _silent
@@ -218,6 +229,8 @@ class BackendInfo:
             return f"dtype {problem.dtype} (it supports {', '.join(self.dtypes)})"
         if problem.y_dtype not in self.dtypes:
             return f"coefficients that make y {problem.y_dtype} (it supports {', '.join(self.dtypes)})"
+        if problem.wide and not self.wide:
+            return f"compute_dtype {problem.compute_dtype} for {problem.y_dtype} (it computes in y's own precision)"
         for name, taps in (("feedforward", problem.feedforward), ("feedback", problem.feedback)):
             if taps is not None and taps.kind not in self.kinds:
                 return f"{taps.kind.replace('_', '-')} {name} (it supports {', '.join(self.kinds)})"

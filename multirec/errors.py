@@ -14,6 +14,7 @@ __all__ = [
     "DtypeError",
     "FamilyError",
     "MultirecError",
+    "RoundingWarning",
     "ShapeError",
     "UnknownBackendError",
     "UnsupportedError",
@@ -53,8 +54,12 @@ class BackendMissingError(MultirecError, ImportError):
 
 
 class BackendBrokenError(MultirecError, RuntimeError):
-    """The backend is registered and installed, but fails to load."""
+    """The backend is registered and installed, but fails to load, or to give what backends give."""
 
 
 class UnsupportedError(MultirecError, NotImplementedError):
     """The backend works here, but does not compute this problem."""
+
+
+class RoundingWarning(UserWarning):
+    """Rounding coefficients to the precision that is computed in spoils a filter."""

@@ -37,6 +37,7 @@ info = BackendInfo(
     kernel="multirec.reference:kernel",
     family="numpy",
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
+    wide=True,
     promise="bitwise",
 )
 
@@ -50,27 +51,24 @@ def widen(array: Wide, dtype: str) -> Wide:
 
 def narrow(array: Wide, dtype: str) -> Wide:
     """Round a float64 or complex128 array to `dtype`; bfloat16 is returned as its bits in uint16."""
-    return to_bfloat16(array) if dtype == "bfloat16" else array.astype(dtype)
+    with np.errstate(all="ignore"):
+        return to_bfloat16(array) if dtype == "bfloat16" else array.astype(dtype)
 
 
-_LARGEST = {
-    "float16": 65504.0,
-    "bfloat16": 3.3895313892515355e38,
-    "float32": 3.4028234663852886e38,
-    "float64": np.inf,
-    "complex64": 3.4028234663852886e38,
-    "complex128": np.inf,
-}
+_LARGEST = {"float32": 3.4028234663852886e38, "float64": np.inf}
 
 
 class Reference:
     """The reference kernel. `wide_forward` and `wide_vjp` give the unrounded float64 results."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Wide:
-        y = allocate(problem.channels, problem.y_dtype)
-        with np.errstate(over="ignore"):
-            y[...] = narrow(_once_lost(self.wide_forward(problem, operands), problem), problem.y_dtype)
-        return cast(Wide, y)
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Wide | tuple[Wide, Wide]:
+        y = cast(Wide, allocate(problem.channels, problem.y_dtype))
+        wide = _once_lost(self.wide_forward(problem, operands), problem)
+        y[...] = narrow(wide, problem.y_dtype)
+        if problem.state_dtype == problem.y_dtype:
+            return y
+        first = 0 if problem.reverse else max(problem.length - problem.order, 0)
+        return y, narrow(wide[..., first : first + problem.order], problem.state_dtype)
 
     def vjp(
         self,
@@ -82,7 +80,7 @@ class Reference:
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
-        wide = self.wide_vjp(problem, operands, grad_y, grad_last)
+        wide = _Run(problem, operands, widen(y, problem.y_dtype)).adjoint(*_wide_gradients(problem, grad_y, grad_last))
         rounded = wide._replace(x=narrow(cast(Wide, wide.x), problem.dtype))
         return Gradients(*(grad if need else None for grad, need in zip(rounded, needs, strict=True)))
 
@@ -92,14 +90,17 @@ class Reference:
 
     def wide_vjp(self, problem: Problem, operands: Operands, grad_y: Wide, grad_last: Wide | None = None) -> Gradients:
         """Return every gradient in float64 or complex128, with the operands' shapes."""
-        return _Run(problem, operands).adjoint(
-            widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.y_dtype)
-        )
+        return _Run(problem, operands).adjoint(*_wide_gradients(problem, grad_y, grad_last))
+
+
+def _wide_gradients(problem: Problem, grad_y: Wide, grad_last: Wide | None) -> tuple[Wide, Wide | None]:
+    return widen(grad_y, problem.y_dtype), None if grad_last is None else widen(grad_last, problem.state_dtype)
 
 
 def _once_lost(y: Wide, problem: Problem) -> Wide:
-    """Return y with NaN after what y's own precision has no number for: float64 could bring it back, a kernel not."""
-    lost = np.abs(y) > _LARGEST[problem.y_dtype]
+    """Return y with NaN after what its precision has no number for: float64 could bring it back, a kernel not."""
+    with np.errstate(all="ignore"):
+        lost = np.abs(y) > _LARGEST[problem.compute_dtype]
     if not lost.any():
         return y
     step = -1 if problem.reverse else 1
@@ -108,19 +109,25 @@ def _once_lost(y: Wide, problem: Problem) -> Wide:
 
 
 class _Run:
-    """One problem in float64. Signals are past and block along one time axis, ascending in the running order."""
+    """One problem in float64. Signals are past and block along one time axis, ascending in the running order.
 
-    def __init__(self, problem: Problem, operands: Operands) -> None:
+    y is computed unless it is given.
+    """
+
+    def __init__(self, problem: Problem, operands: Operands, y: Wide | None = None) -> None:
         p, q = problem.order, problem.input_order
         self.problem, self.p, self.q = problem, p, q
         self.dtype: Any = np.complex128 if problem.is_complex else np.float64
         self.b = self._taps(operands.feedforward)
         self.a = self._taps(operands.feedback)
         past_x = self._past(operands.inputs, (problem.batch, problem.x_channels, q), problem.dtype)
-        past_y = self._past(operands.outputs, (problem.batch, problem.channels, p), problem.y_dtype)
+        past_y = self._past(operands.outputs, (problem.batch, problem.channels, p), problem.state_dtype)
         self.x = np.concatenate([past_x, self._in_order(widen(operands.x, problem.dtype))], axis=-1)
         self.y_all = np.zeros((problem.batch, problem.channels, p + problem.length), self.dtype)
         self.y_all[..., :p] = past_y
+        if y is not None:
+            self.y_all[..., p:] = self._in_order(y)
+            return
         with np.errstate(all="ignore"):
             for t in range(problem.length):
                 self.y_all[..., t + p] = self._step(t)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import multirec as mr
-from multirec._problem import coefficient_dtype
+from multirec._problem import in_precision, real_precision
 from multirec.backend import Problem, Taps
 
 CHECKED = 2000
@@ -48,14 +48,15 @@ class Spec:
         return self._problem(_name(self.dtype)), self._problem(_name(wide(self.dtype)))
 
     def _problem(self, dtype: str) -> Problem:
-        taps = coefficient_dtype(dtype, dtype)
+        real = real_precision(dtype)
+        taps = in_precision(dtype, real)
         b = Taps(1, self.channels, 1, self.taps, taps) if self.taps else None
         a = Taps(1, self.channels, 1, self.order, taps)
         if self.varies:
             a = replace(a, batch=self.batch, time=self.length)
         x_channels = 1 if self.shared else self.channels
         sizes = (self.batch, self.channels, self.length, x_channels)
-        return Problem("torch", "cuda:0", dtype, dtype, self.layout, False, *sizes, b, a if self.order else None)
+        return Problem("torch", "cuda:0", dtype, dtype, real, self.layout, False, *sizes, b, a if self.order else None)
 
     @property
     def _y_bytes(self) -> int:

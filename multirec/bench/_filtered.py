@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from multirec._problem import Spec
-from multirec._validate import build_call
+from multirec._validate import Choices, build_call
 from multirec.backend import Operands
 from multirec.reference import kernel
 
@@ -108,5 +108,5 @@ def _canonical(dtype: str, x: Array, feedforward: Array | None, feedback: Array,
     inputs, outputs = (None, None) if state is None else state
     x_spec = spec(x)
     assert x_spec is not None
-    call = build_call(x_spec, spec(feedforward), spec(feedback), spec(inputs), spec(outputs), "BCT", False)
+    call = build_call(x_spec, spec(feedforward), spec(feedback), spec(inputs), spec(outputs), Choices())
     return call.problem, Operands(x, four(feedforward), four(feedback), inputs, outputs)

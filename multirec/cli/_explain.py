@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from multirec._problem import Family, Layout, Spec, join_shape
+from multirec._problem import ComputeDtype, Family, Layout, Spec, join_shape
 from multirec._registry import registry
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
 from multirec.bench._results import Exit
@@ -27,6 +27,7 @@ _LIKE = {"static": (), "per-example": ("batch",), "time-varying": ("batch", "tim
 @click.option(
     "--dtype", type=click.Choice([*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES]), default="float32", show_default=True
 )
+@click.option("--compute-dtype", type=click.Choice(REAL_DTYPES), help="What is computed in, if not the signal's own.")
 @click.option("--layout", type=click.Choice(_LAYOUTS), default="BCT", show_default=True, help="Axes of x and y.")
 @click.option("--coefficients", type=click.Choice(list(_LIKE)), default="static", show_default=True)
 @click.option("--dense", is_flag=True, help="x has a channel for each filter; else all share one.")
@@ -40,6 +41,7 @@ def command(
     length: int,
     order: int,
     dtype: str,
+    compute_dtype: ComputeDtype | None,
     layout: Layout,
     coefficients: str,
     dense: bool,
@@ -58,7 +60,7 @@ def command(
       multirec explain -b cupy --device cuda:0
     """  # noqa: D301
     from multirec._select import explain_problem
-    from multirec._validate import build_call
+    from multirec._validate import Choices, build_call
 
     _check_device(family, device)
     kind = _LIKE[coefficients]
@@ -74,8 +76,9 @@ def command(
         return Spec(shape, dtype, family, device)
 
     x = Spec(join_shape((batch,), channels if dense else 1, length, layout), dtype, family, device)
+    choices = Choices(layout, reverse, backend, compute_dtype)
     try:
-        call = build_call(x, taps(order + 1), taps(order) if order else None, None, None, layout, reverse)
+        call = build_call(x, taps(order + 1), taps(order) if order else None, None, None, choices)
         explanation = explain_problem(call.problem, backend)
     except MultirecError as error:
         raise click.UsageError(str(error)) from None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from multirec._problem import ComputeDtype
 from multirec.errors import ArgumentError, ShapeError
 
 from . import _stable
@@ -49,7 +50,7 @@ class BandpassBank(SignalBank):
         Edges of the grid in Hz; `f_max` None is 0.45 of the sample rate.
     bandwidths
         C bandwidths in Hz, or one for all; None is the distance between neighbouring centres.
-    layout, reverse, backend, device, dtype
+    layout, reverse, backend, compute_dtype, device, dtype
         As in `FilterBank`.
 
     Shapes
@@ -83,10 +84,11 @@ class BandpassBank(SignalBank):
         layout: str = "BCT",
         reverse: bool = False,
         backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(channels, 2, 2, layout, reverse, backend, dtype)
+        super().__init__(channels, 2, 2, layout, reverse, backend, compute_dtype, dtype)
         if not sample_rate > 0:
             raise ArgumentError(f"sample_rate is above 0 Hz, got {sample_rate!r}.")
         self.sample_rate = float(sample_rate)
@@ -94,17 +96,21 @@ class BandpassBank(SignalBank):
         self.bandwidth_weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
         if isinstance(centres, str):
             top = 0.45 * self.sample_rate if f_max is None else f_max
-            hertz, spacing = _grid(channels, centres, f_min, top)
+            self._centres, spacing = _grid(channels, centres, f_min, top)
         else:
-            hertz = _frequencies("centres", centres, channels)
+            self._centres = _frequencies("centres", centres, channels)
             spacing = None
         if bandwidths is not None:
-            widths = _frequencies("bandwidths", bandwidths, channels)
+            self._bandwidths = _frequencies("bandwidths", bandwidths, channels)
         else:
-            widths = _spacing(hertz) if spacing is None else spacing
+            self._bandwidths = _spacing(self._centres) if spacing is None else spacing
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Return to the centre frequencies and bandwidths that the bank was made with."""
         with torch.no_grad():
-            self.centre_weight.copy_(self._logit("centres", hertz, self._centre_bound))
-            self.bandwidth_weight.copy_(self._logit("bandwidths", widths, self._bandwidth_bound))
+            self.centre_weight.copy_(self._logit("centres", self._centres, self._centre_bound))
+            self.bandwidth_weight.copy_(self._logit("bandwidths", self._bandwidths, self._bandwidth_bound))
 
     @property
     def centres(self) -> torch.Tensor:
@@ -118,7 +124,7 @@ class BandpassBank(SignalBank):
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, 3), feedback (C, 2)), differentiable."""
-        dtype = _stable.coefficient_dtype(self.centre_weight)
+        dtype = _stable.coefficient_dtype(self.centre_weight, self.compute_dtype)
         k1 = -torch.cos(math.pi * self._share(self.centre_weight, self._centre_bound))
         k2 = torch.tan(math.pi / 4 * (1 - 2 * self._share(self.bandwidth_weight, self._bandwidth_bound)))
         k = _stable.rounded(torch.stack([k1, k2]), dtype)
@@ -141,7 +147,7 @@ class BandpassBank(SignalBank):
 
     @property
     def _eps(self) -> float:
-        return torch.finfo(_stable.coefficient_dtype(self.centre_weight)).eps
+        return torch.finfo(_stable.coefficient_dtype(self.centre_weight, self.compute_dtype)).eps
 
     def _hertz(self, weight: torch.Tensor, bound: float) -> torch.Tensor:
         return (self._share(weight, bound) * (self.sample_rate / 2)).to(_stable.coefficient_dtype(weight))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from multirec._design import feedback_of, feedforward_of, from_scipy
+from multirec._design import check_pair, normalised, numbers
 from multirec.errors import ArgumentError, ShapeError
 
 __all__ = ["require_held", "require_stable", "taps_of"]
@@ -23,10 +23,8 @@ def taps_of(b: npt.ArrayLike, a: npt.ArrayLike) -> tuple[Design, Design]:
             f"b has shape {numerator.shape} and a has shape {denominator.shape}: one row a filter, so their "
             f"numbers of rows are equal, or one of them is 1."
         )
-    feedforward = feedforward_of(numerator, denominator)
-    feedback = feedback_of(denominator)
-    if feedback is None:
-        feedback = denominator[:, 1:]
+    check_pair(numerator, denominator)
+    feedforward, feedback = normalised(numerator, denominator)
     return feedforward, np.broadcast_to(feedback, (len(feedforward), feedback.shape[1])).copy()
 
 
@@ -53,7 +51,7 @@ def require_held(held: Mask, dtype: str) -> None:
 
 
 def _rows(name: str, given: npt.ArrayLike) -> Design:
-    design = from_scipy(given, name)
+    design = numbers(given, name)
     if isinstance(design, torch.Tensor):
         if design.requires_grad:
             raise ArgumentError(
@@ -61,7 +59,7 @@ def _rows(name: str, given: npt.ArrayLike) -> Design:
                 f"{name} would come from. Pass {name}.detach(), or use multirec.RecurrenceBank.from_ba, which keeps it."
             )
         design = design.numpy(force=True)
-    design = np.asarray(design)
+    design = np.atleast_2d(design)
     if design.ndim != 2 or np.iscomplexobj(design):
         raise ShapeError(
             f"{name} of a FilterBank is real and [filters, taps], got {design.dtype} of shape {design.shape}."

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from multirec import State
+from multirec._problem import ComputeDtype
 from multirec.errors import ShapeError
 
 from . import _stable
@@ -66,8 +67,11 @@ class FilterBank(SignalBank):
         Run backwards in time.
     backend
         Name of a multirec backend; ``"auto"`` picks by the problem.
+    compute_dtype
+        As in `multirec.recurrence`: ``"float64"`` for what float32 signals and weights are computed in.
     device, dtype
-        Of the weights. Coefficients are built in float64 and rounded once, to `dtype` (half types: float32).
+        Of the weights. Coefficients are built in float64 and rounded once, to `dtype` (half types: float32), or to
+        `compute_dtype` where that is wider.
         For x of lower precision the recurrence rounds them again, which poles very near the circle may not
         survive.
 
@@ -104,11 +108,12 @@ class FilterBank(SignalBank):
         layout: str = "BCT",
         reverse: bool = False,
         backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         input_order = order if input_order is None else input_order
-        super().__init__(channels, order, input_order, layout, reverse, backend, dtype)
+        super().__init__(channels, order, input_order, layout, reverse, backend, compute_dtype, dtype)
         self.feedforward = nn.Parameter(torch.empty(channels, input_order + 1, device=device, dtype=dtype))
         self.reflection_weight = nn.Parameter(torch.empty(channels, order, device=device, dtype=dtype))
         self.reset_parameters()
@@ -119,13 +124,17 @@ class FilterBank(SignalBank):
             weight = self.reflection_weight
             weight.normal_().div_(torch.arange(1, self.order + 1, device=weight.device))
             self.feedforward.zero_()
-            self.feedforward[:, :1] = 1 / _stable.noise_gain(_stable.reflection(weight)).T
+            self.feedforward[:, :1] = 1 / _stable.noise_gain(_stable.reflection(weight, self._taps_dtype)).T
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, q+1), feedback (C, p)), differentiable."""
-        dtype = _stable.coefficient_dtype(self.reflection_weight)
-        feedback = _stable.feedback(_stable.reflection(self.reflection_weight))
+        dtype = self._taps_dtype
+        feedback = _stable.feedback(_stable.reflection(self.reflection_weight, dtype))
         return self.feedforward.to(dtype), feedback.to(dtype).T
+
+    @property
+    def _taps_dtype(self) -> torch.dtype:
+        return _stable.coefficient_dtype(self.reflection_weight, self.compute_dtype)
 
     @classmethod
     def from_ba(
@@ -136,6 +145,7 @@ class FilterBank(SignalBank):
         layout: str = "BCT",
         reverse: bool = False,
         backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> FilterBank:
@@ -167,6 +177,7 @@ class FilterBank(SignalBank):
             layout=layout,
             reverse=reverse,
             backend=backend,
+            compute_dtype=compute_dtype,
             device=device,
             dtype=dtype,
         )
@@ -174,8 +185,8 @@ class FilterBank(SignalBank):
         with torch.no_grad():
             bank.feedforward.copy_(torch.from_numpy(feedforward))
             weight.copy_(torch.atanh(k).T)
-            held = (_stable.stable_weight(weight) == _stable.wide(weight.T)).all(0)
-        require_held(held.cpu().numpy(), str(_stable.coefficient_dtype(weight)))
+            held = (_stable.stable_weight(weight, bank._taps_dtype) == _stable.wide(weight.T)).all(0)
+        require_held(held.cpu().numpy(), str(bank._taps_dtype))
         return bank
 
     def extra_repr(self) -> str:

@@ -10,9 +10,14 @@ import numpy.typing as npt
 import torch
 
 from multirec import State, recurrence
-from multirec._problem import Layout, join_shape, split_shape
+<<<<<<< HEAD
+=======
+from multirec._arrays import is_double
+>>>>>>> h/bank
+from multirec._canonical import unambiguous
+from multirec._problem import ComputeDtype, join_shape, split_shape
 from multirec._select import check_name
-from multirec._validate import as_layout, check_choices
+from multirec._validate import as_choices
 from multirec.errors import ArgumentError, DtypeError, FamilyError
 
 from ._unit import RecurrentUnit
@@ -50,6 +55,7 @@ class FilterUnit(RecurrentUnit):
         layout: str,
         reverse: bool,
         backend: str,
+        compute_dtype: ComputeDtype | None,
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
@@ -58,20 +64,19 @@ class FilterUnit(RecurrentUnit):
                 f"the weights of a {type(self).__name__} are {', '.join(map(str, _REAL))}, got dtype={dtype}. "
                 "For coefficients that are complex numbers use multirec.RecurrenceBank."
             )
-        check_choices(reverse, backend)
+        choices = as_choices(layout, reverse, backend, compute_dtype)
         check_name(backend)
         self.channels = whole("channels", channels, 1)
         self.order = whole("order", order, 0)
         self.input_order = whole("input_order", input_order, 0)
-        self.layout: Layout = as_layout(layout)
-        self.reverse = reverse
-        self.backend = backend
+        self.layout, self.reverse, self.backend, self.compute_dtype = choices
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, q+1), feedback (C, p)), differentiable: `multirec.recurrence`'s arguments.
 
-        They have the weights' dtype, float32 for half types. A loop over small blocks with frozen weights
-        is faster with ``multirec.RecurrenceBank(feedforward=…, feedback=…)`` made of them once.
+        They have the weights' dtype, float32 for half types, or `compute_dtype` where that is wider. A loop over
+        small blocks with frozen weights is faster with ``multirec.RecurrenceBank(feedforward=…, feedback=…)`` made of
+        them once.
         """
         raise NotImplementedError
 
@@ -84,7 +89,7 @@ class FilterUnit(RecurrentUnit):
         return feedforward, np.concatenate([np.ones((self.channels, 1)), -feedback], axis=-1)
 
     def _filter(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        feedforward, feedback = self.coefficients()
+        feedforward, feedback = (unambiguous(taps, x, self.layout) for taps in self.coefficients())
         y, after = recurrence(
             x,
             feedforward=feedforward,
@@ -93,19 +98,29 @@ class FilterUnit(RecurrentUnit):
             layout=self.layout,
             reverse=self.reverse,
             backend=self.backend,
+            compute_dtype=self._precision(x),
         )
         return y, after
 
     def _zeros(self, x: torch.Tensor) -> State:
         """Return the zero state for a signal x that goes into `_filter`."""
         batch, channels, _ = split_shape(tuple(x.shape), self.layout)
+        dtype = torch.promote_types(x.dtype, getattr(torch, self._precision(x)))
         return State(
             inputs=x.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
-            outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout)),
+            outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout), dtype=dtype),
         )
+
+    def _precision(self, x: torch.Tensor) -> ComputeDtype:
+        # named always, so that the values of weights, which change, decide nothing
+<<<<<<< HEAD
+        return self.compute_dtype or ("float64" if x.dtype in (torch.float64, torch.complex128) else "float32")
+=======
+        return self.compute_dtype or ("float64" if is_double(x) else "float32")
+>>>>>>> h/bank
 
     def _options(self, **usual: Any) -> str:
         """Return the options that differ from the usual ones, for `extra_repr`."""
-        given = {name: getattr(self, name) for name in (*usual, "reverse", "backend")}
-        usual |= {"reverse": False, "backend": "auto"}
+        usual |= {"reverse": False, "backend": "auto", "compute_dtype": None}
+        given = {name: getattr(self, name) for name in usual}
         return "".join(f", {name}={value!r}" for name, value in given.items() if value != usual[name])

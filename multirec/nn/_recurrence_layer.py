@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from multirec import State
+from multirec._problem import ComputeDtype
 from multirec.errors import ArgumentError, DtypeError, ShapeError
 
 from . import _stable
@@ -35,6 +36,8 @@ class RecurrenceLayer(FilterUnit):
         Run backwards in time.
     backend
         Name of a multirec backend; ``"auto"`` picks by the problem.
+    compute_dtype
+        As in `multirec.recurrence`: ``"float64"`` for what float32 signals and weights are computed in.
     device, dtype
         Of the weights.
 
@@ -70,6 +73,7 @@ class RecurrenceLayer(FilterUnit):
         layout: str = "TBC",
         reverse: bool = False,
         backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -79,7 +83,7 @@ class RecurrenceLayer(FilterUnit):
                 "RecurrenceLayer takes layout 'TBC' or 'BTC', got 'BCT': its projection is of the last axis. "
                 "For channels before time use Conv1d(inputs_dim, hidden_dim, 1) and a FilterBank in a Chain."
             )
-        super().__init__(hidden_dim, order, 0, layout, reverse, backend, dtype)
+        super().__init__(hidden_dim, order, 0, layout, reverse, backend, compute_dtype, dtype)
         self.projection = nn.Linear(inputs_dim, hidden_dim, bias=bias, device=device, dtype=dtype)
         self.reflection_weight = nn.Parameter(torch.empty(hidden_dim, order, device=device, dtype=dtype))
         self._reset_recurrence()
@@ -106,8 +110,8 @@ class RecurrenceLayer(FilterUnit):
 
     def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (feedforward (C, 1), which is the gain, feedback (C, p)), differentiable."""
-        dtype = _stable.coefficient_dtype(self.reflection_weight)
-        k = _stable.reflection(self.reflection_weight)
+        dtype = _stable.coefficient_dtype(self.reflection_weight, self.compute_dtype)
+        k = _stable.reflection(self.reflection_weight, dtype)
         return (1 / _stable.noise_gain(k)).to(dtype).T, _stable.feedback(k).to(dtype).T
 
     def init_state(self, x: torch.Tensor) -> State:

@@ -32,9 +32,9 @@ def wide(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
 
 
-def coefficient_dtype(weight: torch.Tensor) -> torch.dtype:
-    """Return the dtype of coefficients made from `weight`: its own, and float32 for half types."""
-    return torch.promote_types(weight.dtype, torch.float32)
+def coefficient_dtype(weight: torch.Tensor, compute_dtype: str | None = None) -> torch.dtype:
+    """Return the dtype of coefficients made from `weight`: its own, but at least the one that is computed in."""
+    return torch.promote_types(weight.dtype, getattr(torch, compute_dtype or "float32"))
 
 
 def rounded(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -51,21 +51,20 @@ def limited(weight: torch.Tensor, bound: float) -> torch.Tensor:
     return weight / (weight.detach().abs() / bound).clamp_min(1.0)
 
 
-def stable_weight(weight: torch.Tensor) -> torch.Tensor:
-    """Return the weights (C, p) as (p, C) in wide, scaled down, if need be, until the rounded filter is stable.
+def stable_weight(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the weights (C, p) as (p, C) in wide, scaled down, if need be, until the filter in `dtype` is stable.
 
     Up to order 2 a bound on each one suffices: for 1 - |k| ≥ 2·eps the rounded a = [k1·(1+k2), k2] obeys
     |a1| < 1 + a2. From order 3 on the rounded filter is tried.
     """
-    dtype = coefficient_dtype(weight)
     bound = 0.5 * math.log(1.0 / torch.finfo(dtype).eps)
     inside = limited(wide(weight.T), bound)
     return inside if len(inside) <= 2 else inside * _stable_scale(inside.detach(), dtype, bound)
 
 
-def reflection(weight: torch.Tensor) -> torch.Tensor:
-    """Return the reflection coefficients (p, C) of weights (C, p), rounded to their precision, in wide."""
-    return rounded(torch.tanh(stable_weight(weight)), coefficient_dtype(weight))
+def reflection(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the reflection coefficients (p, C) of weights (C, p), rounded to `dtype`, in wide."""
+    return rounded(torch.tanh(stable_weight(weight, dtype)), dtype)
 
 
 def noise_gain(k: torch.Tensor) -> torch.Tensor:

@@ -18,13 +18,21 @@ __all__ = ["non_finite_inputs", "repeatability", "resuming", "unstable_filters"]
 def resuming(subject: Subject) -> Tally:
     """A call continued with the returned state gives what one call on the whole gives."""
     tally = Tally()
-    for layout, reverse, shared, cuts in (
-        ("BCT", False, False, (5,)),
-        ("BTC", True, True, (1, 12)),
-        ("TBC", False, True, tuple(range(1, 13))),
-        ("BCT", True, False, tuple(range(1, 13))),
+    every = tuple(range(1, 13))
+    for layout, reverse, shared, compute_dtype, cuts in (
+        ("BCT", False, False, None, (5,)),
+        ("BTC", True, True, None, (1, 12)),
+        ("TBC", False, True, None, every),
+        ("BCT", True, False, None, every),
+        ("BTC", False, False, "float64", every),
     ):
-        case = Case(dtype=subject.dtype, layout=layout, reverse=reverse, shared=shared)  # type: ignore[arg-type]
+        case = Case(
+            dtype=subject.dtype,
+            layout=layout,  # type: ignore[arg-type]
+            reverse=reverse,
+            shared=shared,
+            compute_dtype=compute_dtype,  # type: ignore[arg-type]
+        )
         if not is_computed(subject, case, tally):
             continue
         given = arguments(case)

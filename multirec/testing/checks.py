@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .. import _probe, _registry
-from ..backend import COMPLEX_DTYPES, REAL_DTYPES
+from ..backend import HALF_DTYPES, REAL_DTYPES
 from ..errors import MultirecError
+from ._trials import trials
+from .accuracy import accuracy_tally
 from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
-from .cover import edge_cases, memory_cases, pair_cases, product_cases
+from .cover import edge_cases, frozen_cases, memory_cases, pair_cases, product_cases, wide_cases
 from .libraries import Library, libraries
 from .problems import Case
 from .subject import Subject, Tally, tally_of
@@ -92,6 +94,16 @@ def memory(subject: Subject) -> Tally:
     return tally_of(subject, memory_cases(subject.dtype), None, True)
 
 
+def frozen_operands(subject: Subject) -> Tally:
+    """Gradients are right where some operands want none: x is known for that of feedforward, y for that of feedback."""
+    return tally_of(subject, frozen_cases(subject.dtype), None, True)
+
+
+def wide_arithmetic(subject: Subject) -> Tally:
+    """What is computed in float64 agrees to its precision where it is not rounded: values, states and gradients."""
+    return tally_of(subject, [case for case in wide_cases() if case.dtype == subject.dtype], None, True)
+
+
 def refusals(subject: Subject) -> Tally:
     """What is refused is refused with a reason, by `explain` and by an error alike."""
     cases = (*_pairs(subject), *edge_cases(subject.dtype), *memory_cases(subject.dtype))
@@ -100,6 +112,11 @@ def refusals(subject: Subject) -> Tally:
         outcome.wrong["refusals"] for case in cases if "refusals" in (outcome := subject.outcome(case, True)).wrong
     ]
     return tally
+
+
+def designed_filters(subject: Subject) -> Tally:
+    """Designed filters: no error of any result is above three times that of stepping in the same precision."""
+    return accuracy_tally(subject, trials(subject.dtype))
 
 
 CHECKS: dict[str, Check] = {
@@ -114,11 +131,14 @@ CHECKS: dict[str, Check] = {
         gradient_of_state,
         edge_sizes,
         memory,
+        frozen_operands,
+        wide_arithmetic,
         resuming,
         unstable_filters,
         non_finite_inputs,
         repeatability,
         refusals,
+        designed_filters,
     )
 }
 """Every check by name."""
@@ -126,8 +146,7 @@ CHECKS: dict[str, Check] = {
 _ONLY = {
     # the other data types have the pairs
     "values_of_every_combination": ("float64",),
-    # a half type rounds the state that it is resumed from
-    "resuming": REAL_DTYPES + COMPLEX_DTYPES,
+    "wide_arithmetic": (*HALF_DTYPES, "float32", "complex64"),
     "unstable_filters": REAL_DTYPES,
     "non_finite_inputs": REAL_DTYPES,
 }
@@ -140,6 +159,8 @@ def checks_of(subject: Subject) -> list[str]:
         for name in CHECKS
         if subject.dtype in _ONLY.get(name, (subject.dtype,))
         and (name != "repeatability" or subject.promise == "bitwise")
+        # kernels are the same whatever the library: once for a device is enough
+        and (name != "designed_filters" or (subject.library.name == "numpy") == (subject.library.device == "cpu"))
     ]
 
 

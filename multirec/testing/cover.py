@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from itertools import combinations, product
+from itertools import combinations, cycle, product
 from typing import Any
 
 from ..backend import Layout
 from .problems import Case
 
-__all__ = ["edge_cases", "memory_cases", "pair_cases", "pairwise", "product_cases"]
+__all__ = ["edge_cases", "frozen_cases", "memory_cases", "pair_cases", "pairwise", "product_cases", "wide_cases"]
 
 LAYOUTS: tuple[Layout, ...] = ("BCT", "BTC", "TBC")
 KINDS = ("none", "static", "per_example", "time_varying")
@@ -88,26 +89,33 @@ def _has_taps(row: Mapping[str, Any]) -> bool:
     return (row.get("feedforward"), row.get("feedback")) != ("none", "none")
 
 
+_CHOICES: dict[str, Sequence[Any]] = {
+    "feedforward": KINDS,
+    "feedback": KINDS,
+    "layout": LAYOUTS,
+    "shared": (False, True),
+    "state": ("none", "both", "inputs", "outputs"),
+    "rounded_state": (False, True),
+    "reverse": (False, True),
+    "sizes": SIZES,
+    "batch": ((2,), (), (2, 3)),
+    "ones": ((), ("batch",), ("channels",), ("time",)),
+    "through": ("both", "y", "state"),
+}
+
+
 @lru_cache(maxsize=1)
 def pair_cases() -> tuple[Case, ...]:
     """Return cases in which every two of these choices meet: data types, layout, kinds, sizes, state, …"""
-    rows = pairwise(
-        {
-            "dtypes": DTYPES,
-            "feedforward": KINDS,
-            "feedback": KINDS,
-            "layout": LAYOUTS,
-            "shared": (False, True),
-            "state": ("none", "both", "inputs", "outputs"),
-            "reverse": (False, True),
-            "sizes": SIZES,
-            "batch": ((2,), (), (2, 3)),
-            "ones": ((), ("batch",), ("channels",), ("time",)),
-            "through": ("both", "y", "state"),
-        },
-        _has_taps,
-    )
-    return tuple(map(_case, rows))
+    return tuple(map(_case, pairwise({"dtypes": DTYPES, **_CHOICES}, _has_taps)))
+
+
+@lru_cache(maxsize=1)
+def wide_cases() -> tuple[Case, ...]:
+    """Return the same for what is computed in float64, of all data types below that."""
+    narrow = [dtypes for dtypes in DTYPES if dtypes[0] not in ("float64", "complex128")]
+    rows = pairwise({"dtypes": narrow, **_CHOICES}, _has_taps)
+    return tuple(replace(_case(row), compute_dtype="float64") for row in rows)
 
 
 @lru_cache(maxsize=1)
@@ -117,6 +125,23 @@ def product_cases() -> tuple[Case, ...]:
     choices = product(LAYOUTS, KINDS, KINDS, (False, True), ("none", "both"), (False, True))
     rows = (dict(zip(names, row, strict=True)) for row in choices)
     return tuple(_case(row) for row in rows if _has_taps(row))
+
+
+@lru_cache(maxsize=16)
+def frozen_cases(dtype: str) -> tuple[Case, ...]:
+    """Return cases in which some operands want no gradient, such as the coefficients of a trained filter."""
+    frozen = (
+        ("feedforward", "feedback"),
+        ("feedforward", "feedback", "state"),
+        ("x", "state", "feedforward"),
+        ("x", "state", "feedback"),
+    )
+    turns = [(layout, reverse) for layout in LAYOUTS for reverse in (False, True)]
+    rows = product(frozen, ("static", "time_varying"), (False, True))
+    return tuple(
+        Case(dtype=dtype, frozen=names, feedforward=kind, feedback=kind, shared=shared, layout=layout, reverse=reverse)  # type: ignore[arg-type]
+        for (names, kind, shared), (layout, reverse) in zip(rows, cycle(turns), strict=False)
+    )
 
 
 @lru_cache(maxsize=16)

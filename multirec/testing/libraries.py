@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import adjoint
-from .._function import recurrence
+from .._canonical import unambiguous
+from .._function import explain, recurrence
+from .._select import Explanation
 from .._state import State
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Target
 from .problems import Arguments, Case, Wide, arguments
 
-__all__ = ["JaxLibrary", "Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries"]
+__all__ = ["JaxLibrary", "Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries", "options"]
 
 Array: TypeAlias = Any
 
@@ -30,6 +33,19 @@ class Run:
 
     values: dict[str, Wide]
     faults: dict[str, str] = field(default_factory=dict)
+
+
+def options(case: Case, operands: list[Array]) -> dict[str, Any]:
+    """Return the keyword arguments of `recurrence`, for the operands of a case."""
+    x, feedforward, feedback, inputs, outputs = operands
+    return {
+        "feedforward": unambiguous(feedforward, x, case.layout),
+        "feedback": unambiguous(feedback, x, case.layout),
+        "state": State(inputs, outputs),
+        "layout": case.layout,
+        "reverse": case.reverse,
+        "compute_dtype": case.compute_dtype,
+    }
 
 
 class Library(ABC):
@@ -67,7 +83,7 @@ class Library(ABC):
             case.taps_dtype("feedforward"),
             case.taps_dtype("feedback"),
             case.dtype,
-            case.y_dtype,
+            case.outputs_dtype,
         )
         memories = (case.memory, *["strided" if case.memory == "strided" else "contiguous"] * 4)
         axis = batch_axis if case.batch else -1
@@ -78,16 +94,11 @@ class Library(ABC):
 
     def call(self, case: Case, backend: str, operands: list[Array]) -> tuple[Array, State]:
         """Call `recurrence` as a case says."""
-        x, feedforward, feedback, inputs, outputs = operands
-        return recurrence(
-            x,
-            feedforward=feedforward,
-            feedback=feedback,
-            state=State(inputs, outputs),
-            layout=case.layout,
-            reverse=case.reverse,
-            backend=backend,
-        )
+        return recurrence(operands[0], **options(case, operands), backend=backend)
+
+    def explain(self, case: Case, operands: list[Array]) -> Explanation:
+        """Ask which backends compute a case."""
+        return explain(operands[0], **options(case, operands))
 
     def run(self, case: Case, backend: str, gradients: bool = True) -> Run:
         """Compute a case with a backend."""
@@ -98,7 +109,7 @@ class Library(ABC):
         else:
             (y, state), grads = self.call(case, backend, operands), [None] * 5
         results = {"y": y, "state.inputs": state[0], "state.outputs": state[1]}
-        dtypes = {"y": case.y_dtype, "state.inputs": case.dtype, "state.outputs": case.y_dtype}
+        dtypes = {"y": case.y_dtype, "state.inputs": case.dtype, "state.outputs": case.state_dtype}
         for name, operand, grad in zip(_NAMES, operands, grads, strict=True):
             if operand is not None and grad is not None:
                 results[f"gradient of {name}"] = grad
@@ -146,25 +157,25 @@ class NumpyLibrary(Library):
 
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
         y, state = self.call(case, backend, operands)
-        x, feedforward, feedback, inputs, outputs = operands
+        x, *taps = operands[:3]
         grad_y = np.broadcast_to(np.zeros((), y.dtype), y.shape)
         parts = [
             None if values is None else self.put(values, dtype)
-            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
+            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.state_dtype), strict=True)
         ]
         found = adjoint.vjp(
             grad_y if parts[0] is None else parts[0],
             x,
-            feedforward=feedforward,
-            feedback=feedback,
-            state=State(inputs, outputs),
+            **options(case, operands),
             grad_state=State(*parts[1:]),
             y=y,
-            layout=case.layout,
-            reverse=case.reverse,
             backend=backend,
         )
-        return y, state, (found.x, found.feedforward, found.feedback, *found.state)
+        grads = (
+            None if own is None or grad is None else grad.reshape(own.shape)
+            for own, grad in zip(taps, (found.feedforward, found.feedback), strict=True)
+        )
+        return y, state, (found.x, *grads, *found.state)
 
     def dtype_of(self, array: Array) -> str:
         return str(array.dtype.name)
@@ -202,17 +213,21 @@ class TorchLibrary(Library):
         return wide
 
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
-        leaves = [None if operand is None else operand.detach().requires_grad_() for operand in operands]
+        wants = [name.partition(".")[0] not in case.frozen for name in _NAMES]
+        leaves = [
+            None if operand is None else operand.detach().requires_grad_(want)
+            for operand, want in zip(operands, wants, strict=True)
+        ]
         y, state = self.call(case, backend, leaves)
         pairs = [
             (result, self.put(values, self.dtype_of(result)))
             for result, values in zip((y, *state), given[5:], strict=True)
             if values is not None and result.requires_grad
         ]
-        wanted = [leaf for leaf in leaves if leaf is not None]
+        wanted = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
         outs, cotangents = zip(*pairs, strict=True)
         found = iter(self._torch.autograd.grad(outs, wanted, cotangents, allow_unused=True))
-        grads = [None if leaf is None else _or_zeros(next(found), leaf) for leaf in leaves]
+        grads = [_or_zeros(next(found), leaf) if leaf is not None and leaf.requires_grad else None for leaf in leaves]
         return y, state, grads
 
     def dtype_of(self, array: Array) -> str:
@@ -227,8 +242,7 @@ class JaxLibrary(Library):
 
     name = "jax"
     device = "cpu"
-    # JAX adds the gradients of y and of the state in their own type: in a half type with a rounding that is not ours
-    dtypes = (*REAL_DTYPES, *COMPLEX_DTYPES)
+    dtypes = (*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES)
 
     def __init__(self) -> None:
         self._jax: Any = importlib.import_module("jax")
@@ -245,8 +259,25 @@ class JaxLibrary(Library):
         with self._jax.enable_x64(True):
             return super().call(case, backend, operands)
 
+    def explain(self, case: Case, operands: list[Array]) -> Explanation:
+        with self._jax.enable_x64(True):
+            return super().explain(case, operands)
+
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
-        jax, there = self._jax, [operand is not None for operand in operands]
+        there = tuple(operand is not None for operand in operands)
+        cotangents = [
+            None if values is None else self.put(values, dtype)
+            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.state_dtype), strict=True)
+        ]
+        with self._jax.enable_x64(True):
+            run = self._compiled(case, backend, there)
+            y, state, found = run([operand for operand in operands if operand is not None], cotangents)
+        rest = iter(found)
+        return y, state, [next(rest) if is_there else None for is_there in there]
+
+    @lru_cache(maxsize=64)  # noqa: B019 - there is one library a process
+    def _compiled(self, case: Case, backend: str, there: tuple[bool, ...]) -> Any:
+        jax = self._jax
 
         def filtered(*leaves: Array) -> Any:
             rest = iter(leaves)
@@ -261,14 +292,7 @@ class JaxLibrary(Library):
             ]
             return y, state, [gradient.conj() for gradient in pull((parts[0], State(*parts[1:])))]
 
-        cotangents = [
-            None if values is None else self.put(values, dtype)
-            for values, dtype in zip(given[5:], (case.y_dtype, case.dtype, case.y_dtype), strict=True)
-        ]
-        with jax.enable_x64(True):
-            y, state, found = jax.jit(both)([operand for operand in operands if operand is not None], cotangents)
-        rest = iter(found)
-        return y, state, [next(rest) if is_there else None for is_there in there]
+        return jax.jit(both)
 
     def dtype_of(self, array: Array) -> str:
         return str(array.dtype)

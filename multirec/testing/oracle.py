@@ -76,7 +76,7 @@ def evaluate(case: Case, own: Arguments) -> Expected:
     """Return what a problem described by `case` must give with values of one's own."""
     given = canonical_arguments(case, own)
     values, terms, grad_y = _run(given, case)
-    unit = ROUNDOFF["float64" if case.y_dtype in ("float64", "complex128") else "float32"]
+    unit = ROUNDOFF[case.precision]
     steps = SLACK * (case.p + case.q + 2)
     kept = ROUNDOFF[case.y_dtype] / unit / steps * np.abs(values.y[..., case.p :])
     bounds = error_bounds(values, given.feedforward, given.feedback, grad_y, kept)
@@ -91,6 +91,10 @@ def evaluate(case: Case, own: Arguments) -> Expected:
 
 
 def _stored_dtype(case: Case, name: str) -> str:
+    if name == "state.outputs":
+        return case.state_dtype
+    if name == "gradient of state.outputs":
+        return case.outputs_dtype
     if name in ("state.inputs", "gradient of x", "gradient of state.inputs"):
         return case.dtype
     if name in ("gradient of feedforward", "gradient of feedback"):
@@ -122,7 +126,7 @@ def _plain_problem(given: Canonical) -> Problem:
     dtype, (batch, channels, length) = given.x.dtype.name, given.x.shape
     q, p = given.feedforward.shape[-1], given.feedback.shape[-1]
     b, a = (Taps(batch, channels, length, taps, dtype) for taps in (q, p))
-    return Problem("numpy", "cpu", dtype, dtype, "BCT", False, batch, channels, length, channels, b, a)
+    return Problem("numpy", "cpu", dtype, dtype, "float64", "BCT", False, batch, channels, length, channels, b, a)
 
 
 def canonical_arguments(case: Case, given: Arguments) -> Canonical:
@@ -192,14 +196,15 @@ def user_results(case: Case, results: Results) -> dict[str, Wide]:
         "y": signal(results.y[..., p:], case.y_dtype),
         "state.inputs": signal(x[..., length:], case.dtype),
         "state.outputs": signal(results.y[..., length:], case.y_dtype),
-        "gradient of x": signal(grad_x[..., q:], case.dtype),
     }
-    if case.feedforward != "none":
+    if "x" not in case.frozen:
+        named["gradient of x"] = signal(grad_x[..., q:], case.dtype)
+    if case.feedforward != "none" and "feedforward" not in case.frozen:
         named["gradient of feedforward"] = taps("feedforward", results.grad_feedforward)
-    if case.feedback != "none":
+    if case.feedback != "none" and "feedback" not in case.frozen:
         named["gradient of feedback"] = taps("feedback", results.grad_feedback)
-    if case.state in ("inputs", "both"):
+    if case.state in ("inputs", "both") and "state" not in case.frozen:
         named["gradient of state.inputs"] = signal(grad_x[..., :q], case.dtype)
-    if case.state in ("outputs", "both"):
+    if case.state in ("outputs", "both") and "state" not in case.frozen:
         named["gradient of state.outputs"] = signal(results.grad_past_y, case.y_dtype)
     return named

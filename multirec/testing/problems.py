@@ -12,6 +12,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from .._problem import ComputeDtype, in_precision, real_precision
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, Layout
 from ..reference import narrow, widen
 
@@ -32,6 +33,8 @@ class Case:
     ----------
     dtype, feedforward_dtype, feedback_dtype
         Of x and of the coefficients; "same" is x's.
+    compute_dtype
+        What everything between x and y is computed in; None is x's precision.
     feedforward, feedback
         The kind of each set of coefficients.
     input_order, order
@@ -44,8 +47,12 @@ class Case:
         Axes of the coefficients that have length 1: "batch" (the first batch axis), "channels", "time".
     state
         Which parts of a state precede the block.
+    rounded_state
+        Whether past outputs are passed in y's data type, where they are computed in a wider one.
     through
         Which results have a gradient: y, the returned state, or both.
+    frozen
+        Which of "x", "feedforward", "feedback" and "state" want none, in libraries that can leave some out.
     memory
         How x lies in memory.
     radius
@@ -60,6 +67,7 @@ class Case:
     dtype: str = "float64"
     feedforward_dtype: str = "same"
     feedback_dtype: str = "same"
+    compute_dtype: ComputeDtype | None = None
     layout: Layout = "BCT"
     feedforward: TapsKind = "static"
     feedback: TapsKind = "static"
@@ -71,7 +79,9 @@ class Case:
     shared: bool = False
     ones: tuple[str, ...] = ()
     state: Literal["none", "inputs", "outputs", "both"] = "both"
+    rounded_state: bool = False
     through: Literal["y", "state", "both"] = "both"
+    frozen: tuple[str, ...] = ()
     reverse: bool = False
     memory: Memory = "contiguous"
     radius: float = 0.9
@@ -119,12 +129,24 @@ class Case:
         own: str = getattr(self, f"{name}_dtype")
         return self.dtype if own == "same" else own
 
+    @property
+    def precision(self) -> ComputeDtype:
+        """The real data type that everything between x and y is computed in."""
+        return self.compute_dtype or real_precision(self.y_dtype)
+
+    @property
+    def state_dtype(self) -> str:
+        """The data type of the returned past outputs."""
+        return in_precision(self.y_dtype, self.precision)
+
+    @property
+    def outputs_dtype(self) -> str:
+        """The data type of the past outputs that are passed."""
+        return self.y_dtype if self.rounded_state else self.state_dtype
+
     def computed_dtype(self, name: TapsName) -> str:
         """The data type that a set of coefficients is rounded to before it is used."""
-        double = self.y_dtype in ("float64", "complex128")
-        if self.taps_dtype(name) in COMPLEX_DTYPES:
-            return "complex128" if double else "complex64"
-        return "float64" if double else "float32"
+        return in_precision(self.taps_dtype(name), self.precision)
 
     def taps_shape(self, name: TapsName) -> tuple[int, ...]:
         """The canonical shape (batch…, C, T, taps) of a set of coefficients, with 1 where it does not vary."""
@@ -205,16 +227,19 @@ def arguments(case: Case) -> Arguments:
         shape = case.taps_shape("feedback")
         values = random_feedback(random, shape, dtype, case.radius, case.feedback == "time_varying")
         feedback = taps_to_user(case, "feedback", round_to(values, dtype))
-    tails = (case.x_channels, case.q, case.dtype), (case.y_channels, case.p, case.y_dtype)
+    past_x, past_y = (case.x_channels, case.q), (case.y_channels, case.p)
     inputs, outputs = (
-        signal_out(signal(*tail)) if case.state in (part, "both") else None
-        for part, tail in zip(("inputs", "outputs"), tails, strict=True)
+        signal_out(signal(*tail, dtype)) if case.state in (part, "both") else None
+        for part, tail, dtype in (("inputs", past_x, case.dtype), ("outputs", past_y, case.outputs_dtype))
     )
     grad_y = grad_inputs = grad_outputs = None
     if case.through != "state":
         grad_y = signal_out(signal(case.y_channels, case.length, case.y_dtype))
     if case.through != "y":
-        grad_inputs, grad_outputs = (signal_out(signal(*tail)) for tail in tails)
+        grad_inputs, grad_outputs = (
+            signal_out(signal(*past_x, case.dtype)),
+            signal_out(signal(*past_y, case.state_dtype)),
+        )
     return Arguments(signal_out(x), feedforward, feedback, inputs, outputs, grad_y, grad_inputs, grad_outputs)
 
 

@@ -29,6 +29,7 @@ def cases(draw: st.DrawFn, /, **fixed: Any) -> Case:
     kinds = draw(st.sampled_from([pair for pair in product(KINDS, KINDS) if pair != ("none", "none")]))
     choices = {
         "dtype": dtypes[0],
+        "compute_dtype": draw(st.sampled_from([None, "float64"])),
         "feedforward_dtype": dtypes[1],
         "feedback_dtype": dtypes[2],
         "feedforward": kinds[0],
@@ -42,6 +43,7 @@ def cases(draw: st.DrawFn, /, **fixed: Any) -> Case:
         "shared": draw(st.booleans()),
         "ones": draw(st.sampled_from([(), ("batch",), ("channels",), ("time",)])),
         "state": draw(st.sampled_from(["none", "both", "inputs", "outputs"])),
+        "rounded_state": draw(st.booleans()),
         "reverse": draw(st.booleans()),
         "seed": draw(st.integers(0, 7)),
     }

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .. import _registry
-from .._function import explain
-from .._state import State
 from ..errors import UnsupportedError
 from .asserts import mismatch, poisoned
 from .libraries import Library, Run
@@ -79,12 +77,7 @@ class Subject:
     def refusal(self, case: Case) -> Outcome | None:
         """Ask whether the backend refuses; if so, it must say why, and raise the same when it is called."""
         operands = self.library.operands(case, arguments(case))
-        x, feedforward, feedback, inputs, outputs = operands
-        state = State(inputs, outputs)
-        found = explain(
-            x, feedforward=feedforward, feedback=feedback, state=state, layout=case.layout, reverse=case.reverse
-        )
-        support = found.candidates[self.backend]
+        support = self.library.explain(case, operands).candidates[self.backend]
         if support.ok:
             return None
         if not support.reason.strip():

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from multirec import reference
+from multirec._canonical import ends
+from multirec._problem import real_precision
 from multirec.backend import HALF_DTYPES, Layout, Operands, Problem, Taps
 
 SHAPES = {
@@ -62,24 +64,32 @@ def make(
     y_dtype = {"float32": "complex64", "float64": "complex128"}.get(dtype, dtype) if complex_taps else dtype
     b, a = taps_of(feedforward), taps_of(feedback)
     batch, x_channels, length = x.shape
-    problem = Problem("torch", "cpu", dtype, y_dtype, layout, reverse, batch, channels, length, x_channels, b, a)
+    sizes = (batch, channels, length, x_channels)
+    problem = Problem("torch", "cpu", dtype, y_dtype, real_precision(y_dtype), layout, reverse, *sizes, b, a)
     past_x = signal(generator, (x.shape[0], x.shape[1], problem.input_order), dtype) if state else None
-    past_y = signal(generator, (x.shape[0], channels, problem.order), y_dtype) if state else None
+    past_y = signal(generator, (x.shape[0], channels, problem.order), problem.state_dtype) if state else None
     return problem, Operands(laid_out(x, layout), feedforward, feedback, past_x, past_y)
 
 
 def run(kernel: Any, problem: Problem, operands: Operands) -> Tensor:
-    """What the kernel returns; the memory that it is given holds NaN."""
+    """Return y; the memory that the kernel is given holds NaN, and the last outputs are those of y but for rounding."""
 
     def allocate(channels: int, dtype: str) -> Tensor:
         shape = (problem.batch, channels, problem.length)
         return laid_out(torch.full(shape, torch.nan, dtype=getattr(torch, dtype)), problem.layout)
 
     with torch.no_grad():
-        y = kernel.forward(problem, operands, allocate)
+        found = kernel.forward(problem, operands, allocate)
+    y, last = found if isinstance(found, tuple) else (found, None)
     assert y.shape == (problem.batch, problem.channels, problem.length)
     assert y.dtype == getattr(torch, problem.y_dtype)
     assert y.permute(ORDERS[problem.layout]).is_contiguous()
+    if problem.state_dtype == problem.y_dtype:
+        assert last is None
+    else:
+        assert last is not None
+        assert last.dtype == getattr(torch, problem.state_dtype)
+        assert torch.equal(last.to(y.dtype), ends(y, problem.order, problem.reverse))
     return y
 
 

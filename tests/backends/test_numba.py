@@ -14,6 +14,8 @@ from multirec_backends.numba import _plan
 from multirec_backends.numba._kernel import kernel
 
 from multirec import _threads
+from multirec._canonical import ends
+from multirec._problem import in_precision, real_precision
 from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.reference import kernel as reference
 from multirec.reference import widen
@@ -29,14 +31,13 @@ class Case:
 
     def __init__(
         self, batch=2, channels=5, length=70, *, shared=False, q=2, p=2, dtype="float32", layout="BCT", reverse=False,
-        state=True, kinds=("static", "static"), complex_taps=False, one_filter=False, seed=0,
+        state=True, kinds=("static", "static"), complex_taps=False, one_filter=False, seed=0, compute_dtype=None,
     ):  # fmt: skip
         self.random = np.random.default_rng(seed)
-        wide = dtype in ("float64", "complex128")
-        real = "float64" if wide else "float32"
+        real = compute_dtype or real_precision(dtype)
         y_dtype, self.taps_dtype = dtype, real
         if complex_taps:
-            y_dtype = self.taps_dtype = "complex128" if wide else "complex64"
+            y_dtype, self.taps_dtype = (in_precision("complex64", kind) for kind in (real_precision(dtype), real))
         shapes = {"static": (1, 1), "per_example": (batch, 1), "time_varying": (batch, length)}
 
         def taps(kind, count, scale):
@@ -50,15 +51,16 @@ class Case:
         a, a_taps = taps(kinds[1], p, 0.2 / max(p or 1, 1))
         x_channels = 1 if shared else channels
         self.problem = Problem(
-            family="numpy", device="cpu", dtype=dtype, y_dtype=y_dtype, layout=layout, reverse=reverse, batch=batch,
-            channels=channels, length=length, x_channels=x_channels, feedforward=b_taps, feedback=a_taps,
+            family="numpy", device="cpu", dtype=dtype, y_dtype=y_dtype, compute_dtype=real,
+            layout=layout, reverse=reverse, batch=batch, channels=channels, length=length, x_channels=x_channels,
+            feedforward=b_taps, feedback=a_taps,
         )  # fmt: skip
         x = self.signal(x_channels, length, dtype)
         inputs = self.signal(x_channels, q or 0, dtype) if state else None
-        outputs = self.signal(channels, p or 0, y_dtype) if state else None
+        outputs = self.signal(channels, p or 0, self.problem.state_dtype) if state else None
         self.operands = Operands(x, b, a, inputs, outputs)
         self.grad_y = self.signal(channels, length, y_dtype)
-        self.grad_last = self.signal(channels, min(p or 0, length), y_dtype)
+        self.grad_last = self.signal(channels, min(p or 0, length), self.problem.state_dtype)
 
     def noise(self, shape, dtype):
         values = self.random.standard_normal(shape)
@@ -80,7 +82,9 @@ class Case:
         return np.ascontiguousarray(poison.transpose(axes)).transpose(np.argsort(axes))
 
     def forward(self):
-        return kernel.forward(self.problem, self.operands, self.allocate)
+        found = kernel.forward(self.problem, self.operands, self.allocate)
+        y, self.last = found if isinstance(found, tuple) else (found, None)
+        return y
 
     def vjp(self, y, grad_y=None, needs=None):
         grad_y = self.grad_y if grad_y is None else grad_y
@@ -90,7 +94,11 @@ class Case:
     def check(self, gradients=True):
         problem = self.problem
         y = self.forward()
-        close(y, reference.wide_forward(problem, self.operands), problem.y_dtype)
+        want = reference.wide_forward(problem, self.operands)
+        close(y, want, problem.y_dtype)
+        assert (self.last is None) == (problem.state_dtype == problem.y_dtype)
+        if self.last is not None:
+            close(self.last, ends(want, problem.order, problem.reverse), problem.state_dtype, name="last")
         if not gradients:
             return
         got, want = self.vjp(y), reference.wide_vjp(problem, self.operands, self.grad_y, self.grad_last)
@@ -139,6 +147,23 @@ def test_every_kind_and_dtype(dtype, kinds):
 def test_real_input_with_complex_coefficients(dtype):
     for shared, kinds in itertools.product((False, True), (("static", "static"), ("static", "time_varying"))):
         Case(shared=shared, dtype=dtype, complex_taps=True, kinds=kinds).check()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "float16", "bfloat16"])
+@pytest.mark.parametrize("layout", AXES)
+def test_wide_arithmetic(dtype, layout):
+    for index, ((batch, channels, length), (q, p)) in enumerate(itertools.product(SIZES, ((2, 2), (0, 5), (3, 1)))):
+        kinds = ("static", "time_varying") if index % 3 == 1 else ("per_example", "static")
+        Case(
+            batch, channels, length, shared=index % 2 == 0, q=q, p=p, dtype=dtype, layout=layout, kinds=kinds,
+            reverse=index % 4 > 1, state=index % 5 != 1, compute_dtype="float64",
+        ).check()  # fmt: skip
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_wide_arithmetic_of_few_long_signals(reverse):
+    for shared, p in ((True, 2), (False, 3)):
+        Case(1, 2, 16500, p=p, shared=shared, reverse=reverse, compute_dtype="float64").check()
 
 
 @pytest.mark.parametrize(("q", "p", "reverse"), [(2, 2, False), (0, 5, True)])

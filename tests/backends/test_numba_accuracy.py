@@ -56,8 +56,8 @@ class Trial:
     def problem(self, batch: int, channels: int) -> Problem:
         time = self.b.shape[2]
         return Problem(
-            family="numpy", device="cpu", dtype="float32", y_dtype="float32", layout="BCT", reverse=False, batch=batch,
-            channels=channels, length=self.x.shape[2], x_channels=channels,
+            family="numpy", device="cpu", dtype="float32", y_dtype="float32", compute_dtype="float32", layout="BCT",
+            reverse=False, batch=batch, channels=channels, length=self.x.shape[2], x_channels=channels,
             feedforward=Taps(batch, channels, time, 3, "float32"), feedback=Taps(batch, channels, time, 2, "float32"),
         )  # fmt: skip
 

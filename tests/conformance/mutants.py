@@ -134,6 +134,57 @@ class RefusesWithoutAReason(Mutant):
     pass
 
 
+class CutsFromZeroOutputs(Mutant):
+    """Blocks run from zero outputs with their true inputs; what precedes them is added by superposition."""
+
+    def forward(self, problem, operands, allocate):
+        x, b, a, inputs, outputs = operands
+        if problem.reverse or any(taps is None or taps.shape[2] != 1 for taps in (b, a)):
+            return right.forward(problem, operands, allocate)
+        y = allocate(problem.channels, problem.y_dtype)
+        p, q = problem.order, problem.input_order
+        past = np.zeros((*y.shape[:2], p), y.dtype) if outputs is None else outputs
+        before = np.zeros((*x.shape[:2], q), x.dtype) if inputs is None else inputs
+        whole = np.concatenate([before, x], -1)
+        driven = sum(b[..., 0, j, None] * whole[..., q - j : q - j + problem.length] for j in range(q + 1))
+        silence = np.zeros((*y.shape[:2], 16), y.dtype)
+        answers = [_fed_back(silence, a, np.zeros_like(past) + unit) for unit in np.eye(p, dtype=y.dtype)]
+        for start in range(0, problem.length, 16):
+            block = driven[..., start : start + 16]
+            from_past = sum(answers[k][..., : block.shape[-1]] * past[..., k, None] for k in range(p))
+            y[..., start : start + 16] = _fed_back(block, a, np.zeros_like(past)) + from_past
+            past = np.concatenate([past, y[..., start : start + 16]], -1)[..., -p:] if p else past
+        return y
+
+
+class RoundsItsState(Mutant):
+    """Continues from y as it is stored, where past outputs are to be kept as they are computed."""
+
+    def forward(self, problem, operands, allocate):
+        found = right.forward(problem, operands, allocate)
+        if not isinstance(found, tuple):
+            return found
+        y, last = found
+        return y, last.astype(y.dtype).astype(last.dtype)
+
+
+class ComputesYAgain(Mutant):
+    """Looks at x for the gradient of feedback, where y is what is given."""
+
+    def vjp(self, problem, operands, y, grad_y, grad_last, needs, allocate):
+        y = right.forward(problem, operands, allocate) if needs.feedback else y
+        return right.vjp(problem, operands, y, grad_y, grad_last, needs, allocate)
+
+
+def _fed_back(driven, a, past):
+    p = past.shape[-1]
+    y = np.concatenate([past, driven + np.zeros_like(past[..., :1])], -1) if p else driven
+    for t in range(p, y.shape[-1]):
+        for k in range(1, p + 1):
+            y[..., t] += a[..., 0, k - 1] * y[..., t - k]
+    return y[..., p:]
+
+
 MUTANTS = {cls.__name__: cls() for cls in Mutant.__subclasses__()}
 globals().update({f"{name}_kernel": kernel for name, kernel in MUTANTS.items()})
 
@@ -145,5 +196,6 @@ def info_of(name: str) -> BackendInfo:
         kernel=f"{__name__}:{name}_kernel",
         family="numpy",
         promise="bitwise",
+        wide=True,
         decline=(lambda problem: " ") if name == "RefusesWithoutAReason" else (lambda problem: None),
     )

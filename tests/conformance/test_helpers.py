@@ -7,7 +7,7 @@ import torch
 import multirec as mr
 from multirec import _memory
 from multirec._problem import Spec
-from multirec._validate import plan_call
+from multirec._validate import Choices, plan_call
 from multirec.testing import CHECKS, Case, arguments, assert_close, check_backend, mismatch, poisoned
 from multirec.testing.conformance import BackendConformance
 from multirec.testing.cover import KINDS, LAYOUTS, edge_cases, pair_cases, pairwise, product_cases
@@ -42,7 +42,7 @@ class TestPoison:
     def test_fresh_outputs_are_nan(self, family, dtype):
         real = {"complex64": "float32", "complex128": "float64"}.get(dtype, "float64")
         call = plan_call(
-            Spec((2, 3, 4), dtype, family, "cpu"), None, Spec((3, 1), real, family, "cpu"), None, None, "BCT", False
+            Spec((2, 3, 4), dtype, family, "cpu"), None, Spec((3, 1), real, family, "cpu"), None, None, Choices()
         )
         with poisoned():
             fresh = _memory.empty(call.problem, 3, dtype, call.problem.family)
@@ -72,8 +72,25 @@ class TestCases:
 
     @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64"])
     def test_values_are_those_of_their_type(self, dtype):
-        given = arguments(Case(dtype=dtype))
-        assert all(np.array_equal(values, round_to(values, dtype)) for values in given)
+        given = arguments(Case(dtype=dtype, rounded_state=True))._replace(grad_outputs=None)
+        assert all(values is None or np.array_equal(values, round_to(values, dtype)) for values in given)
+
+    @pytest.mark.parametrize(
+        ("dtype", "compute_dtype", "state_dtype"),
+        [
+            ("bfloat16", None, "float32"),
+            ("float16", "float64", "float64"),
+            ("float32", "float64", "float64"),
+            ("complex64", "float64", "complex128"),
+            ("complex64", None, "complex64"),
+        ],
+    )
+    def test_past_outputs_have_the_precision_they_are_computed_in(self, dtype, compute_dtype, state_dtype):
+        case = Case(dtype=dtype, compute_dtype=compute_dtype)
+        given = arguments(case)
+        assert case.state_dtype == case.outputs_dtype == state_dtype
+        assert np.array_equal(given.outputs, round_to(given.outputs, state_dtype))
+        assert state_dtype == dtype or not np.array_equal(given.outputs, round_to(given.outputs, dtype))
 
     @pytest.mark.parametrize("order", range(1, 9))
     def test_filters_are_stable(self, order):
@@ -88,7 +105,7 @@ class TestCases:
             assert len({(row[one], row[other]) for row in rows}) == count
 
     def test_the_pairs_of_the_contract_are_covered(self):
-        names = ("dtype", "layout", "feedforward", "feedback", "shared", "state", "reverse")
+        names = ("dtype", "layout", "feedforward", "feedback", "shared", "state", "rounded_state", "reverse")
         found = pair_cases()
         for i, one in enumerate(names):
             for other in names[i + 1 :]:

@@ -92,7 +92,8 @@ def test_half_types_accumulate_in_float32(backend: str, dtype: str) -> None:
 def test_bfloat16_of_numpy() -> None:
     x = X.astype(ml_dtypes.bfloat16)
     y, state = mr.recurrence(x, feedback=A, backend="numba")
-    assert y.dtype == state.outputs.dtype == x.dtype
+    assert y.dtype == state.inputs.dtype == x.dtype
+    assert state.outputs.dtype == np.float32
     tensor, _ = mr.recurrence(torch.from_numpy(X).bfloat16(), feedback=A, backend="numba")
     np.testing.assert_array_equal(y.astype(np.float32), tensor.float().numpy())
 

@@ -119,3 +119,86 @@ def test_a_kept_state_does_not_keep_y_alive() -> None:
     y, state = mr.recurrence(np.ones((1, 1, 1000)), feedback=np.array([[0.5]]))
     assert not np.shares_memory(y, state.outputs)
     assert state.outputs.base is None or state.outputs.base.size <= 1
+
+
+def ba(**options: object) -> tuple[torch.Tensor, torch.Tensor]:
+    return tuple(torch.tensor(part, **options) for part in signal.butter(2, 0.2))
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_from_ba_normalises_at_each_call(rows: bool) -> None:
+    b, a = (torch.nn.Parameter((2 * part)[None] if rows else 2 * part) for part in ba())
+    x = torch.randn(1, 1, 30, dtype=torch.float64)
+    bank = mr.RecurrenceBank.from_ba(b, a)
+    assert (bank.order, bank.channels) == (2, 1)
+    optimiser = torch.optim.SGD([b, a], lr=1e-3)
+    losses = []
+    for _ in range(3):
+        optimiser.zero_grad()
+        loss = bank(x)[0].square().sum()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[0] > losses[1] > losses[2]
+    expected = signal.lfilter(b.detach().numpy().ravel(), a.detach().numpy().ravel(), x.numpy())
+    np.testing.assert_allclose(bank(x)[0].detach(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (3, 2, 6)])
+def test_from_sos_trains_a_parameter(shape: tuple[int, ...]) -> None:
+    sos = torch.nn.Parameter(torch.tensor(signal.butter(4, 0.2, output="sos")).expand(shape).clone())
+    cascade = mr.RecurrenceBank.from_sos(sos)
+    x = torch.randn(2, 1, 30, dtype=torch.float64)
+    before = cascade(x)[0].detach()
+    for _ in range(2):
+        cascade(x)[0].square().mean().backward()
+        with torch.no_grad():
+            sos -= 0.01 * sos.grad
+    after = cascade(x)[0].detach()
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(after, mr.RecurrenceBank.from_sos(sos.detach())(x)[0])
+
+
+def test_a_module_may_move_the_parameter_of_a_bank() -> None:
+    b, a = ba()
+    module = torch.nn.ParameterList([b, a])
+    bank = mr.RecurrenceBank.from_ba(*module)
+    module.to(torch.float32)
+    assert bank(torch.randn(1, 1, 9))[0].dtype == torch.float32
+    assert bank.feedback.dtype == torch.float32
+    copied = copy.deepcopy(bank)
+    torch.testing.assert_close(copied.feedback, bank.feedback)
+
+
+def test_gradients_of_a_live_bank_are_those_of_its_formula() -> None:
+    b, a = ba(requires_grad=True)
+    x = torch.randn(1, 1, 12, dtype=torch.float64)
+    bank = mr.RecurrenceBank.from_ba(b, a)
+    assert torch.autograd.gradcheck(lambda b, a: mr.RecurrenceBank.from_ba(b, a)(x)[0], (b, a))
+    found = torch.autograd.grad(bank(x)[0].sum(), (b, a))
+    scaled = (b / a[0])[None], (-a[1:] / a[0])[None]
+    expected = torch.autograd.grad(mr.recurrence(x, feedforward=scaled[0], feedback=scaled[1])[0].sum(), (b, a))
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_numpy_design_is_prepared_once() -> None:
+    b, a = designs()
+    bank = mr.RecurrenceBank.from_ba(b, a)
+    assert bank.feedback is bank.feedback
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("library", [np.asarray, torch.tensor])
+def test_a_bank_filters_blocks_of_the_shape_of_its_taps(layout: str, batch: tuple[int, ...], library: object) -> None:
+    feedback = np.full((*batch, 3, 3), 0.1) + 0.1 * np.eye(3)
+    x = RNG.standard_normal((*batch, 3, 9))
+    to = {"BCT": lambda v: v, "BTC": lambda v: np.moveaxis(v, -1, -2), "TBC": lambda v: np.moveaxis(v, -1, 0)}[layout]
+    bank = mr.RecurrenceBank(feedforward=library(feedback), feedback=library(feedback), layout=layout)
+    whole, _ = bank(library(to(x)))
+    parts, state = [], None
+    for start in (0, 3, 6):
+        y, state = bank(library(to(x[..., start : start + 3])), state)
+        parts.append(y)
+    axis = {"BCT": -1, "BTC": -2, "TBC": 0}[layout]
+    np.testing.assert_allclose(np.concatenate([np.asarray(part) for part in parts], axis), whole, rtol=1e-13)

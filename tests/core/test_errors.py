@@ -13,6 +13,7 @@ import multirec as mr
 from multirec import errors
 from multirec._problem import Spec, canonical_problem
 from multirec._select import plan_for
+from multirec.adjoint import vjp
 
 X = np.zeros((4, 3, 20), np.float32)
 B = A = np.zeros((3, 2))
@@ -95,6 +96,37 @@ CASES: dict[str, tuple[Callable[[], object], type[errors.MultirecError], str]] =
         lambda: mr.recurrence(X, feedback=np.zeros((4, 3, 19, 2))),
         errors.ShapeError,
         r"feedback of shape \(4, 3, 19, 2\) does not fit x of shape \(4, 3, 20\)",
+    ),
+    "gate without an axis of taps": (
+        lambda: mr.recurrence(X, feedback=1 - X),
+        errors.ShapeError,
+        r"feedback has x's own shape \(4, 3, 20\)\. .* pass feedback\[\.\.\., None\]\. "
+        r"If 20 taps .* pass feedback\[\.\.\., None, :\]",
+    ),
+    "gate without an axis of taps, sequence first": (
+        lambda: mr.recurrence(tensor(20, 4), feedforward=tensor(20, 4), layout="TBC"),
+        errors.ShapeError,
+        r"pass feedforward\[\.\.\., None\]\. .* pass feedforward\[None\]",
+    ),
+    "gate without an axis of taps, of a gradient": (
+        lambda: vjp(X, X, feedback=1 - X, layout="BTC"),
+        errors.ShapeError,
+        r"pass feedback\[\.\.\., None\]\. .* pass feedback\[\.\.\., None, :, :\]",
+    ),
+    "boolean mask as gate": (
+        lambda: mr.recurrence(X, feedback=(X > 0)[..., None]),
+        errors.DtypeError,
+        r"feedback has dtype bool; .* feedback\.astype\(x\.dtype\)",
+    ),
+    "boolean mask as gate of tensors": (
+        lambda: mr.recurrence(tensor(4, 3, 20), feedforward=tensor(4, 3, 20, 1) > 0),
+        errors.DtypeError,
+        r"feedforward has dtype bool; .* feedforward\.to\(x\.dtype\)",
+    ),
+    "boolean design": (
+        lambda: mr.RecurrenceBank.from_ba(tensor(2) > 0, tensor(2)),
+        errors.DtypeError,
+        "b has dtype torch.bool; coefficients are numbers",
     ),
     "batch of per-example coefficients": (
         lambda: mr.recurrence(X, feedback=np.zeros((5, 3, 2))),
@@ -349,7 +381,7 @@ def test_refused(name: str) -> None:
 
 
 def test_every_error_refines_a_builtin() -> None:
-    for name in set(errors.__all__) - {"MultirecError"}:
+    for name in set(errors.__all__) - {"MultirecError", "RoundingWarning"}:
         kind = getattr(errors, name)
         assert issubclass(kind, errors.MultirecError)
         assert any(base.__module__ == "builtins" and base is not Exception for base in kind.__mro__[2:-3]), name

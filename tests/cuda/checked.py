@@ -19,6 +19,7 @@ from multirec_backends.cupy._kernel import Kernel
 
 import multirec as mr
 from multirec import reference
+from multirec._problem import real_precision
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo, Needs, Operands, Problem, Taps
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of
 from multirec.testing.libraries import NumpyLibrary
@@ -157,7 +158,8 @@ def problem_of(
         Taps(n, c, t, k, str(array.dtype)) for array in (feedforward, feedback) for n, c, t, k in [array.shape]
     )
     problem = Problem(
-        "numpy", "cpu", dtype, y_dtype, layout, reverse, batch, channels, length, x_channels, b_taps, a_taps
+        *("numpy", "cpu", dtype, y_dtype, real_precision(y_dtype), layout, reverse),
+        *(batch, channels, length, x_channels, b_taps, a_taps),
     )
     operands = Operands(
         signal(x_channels, length, dtype),

@@ -26,7 +26,8 @@ LENGTH = 1 << 16
 def what_is_said(device: EmulatedDevice, name: str) -> str:
     """Run one kernel: four blocks of 64 threads, a number of y for each, and 2 KiB of shared memory."""
     y = np.zeros(BLOCKS * THREADS, np.float32)
-    arguments = Arguments(Problem("numpy", "cpu", "float32", "float32", "BCT", False, 1, 1, LENGTH, 1, None, None))
+    dtypes = ("float32",) * 3
+    arguments = Arguments(Problem("numpy", "cpu", *dtypes, "BCT", False, 1, 1, LENGTH, 1, None, None))
     arguments.add_signal("y", View(y.__array_interface__["data"][0], (1, 1, y.size), (0, 0, 1), 4))
     try:
         device.launch(name, BLOCKS, THREADS, 2048, arguments.pack(Grid(0, 1, 1, 1, BLOCKS, 2048), 0))

@@ -96,7 +96,8 @@ def array(*shape):
 
 def run(device="cuda:0", length=700, channels=3):
     taps = Taps(1, channels, 1, 2, "float32")
-    problem = Problem("cupy", device, "float32", "float32", "BCT", False, 2, channels, length, channels, None, taps)
+    dtypes = ("float32",) * 3
+    problem = Problem("cupy", device, *dtypes, "BCT", False, 2, channels, length, channels, None, taps)
     kernel = importlib.import_module("multirec_backends.cupy._device").kernel
     operands = Operands(array(2, channels, length), None, array(1, channels, 1, 2), None, None)
     return kernel.forward(problem, operands, lambda channels, dtype: array(2, channels, length))
@@ -199,7 +200,8 @@ def test_the_gradient_of_a_complex_state_is_zeroed_whole_where_there_are_no_samp
     # torch's types are no strings
     monkeypatch.setattr(device, "empty", lambda shape, dtype: torch.empty(shape, dtype=getattr(torch, dtype)))
     monkeypatch.setattr(device, "view", lambda array: View(array.data_ptr(), array.shape, array.stride(), 8))
-    problem = Problem("torch", "cuda:0", "float32", "complex64", "BCT", False, 2, 3, 0, 3, None, taps)
+    dtypes = ("float32", "complex64", "float32")
+    problem = Problem("torch", "cuda:0", *dtypes, "BCT", False, 2, 3, 0, 3, None, taps)
     none, feedback = device.empty((2, 3, 0), "float32"), device.empty((1, 3, 1, 2), "complex64")
     needs = Needs(False, False, False, False, True)
     operands = Operands(none, None, feedback, None, None)

@@ -10,6 +10,7 @@ from multirec_backends.cupy._pack import ACROSS, SCALAR, VECTOR, View, signal, t
 from multirec_backends.cupy._plan import FASTEST_ORDER, LARGEST_GRID, plan
 
 import multirec as mr
+from multirec._problem import real_precision
 from multirec.backend import Problem, Taps
 from multirec.errors import BackendMissingError
 
@@ -18,7 +19,8 @@ def problem(batch=32, channels=128, length=16000, p=2, q=2, x_channels=1, dtype=
     time = length if varying else 1
     taps_dtype = dtype if dtype not in ("float16", "bfloat16") else "float32"
     b, a = Taps(1, channels, 1, q + 1, taps_dtype), Taps(1, channels, time, p, taps_dtype)
-    return Problem("torch", "cuda:0", dtype, dtype, "BCT", False, batch, channels, length, x_channels, b, a)
+    sizes = (batch, channels, length, x_channels)
+    return Problem("torch", "cuda:0", dtype, dtype, real_precision(dtype), "BCT", False, *sizes, b, a)
 
 
 def has(arguments):

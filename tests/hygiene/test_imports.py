@@ -89,12 +89,12 @@ LEVELS = [
     {"errors"},
     {"_problem", "_threads", "_address", "_bfloat16", "_libc"},
     {"_validate", "_state", "backend", "_arrays"},
-    {"_canonical", "_design", "reference"},
-    {"_formula", "_memory"},
+    {"_canonical", "_design", "_rounding", "reference"},
+    {"_formula", "_memory", "_cascade"},
     {"_derived"},
     {"_plan", "_discovery"},
     {"_registry"},
-    {"_select", "_probe", "_copies"},
+    {"_select", "_probe", "_copies", "_precision"},
     {"_function", "_bank", "_torch", "_jax", "adjoint"},
 ]
 """The core, from what imports nothing to what imports everything."""

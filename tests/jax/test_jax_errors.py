@@ -11,7 +11,14 @@ import multirec as mr
 from multirec._discovery import _older
 from multirec._probe import status_of
 from multirec._registry import registry
-from multirec.errors import ArgumentError, BackendMissingError, DtypeError, FamilyError, ShapeError
+from multirec.errors import (
+    ArgumentError,
+    BackendMissingError,
+    DtypeError,
+    FamilyError,
+    RoundingWarning,
+    ShapeError,
+)
 
 X, A = jnp.ones((1, 1, 8)), jnp.full((2, 1), 0.5)
 
@@ -138,3 +145,21 @@ def test_jax_is_too_old(version, is_old, monkeypatch):
             registry.info("jax")
     finally:
         _older.cache_clear()
+
+
+def test_a_design_that_float32_spoils():
+    signal = pytest.importorskip("scipy.signal")
+    b, a = signal.butter(4, 0.5, "high", fs=500)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 1, 500)), jnp.float32)
+    bank = mr.RecurrenceBank.from_ba(b, a)
+    with pytest.warns(RoundingWarning, match="filter 0 is no longer stable"):
+        bank(x)
+    with pytest.warns(RoundingWarning, match="jax_enable_x64"):
+        jax.jit(lambda x: mr.recurrence(x, feedback=-a[None, 1:]))(x)
+    assert "Pass compute_dtype" in mr.explain(x, feedback=-a[None, 1:]).notes[0]
+    expected = signal.lfilter(b, a, np.asarray(x, float))
+    with jax.enable_x64(True):
+        for function in (bank, jax.jit(bank), jax.jit(lambda x: jax.tree.map(lambda leaf: leaf, bank)(x))):
+            y, state = function(x)
+            assert (y.dtype, state.outputs.dtype) == (jnp.float32, jnp.float64)
+            np.testing.assert_allclose(y, expected, atol=1e-6 * np.abs(expected).max())

@@ -233,6 +233,47 @@ def test_gradients_of_a_bank():
     assert_same((found.feedforward, found.feedback), want)
 
 
+def of_ba(b, a, x):
+    """Return the loss of a filter by SciPy's b and a, normalised by hand."""
+    return jnp.sum(filtered(x, (b / a[0])[None], (-a[1:] / a[0])[None])[0] ** 2)
+
+
+def test_a_bank_of_a_transfer_function_is_differentiated_along_it():
+    x, *_ = arrays()
+    b, a = jnp.array([1.0, 0.5, 0.2]), jnp.array([2.0, -0.6, 0.1])
+    want = jax.grad(of_ba, (0, 1))(b, a, x)
+    bank = mr.RecurrenceBank.from_ba(b, a, backend=BACKEND)
+    found = jax.jit(jax.grad(lambda bank: jnp.sum(bank(x)[0] ** 2)))(bank)
+    leaves, tree = jax.tree.flatten(found)
+    assert_same(tuple(leaves), want)
+    assert repr(jax.tree.unflatten(tree, leaves)) == repr(bank)
+
+    def inside(b, a):
+        return jnp.sum(mr.RecurrenceBank.from_ba(b, a, backend=BACKEND)(x)[0] ** 2)
+
+    assert_same(jax.jit(jax.grad(inside, (0, 1)))(b, a), want)
+    moved = jax.tree.map(lambda part: part + 1, bank)
+    assert_same(moved(x)[0], mr.RecurrenceBank.from_ba(b + 1, a + 1, backend=BACKEND)(x)[0])
+
+
+def test_gradients_of_sections():
+    x, *_ = arrays()
+    sos = jnp.array([[1.0, 0.5, 0.2, 2.0, -0.6, 0.1], [0.5, 0.1, 0.0, 1.0, 0.3, 0.2]])
+    cascade = mr.RecurrenceBank.from_sos(sos, backend=BACKEND)
+    found = jax.jit(jax.grad(lambda cascade: jnp.sum(cascade(x)[0] ** 2)))(cascade)
+
+    def by_hand(sos):
+        y = x
+        for row in sos:
+            y, _ = filtered(y, (row[:3] / row[3])[None], (-row[4:] / row[3])[None])
+        return jnp.sum(y**2)
+
+    rows = jax.jit(jax.grad(by_hand))(sos)
+    assert_same(jax.tree.leaves(found), [part for row in rows for part in (row[:3], row[3:])])
+    inside = jax.grad(lambda sos: jnp.sum(mr.RecurrenceBank.from_sos(sos, backend=BACKEND)(x)[0] ** 2))
+    assert_same(jax.jit(inside)(sos), rows)
+
+
 def test_new_values_compile_nothing():
     operands, count = arrays(), []
 

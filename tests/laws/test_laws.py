@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import multirec as mr
 from multirec.testing import arguments, assert_close
-from multirec.testing.libraries import NumpyLibrary
+from multirec.testing.libraries import NumpyLibrary, options
 from multirec.testing.oracle import evaluate
 from multirec.testing.problems import Arguments, from_canonical, to_canonical
 from multirec.testing.strategies import cases
@@ -34,11 +34,9 @@ every_backend = pytest.mark.parametrize(
 
 def run(backend, case, values):
     """Return y and the state in canonical axes; leave out what the backend refuses."""
-    x, feedforward, feedback, *state = LIBRARY.operands(case, values)
-    asked = {"feedforward": feedforward, "feedback": feedback, "state": mr.State(*state)}
-    asked |= {"layout": case.layout, "reverse": case.reverse}
-    assume(mr.explain(x, **asked).candidates[backend].ok)
-    y, state = mr.recurrence(x, **asked, backend=backend)
+    operands = LIBRARY.operands(case, values)
+    assume(mr.explain(operands[0], **options(case, operands)).candidates[backend].ok)
+    y, state = LIBRARY.call(case, backend, operands)
     return [to_canonical(LIBRARY.get(part), case.layout) for part in (y, *state)]
 
 

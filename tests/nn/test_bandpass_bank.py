@@ -160,3 +160,39 @@ def test_bad_sample_rate_and_channels():
         mnn.BandpassBank(3, 0)
     with pytest.raises(ShapeError, match="takes 1 or 3 input channels"):
         mnn.BandpassBank(3, RATE)(torch.randn(2, 2, 10))
+
+
+def made_by(how, cls, *arguments):
+    """Return a layer whose memory came from elsewhere, initialised by `reset_parameters`."""
+    if how == "skip_init":
+        layer = torch.nn.utils.skip_init(cls, *arguments)
+    elif how == "device":
+        layer = cls(*arguments, device="meta").to_empty(device="cpu")
+    else:
+        with torch.device("meta"):
+            layer = cls(*arguments)
+        layer = layer.to_empty(device="cpu")
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight.fill_(torch.nan)
+    layer.reset_parameters()
+    return layer
+
+
+@pytest.mark.parametrize("how", ["skip_init", "device", "context"])
+@pytest.mark.parametrize("layer", [(mnn.BandpassBank, 4, RATE), (mnn.FilterBank, 4), (mnn.RecurrenceLayer, 3, 4)])
+def test_layers_are_initialised_after_their_memory(how, layer):
+    made = made_by(how, *layer)
+    assert all(torch.isfinite(weight).all() for weight in made.parameters())
+    if layer[0] is mnn.BandpassBank:
+        torch.testing.assert_close(made.state_dict(), mnn.BandpassBank(4, RATE).state_dict())
+
+
+def test_reset_parameters_returns_to_the_frequencies_asked_for():
+    bank = mnn.BandpassBank(3, RATE, centres=[440.0, 1000.0, 5000.0], bandwidths=50.0)
+    start = {name: weight.clone() for name, weight in bank.state_dict().items()}
+    with torch.no_grad():
+        for weight in bank.parameters():
+            weight.add_(1.0)
+    bank.reset_parameters()
+    assert all(torch.equal(weight, start[name]) for name, weight in bank.state_dict().items())

@@ -129,3 +129,14 @@ def test_bad_arguments():
         mnn.RecurrenceLayer(3, 0)
     with pytest.raises(ShapeError, match="state"):
         layer(torch.randn(7, 2, 3), layer.init_state(torch.randn(7, 4, 3)))
+
+
+def test_a_block_of_the_shape_of_the_feedback():
+    layer = mnn.RecurrenceLayer(3, 2, order=2)
+    x = torch.randn(6, 3)
+    whole, _ = layer(x)
+    parts, state = [], None
+    for start in (0, 2, 4):
+        outs, state = layer(x[start : start + 2], state)
+        parts.append(outs)
+    torch.testing.assert_close(torch.cat(parts), whole)

@@ -145,6 +145,21 @@ def test_numpy_coefficients_are_compiled_in() -> None:
     torch.testing.assert_close(compiled(x), bank(x)[0])
 
 
+def test_banks_of_live_designs_are_compiled() -> None:
+    b, a = (torch.nn.Parameter(torch.tensor(part)) for part in ([1.0, 0.0, -1.0], [2.0, -0.5, 0.2]))
+    bank, x = mr.RecurrenceBank.from_ba(b, a), torch.randn(2, 1, 6)
+    compiled = torch.compile(lambda x: bank(x)[0], fullgraph=True, backend="aot_eager")
+    made = torch.compile(
+        lambda x, b, a: mr.RecurrenceBank.from_ba(b, a)(x)[0], fullgraph=True, backend="aot_eager", dynamic=True
+    )
+    for function in (lambda: compiled(x), lambda: made(x, b, a), lambda: made(x[..., :3], b, a)):
+        y = function()
+        expected = bank(x[..., : y.shape[-1]])[0]
+        torch.testing.assert_close(y, expected)
+        found, wanted = (torch.autograd.grad(part.sum(), (b, a)) for part in (y, expected))
+        torch.testing.assert_close(found, wanted)
+
+
 def test_numpy_input_of_a_compiled_function_is_refused() -> None:
     x, a = tensors()[0].detach().numpy(), tensors()[2].detach().numpy()
     compiled = torch.compile(lambda x: mr.recurrence(x, feedback=a)[0], fullgraph=True, backend="aot_eager")

@@ -24,11 +24,11 @@ __all__ = ["Jax", "kernel"]
 class Jax:
     """The kernel: pure functions of JAX arrays and tracers."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array:
-        """Return y (B, C, T)."""
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array | tuple[Array, Array]:
+        """Return y (B, C, T), and its last samples where they were computed in a wider type."""
         with jax.enable_x64(True):
-            y: Array = _forward(problem, operands)
-        return y
+            y, last = _forward(problem, operands)
+        return y if last is None else (y, last)
 
     def vjp(
         self,
@@ -47,21 +47,26 @@ class Jax:
 
 
 @partial(jax.jit, static_argnums=0)
-def _forward(problem: Problem, operands: Operands) -> Array:
+def _forward(problem: Problem, operands: Operands) -> tuple[Array, Array | None]:
+    count, keeps = min(problem.order, problem.length), problem.state_dtype != problem.y_dtype
     if not problem.batch * problem.channels * problem.length:
-        return jnp.zeros((problem.batch, problem.channels, problem.length), problem.y_dtype)
+        rows = (problem.batch, problem.channels)
+        y = jnp.zeros((*rows, problem.length), problem.y_dtype)
+        return y, jnp.zeros((*rows, count), problem.state_dtype) if keeps else None
     dtype = compute_type(problem)
     by_sums = is_summed(problem, problem.x_channels)
     filter_ = make_filter(operands.feedforward, operands.feedback, problem.length, problem.reverse, dtype, by_sums)
 
-    def piece(operands: Operands, filter_: Filter) -> tuple[Array, None]:
-        return run(operands, filter_, problem.channels, problem.reverse, dtype, by_sums).astype(problem.y_dtype), None
+    def piece(operands: Operands, filter_: Filter) -> tuple[tuple[Array, Array | None], None]:
+        y = run(operands, filter_, problem.channels, problem.reverse, dtype, by_sums)
+        ends = y[..., :count] if problem.reverse else y[..., problem.length - count :]
+        return (y.astype(problem.y_dtype), ends.astype(problem.state_dtype) if keeps else None), None
 
     # matrices are fast in the cache alone; sums make nothing of y's size but y
     size = problem.batch if by_sums or filter_.tables is None else piece_length(problem)
-    y, _ = in_pieces(piece, (operands, filter_), problem.batch, size)
+    (y, last), _ = in_pieces(piece, (operands, filter_), problem.batch, size)
     # jit returns an input that is its output as it came, and results own their memory
-    return jnp.array(y, copy=True) if y is operands.x else y
+    return jnp.array(y, copy=True) if y is operands.x else y, last
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -11,5 +11,6 @@ info = BackendInfo(
     install="'multirec-bank[numba]'",
     devices=("cpu",),
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
+    wide=True,
     promise="bitwise",
 )

@@ -55,8 +55,8 @@ class Adjoint:
         self.sums_b.start()
         self.sums_a.start()
         with f.when(frame.word("last_steps") > 0):
-            offsets = group.offsets("offsets_any", "grad_last", spec.y)
-            group.load(self.last, "grad_last", spec.y, offsets, 0, frame.word("last_steps"))
+            offsets = group.offsets("offsets_any", "grad_last", spec.compute)
+            group.load(self.last, "grad_last", spec.compute, offsets, 0, frame.word("last_steps"))
 
     def tile(self, time: Int, steps: Int) -> None:
         frame, group, f, spec = self.frame, self.group, self.f, self.spec
@@ -95,7 +95,7 @@ class Adjoint:
         if y is not None:
             y.clear(self.p)
             with f.when(frame.word("outputs_at").differs(0)):
-                group.load(y, "outputs", spec.y, group.offsets("offsets_any", "outputs", spec.y), 0, self.p)
+                group.load(y, "outputs", spec.compute, group.offsets("offsets_any", "outputs", spec.compute), 0, self.p)
 
     def store_past(self, x: Tile, y: Tile) -> None:
         """Store the gradients of the samples before the block, if they are wanted."""

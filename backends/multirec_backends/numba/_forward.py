@@ -48,8 +48,8 @@ class _Forward:
             offsets = group.offsets("offsets_any", "inputs", spec.x)
             group.load_x(self.past_x, "inputs", offsets, 0, frame.q)
         with f.when(frame.word("outputs_at").differs(0)):
-            offsets = group.offsets("offsets_any", "outputs", spec.y)
-            group.load(self.past_y.shifted(self.depth - frame.p), "outputs", spec.y, offsets, 0, frame.p)
+            offsets = group.offsets("offsets_any", "outputs", spec.compute)
+            group.load(self.past_y.shifted(self.depth - frame.p), "outputs", spec.compute, offsets, 0, frame.p)
 
     def tile(self, time: Int, steps: Int) -> None:
         frame, group, spec = self.frame, self.group, self.spec
@@ -66,7 +66,7 @@ class _Forward:
         self.past_y.take(self.y.shifted(steps), self.depth)
 
     def finish(self) -> None:
-        """Hand out the last outputs, where they are asked for: the end of a segment that starts the next."""
+        """Hand out the last outputs, where they are asked for: what starts the next block, or the next segment."""
         frame, group, storage = self.frame, self.group, self.spec.compute
         fence(self.f)
         with self.f.when(frame.word("ends_at").differs(0)):

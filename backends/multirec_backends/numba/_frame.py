@@ -48,6 +48,7 @@ class Spec:
     """One specialisation. Orders of None are read at run time."""
 
     vjp: bool
+    double: bool
     x: str
     y: str
     feedforward: str | None
@@ -65,7 +66,7 @@ class Spec:
 
     @cached_property
     def format(self) -> Format:
-        return Format(self.y in ("float64", "complex128"), self.y.startswith("complex"), self.vector_bytes)
+        return Format(self.double, self.y.startswith("complex"), self.vector_bytes)
 
     @property
     def in_registers(self) -> bool:
@@ -74,7 +75,7 @@ class Spec:
 
     @property
     def compute(self) -> str:
-        """The storage of results that are handed back in the precision computed in."""
+        """The storage of what is handed over in the precision computed in, such as past outputs."""
         kind = "complex" if self.format.is_complex else "float"
         return f"{kind}{8 * self.format.parts * self.format.real_bytes}"
 

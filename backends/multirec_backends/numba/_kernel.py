@@ -24,13 +24,18 @@ assert FIELDS[-len(REGIONS) :] == tuple(f"at_{name}" for name in REGIONS)
 class Kernel:
     """Forward and gradient in machine code, for any strides."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal:
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
         y: Signal = allocate(problem.channels, problem.y_dtype)
-        if not y.size:
+        ends: Signal | None = None
+        if problem.state_dtype != problem.y_dtype:
+            ends = np.empty((problem.batch, problem.channels, problem.order), problem.state_dtype)
+        if y.size and not (segments.worthwhile(problem) and segments.forward(problem, operands, y, ends, run_forward)):
+            run_forward(problem, operands, y, ends)
+        if ends is None:
             return y
-        if not (segments.worthwhile(problem) and segments.forward(problem, operands, y, run_forward)):
-            run_forward(problem, operands, y, None)
-        return y
+        # what is older than the block is the caller's state
+        older = max(problem.order - problem.length, 0)
+        return y, ends[..., : problem.order - older] if problem.reverse else ends[..., older:]
 
     def vjp(
         self,
@@ -52,7 +57,7 @@ class Kernel:
 
 
 def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Signal | None) -> None:
-    """Fill y (B, C, T), or only `ends` (B, C, p): its last outputs, in the precision computed in."""
+    """Fill y (B, C, T) and `ends` (B, C, p), the last outputs in the precision computed in; either may be None."""
     flip = problem.reverse
     x, feedforward, feedback, inputs, outputs = operands
     signals = (

@@ -25,18 +25,22 @@ class Storage:
     bytes: int
     parts: int
 
-    def decode(self, f: Function, value: Any) -> Any:
-        """Turn raw numbers, one or a vector, into numbers to compute with."""
+    def decode(self, f: Function, value: Any, real: Any) -> Any:
+        """Turn raw numbers, one or a vector, into numbers of the type that is computed in."""
         if self.name == "float16":
-            return f.b.fpext(f.b.bitcast(value, _like(value, HALF)), _like(value, FLOAT))
-        if self.name == "bfloat16":
+            value = f.b.fpext(f.b.bitcast(value, _like(value, HALF)), _like(value, FLOAT))
+        elif self.name == "bfloat16":
             wide = f.b.zext(value, _like(value, I32))
-            return f.b.bitcast(f.b.shl(wide, _all(wide.type, 16)), _like(value, FLOAT))
-        return value
+            value = f.b.bitcast(f.b.shl(wide, _all(wide.type, 16)), _like(value, FLOAT))
+        kind = _like(value, real)
+        return value if value.type == kind else f.b.fpext(value, kind)
 
     def encode(self, f: Function, value: Any) -> Any:
-        """Round to raw numbers, to nearest and ties to even."""
+        """Round to raw numbers, to nearest and ties to even; to half types by way of float32."""
         b = f.b
+        narrow = _like(value, DOUBLE if self.raw == DOUBLE else FLOAT)
+        if value.type != narrow:
+            value = b.fptrunc(value, narrow)
         if self.name == "float16":
             return b.bitcast(b.fptrunc(value, _like(value, HALF)), _like(value, I16))
         if self.name == "bfloat16":
@@ -151,7 +155,7 @@ class Access:
         parts = [self._read(source + k * self.step, limits, k) for k in range(self.storage.parts)]
         if self.storage.parts == 2:
             parts = [shuffle(f, parts[0], parts[1], range(k, 2 * width, 2)) for k in range(2)]
-        parts = [self.storage.decode(f, part) for part in parts]
+        parts = [self.storage.decode(f, part, self.fmt.real) for part in parts]
         return parts + [ir.Constant(self.fmt.vector, None)] * (self.fmt.parts - len(parts))
 
     def stream(self, target: Ptr, parts: Sequence[Any]) -> None:

@@ -52,6 +52,7 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     ff_varies, fb_varies = (taps is not None and taps.time > 1 for taps in (ff, fb))
     spec = Spec(
         vjp=vjp,
+        double=problem.compute_dtype == "float64",
         x=problem.dtype,
         y=problem.y_dtype,
         feedforward=ff.dtype if ff is not None else None,

@@ -52,7 +52,7 @@ class _Cut:
         self.x = np.broadcast_to(self.one(operands.x, example), (channels, length))
         b, a = (self._filters(taps, example) for taps in operands[1:3])
         self.past_x = self._state(operands.inputs, example, (channels, q), problem.dtype)
-        self.past_y = self._state(operands.outputs, example, (channels, p), problem.y_dtype)
+        self.past_y = self._state(operands.outputs, example, (channels, p), problem.state_dtype)
         common = replace(
             problem, reverse=False, layout="BCT", batch=channels, feedforward=_taps(b, problem.feedforward),
             feedback=_taps(a, problem.feedback),
@@ -82,7 +82,7 @@ class _Cut:
 
     def transition(self) -> Signal | None:
         """Return the powers of a segment's transition (log2, channels, p, p) in float64; None if they grow."""
-        p, dtype = self.p, np.result_type(self.problem.y_dtype, np.float64)
+        p, dtype = self.p, np.result_type(self.problem.state_dtype, np.float64)
         if self.a is None or not p:
             return np.zeros((0, 1, 0, 0))
         step = np.zeros((self.a.shape[0], p, p), dtype)
@@ -126,8 +126,8 @@ def _scan(ends: Signal, first: Signal, powers: Signal) -> Signal:
     return states
 
 
-def forward(problem: Problem, operands: Operands, y: Signal, run: Forward) -> bool:
-    """Fill y and return True, or return False if it must run from sample to sample."""
+def forward(problem: Problem, operands: Operands, y: Signal, last: Signal | None, run: Forward) -> bool:
+    """Fill y, and `last` if given, and return True, or return False if it must run from sample to sample."""
     cuts = [_Cut(problem, operands, example) for example in range(problem.batch)]
     transitions = [cut.transition() for cut in cuts]
     if any(powers is None for powers in transitions):
@@ -137,13 +137,14 @@ def forward(problem: Problem, operands: Operands, y: Signal, run: Forward) -> bo
         out = cut.one(y, example)
         inputs = cut.before(cut.x, cut.past_x, cut.q)
         x = cut.cut(cut.x)
-        states = np.zeros((problem.channels, cut.count + 1, cut.p), problem.y_dtype)
+        states = np.zeros((problem.channels, cut.count + 1, cut.p), problem.state_dtype)
         if cut.p:
-            ends = np.empty((problem.channels, cut.count, cut.p), problem.y_dtype)
+            ends = np.empty((problem.channels, cut.count, cut.p), problem.state_dtype)
             run(cut.problem, cut.operands(x, inputs[:, :-1], states[:, :-1]), None, ends)
-            states = _scan(ends, cut.past_y, powers).astype(problem.y_dtype)
+            states = _scan(ends, cut.past_y, powers).astype(problem.state_dtype)
         run(cut.problem, cut.operands(x, inputs[:, :-1], states[:, :-1]), cut.cut(out), None)
-        run(cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], states[:, -1:]), cut.tail(out), None)
+        final = None if last is None else cut.one(last, example)[:, None]
+        run(cut.rest, cut.operands(cut.tail(cut.x), inputs[:, -1:], states[:, -1:]), cut.tail(out), final)
     return True
 
 
@@ -182,7 +183,7 @@ def vjp(
             # backwards in time, with the transposed transition
             steps = powers.conj().swapaxes(-1, -2)
             states = _scan(_given(alone.outputs)[:, ::-1], _given(rest.outputs)[:, 0], steps)[:, ::-1]
-            lasts = np.ascontiguousarray(states[:, 1:]).astype(problem.y_dtype)
+            lasts = np.ascontiguousarray(states[:, 1:]).astype(problem.state_dtype)
         cuts_x = None if grad_x is None else cut.cut(grad_x)
         main = run(cut.problem, here, cut.cut(out), cut.cut(grad), lasts, wants, cuts_x)
         sent = None if main.inputs is None else np.concatenate([main.inputs, rest.inputs], axis=1)

@@ -233,7 +233,7 @@ class _Load(_Way):
         self.f.intrinsic_void("llvm.prefetch.p0", [memory.v, read, near, data])
 
     def one(self, memory: Ptr, row: Ptr) -> None:
-        row.store(self.storage.decode(self.f, memory.load(self.storage.raw)))
+        row.store(self.storage.decode(self.f, memory.load(self.storage.raw), self.fmt.real))
 
 
 class _Store(_Way):
@@ -282,7 +282,7 @@ def _emit_load_shared(
         for part in range(fmt.parts):
             value = ir.Constant(fmt.real, 0)
             if part < storage.parts:
-                value = storage.decode(f, (source + time * stride + part * size).load(storage.raw))
+                value = storage.decode(f, (source + time * stride + part * size).load(storage.raw), fmt.real)
             (row + time * (fmt.parts * fmt.real_bytes) + part * fmt.real_bytes).store(value)
 
 

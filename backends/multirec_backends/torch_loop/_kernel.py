@@ -21,12 +21,12 @@ __all__ = ["TorchLoop", "kernel"]
 class TorchLoop:
     """A forward-only kernel: `multirec.adjoint` derives its gradient."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Tensor:
-        """Return y (B, C, T)."""
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Tensor | tuple[Tensor, Tensor]:
+        """Return y (B, C, T), and its last samples where they were computed in a wider type."""
         y: Tensor = allocate(problem.channels, problem.y_dtype)
         p, length = problem.order, problem.length
-        # half types are storage: every product and sum is in float32
-        dtype = y.dtype if problem.is_complex else getattr(torch, problem.compute_dtype)
+        # y's type is storage: every product and sum is in that of the state
+        dtype = getattr(torch, problem.state_dtype)
         signal = torch.zeros((p + length, *y.shape[:2]), dtype=dtype, device=y.device)
         past, block = slice(0, p), slice(p, None)
         if problem.reverse:
@@ -36,7 +36,12 @@ class TorchLoop:
         add_feedforward(problem, operands, signal[block].movedim(0, -1))
         if operands.feedback is not None:
             add_feedback(operands.feedback, signal, problem.reverse)
-        return y.copy_(signal[block].movedim(0, -1))
+        y.copy_(signal[block].movedim(0, -1))
+        if dtype == y.dtype:
+            return y
+        count = min(p, length)
+        last = signal[:count] if problem.reverse else signal[len(signal) - count :]
+        return y, last.movedim(0, -1)
 
 
 def add_feedforward(problem: Problem, operands: Operands, u: Tensor) -> None:

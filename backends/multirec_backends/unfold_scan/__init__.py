@@ -4,6 +4,8 @@ from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendIn
 
 
 def _decline(problem: Problem) -> str | None:
+    if problem.wide and problem.device_type == "mps":
+        return "float64 on mps, which has no such type"
     feedback = problem.feedback
     if feedback is not None and feedback.time > 1 and problem.order > 1:
         return (
@@ -22,5 +24,6 @@ info = BackendInfo(
     install="'multirec-bank[torch]'",
     devices=("cpu", "cuda", "mps", "xpu"),
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,
+    wide=True,
     decline=_decline,
 )

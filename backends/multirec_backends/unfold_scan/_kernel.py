@@ -43,17 +43,24 @@ class Solver(Protocol):
 class UnfoldScan:
     """A forward-only kernel: `multirec.adjoint` derives its gradient."""
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Tensor:
-        """Return y (B, C, T)."""
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Tensor | tuple[Tensor, Tensor]:
+        """Return y (B, C, T), and its last samples where they were computed in a wider type."""
         y: Tensor = allocate(problem.channels, problem.y_dtype)
-        if not y.numel():
-            return y
+        last: Tensor | None = None
+        if problem.state_dtype != problem.y_dtype:
+            shape = (problem.batch, problem.channels, min(problem.order, problem.length))
+            last = y.new_empty(shape, dtype=getattr(torch, problem.state_dtype))
+        if y.numel():
+            self._fill(problem, operands, y, last)
+        return y if last is None else (y, last)
+
+    def _fill(self, problem: Problem, operands: Operands, y: Tensor, last: Tensor | None) -> None:
         plan, signal = make_plan(problem), y
         own_filters = problem.feedback is not None and problem.feedback.batch > 1
         batch_axis = 0 if own_filters or problem.channels == 1 else 1
         if batch_axis:
             operands = Operands(*(None if part is None else part.transpose(0, 1) for part in operands))
-            signal = y.transpose(0, 1)
+            signal, last = y.transpose(0, 1), None if last is None else last.transpose(0, 1)
         size = plan.rows * problem.channels * (plan.span + plan.block)
         scratch = torch.empty((2, size), dtype=plan.dtype, device=y.device)
         solve: Solver | None = None
@@ -62,8 +69,7 @@ class UnfoldScan:
             piece = Operands(*(None if part is None else _cut(part, *cut) for part in operands))
             if problem.order and (solve is None or own_filters):
                 solve = _solver(piece.feedback, plan)
-            _run(piece, signal.narrow(*cut), solve, plan, scratch)
-        return y
+            _run(piece, signal.narrow(*cut), None if last is None else last.narrow(*cut), solve, plan, scratch)
 
 
 def _solver(feedback: Any, plan: Plan) -> Solver:
@@ -71,8 +77,11 @@ def _solver(feedback: Any, plan: Plan) -> Solver:
     return Scan(feedback, plan.reverse) if varies else Blocks(feedback, plan)
 
 
-def _run(operands: Operands, y: Tensor, solve: Solver | None, plan: Plan, scratch: Tensor) -> None:
-    """Compute one piece `y` (outer, inner, T), span by span; `scratch` has room for u and the outputs of one."""
+def _run(operands: Operands, y: Tensor, last: Tensor | None, solve: Solver | None, plan: Plan, scratch: Tensor) -> None:
+    """Compute one piece `y` (outer, inner, T), span by span; `scratch` has room for u and the outputs of one.
+
+    Its last samples, before they are rounded to y's type, go to `last` where it is given.
+    """
     outer, inner, length = y.shape
     p = 0 if operands.feedback is None else operands.feedback.shape[-1]
     past = operands.outputs
@@ -92,7 +101,17 @@ def _run(operands: Operands, y: Tensor, solve: Solver | None, plan: Plan, scratc
             out = u
         else:
             carry = solve(u, carry, span, out)
-        y[..., span] = out.flatten(2)[..., inside]
+        computed = out.flatten(2)[..., inside]
+        y[..., span] = computed
+        if last is not None:
+            _keep(last, computed, span, 0 if plan.reverse else length - last.shape[-1])
+
+
+def _keep(last: Tensor, samples: Tensor, span: slice, start: int) -> None:
+    """Copy what `samples`, which are `span` of the signal, have of `last`, which begins at `start`."""
+    low, high = max(span.start, start), min(span.stop, start + last.shape[-1])
+    if low < high:
+        last[..., low - start : high - start] = samples[..., low - span.start : high - span.start]
 
 
 def _cut(part: Tensor, axis: int, first: int, rows: int) -> Tensor:

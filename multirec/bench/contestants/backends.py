@@ -9,7 +9,7 @@ from typing import Any
 from multirec._probe import status_of
 from multirec._problem import Problem, Spec
 from multirec._registry import registry
-from multirec._validate import build_call
+from multirec._validate import Choices, build_call
 from multirec.backend import BackendInfo
 from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._oracle import Outputs
@@ -39,9 +39,8 @@ def problem_of(case: Case, device: str) -> Problem:
     # a layer's recurrence has the channels of its linear layer's outputs
     x = case.y_shape if case.features else case.x_shape
     b = spec(case.channels, case.taps) if case.taps else None
-    return build_call(
-        spec(*x)._replace(dtype=case.dtype), b, spec(*case.feedback_shape), None, None, case.layout, False
-    ).problem
+    signal, a = spec(*x)._replace(dtype=case.dtype), spec(*case.feedback_shape)
+    return build_call(signal, b, a, None, None, Choices(case.layout)).problem
 
 
 class _Backend(Contestant):
