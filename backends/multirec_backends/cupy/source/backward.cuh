@@ -1,8 +1,8 @@
 // The fast gradient. It walks the tiles from the last to the first.
 //
 // In each tile the adjoint recurrence gives lambda; y is computed again from x and the p samples of y before the
-// tile, which is cheaper than reading all of y; a y of half type is read. What it writes: the gradients of x and of the
-// state, the gradients of varying coefficients sample by sample, and those of constant ones as sums over time: in the
+// tile, which is cheaper than reading all of y; a y of half type is read, and so is one where x is not needed.
+// What it writes: the gradients of x and of the state, the gradients of varying coefficients sample by sample, and those of constant ones as sums over time: in the
 // kernel's precision within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a
 // fixed order.
 
@@ -38,7 +38,9 @@ __device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&
   write_tile(w, p, tile, s, at<S>(s, w.b, w.c));
 }
 
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
+// READS_Y: of half types, since y from a rounded start would be worse than y rounded sample by sample, whose errors
+// average out; and where x is not needed for anything else
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE, bool READS_Y>
 __device__ void backward(const Problem& p) {
   using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
@@ -82,7 +84,7 @@ __device__ void backward(const Problem& p) {
 
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;
-    W* const wide = EXACT<V> || in_turn ? nullptr : table[5].entries;  // which is free now
+    W* const wide = EXACT<V> || in_turn ? nullptr : (W*)table[5].entries;  // free after `reach_large`
     V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
 #pragma unroll
     for (int k = 0; k < P; ++k) {
@@ -117,25 +119,25 @@ __device__ void backward(const Problem& p) {
       w.sync(block_sync);
       if (shares_x && (wants & WANTS_TAPS)) {
         read_tile(w, p, source, p.x, x_row, 0, true);
-        read_before(w, source, p.x, x_row, p.inputs, Q, true);
+        read_before<X, X>(w, source, p.x, x_row, p.inputs, Q, true);
       }
       read_tile(w, p, tile, p.grad_y, grad_row);
       if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), at<const A>(p.a, w.b, w.c), 1);
       V before[F::P1] = {};
-      if ((wants & WANTS_FEEDBACK) && !F::READS_Y) {
-        auto read = [&](const Y* from, i64 time) {
+      if ((wants & WANTS_FEEDBACK) && !READS_Y) {
+        auto read = [&](const auto* from, i64 time) {
 #pragma unroll
           for (int k = 0; k < P; ++k) before[k] = load(from -= time);
         };
         if (!is_first) read(y_row + w.t0 * p.y.time, p.y.time);
-        else if (p.outputs.at) read(at<const Y>(p.outputs, w.b, w.c) + P * p.outputs.time, p.outputs.time);
+        else if (p.outputs.at) read(at<const state_t<Y>>(p.outputs, w.b, w.c) + P * p.outputs.time, p.outputs.time);
       }
       w.sync(block_sync);
       V l[M], after[F::P1];  // lambda; and that from which the lane's was computed
       if (n >= late) {
         const i64 u = before_last + w.lane - w.t0;
         if (w.lane < p.last && u >= 0 && u < K)
-          add(tile[int(u)], load(at<const Y>(rarely(p.grad_last), w.b, w.c) + w.lane * p.grad_last.time));
+          add(tile[int(u)], load(at<const state_t<Y>>(rarely(p.grad_last), w.b, w.c) + w.lane * p.grad_last.time));
         __syncwarp();
       }
       tile.template read<0>(l, offset);
@@ -211,49 +213,52 @@ __device__ void backward(const Problem& p) {
             store(at<compute_t<X>>(p.grad_inputs, w.b, w.c) + (Q - 1 - w.lane) * p.grad_inputs.time, past);
         }
       }
-      if (!(wants & WANTS_TAPS)) continue;
+      if (!(wants & (READS_Y ? WANTS_TAPS | WANTS_FEEDBACK : WANTS_TAPS))) continue;
 
-      if (!shares_x) {
-        w.sync(block_sync);
-        read_tile(w, p, source, p.x, x_row);
-        read_before(w, source, p.x, x_row, p.inputs, Q);
-        w.sync(block_sync);
-      }
-      V x[F::REACH + M], v[M];
-      source.template read<F::REACH>(x, offset);
-      auto earlier = [&](int i, int j) { return x[F::REACH + i - j]; };
-      V part[Q + 1] = {};
+      V v[M];
+      if (!READS_Y || (wants & WANTS_TAPS)) {
+        if (!shares_x) {
+          w.sync(block_sync);
+          read_tile(w, p, source, p.x, x_row);
+          read_before<X, X>(w, source, p.x, x_row, p.inputs, Q);
+          w.sync(block_sync);
+        }
+        V x[F::REACH + M];
+        source.template read<F::REACH>(x, offset);
+        auto earlier = [&](int i, int j) { return x[F::REACH + i - j]; };
+        V part[Q + 1] = {};
 #pragma unroll
-      for (int i = 0; i < M; ++i) {
-        v[i] = V();
+        for (int i = 0; i < M; ++i) {
+          v[i] = V();
+#pragma unroll
+          for (int j = 0; j <= Q; ++j) {
+            mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), earlier(i, j));
+            if (!VB) mac(part[j], conj(earlier(i, j)), l[i]);
+          }
+        }
 #pragma unroll
         for (int j = 0; j <= Q; ++j) {
-          mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), earlier(i, j));
-          if (!VB) mac(part[j], conj(earlier(i, j)), l[i]);
-        }
-      }
+          if (!VB) add(sum_b[j], to<W>(part[j]));
+          else if (p.grad_b.at) {
+            V g[M];
 #pragma unroll
-      for (int j = 0; j <= Q; ++j) {
-        if (!VB) add(sum_b[j], to<W>(part[j]));
-        else if (p.grad_b.at) {
-          V g[M];
-#pragma unroll
-          for (int i = 0; i < M; ++i) {
-            g[i] = V();
-            mac(g[i], conj(earlier(i, j)), l[i]);
+            for (int i = 0; i < M; ++i) {
+              g[i] = V();
+              mac(g[i], conj(earlier(i, j)), l[i]);
+            }
+            Signal grad = F::varying(p.grad_b);
+            grad.at = (B*)grad.at + j * p.grad_b.tap;
+            write_lanes<B>(w, p, tile, g, grad);
           }
-          Signal grad = F::varying(p.grad_b);
-          grad.at = (B*)grad.at + j * p.grad_b.tap;
-          write_lanes<B>(w, p, tile, g, grad);
         }
       }
       if constexpr (P > 0) {
         if (!(wants & WANTS_FEEDBACK)) continue;
         V y[F::REACH_Y + M];
-        if constexpr (F::READS_Y) {
+        if constexpr (READS_Y) {
           w.sync(block_sync);
           read_tile(w, p, tile, p.y, y_row);
-          read_before(w, tile, p.y, y_row, p.outputs, P);
+          read_before<Y, state_t<Y>>(w, tile, p.y, y_row, p.outputs, P);
           w.sync(block_sync);
           tile.template read<F::REACH_Y>(y, offset);
         } else {
@@ -262,12 +267,13 @@ __device__ void backward(const Problem& p) {
           auto tap = [&](int i, int k) { return VA ? gates[i] : filter.a[k]; };
           solver.solve(v, before, mine, tap, table, [&] {
             if (!careful) return;
+            // y as it is
             const Signal here = rarely(p.y), past = rarely(p.outputs);
 #pragma unroll
             for (int k = 0; k < P; ++k) {
               const i64 t = w.t0 + offset - 1 - k;
               if (t >= 0) mine[k] = t < p.length ? load(at<const Y>(here, w.b, w.c) + t * here.time) : V();
-              else mine[k] = past.at ? load(at<const Y>(past, w.b, w.c) + (P + t) * past.time) : V();
+              else mine[k] = past.at ? load(at<const state_t<Y>>(past, w.b, w.c) + (P + t) * past.time) : V();
             }
           });
 #pragma unroll

@@ -57,14 +57,14 @@ __device__ void forward(const Problem& p) {
     }
 
     V state[F::P1] = {};
-    W* const wide = EXACT<V> || in_turn ? nullptr : table[5].entries;  // which is free now
+    W* const wide = EXACT<V> || in_turn ? nullptr : (W*)table[5].entries;  // free after `reach_large`
     if constexpr (P > 0) {
 #pragma unroll
       for (int k = 0; k < P; ++k) {
         W start = W();
         if (phase > 1 && !alone) start = ((const W*)p.starts)[place + k];
         else if (phase != 1 && p.outputs.at)
-          start = to<W>(load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time));
+          start = to<W>(load(at<const state_t<Y>>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time));
         state[k] = to<V>(start);
         if (wide && careful && w.lane == 0) wide[k] = start;
       }
@@ -77,7 +77,7 @@ __device__ void forward(const Problem& p) {
       w.template enter<K>(p, n);
       w.sync(block_sync);
       read_tile(w, p, source, p.x, x_row, 0, shares_x);
-      read_before(w, source, p.x, x_row, p.inputs, Q, shares_x);
+      read_before<X, X>(w, source, p.x, x_row, p.inputs, Q, shares_x);
       if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), a_row);
       w.sync(block_sync);
       V x[F::REACH + M], v[M];
@@ -112,6 +112,11 @@ __device__ void forward(const Problem& p) {
       tile.write(v, offset);
       w.sync(across);
       write_tile(w, p, tile, p.y, y_row);
+      if constexpr (P > 0 && !same<Y, state_t<Y>>) {
+        const i64 u = p.length - p.last + w.lane - w.t0;
+        if (w.active && w.lane < p.last && u >= 0 && u < K)
+          store(at<state_t<Y>>(p.last_y, w.b, w.c) + w.lane * p.last_y.time, tile[int(u)]);
+      }
     }
     if constexpr (P > 0) {
       if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1 && !(careful && stop > first)) && w.active && w.lane == 0) {
@@ -171,7 +176,7 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
     for (int k = 0; k < N; ++k) {
       state[k] = W();
       if (!BACK && !refines && lane == 0 && p.outputs.at)
-        state[k] = to<W>(load(at<const Y>(p.outputs, b, c) + (N - 1 - k) * p.outputs.time));
+        state[k] = to<W>(load(at<const state_t<Y>>(p.outputs, b, c) + (N - 1 - k) * p.outputs.time));
     }
     W initial[N];
 #pragma unroll
@@ -217,7 +222,7 @@ template <class Y, class A, bool BACK> __device__ void carry_varying(const Probl
     auto place = [&](i64 j) { return (row * p.segments + (BACK ? p.segments - 1 - j : j)) * 2; };
     bool large = false;
     W state = W();
-    if (!BACK && lane == 0 && p.outputs.at) state = to<W>(load(at<const Y>(p.outputs, b, c)));
+    if (!BACK && lane == 0 && p.outputs.at) state = to<W>(load(at<const state_t<Y>>(p.outputs, b, c)));
     const W initial = state;
     auto product = one<WA>();
     auto step = [&](i64 j) {

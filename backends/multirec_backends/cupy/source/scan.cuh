@@ -64,7 +64,7 @@ template <class W, int N> struct Matrix {
 // The powers A^M ... A^16M of a row, in shared memory; `build` says whether an element of one of them, or of those
 // that segments need, is larger than `most`.
 template <class W, int P, int M> struct Powers {
-  static constexpr int COUNT = P ? 6 : 0;  // the last one is for trying further powers
+  static constexpr int COUNT = P ? 7 : 0;  // [5] is for trying further powers; then [5] and [6] are for a state
   W* entries;
   __device__ Matrix<W, P> operator[](int i) const { return {entries + i * P * P}; }
   // A column a lane, step by step. What a squaring loses grows with the matrix, and the next one multiplies that.
@@ -365,9 +365,7 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, in
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
-  // half types: y from a rounded start would be worse than y rounded sample by sample, whose errors average out
-  static constexpr bool READS_Y = sizeof(Y) == 2;
-  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, largest(VA ? 1 : 0, READS_Y ? P : 0)), M);
+  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(P, Q), M);
   static constexpr int P1 = largest(P, 1);  // arrays have an element even where there is none
   using Row = Tile<V, M, HALO>;
   using RowA = Tile<A, M, HALO>;

@@ -19,6 +19,7 @@ template <class R> struct Number<Complex<R>> {
 };
 template <class S> using compute_t = typename Number<S>::compute;
 template <class S> using wide_t = typename Number<S>::wide;
+template <class S> using state_t = compute_t<S>;  // how past outputs are stored
 
 // s += a * v, for every mixture of real and complex
 template <class R> __device__ inline void mac(R& s, R a, R v) { s += a * v; }
