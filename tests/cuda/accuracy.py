@@ -1,4 +1,4 @@
-"""How far the emulated kernels are from the truth, over how far stepping sample by sample is, for filters of every day."""
+"""How far the emulated kernels are from the truth, over how far stepping sample by sample is, for filters of use."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def stepped(b: Any, a: Any, x: Any, grad_y: Any, dtype: Any) -> tuple[Any, ...]:
     """Run rows of one order sample by sample; b and a are (rows, taps), signals (rows, T). Returns what NAMES says."""
     b, a, x, grad_y = (values.astype(dtype) for values in (b, a, x, grad_y))
     (rows, length), p, q = x.shape, a.shape[1], b.shape[1] - 1
-    y, l = np.zeros((length + p, rows), dtype), np.zeros((length + max(p, q), rows), dtype)
+    y, later = np.zeros((length + p, rows), dtype), np.zeros((length + max(p, q), rows), dtype)
     before = np.zeros((length + q, rows), dtype)
     before[q:] = x.T
     grad_x = np.empty((length, rows), dtype)
@@ -112,9 +112,9 @@ def stepped(b: Any, a: Any, x: Any, grad_y: Any, dtype: Any) -> tuple[Any, ...]:
     for t in range(length - 1, -1, -1):
         value = grad_y[:, t]
         for k in range(p):
-            value = value + a[:, k] * l[t + 1 + k]
-        l[t] = value
-        grad_x[t] = sum(b[:, j] * l[t + j] for j in range(q + 1))
+            value = value + a[:, k] * later[t + 1 + k]
+        later[t] = value
+        grad_x[t] = sum(b[:, j] * later[t + j] for j in range(q + 1))
         for j in range(q + 1):
             sums[j] += before[q + t - j] * value
         for k in range(p):
@@ -122,7 +122,7 @@ def stepped(b: Any, a: Any, x: Any, grad_y: Any, dtype: Any) -> tuple[Any, ...]:
     state = np.zeros((p, rows), dtype)
     for n in range(p):
         for k in range(n, p):
-            state[p - 1 - n] += a[:, k] * l[k - n]
+            state[p - 1 - n] += a[:, k] * later[k - n]
     return y[p:].T, grad_x.T, sums[: q + 1].T, sums[q + 1 :].T, state.T
 
 
@@ -130,7 +130,7 @@ def computed(kernel: Kernel, b: Any, a: Any, x: Any, grad_y: Any) -> tuple[Any, 
     """The same of a kernel."""
     (rows, length), dtype = x.shape, str(x.dtype)
     taps = [Taps(1, rows, 1, values.shape[1], dtype) for values in (b, a)]
-    problem = Problem("numpy", "cpu", dtype, dtype, "BCT", False, 1, rows, length, rows, *taps)
+    problem = Problem("numpy", "cpu", dtype, dtype, dtype, "BCT", False, 1, rows, length, rows, *taps)
     p, q = problem.order, problem.input_order
     inputs, outputs = np.zeros((1, rows, q), dtype), np.zeros((1, rows, p), dtype)
     operands = Operands(x[None], b[None, :, None], a[None, :, None], inputs, outputs)
@@ -163,7 +163,10 @@ def measured(device: RecordingDevice, dtype: str, length: int, names: Any = tupl
             return np.sqrt(np.square(values.astype(np.longdouble)).reshape(-1, SEEDS * values.shape[1]).mean(1))
 
         errors = [
-            [Result(float(o), float(s), eps) for o, s in zip(sizes(f - t) / sizes(t), sizes(g - t) / sizes(t), strict=True)]
+            [
+                Result(float(o), float(s), eps)
+                for o, s in zip(sizes(f - t) / sizes(t), sizes(g - t) / sizes(t), strict=True)
+            ]
             for f, g, t in zip(own, stepping, truth, strict=True)
         ]
         results |= {name: [row[index] for row in errors] for index, name in enumerate(mine)}

@@ -98,14 +98,15 @@ template <class W, int P, int M> struct Powers {
   template <class V, class A> __device__ double build(const A* taps, i64 stride, bool segments, int lane) const {
     if constexpr (EXACT<V>) {
       // Every power was rounded, and so is what it gives; both are as if the state had been disturbed by that much. The
-      // first is the same in every tile, so it adds up for as long as the filter remembers.
+      // first is the same in every tile, so it adds up for as long as the filter remembers. The factors were fitted.
       run_columns(taps, stride, lane);
       double sum = 0, taps_sum = 1;
       for (int i = 0; i < 4; ++i) sum += (*this)[i].squares(lane);
       const double last = sum_of_lanes((*this)[4].squares(lane), lane), left = 1 - sqrt(last / P);
       sum = sum_of_lanes(sum, lane) + last;
       for (int k = 0; k < P; ++k) taps_sum += size_of(load(taps + k * stride));
-      return left > 0 ? 0.15 * P / M * taps_sum * taps_sum * sum / (segments ? left * left : left) : 1 / 0.;
+      const double loss = 0.15 * P / M * taps_sum * taps_sum * sum * (1 + sum / 30);
+      return left > 0 ? loss / (segments ? left * left : left) : 1 / 0.;
     } else {
       // A lane starts from zero though what came before it was none: what that adds to its values, A^n times them, is
       // rounded with them and cancels later. The mean over its samples, of powers 1, 2, 4, ... M.
