@@ -10,10 +10,7 @@ import numpy.typing as npt
 import torch
 
 from multirec import State, recurrence
-<<<<<<< HEAD
-=======
 from multirec._arrays import is_double
->>>>>>> h/bank
 from multirec._canonical import unambiguous
 from multirec._problem import ComputeDtype, join_shape, split_shape
 from multirec._select import check_name
@@ -113,11 +110,7 @@ class FilterUnit(RecurrentUnit):
 
     def _precision(self, x: torch.Tensor) -> ComputeDtype:
         # named always, so that the values of weights, which change, decide nothing
-<<<<<<< HEAD
-        return self.compute_dtype or ("float64" if x.dtype in (torch.float64, torch.complex128) else "float32")
-=======
         return self.compute_dtype or ("float64" if is_double(x) else "float32")
->>>>>>> h/bank
 
     def _options(self, **usual: Any) -> str:
         """Return the options that differ from the usual ones, for `extra_repr`."""
