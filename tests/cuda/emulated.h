@@ -227,4 +227,4 @@ inline float narrowed(double value) { return float(value); }
 using i64 = long long;
 template <class T> inline T* kept(T* at) { return at; }
 template <class T> inline T* kept_shared(T* at) { return at; }
-inline i64 only_here(i64 value) { return value; }
+template <class T> inline T only_here(T value) { return value; }

@@ -15,7 +15,9 @@ Array = Any
 def stepped(
     problem: Problem, operands: Operands, grad_y: Array, grad_last: Array | None, extended: bool = False
 ) -> list[Array]:
-    """Return y and the gradients of x, feedforward, feedback, inputs and outputs; None where there is no operand.
+    """Return y, its last p samples, and the gradients of x, feedforward, feedback, inputs and outputs, or None.
+
+    The last samples are as they were computed, not rounded to y's type.
 
     `extended` computes in long double, and rounds nothing.
     """
@@ -29,7 +31,9 @@ def stepped(
 
     with np.errstate(all="ignore"):
         given = Operands(*(None if part is None else computed(part) for part in operands))
-        y = kept(_forward(given, problem.reverse), problem.y_dtype)
+        outputs = _forward(given, problem.reverse)
+        first = 0 if problem.reverse else max(problem.length - problem.order, 0)
+        y = kept(outputs, problem.y_dtype)
         whole = computed(grad_y)
         if grad_last is not None:
             count = grad_last.shape[-1]
@@ -37,7 +41,7 @@ def stepped(
             whole[..., place] += grad_last
         needs = Needs(*(part is not None for part in operands))
         found = gradients(_forward, given, computed(y), whole, needs, problem.reverse)
-        return [y, kept(found.x, problem.dtype), *found[1:]]
+        return [y, outputs[..., first : first + problem.order], kept(found.x, problem.dtype), *found[1:]]
 
 
 def _forward(operands: Operands, reverse: bool) -> Array:

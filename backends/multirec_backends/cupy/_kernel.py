@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any, Protocol, TypeAlias
 
-from multirec.backend import Allocate, Gradients, Layout, Needs, Operands, Problem, Taps
+from multirec.backend import HALF_DTYPES, Allocate, Gradients, Layout, Needs, Operands, Problem, Taps
 
 from ._pack import WANTS_FEEDBACK, WANTS_TAPS, WANTS_X, Arguments, View, Words, fold_words, signal
 from ._plan import BYTES, LARGEST_GRID, SLOT_BYTES, TYPES, WARP, Grid, Plan, compute_dtype, plan, wide_dtype
@@ -55,13 +55,17 @@ class Kernel:
             found = self._plans[id(problem)] = problem, plan(problem, self._device.has)
         return _Call(problem, operands, found[1], self._device.queue(problem))
 
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array:
-        y = allocate(problem.channels, problem.y_dtype)
+    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array | tuple[Array, Array]:
+        y, last = allocate(problem.channels, problem.y_dtype), None
+        call = self._call(problem, operands)
+        if problem.state_dtype != problem.y_dtype:
+            count = min(problem.order, problem.length)
+            last = call.queue.empty((problem.batch, problem.channels, count), problem.state_dtype)
+            call.add_last("last_y", last)
         if problem.batch and problem.channels and problem.length:
-            call = self._call(problem, operands)
             call.add_signal("y", y)
             call.run(back=False)
-        return y
+        return y if last is None else (y, last)
 
     def vjp(
         self,
@@ -83,6 +87,7 @@ class _Call:
     def __init__(self, problem: Problem, operands: Operands, chosen: Plan, queue: Queue) -> None:
         self.problem, self.plan, self.queue = problem, chosen, queue
         self.arguments = Arguments(problem)
+        self.reads_y = False
         self.kept: list[Array] = []
         x, feedforward, feedback, inputs, outputs = operands
         self.add_signal("x", x)
@@ -94,6 +99,11 @@ class _Call:
     def add_signal(self, name: str, array: Array | None) -> None:
         if array is not None:
             self.arguments.add_signal(name, self.queue.view(array))
+
+    def add_last(self, name: str, array: Array | None) -> None:
+        """Add an array of the last outputs, or of their gradient."""
+        self.add_signal(name, array)
+        self.arguments.last = 0 if array is None else array.shape[-1]
 
     def add_taps(self, name: str, array: Array | None) -> None:
         if array is not None:
@@ -108,7 +118,8 @@ class _Call:
 
     def run(self, back: bool) -> None:
         problem, chosen = self.problem, self.plan
-        name, grid, states = chosen.kernels[back], chosen.grids[back], chosen.states[back]
+        grid, states = chosen.grids[back], chosen.states[back]
+        name = chosen.reading_y if back and self.reads_y else chosen.kernels[back]
         rows = problem.batch * problem.channels
         if not chosen.is_tiled:
             past = max(problem.order, problem.input_order if back else 0) + int(back)
@@ -118,10 +129,13 @@ class _Call:
             return
         for part in ("ends", "starts"):
             self.scratch(part, (rows, grid.segments, states), wide_dtype(problem.y_dtype))
-        self._launch(name, grid, 1)
-        params = self.arguments.pack(grid, 0)
-        self.queue.launch(chosen.carries[back], min(rows, LARGEST_GRID), WARP, chosen.carry_shared[back], params)
-        self._launch(name, grid, 2)
+        if chosen.refines:
+            self.scratch("again", (rows,), "int64")
+        for phase in (1, 2) if chosen.refines else (1,):
+            self._launch(name, grid, phase)
+            params = self.arguments.pack(grid, phase)
+            self.queue.launch(chosen.carries[back], min(rows, LARGEST_GRID), WARP, chosen.carry_shared[back], params)
+        self._launch(name, grid, phase + 1)
 
     def _launch(self, name: str, grid: Grid, phase: int) -> None:
         self.queue.launch(name, grid.blocks, grid.threads, grid.shared, self.arguments.pack(grid, phase))
@@ -156,8 +170,7 @@ class _Gradient:
         p, q, batch, length = problem.order, problem.input_order, problem.batch, problem.length
         call.add_signal("y", y)
         call.add_signal("grad_y", grad_y)
-        call.add_signal("grad_last", grad_last)
-        call.arguments.last = 0 if grad_last is None else grad_last.shape[-1]
+        call.add_last("grad_last", grad_last)
 
         grad_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
         grad_inputs = grad_outputs = None
@@ -177,9 +190,10 @@ class _Gradient:
         a = self._taps("a", problem.feedback if needs.feedback else None)
         call.arguments.wants = (
             WANTS_X * (needs.x or needs.inputs)
-            + WANTS_TAPS * (b is not None or (a is not None and p > 0))
+            + WANTS_TAPS * (b is not None)
             + WANTS_FEEDBACK * (a is not None and p > 0)
         )
+        call.reads_y = problem.y_dtype in HALF_DTYPES or b is None
         wants_sums = any(
             taps is not None and taps.time == 1
             for taps, need in ((problem.feedforward, needs.feedforward), (problem.feedback, needs.feedback))

@@ -11,9 +11,9 @@ from ._plan import BYTES, SLOT_BYTES, Grid, compute_dtype
 
 Words = tuple[int, ...]
 
-_SIGNALS = ("x", "y", "inputs", "outputs", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
+_SIGNALS = ("x", "y", "inputs", "outputs", "last_y", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("b", "a", "grad_b", "grad_a")
-_POINTERS = ("ends", "starts", "sums", "sum_x", "ring")
+_POINTERS = ("ends", "starts", "sums", "sum_x", "ring", "again")
 _HEAD = struct.Struct("15q")
 _SIGNAL = struct.Struct("5q")
 _TAP = struct.Struct("6q")

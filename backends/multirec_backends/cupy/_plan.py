@@ -23,7 +23,7 @@ _FEWEST_BYTES = 8 << 10
 _LANE_BYTES = (64, 128)
 """What a lane owns of a tile: more makes the scan cheaper, but takes registers, and short sequences do not fill it."""
 SLOT_BYTES = 16
-_POWERS = 6
+_POWERS = 7
 """Matrices that a scan keeps in shared memory for each row."""
 
 TYPES = {
@@ -74,6 +74,12 @@ class Plan:
     carries: tuple[str, str] = ("", "")
     carry_shared: tuple[int, int] = (0, 0)
     states: tuple[int, int] = (0, 0)
+    refines: bool = False
+
+    @property
+    def reading_y(self) -> str:
+        """The backward kernel that reads y, and x only for the gradient of feedforward."""
+        return self.kernels[1].replace(",false>", ",true>") if self.is_tiled else self.kernels[1]
 
     @property
     def is_tiled(self) -> bool:
@@ -127,7 +133,7 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
     lane = long if fits and problem.length * value > WARP * short else short
     samples = lane // value
     tile = WARP * samples
-    halo = -(-max(q, int(varies), p if problem.y_dtype in HALF_DTYPES else 0) // samples) * samples
+    halo = -(-max(p, q) // samples) * samples
     tile_bytes = (tile + 2 * halo) * value + SLOT_BYTES
     row_bytes = tile_bytes + (_POWERS * p * p * wide if scans else 0)
     if varies:
@@ -153,12 +159,13 @@ def _tiled(problem: Problem, arguments: str, a_dtype: str) -> Plan:
         note += f", {forward.segments} segments of time" + (" in three launches" if p else "")
     return Plan(
         note=note,
-        kernels=(f"forward<{arguments},{lane}>", f"backward<{arguments},{lane}>"),
+        kernels=(f"forward<{arguments},{lane}>", f"backward<{arguments},{lane},false>"),
         grids=(forward, backward),
         tile=tile,
         carries=carries,
         carry_shared=carry_shared,
         states=states,
+        refines=not varies and compute_dtype(problem.y_dtype) in ("float64", "complex128"),
     )
 
 

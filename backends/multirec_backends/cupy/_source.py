@@ -33,7 +33,7 @@ def launch_bounds(name: str) -> str:
         return "256"
     if kind not in ("forward", "backward"):
         return "32"
-    order, input_order, *_, lane = arguments.rstrip(">").split(",")[4:]
+    order, input_order, _, _, lane, *_ = arguments.rstrip(">").split(",")[4:]
     taps = int(order) + int(input_order)
     if taps > 8:
         return "128"

@@ -1,8 +1,8 @@
 // The fast gradient. It walks the tiles from the last to the first.
 //
 // In each tile the adjoint recurrence gives lambda; y is computed again from x and the p samples of y before the
-// tile, which is cheaper than reading all of y; a y of half type is read. What it writes: the gradients of x and of the
-// state, the gradients of varying coefficients sample by sample, and those of constant ones as sums over time: in the
+// tile, which is cheaper than reading all of y; a y of half type is read, and so is one where x is not needed.
+// What it writes: the gradients of x and of the state, the gradients of varying coefficients sample by sample, and those of constant ones as sums over time: in the
 // kernel's precision within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a
 // fixed order.
 
@@ -38,18 +38,20 @@ __device__ void write_lanes(const Place& w, const Problem& p, T tile, const V (&
   write_tile(w, p, tile, s, at<S>(s, w.b, w.c));
 }
 
-template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
+// READS_Y: of half types, since y from a rounded start would be worse than y rounded sample by sample, whose errors
+// average out; and where x is not needed for anything else
+template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE, bool READS_Y>
 __device__ void backward(const Problem& p) {
   using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, N = largest(P, Q), STATES = VA ? 2 : N;
-  constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase), wants = phase == 1 ? 0 : int(p.wants);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.grad_x.access) == ACROSS;
 
+  if (EXACT<V> && P > 0 && !VA && phase == 3 && !runs_again(p)) return;
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
     Place w(p, item);
     const F filter(p, w);
@@ -59,15 +61,20 @@ __device__ void backward(const Problem& p) {
     const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
     const int offset = w.lane * M;
 
-    bool sequential = false, alone = false;
-    if constexpr (SCAN) {
-      const i64 reach = p.segments > 1 ? p.length : 0;
-      sequential = table.template build<F::EXACT>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, LARGEST_POWER<V>, w.lane);
-      alone = p.segments > 1 && __syncthreads_or(sequential);
+    bool careful = false, in_turn = false, alone = false;
+    if constexpr (P > 0 && !VA) {
+      const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
+      in_turn = table.are_large(w.lane);
+      careful = in_turn || __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
+      if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
+      if (EXACT<V> && phase == 1) {
+        const bool again = __syncthreads_or(careful) && !alone;
+        if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
+      }
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
     if constexpr (P > 0 && VA)
-      if (phase == 2) alone = any_unstable<W>(p, place);
+      if (phase > 1) alone = any_unstable<W>(p, place);
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
@@ -77,10 +84,15 @@ __device__ void backward(const Problem& p) {
 
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;
+    W* const wide = EXACT<V> || in_turn ? nullptr : (W*)table[5].entries;  // free after `reach_large`
     V state[F::P1] = {}, next[largest(NEAR, 1)] = {};
-    if (phase == 2 && !alone) {
 #pragma unroll
-      for (int k = 0; k < P; ++k) state[k] = to<V>(((const W*)p.starts)[place + k]);
+    for (int k = 0; k < P; ++k) {
+      const W start = phase > 1 && !alone ? ((const W*)p.starts)[place + k] : W();
+      state[k] = to<V>(start);
+      if (wide && careful && w.lane == 0) wide[k] = start;
+    }
+    if (phase > 1 && !alone) {
 #pragma unroll
       for (int i = 0; i < NEAR; ++i)
         if (offset + i < N) next[i] = to<V>(((const W*)p.starts)[place + offset + i]);
@@ -107,44 +119,49 @@ __device__ void backward(const Problem& p) {
       w.sync(block_sync);
       if (shares_x && (wants & WANTS_TAPS)) {
         read_tile(w, p, source, p.x, x_row, 0, true);
-        read_before(w, source, p.x, x_row, p.inputs, Q, true);
+        read_before<X, X>(w, source, p.x, x_row, p.inputs, Q, true);
       }
       read_tile(w, p, tile, p.grad_y, grad_row);
       if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), at<const A>(p.a, w.b, w.c), 1);
       V before[F::P1] = {};
-      if ((wants & WANTS_FEEDBACK) && !F::READS_Y) {
-        auto read = [&](const Y* from, i64 time) {
+      if ((wants & WANTS_FEEDBACK) && !READS_Y) {
+        auto read = [&](const auto* from, i64 time) {
 #pragma unroll
           for (int k = 0; k < P; ++k) before[k] = load(from -= time);
         };
         if (!is_first) read(y_row + w.t0 * p.y.time, p.y.time);
-        else if (p.outputs.at) read(at<const Y>(p.outputs, w.b, w.c) + P * p.outputs.time, p.outputs.time);
+        else if (p.outputs.at) read(at<const state_t<Y>>(p.outputs, w.b, w.c) + P * p.outputs.time, p.outputs.time);
       }
       w.sync(block_sync);
-      V l[M];
-      tile.template read<0>(l, offset);
+      V l[M], after[F::P1];  // lambda; and that from which the lane's was computed
       if (n >= late) {
-        const Signal here = rarely(p.grad_last);
-#pragma unroll
-        for (int i = 0; i < M; ++i) {
-          const i64 t = w.t0 + offset + i - before_last;
-          if (t >= 0 && t < p.last) add(l[i], load(at<const Y>(here, w.b, w.c) + t * here.time));
-        }
+        const i64 u = before_last + w.lane - w.t0;
+        if (w.lane < p.last && u >= 0 && u < K)
+          add(tile[int(u)], load(at<const state_t<Y>>(rarely(p.grad_last), w.b, w.c) + w.lane * p.grad_last.time));
+        __syncwarp();
       }
+      tile.template read<0>(l, offset);
       A gates[M + F::RowA::E] = {};
       if constexpr (VA) varying.template read<0>(gates, offset);
       if constexpr (P > 0) {
-        V mine[P];
-        Solver<V, A, P, M, true, VA> solver{w.lane};
-        solver.solve(l, state, mine, [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); }, table,
-                     sequential);
+        Solver<V, A, P, M, F::HALO, true, VA> solver{w.lane};
+        auto tap = [&](int i, int k) { return conj(VA ? gates[i + 1] : filter.a[k]); };
+        if (!VA && careful) {
+          solver.solve_carefully(tile, state, after, tap, table, wide, in_turn);
+          tile.template read<0>(l, offset);
+          if (phase == 1 && wide) {
+            __syncwarp();
+            if (w.active && w.lane == 0)
+              for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = is_finite(state[0]) ? wide[k] : to<W>(state[k]);
+          }
+        } else solver.solve(l, state, after, tap, table, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) {
         if (n == first && w.active)
 #pragma unroll
           for (int i = 0; i < (N < M ? N : M); ++i)
-            if (offset + i < N) ((W*)p.ends)[place + offset + i] = to<W>(l[i]);
+            if (offset + i >= P && offset + i < N) ((W*)p.ends)[place + offset + i] = to<W>(l[i]);
         continue;
       }
       V past = V();
@@ -172,6 +189,8 @@ __device__ void backward(const Problem& p) {
         for (int j = 0; j < Q; ++j) {
           const V sent = w.lane > j / M ? l[j % M] : next[j % M];
           beyond[j] = from_lane(sent, w.lane + 1 + j / M);
+          // what two lanes have of the same number differs by rounding, and a filter that takes differences sees it
+          if (j < P) beyond[j] = after[j];
         }
 #pragma unroll
         for (int i = 0; i < NEAR; ++i) next[i] = l[i];
@@ -194,55 +213,69 @@ __device__ void backward(const Problem& p) {
             store(at<compute_t<X>>(p.grad_inputs, w.b, w.c) + (Q - 1 - w.lane) * p.grad_inputs.time, past);
         }
       }
-      if (!(wants & WANTS_TAPS)) continue;
+      if (!(wants & (READS_Y ? WANTS_TAPS | WANTS_FEEDBACK : WANTS_TAPS))) continue;
 
-      if (!shares_x) {
-        w.sync(block_sync);
-        read_tile(w, p, source, p.x, x_row);
-        read_before(w, source, p.x, x_row, p.inputs, Q);
-        w.sync(block_sync);
-      }
-      V x[F::REACH + M], v[M];
-      source.template read<F::REACH>(x, offset);
-      auto earlier = [&](int i, int j) { return x[F::REACH + i - j]; };
-      V part[Q + 1] = {};
+      V v[M];
+      if (!READS_Y || (wants & WANTS_TAPS)) {
+        if (!shares_x) {
+          w.sync(block_sync);
+          read_tile(w, p, source, p.x, x_row);
+          read_before<X, X>(w, source, p.x, x_row, p.inputs, Q);
+          w.sync(block_sync);
+        }
+        V x[F::REACH + M];
+        source.template read<F::REACH>(x, offset);
+        auto earlier = [&](int i, int j) { return x[F::REACH + i - j]; };
+        V part[Q + 1] = {};
 #pragma unroll
-      for (int i = 0; i < M; ++i) {
-        v[i] = V();
+        for (int i = 0; i < M; ++i) {
+          v[i] = V();
+#pragma unroll
+          for (int j = 0; j <= Q; ++j) {
+            mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), earlier(i, j));
+            if (!VB) mac(part[j], conj(earlier(i, j)), l[i]);
+          }
+        }
 #pragma unroll
         for (int j = 0; j <= Q; ++j) {
-          mac(v[i], filter.forward_tap(p, w, j, w.t0 + offset + i), earlier(i, j));
-          if (!VB) mac(part[j], conj(earlier(i, j)), l[i]);
-        }
-      }
+          if (!VB) add(sum_b[j], to<W>(part[j]));
+          else if (p.grad_b.at) {
+            V g[M];
 #pragma unroll
-      for (int j = 0; j <= Q; ++j) {
-        if (!VB) add(sum_b[j], to<W>(part[j]));
-        else if (p.grad_b.at) {
-          V g[M];
-#pragma unroll
-          for (int i = 0; i < M; ++i) {
-            g[i] = V();
-            mac(g[i], conj(earlier(i, j)), l[i]);
+            for (int i = 0; i < M; ++i) {
+              g[i] = V();
+              mac(g[i], conj(earlier(i, j)), l[i]);
+            }
+            Signal grad = F::varying(p.grad_b);
+            grad.at = (B*)grad.at + j * p.grad_b.tap;
+            write_lanes<B>(w, p, tile, g, grad);
           }
-          Signal grad = F::varying(p.grad_b);
-          grad.at = (B*)grad.at + j * p.grad_b.tap;
-          write_lanes<B>(w, p, tile, g, grad);
         }
       }
       if constexpr (P > 0) {
         if (!(wants & WANTS_FEEDBACK)) continue;
         V y[F::REACH_Y + M];
-        if constexpr (F::READS_Y) {
+        if constexpr (READS_Y) {
           w.sync(block_sync);
           read_tile(w, p, tile, p.y, y_row);
-          read_before(w, tile, p.y, y_row, p.outputs, P);
+          read_before<Y, state_t<Y>>(w, tile, p.y, y_row, p.outputs, P);
           w.sync(block_sync);
           tile.template read<F::REACH_Y>(y, offset);
         } else {
           V mine[P];
-          Solver<V, A, P, M, false, VA> solver{w.lane};
-          solver.solve(v, before, mine, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
+          Solver<V, A, P, M, F::HALO, false, VA> solver{w.lane};
+          auto tap = [&](int i, int k) { return VA ? gates[i] : filter.a[k]; };
+          solver.solve(v, before, mine, tap, table, [&] {
+            if (!careful) return;
+            // y as it is
+            const Signal here = rarely(p.y), past = rarely(p.outputs);
+#pragma unroll
+            for (int k = 0; k < P; ++k) {
+              const i64 t = w.t0 + offset - 1 - k;
+              if (t >= 0) mine[k] = t < p.length ? load(at<const Y>(here, w.b, w.c) + t * here.time) : V();
+              else mine[k] = past.at ? load(at<const state_t<Y>>(past, w.b, w.c) + (P + t) * past.time) : V();
+            }
+          });
 #pragma unroll
           for (int k = 0; k < P; ++k) y[F::REACH_Y - 1 - k] = mine[k];
 #pragma unroll
@@ -267,9 +300,12 @@ __device__ void backward(const Problem& p) {
         if (VA) write_lanes<A>(w, p, tile, v, F::varying(p.grad_a));
       }
     }
-    if (phase == 1 && w.active) {
-      if (first >= stop && w.lane < N) ((W*)p.ends)[place + w.lane] = W();
-      if (VA && w.lane == 0) ((W*)p.ends)[place + 1] = to<W>(product);
+    if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1 && !(careful && stop > first)) && w.active && w.lane == 0) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = to<W>(state[k]);
+      if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
+      if (first >= stop)
+        for (int k = P; k < N; ++k) ((W*)p.ends)[place + k] = W();
     }
     if (phase != 1 && p.sums) {
       W* sums = (W*)p.sums + (w.row * p.segments + w.segment) * (Q + 1 + P);

@@ -39,3 +39,15 @@ __device__ inline i64 only_here(i64 value) {
   asm volatile("" : "+l"(value));
   return value;
 }
+__device__ inline int only_here(int value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+__device__ inline float only_here(float value) {
+  asm volatile("" : "+f"(value));
+  return value;
+}
+__device__ inline double only_here(double value) {
+  asm volatile("" : "+d"(value));
+  return value;
+}

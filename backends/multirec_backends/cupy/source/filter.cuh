@@ -35,9 +35,9 @@ struct Taps { void* at; i64 batch, channel, time, tap, access; };
 struct Problem {
   i64 batch, channels, length, order, input_order;
   i64 log_rows, groups, segments, tiles, items;  // rows of a block; blocks of an example; tiles of a segment
-  i64 phase, last, wants;                        // `last`: samples of grad_last; `wants`: what gradients, of `Wants`
+  i64 phase, last, wants;                        // `last`: samples of last_y; `wants`: what gradients, of `Wants`
   i64 shares_x, block_sync;                      // rows of a block have the same x; warps read each other's tiles
-  Signal x, y, inputs, outputs, grad_y, grad_last, grad_x, grad_inputs, grad_outputs;
+  Signal x, y, inputs, outputs, last_y, grad_y, grad_last, grad_x, grad_inputs, grad_outputs;  // last_y: y's last, unrounded
   Taps b, a, grad_b, grad_a;
   // states of segments, (row, segment, state); where feedback varies, of two numbers: the only output, and at `ends` the
   // product of feedback, at `starts` whether the row is unstable
@@ -45,10 +45,15 @@ struct Problem {
   void* sums;           // sums over time, (row, segment, taps of b then of a)
   void* sum_x;          // gradients of a shared x summed over each block's rows, (example, group, block and past)
   void* ring;           // past values of the sequential kernels, (past, row)
+  void* again;          // whether segments of a row run again, from mended starts: phase 3
 };
 
-// scanning in double loses digits with the square of this: float has enough to spare, double has not
-template <class V> constexpr double LARGEST_POWER = same<typename Number<V>::real, float> ? 1e4 : 1e2;
+// of powers of a companion matrix; the scan loses digits with the square of this
+constexpr double LARGEST_POWER = 1e4;
+// of products of feedback that varies: float has digits to spare, double has not
+template <class V> constexpr double LARGEST_PRODUCT = same<typename Number<V>::real, float> ? 1e4 : 1e2;
+// Rows in which scanning would add more than this to the error, over that of a run sample by sample, are CAREFUL.
+constexpr double LARGEST_LOSS = 2;
 
 __host__ __device__ constexpr int round_up(int n, int m) { return (n + m - 1) / m * m; }
 __host__ __device__ constexpr int largest(int a, int b) { return a > b ? a : b; }
@@ -209,14 +214,14 @@ __device__ void read_tile(const Place& w, const Problem& p, const Tile<V, M, HAL
 }
 
 // Reads the `count` samples before the tile: of the block, or of the past where there is one.
-template <class S, class T>
+template <class S, class PAST, class T>
 __device__ void read_before(const Place& w, const T& tile, const Signal& s, const S* row, const Signal& past, int count,
                             bool shared = false) {
   if (w.lane >= count || (shared && w.warp)) return;
   const int u = -1 - w.lane;
   auto sample = compute_t<S>();
   if (w.t0) sample = load(row + (w.t0 + u) * s.time);
-  else if (past.at) sample = load(at<const S>(past, w.b, w.c) + (count + u) * past.time);
+  else if (past.at) sample = load(at<const PAST>(past, w.b, w.c) + (count + u) * past.time);
   store(tile.place(u), sample);
 }
 

@@ -6,20 +6,27 @@ template <class W> __device__ inline bool any_unstable(const Problem& p, i64 pla
   return __any_sync(ALL, __syncthreads_or(size_of(((const W*)p.starts)[place + 1]) != 0));
 }
 
+// Whether phase 3 runs any of a block's rows again, as phase 1 said.
+__device__ inline bool runs_again(const Problem& p) {
+  bool again = false;
+  for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) again = again || ((const i64*)p.again)[Place(p, item).row];
+  return again;
+}
+
 template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void forward(const Problem& p) {
   using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, STATES = VA ? 2 : P;
-  constexpr bool SCAN = P > 0 && !VA;
   using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.y.access) == ACROSS;
 
+  if (EXACT<V> && P > 0 && !VA && phase == 3 && !runs_again(p)) return;
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
-    // phase 2 begins with what phase 1 read last, which the cache still holds
+    // phases 2 and 3 begin with what the one before read last, which the cache still holds
     Place w(p, phase == 2 ? p.items - 1 - item : item);
     const F filter(p, w);
     const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
@@ -28,15 +35,20 @@ __device__ void forward(const Problem& p) {
     const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
     const int offset = w.lane * M;
 
-    bool sequential = false, alone = false;
-    if constexpr (SCAN) {
-      const i64 reach = p.segments > 1 ? p.length : 0;
-      sequential = table.template build<F::EXACT>(at<const A>(p.a, w.b, w.c), p.a.tap, reach, LARGEST_POWER<V>, w.lane);
-      alone = p.segments > 1 && __syncthreads_or(sequential);
+    bool careful = false, in_turn = false, alone = false;
+    if constexpr (P > 0 && !VA) {
+      const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
+      in_turn = table.are_large(w.lane);
+      careful = in_turn || __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
+      if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
+      if (EXACT<V> && phase == 1) {
+        const bool again = __syncthreads_or(careful) && !alone;
+        if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
+      }
     }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
     if constexpr (P > 0 && VA)
-      if (phase == 2) alone = any_unstable<W>(p, place);
+      if (phase > 1) alone = any_unstable<W>(p, place);
     const int all = int((p.length + K - 1) / K);
     int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
     if (alone) {
@@ -45,14 +57,16 @@ __device__ void forward(const Problem& p) {
     }
 
     V state[F::P1] = {};
+    W* const wide = EXACT<V> || in_turn ? nullptr : (W*)table[5].entries;  // free after `reach_large`
     if constexpr (P > 0) {
 #pragma unroll
       for (int k = 0; k < P; ++k) {
-        if (phase == 1) continue;
-        if (phase == 2 && !alone)
-          state[k] = to<V>(((const W*)p.starts)[place + k]);
-        else if (p.outputs.at)
-          state[k] = load(at<const Y>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time);
+        W start = W();
+        if (phase > 1 && !alone) start = ((const W*)p.starts)[place + k];
+        else if (phase != 1 && p.outputs.at)
+          start = to<W>(load(at<const state_t<Y>>(p.outputs, w.b, w.c) + (P - 1 - k) * p.outputs.time));
+        state[k] = to<V>(start);
+        if (wide && careful && w.lane == 0) wide[k] = start;
       }
     }
     const X* x_row = kept(at<const X>(p.x, w.b, w.c));
@@ -63,7 +77,7 @@ __device__ void forward(const Problem& p) {
       w.template enter<K>(p, n);
       w.sync(block_sync);
       read_tile(w, p, source, p.x, x_row, 0, shares_x);
-      read_before(w, source, p.x, x_row, p.inputs, Q, shares_x);
+      read_before<X, X>(w, source, p.x, x_row, p.inputs, Q, shares_x);
       if constexpr (VA) read_tile(w, p, varying, F::varying(p.a), a_row);
       w.sync(block_sync);
       V x[F::REACH + M], v[M];
@@ -78,8 +92,19 @@ __device__ void forward(const Problem& p) {
       if constexpr (VA) varying.template read<0>(gates, offset);
       if constexpr (P > 0) {
         V before[P];
-        Solver<V, A, P, M, false, VA> solver{w.lane};
-        solver.solve(v, state, before, [&](int i, int k) { return VA ? gates[i] : filter.a[k]; }, table, sequential);
+        Solver<V, A, P, M, F::HALO, false, VA> solver{w.lane};
+        auto tap = [&](int i, int k) { return VA ? gates[i] : filter.a[k]; };
+        if (!VA && careful) {
+          __syncwarp();
+          tile.write(v, offset);
+          solver.solve_carefully(tile, state, before, tap, table, wide, in_turn);
+          tile.template read<0>(v, offset);
+          if (phase == 1 && wide) {
+            __syncwarp();
+            if (w.active && w.lane == 0)
+              for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = is_finite(state[0]) ? wide[k] : to<W>(state[k]);
+          }
+        } else solver.solve(v, state, before, tap, table, [] {});
         if (VA && phase == 1) product = times(product, solver.product);
       }
       if (phase == 1) continue;
@@ -87,9 +112,14 @@ __device__ void forward(const Problem& p) {
       tile.write(v, offset);
       w.sync(across);
       write_tile(w, p, tile, p.y, y_row);
+      if constexpr (P > 0 && !same<Y, state_t<Y>>) {
+        const i64 u = p.length - p.last + w.lane - w.t0;
+        if (w.active && w.lane < p.last && u >= 0 && u < K)
+          store(at<state_t<Y>>(p.last_y, w.b, w.c) + w.lane * p.last_y.time, tile[int(u)]);
+      }
     }
     if constexpr (P > 0) {
-      if (phase == 1 && w.active && w.lane == 0) {
+      if ((EXACT<V> && !VA ? p.ends != nullptr : phase == 1 && !(careful && stop > first)) && w.active && w.lane == 0) {
 #pragma unroll
         for (int k = 0; k < P; ++k) ((W*)p.ends)[place + k] = to<W>(state[k]);
         if (VA) ((W*)p.ends)[place + 1] = to<W>(product);
@@ -100,14 +130,17 @@ __device__ void forward(const Problem& p) {
 }
 
 // Turns the segments' end states from zero state into their true start states. One warp a row; N is the length of a
-// state, of which feedback reaches p.order. BACK is the adjoint, which begins at the last segment.
+// state, of which feedback reaches p.order. BACK is the adjoint, which begins at the last segment. After phase 2 it mends
+// the start states by what the segments that ran from them leave between one's end and the next one's start.
 template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const Problem& p) {
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int lane = threadIdx.x;
+  const bool refines = EXACT<V> && p.phase == 2;
   for (i64 row = blockIdx.x; row < p.batch * p.channels; row += gridDim.x) {
+    if (refines && !((const i64*)p.again)[row]) continue;
     const i64 b = row / p.channels, c = row % p.channels, span = (p.segments + 31) / 32;
     // 0: over one segment; 1: over a lane's segments, and doubled; 2: the base of powers
     Matrix<WA, N> over[3] = {{(WA*)memory}, {(WA*)memory + N * N}, {(WA*)memory + 2 * N * N}};
@@ -129,19 +162,21 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
     auto place = [&](i64 j) { return (row * p.segments + (BACK ? p.segments - 1 - j : j)) * N; };
     const i64 first = lane * span, stop = first + span < p.segments ? first + span : p.segments;
     W state[N], old[N];
+    W* const starts = (W*)p.starts;
     auto step = [&](i64 j) {
 #pragma unroll
       for (int k = 0; k < N; ++k) {
         old[k] = state[k];
         state[k] = load((const W*)p.ends + place(j) + k);
+        if (refines) state[k] = k < p.order && j + 1 < p.segments ? minus(state[k], starts[place(j + 1) + k]) : W();
       }
       over[0].template apply<BACK>(state, old);
     };
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       state[k] = W();
-      if (!BACK && lane == 0 && p.outputs.at)
-        state[k] = to<W>(load(at<const Y>(p.outputs, b, c) + (N - 1 - k) * p.outputs.time));
+      if (!BACK && !refines && lane == 0 && p.outputs.at)
+        state[k] = to<W>(load(at<const state_t<Y>>(p.outputs, b, c) + (N - 1 - k) * p.outputs.time));
     }
     W initial[N];
 #pragma unroll
@@ -164,8 +199,11 @@ template <class Y, class A, int N, int K, bool BACK> __device__ void carry(const
 #pragma unroll AHEAD
     for (i64 j = first; j < stop; ++j) {
 #pragma unroll
-      for (int k = 0; k < N; ++k) ((W*)p.starts)[place(j) + k] = state[k];
-      step(j);
+      for (int k = 0; k < N; ++k) {
+        if (refines) add(starts[place(j) + k], state[k]);
+        else starts[place(j) + k] = state[k];
+      }
+      if (j + 1 < stop) step(j);
     }
     __syncwarp();
   }
@@ -184,7 +222,7 @@ template <class Y, class A, bool BACK> __device__ void carry_varying(const Probl
     auto place = [&](i64 j) { return (row * p.segments + (BACK ? p.segments - 1 - j : j)) * 2; };
     bool large = false;
     W state = W();
-    if (!BACK && lane == 0 && p.outputs.at) state = to<W>(load(at<const Y>(p.outputs, b, c)));
+    if (!BACK && lane == 0 && p.outputs.at) state = to<W>(load(at<const state_t<Y>>(p.outputs, b, c)));
     const W initial = state;
     auto product = one<WA>();
     auto step = [&](i64 j) {
@@ -194,7 +232,7 @@ template <class Y, class A, bool BACK> __device__ void carry_varying(const Probl
       state = load(end);
       mac(state, factor, old);
       product = times(product, factor);
-      large = large || !(size_of(product) <= LARGEST_POWER<V>);
+      large = large || !(size_of(product) <= LARGEST_PRODUCT<V>);
     };
     for (i64 j = first; j < stop; ++j) step(j);
     const bool unstable = !scan_products<V, false>(state, product, lane) | __any_sync(ALL, large);

@@ -46,6 +46,12 @@ template <class W, int N> struct Matrix {
     for (int e = lane; e < N * N; e += 32) large = large || !(size_of(entries[e]) <= most);
     return __any_sync(ALL, large);
   }
+  // the sum of squares of the lane's elements
+  __device__ double squares(int lane) const {
+    double sum = 0;
+    for (int e = lane; e < N * N; e += 32) sum += size_of(entries[e]) * size_of(entries[e]);
+    return sum;
+  }
   // state += this matrix times old, or its conjugate times old
   template <bool CONJ, class V> __device__ void apply(V (&state)[N], const V (&old)[N]) const {
 #pragma unroll
@@ -58,7 +64,7 @@ template <class W, int N> struct Matrix {
 // The powers A^M ... A^16M of a row, in shared memory; `build` says whether an element of one of them, or of those
 // that segments need, is larger than `most`.
 template <class W, int P, int M> struct Powers {
-  static constexpr int COUNT = P ? 6 : 0;  // the last one is for trying further powers
+  static constexpr int COUNT = P ? 7 : 0;  // [5] is for trying further powers; then [5] and [6] are for a state
   W* entries;
   __device__ Matrix<W, P> operator[](int i) const { return {entries + i * P * P}; }
   // A column a lane, step by step. What a squaring loses grows with the matrix, and the next one multiplies that.
@@ -87,22 +93,48 @@ template <class W, int P, int M> struct Powers {
     }
     __syncwarp();
   }
-  template <bool EXACT, class A>
-  __device__ bool build(const A* taps, i64 stride, i64 reach, double most, int lane) const {
-    if constexpr (EXACT) run_columns(taps, stride, lane);
-    else {
+  // Returns the square of what scanning adds to the error, over what a run sample by sample has of it: a bound, which
+  // tests hold against errors.
+  template <class V, class A> __device__ double build(const A* taps, i64 stride, bool segments, int lane) const {
+    if constexpr (EXACT<V>) {
+      // Every power was rounded, and so is what it gives; both are as if the state had been disturbed by that much. The
+      // first is the same in every tile, so it adds up for as long as the filter remembers. The factors were fitted.
+      run_columns(taps, stride, lane);
+      double sum = 0, taps_sum = 1;
+      for (int i = 0; i < 4; ++i) sum += (*this)[i].squares(lane);
+      const double last = sum_of_lanes((*this)[4].squares(lane), lane), left = 1 - sqrt(last / P);
+      sum = sum_of_lanes(sum, lane) + last;
+      for (int k = 0; k < P; ++k) taps_sum += size_of(load(taps + k * stride));
+      const double loss = 0.15 * P / M * taps_sum * taps_sum * sum * (1 + sum / 30);
+      return left > 0 ? loss / (segments ? left * left : left) : 1 / 0.;
+    } else {
+      // A lane starts from zero though what came before it was none: what that adds to its values, A^n times them, is
+      // rounded with them and cancels later. The mean over its samples, of powers 1, 2, 4, ... M.
       const auto first = (*this)[0];
       first.companion(taps, stride, P, lane);
-      for (int m = 1; m < M; m *= 2) first.product(first, first, lane);
+      double sum = first.squares(lane);
+      for (int m = 2; m <= M; m *= 2) {
+        first.product(first, first, lane);
+        sum += (m < M ? 0.75 : 0.25) * m * first.squares(lane);
+      }
       for (int i = 1; i < 5; ++i) (*this)[i].product((*this)[i - 1], (*this)[i - 1], lane);
+      return sum_of_lanes(sum, lane) / (P * M);
     }
+  }
+  // whether an element of the powers is too large to scan with
+  __device__ bool are_large(int lane) const {
     bool large = false;
-    for (int i = 0; i < 5; ++i) large = large || (*this)[i].is_large(most, lane);
+    for (int i = 0; i < 5; ++i) large = large || (*this)[i].is_large(LARGEST_POWER, lane);
+    return large;
+  }
+  // or of those over up to `reach` samples
+  __device__ bool reach_large(i64 reach, int lane) const {
+    bool large = false;
     const auto last = (*this)[5];
     last.copy((*this)[4], lane);
     for (i64 power = 16 * M; power < reach && !large; power *= 2) {
       last.product(last, last, lane);
-      large = last.is_large(most, lane);
+      large = last.is_large(LARGEST_POWER, lane);
     }
     return large;
   }
@@ -115,7 +147,7 @@ template <class W> __device__ inline W times(W x, W y) {
 }
 // Of steps state -> z + product * state, one a lane, those up to and with each lane's; false where a product is too large.
 template <class V, bool BACK, class WV, class WA> __device__ bool scan_products(WV& z, WA& product, int rank) {
-  bool large = !(size_of(product) <= LARGEST_POWER<V>);
+  bool large = !(size_of(product) <= LARGEST_PRODUCT<V>);
   for (int d = 1; d < 32; d *= 2) {
     const WV earlier = from_before<BACK>(z, d);
     const WA factor = from_before<BACK>(product, d);
@@ -123,15 +155,17 @@ template <class V, bool BACK, class WV, class WA> __device__ bool scan_products(
       mac(z, product, earlier);
       product = times(product, factor);
     }
-    large = large || !(size_of(product) <= LARGEST_POWER<V>);
+    large = large || !(size_of(product) <= LARGEST_PRODUCT<V>);
   }
   return !__any_sync(ALL, large);
 }
 
 // The recurrence on a tile in registers. `tap(i, k)` is the coefficient of lane's sample i on the value k + 1 before.
-template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver {
+template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> struct Solver {
   using WA = wide_t<A>;
   using WV = wide_t<V>;
+  using Table = Powers<WA, P, M>;
+  using Row = Tile<V, M, HALO>;
   int lane;
   WA product = one<WA>();  // of varying coefficients over the tile, after `solve`
 
@@ -151,15 +185,13 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       h[0] = v[i] = sum;
     }
   }
-
-  // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples.
-  template <class F>
-  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Powers<WA, P, M>& powers,
-                        bool sequential) {
+  // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples; `known` may
+  // write what is known of that better than from a scan.
+  template <class F, class G>
+  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, G known) {
     WV z[P];
-    if (!sequential) sequential = !end_states(v, state, z, tap, powers);
     V h[P];
-    if (sequential) {
+    if (!end_states(v, state, z, tap, powers)) {
       for (int turn = 0; turn < 32; ++turn) {
         if (rank() == turn) {
 #pragma unroll
@@ -174,13 +206,15 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
 #pragma unroll
     for (int k = 0; k < P; ++k) {
       const V earlier = before(to<V>(z[k]), 1);
-      h[k] = mine[k] = rank() ? earlier : state[k];
+      mine[k] = rank() ? earlier : state[k];
     }
+    known();
+#pragma unroll
+    for (int k = 0; k < P; ++k) h[k] = mine[k];
     run<false>(v, h, tap);
-    const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
-    if (lost) {
+    if (const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]))) {
       asm volatile("");  // a branch, which is rarely taken: else each sample costs a select
-      if (BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1) {
+      if (is_lost(lost)) {
 #pragma unroll
         for (int i = 0; i < M; ++i) v[i] = nan_of<V>();
 #pragma unroll
@@ -190,10 +224,12 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
 #pragma unroll
     for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 0 : 31);
   }
+  // whether an earlier lane is among those that met what is not finite
+  __device__ bool is_lost(unsigned lost) const { return BACK ? (lost >> lane) >> 1 : lost << (31 - lane) << 1; }
 
   // the true state after each lane's samples; false where products of varying coefficients are too large
   template <class F>
-  __device__ bool end_states(const V (&v)[M], const V (&state)[P], WV (&z)[P], F tap, const Powers<WA, P, M>& powers) {
+  __device__ bool end_states(const V (&v)[M], const V (&state)[P], WV (&z)[P], F tap, const Table& powers) {
     V h[P], copy[M];
 #pragma unroll
     for (int i = 0; i < M; ++i) copy[i] = v[i];
@@ -215,13 +251,111 @@ template <class V, class A, int P, int M, bool BACK, bool VARYING> struct Solver
       return small;
     } else {
       if (rank() == 0) powers[0].template apply<BACK>(z, old);
-#pragma unroll
-      for (int i = 0; i < 5; ++i) {
-#pragma unroll
-        for (int k = 0; k < P; ++k) old[k] = before(z[k], 1 << i);
-        if (rank() >= 1 << i) powers[i].template apply<BACK>(z, old);
-      }
+      scan<5>(z, powers);
       return true;
+    }
+  }
+  // z: what each lane adds, then the sum of what it and those before add
+  template <int UNROLL> __device__ void scan(WV (&z)[P], const Table& powers) const {
+    WV old[P];
+#pragma unroll UNROLL
+    for (int i = 0; i < 5; ++i) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) old[k] = before(z[k], 1 << i);
+      if (rank() >= 1 << i) powers[i].template apply<BACK>(z, old);
+    }
+  }
+
+  // The same for careful rows, in the tile, where right-hand sides become outputs: loops are short, and cost other rows no
+  // registers. Float: the scan is all in double, and `wide`, in shared memory, is the state of the tile before and then of
+  // this one. Double: the scan is done again for what it lost. A run from its starts ends where the next lane starts, but
+  // for that; the difference is small, and so is what is lost in scanning it. Where powers are too large to scan with, lanes
+  // take turns.
+  template <class F>
+  __device__ void solve_carefully(const Row& tile, V (&state)[P], V (&mine)[P], F tap, const Table& powers, WV* wide,
+                                  bool in_turn) const {
+    V h[P];
+    if (in_turn) {
+      for (int turn = 0; turn < 32; ++turn) {
+        if (rank() == turn) {
+#pragma unroll
+          for (int k = 0; k < P; ++k) h[k] = mine[k] = state[k];
+          run_tile<true>(tile, h, tap);
+        }
+#pragma unroll
+        for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 31 - turn : turn);
+      }
+      return;
+    }
+    WV z[P], old[P];
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      z[k] = WV();
+      old[k] = wide && is_finite(state[0]) ? wide[k] : to<WV>(state[k]);
+    }
+    run_tile<false>(tile, z, tap);
+    if (rank() == 0) powers[0].template apply<BACK>(z, old);
+    scan<1>(z, powers);
+    __syncwarp();
+    if (wide && rank() == 31)
+#pragma unroll
+      for (int k = 0; k < P; ++k) wide[k] = z[k];
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      const V earlier = before(to<V>(z[k]), 1);
+      mine[k] = rank() ? earlier : state[k];
+    }
+    if constexpr (EXACT<V>) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) z[k] = mine[k];
+      run_tile<false>(tile, z, tap);
+#pragma unroll
+      for (int k = 0; k < P; ++k) {
+        const V earlier = before(z[k], 1);
+        z[k] = rank() ? minus(earlier, mine[k]) : V();
+      }
+      scan<1>(z, powers);
+#pragma unroll
+      for (int k = 0; k < P; ++k) add(mine[k], z[k]);
+    }
+#pragma unroll
+    for (int k = 0; k < P; ++k) h[k] = mine[k];
+    run_tile<true>(tile, h, tap);
+    const unsigned lost = __ballot_sync(ALL, !is_finite(h[0]));
+    if (is_lost(lost)) {
+      for (int i = 0; i < M; ++i) tile[lane * M + i] = nan_of<V>();
+#pragma unroll
+      for (int k = 0; k < P; ++k) h[k] = nan_of<V>();
+    }
+#pragma unroll
+    for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 0 : 31);
+  }
+  // the lane's samples in the tile, in T's precision; h as in `run`
+  template <bool WRITES, class T, class F> __device__ void run_tile(const Row& tile, T (&h)[P], F tap) const {
+    using AT = like_t<A, T>;
+    AT a[P];
+#pragma unroll
+    for (int k = 0; k < P; ++k) a[k] = to<AT>(only_here(tap(0, k)));
+    constexpr int E = Row::E;
+    const int first = only_here(lane) * M;
+    auto slot = [&](int n) -> Pack<V, E>& { return tile.slot(first, BACK ? M - E - n : n); };
+    Pack<V, E> next = slot(0);
+#pragma unroll 1
+    for (int n = 0; n < M; n += E) {
+      Pack<V, E> values = next;
+      next = slot(n + E < M ? n + E : n);
+#pragma unroll
+      for (int e = 0; e < E; ++e) {
+        V& value = values.values[BACK ? E - 1 - e : e];
+        T sum = to<T>(value);
+#pragma unroll
+        for (int k = P - 1; k >= 0; --k) mac(sum, a[k], h[k]);
+#pragma unroll
+        for (int k = P - 1; k > 0; --k) h[k] = h[k - 1];
+        h[0] = sum;
+        if (WRITES) value = to<V>(sum);
+      }
+      if (WRITES) slot(n) = values;
     }
   }
 };
@@ -232,10 +366,7 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, in
   using V = compute_t<Y>;
   using W = wide_t<V>;
   using WA = wide_t<A>;
-  static constexpr bool EXACT = sizeof(typename Number<V>::real) == 8;
-  // half types: y from a rounded start would be worse than y rounded sample by sample, whose errors average out
-  static constexpr bool READS_Y = sizeof(Y) == 2;
-  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(Q, largest(VA ? 1 : 0, READS_Y ? P : 0)), M);
+  static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(P, Q), M);
   static constexpr int P1 = largest(P, 1);  // arrays have an element even where there is none
   using Row = Tile<V, M, HALO>;
   using RowA = Tile<A, M, HALO>;

@@ -19,6 +19,7 @@ template <class R> struct Number<Complex<R>> {
 };
 template <class S> using compute_t = typename Number<S>::compute;
 template <class S> using wide_t = typename Number<S>::wide;
+template <class S> using state_t = compute_t<S>;  // how past outputs are stored
 
 // s += a * v, for every mixture of real and complex
 template <class R> __device__ inline void mac(R& s, R a, R v) { s += a * v; }
@@ -41,9 +42,14 @@ template <class R> __device__ inline void add(Complex<R>& s, Complex<R> v) {
   s.im += v.im;
 }
 
+template <class R> __device__ inline R minus(R u, R v) { return u - v; }
+template <class R> __device__ inline Complex<R> minus(Complex<R> u, Complex<R> v) { return {u.re - v.re, u.im - v.im}; }
+
 __device__ inline float conj(float v) { return v; }
 __device__ inline double conj(double v) { return v; }
 template <class R> __device__ inline Complex<R> conj(Complex<R> v) { return {v.re, -v.im}; }
+
+template <class R> __device__ inline Complex<R> only_here(Complex<R> v) { return {only_here(v.re), only_here(v.im)}; }
 
 template <class A, class B> constexpr bool same = false;
 template <class A> constexpr bool same<A, A> = true;
@@ -62,6 +68,12 @@ template <class R> struct To_<Complex<R>> {
   template <class F> static __device__ Complex<R> of(Complex<F> v) { return {To_<R>::of(v.re), To_<R>::of(v.im)}; }
 };
 template <class To, class From> __device__ inline To to(From v) { return To_<To>::of(v); }
+// A in the precision of T
+template <class A, class T> struct Like { using type = typename Number<T>::real; };
+template <class R, class T> struct Like<Complex<R>, T> { using type = Complex<typename Number<T>::real>; };
+template <class A, class T> using like_t = typename Like<A, T>::type;
+// whether V is computed in double
+template <class V> constexpr bool EXACT = sizeof(typename Number<V>::real) == 8;
 template <class V> __device__ inline V one() { return to<V>(typename Number<V>::real(1)); }
 
 template <class R> __device__ inline double size_of(R v) { return v < 0 ? -double(v) : double(v); }
