@@ -23,7 +23,7 @@ TOGETHER = 1 << 18
 
 def main() -> None:
     options = parsed()
-    named = [filter_.name for filter_ in designed() if options.filters in filter_.name]
+    named = [filter_.name for filter_ in designed() if any(text in filter_.name for text in options.filters)]
     columns = [(backend, dtype) for dtype in options.dtype for backend in options.backends]
     cells: dict[str, dict[tuple[str, str], tuple[float, float, float]]] = defaultdict(dict)
     for dtype in options.dtype:
@@ -57,7 +57,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--reverse", action="store_true")
     parser.add_argument("--state", action="store_true", help="a state goes in")
     parser.add_argument("--wide", action="store_true", help="compute in float64 what is not float64")
-    parser.add_argument("--filters", default="", metavar="TEXT", help="those whose name has it")
+    parser.add_argument("--filters", nargs="+", default=[""], metavar="TEXT", help="those whose name has one of these")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth filter")
     parser.add_argument("--summary", action="store_true", help="the worst alone")
     options = parser.parse_args()
