@@ -102,7 +102,7 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (1, 3, 100), "poles": (1.3, 0.5)},
     # powers that lose what double has, unless they are computed step by step; and, so large that lanes take turns
     {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.9, 0.88, 0.86)},
-    {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (1.08, 0.5, 0.3)},
+    {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.95, 0.94, 0.93)},
     # no rows, whether x has any or not
     {"sizes": (2, 0, 5)},
     {"sizes": (2, 0, 5), "shared": True, "p": 20},
@@ -139,7 +139,7 @@ CASES: tuple[dict[str, Any], ...] = (
     {"sizes": (1, 3, 1500), "poles": (0.999, 0.998), "layout": "BTC", "shared": True},
     {"sizes": (1, 2, 512 * 17 + 5), "poles": (0.9999, 0.999), "reverse": True},
     {"sizes": (1, 3, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.9, 0.88, 0.5)},
-    {"sizes": (1, 2, 256 * 9 + 3), "dtype": "float64", "p": 3, "q": 1, "poles": (0.95, 0.9, 0.5), "reverse": True},
+    {"sizes": (1, 2, 256 * 9 + 3), "dtype": "float64", "p": 3, "q": 1, "poles": (0.99, 0.9, 0.5), "reverse": True},
     # two samples of a half type where y has two: four bytes at once
     {"sizes": (1, 3, 516), "dtype": "float16", "b_dtype": "complex64", "p": 1, "q": 0},
 )
