@@ -25,6 +25,7 @@ from multirec.testing.checks import CHECKS, Subject, checked, checks_of
 from multirec.testing.libraries import NumpyLibrary
 
 ORDERS_OF_THREADS = (0, 1, 7)
+NAMES = ("y", "last", *(f"gradient of {name}" for name in Operands._fields))
 
 door = SimpleNamespace(forward=None, vjp=None)
 """The kernel that the registered backend names; its methods are filled in for each pass."""
@@ -230,16 +231,24 @@ def faults_of(
     if not oracle:
         return []
     wanted = stepped(host, operands, grad_y, grad_last, extended=True)
-    names = ("y", "last", *(f"gradient of {name}" for name in Operands._fields))
-    usual = stepped(host, operands, grad_y, grad_last)
     faults = []
-    for name, result, want, own in zip(names, (y, last, *found), wanted, usual, strict=True):
+    for name, result, want, usual in zip(NAMES, (y, last, *found), wanted, _usual_errors(options), strict=True):
         if result is None:
             continue
-        error, allowed = _error(fetch(result), want), 4 * (_error(own, want) + np.finfo(own.dtype).eps)
+        error, allowed = _error(fetch(result), want), 4 * usual
         if not error <= allowed:
-            faults.append(f"{name}: off by {error:.1e}, where {allowed:.1e} is usual")
+            faults.append(f"{name}: off by {error:.1e}, where {allowed:.1e} is allowed")
     return faults
+
+
+def _usual_errors(options: dict[str, Any]) -> list[float]:
+    """Return what stepping errs by in each result, at most, over some draws of a case, and an eps more."""
+    errors = []
+    for seed in range(4):
+        drawn = problem_of(np.random.default_rng(seed), **options)
+        pairs = zip(stepped(*drawn), stepped(*drawn, extended=True), strict=True)
+        errors.append([0.0 if own is None else _error(own, want) + np.finfo(own.dtype).eps for own, want in pairs])
+    return np.max(errors, 0).tolist()
 
 
 def cases(device: RecordingDevice, oracle: bool) -> Iterator[tuple[str, bool, str]]:
@@ -251,10 +260,13 @@ def cases(device: RecordingDevice, oracle: bool) -> Iterator[tuple[str, bool, st
 
 
 def _error(result: Any, want: Any) -> float:
-    """The largest error of each row, relative to its largest value, up to where the row leaves float32's range."""
+    """The largest error of each row, relative to its largest value, up to where the row leaves float32's range.
+
+    Of few numbers the largest may be small by chance, so rows that are states are taken together.
+    """
     if result.shape != want.shape:
         return np.inf
-    axis = -1 if want.ndim == 3 else None
+    axis = -1 if want.ndim == 3 and want.shape[-1] > 20 else None
     with np.errstate(all="ignore"):
         fine = np.abs(want) < 1e30
         scale = np.where(fine, np.abs(want), 0).max(axis=axis, keepdims=True, initial=0)
