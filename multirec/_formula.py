@@ -21,7 +21,7 @@ from ._problem import in_precision
 from .backend import Gradients, Needs, Operands
 
 Array: TypeAlias = Any
-_PART, _PARTS = 256, 16
+_PART, _PARTS = 1 << 18, 16
 """Samples that are summed at once at least, and parts of the time at most."""
 
 Run: TypeAlias = Callable[[Operands, bool], Array]
@@ -47,14 +47,10 @@ def gradients(run: Run, operands: Operands, y: Array, grad_y: Array, needs: Need
         grad_inputs, grad_x = _split(_like(whole, x), q, reverse)
     if needs.feedforward and b is not None:
         history = _extended(x, inputs, q, reverse)
-        grad_b = _like(
-            _stack([_correlate(lam, _lagged(history, j, q, length, reverse), b) for j in range(q + 1)], b), b
-        )
+        grad_b = _like(_stack(_correlated(lam, history, range(q + 1), q, reverse, b), b), b)
     if needs.feedback and a is not None:
         history = _extended(y, outputs, p, reverse)
-        grad_a = _like(
-            _stack([_correlate(lam, _lagged(history, k, p, length, reverse), a) for k in range(1, p + 1)], a), a
-        )
+        grad_a = _like(_stack(_correlated(lam, history, range(1, p + 1), p, reverse, a), a), a)
     if needs.outputs:
         # only the first p steps look back before the block
         first = lam[..., max(length - p, 0) :] if reverse else lam[..., :p]
@@ -142,25 +138,40 @@ def _tap(taps: Array, index: int, count: int, reverse: bool) -> Array:
     return column[..., length - count :] if reverse else column[..., :count]
 
 
-def _correlate(lam: Array, signal: Array, taps: Array) -> Array:
-    """Return λ · conj(signal), summed over the axes along which the taps are constant."""
-    total = _dotted(lam, signal) if taps.shape[2] == 1 else lam * signal.conj()
+def _correlated(lam: Array, history: Array, lags: range, count: int, reverse: bool, taps: Array) -> list[Array]:
+    """Return λ[t] · conj(signal[t - lag]) for each lag, summed over the axes along which the taps are constant."""
+    if taps.shape[2] == 1:
+        totals = _dotted(lam, history, lags, count, reverse)
+    else:
+        totals = [lam * _lagged(history, lag, count, lam.shape[-1], reverse).conj() for lag in lags]
     for axis in (0, 1, 2):
-        if taps.shape[axis] == 1 and total.shape[axis] != 1:
-            total = total.sum(axis, keepdims=True)
-    return total
+        totals = [
+            total.sum(axis, keepdims=True) if taps.shape[axis] == 1 and total.shape[axis] != 1 else total
+            for total in totals
+        ]
+    return totals
 
 
-def _dotted(lam: Array, signal: Array) -> Array:
-    """Return Σ λ · conj(signal) over time, summed in float64 where there is such.
+def _dotted(lam: Array, history: Array, lags: range, count: int, reverse: bool) -> list[Array]:
+    """Return Σ λ[t] · conj(signal[t - lag]) over time for each lag, in float64 where there is such, else in pairs.
 
-    In parts: no array of y's size is made for the products.
+    A part of the time at once: no array of y's size is made.
     """
-    length = lam.shape[-1]
-    size = max(_PART, -(-length // _PARTS))
-    spans = [slice(start, start + size) for start in range(0, max(length, 1), size)]
-    products = (_double(lam[..., span]) * _double(signal[..., span].conj()) for span in spans)
-    return cast_to(_total([each.sum(-1, keepdims=True) for each in products]), name_of(lam.dtype))
+    batch, channels, length = lam.shape
+    size = max(-(-length // _PARTS), -(-_PART // max(batch * channels, 1)))
+    sums: list[list[Array]] = [[] for _ in lags]
+    for start in range(0, max(length, 1), size):
+        narrow = lam[..., start : start + size]
+        part, past = _double(narrow), _double(history[..., start : start + size + count].conj())
+        for of_lag, lag in zip(sums, lags, strict=True):
+            signal = _lagged(past, lag, count, part.shape[-1], reverse)
+            of_lag.append(_dot(part, signal) if part.dtype != narrow.dtype else (part * signal).sum(-1, keepdims=True))
+    return [cast_to(_total(parts), name_of(lam.dtype)) for parts in sums]
+
+
+def _dot(lam: Array, signal: Array) -> Array:
+    library = namespace(lam)
+    return library.einsum("bct,bct->bc", lam, library.broadcast_to(signal, lam.shape))[..., None]
 
 
 def _double(array: Array) -> Array:

@@ -250,7 +250,7 @@ def _usual_errors(options: dict[str, Any]) -> list[float]:
         errors.append(
             [0.0 if own is None else _error(own, want) + _error(_next(want, own.dtype), want) for own, want in pairs]
         )
-    return np.max(errors, 0).tolist()
+    return [max(each) for each in zip(*errors, strict=True)]
 
 
 def _next(values: Any, dtype: Any) -> Any:

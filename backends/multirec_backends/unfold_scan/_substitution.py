@@ -14,7 +14,7 @@ from torch import Tensor
 
 __all__ = ["substitute"]
 
-_LONG, _SHORT, _FEW = 256, 64, 32
+_LONG, _SHORT, _FEW = 512, 64, 32
 """Samples in a block: many where there are few sequences, so that there are fewer blocks."""
 
 
@@ -32,23 +32,31 @@ def substitute(taps: Tensor, which: Tensor, u: Tensor, past: Tensor, out: Tensor
     past
         The outputs before, (S, R, p).
     """
-    taps, past = taps[which].to(u.dtype), past[which].to(u.dtype)
+    everyone = len(which) == len(taps)
+    if not everyone:
+        taps, past = taps[which], past[which]
+    taps, past = taps.to(u.dtype), past.to(u.dtype)
     p, total = taps.shape[1], u.shape[2]
     size = min(_LONG if past.shape[:2].numel() <= _FEW else _SHORT, total)
     triangle, onto = _matrices(taps, size, reverse)
     for done in range(0, total, size):
         count = min(size, total - done)
-        start = total - done - count if reverse else done
-        block, reached = u[:, :, start : start + count][which], min(p, count)
+        start, reached = total - done - count if reverse else done, min(p, count)
+        here = slice(start, start + count)
+        block = u[..., here].clone(memory_format=torch.contiguous_format) if everyone else u[..., here][which]
         if reverse:
             block[..., count - reached :] += past @ onto[..., p - reached :]
         else:
             block[..., :reached] += past @ onto[..., :reached]
-        part = triangle[:, :count, :count]
+        part = triangle if count == size else triangle[:, :count, :count]
         solved = torch.linalg.solve_triangular(part, block.mT, upper=reverse, unitriangular=True).mT
-        out[:, :, start : start + count][which] = solved
-        past = torch.cat((solved, past) if reverse else (past, solved), 2)
-        past = past[..., :p] if reverse else past[..., -p:]
+        if everyone:
+            out[..., here] = solved
+        else:
+            out[..., here][which] = solved
+        if count < p:
+            solved = torch.cat((solved, past) if reverse else (past, solved), 2)
+        past = solved[..., :p] if reverse else solved[..., -p:]
 
 
 def _matrices(taps: Tensor, size: int, reverse: bool) -> tuple[Tensor, Tensor]:
