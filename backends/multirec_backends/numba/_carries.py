@@ -16,17 +16,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 Signal = npt.NDArray[Any]
 
 _CONTRACTION = 1e-5
 """Powers may not lose more than this: eps of float64 times the square of their largest entry."""
-_FIRST, _MENDED = 1.0, 2.5
-"""How far segments may begin from where they should, over the error of stepping: at first, and after correction."""
+_FIRST, _MENDED = (1.0, 3.0), (2.5, 6.0)
+"""How far segments may begin from where they should, over the error of stepping, at first and after correction: on
+average over all segments, and over a few. Errors that last long are alike over these, and may be large by chance.
+"""
 _ROUNDING = 0.25
 """The error of one rounding over the eps and the magnitude of what is rounded, root mean square."""
-_ENOUGH = 8
-"""Segments over which magnitudes are averaged at least."""
+_FEW = 8
+"""Segments that are a few."""
 
 
 class Settled(NamedTuple):
@@ -55,13 +58,12 @@ class Carries:
         step[:, range(p - 1), range(1, p)] = 1
         step[:, p - 1] = feedback[:, ::-1]
         with np.errstate(all="ignore"):
-            self._powers, gains, growth = _powers(step, size, count)
-            per_step = np.sqrt(1 + np.sum(np.abs(feedback.astype(step.dtype)) ** 2, axis=-1))
-            self.noise = _ROUNDING * eps * per_step[:, None] * gains
+            self._powers, self._gains, growth = _powers(step, size, count)
+            self._per_step = _ROUNDING * eps * np.sqrt(1 + np.sum(np.abs(feedback.astype(step.dtype)) ** 2, axis=-1))
             self.trusted = bool(np.finfo(np.float64).eps * growth * growth < _CONTRACTION)
         self._step = step
         if adjoint:
-            self._step, *self._powers = (power.conj().swapaxes(-1, -2) for power in (step, *self._powers))
+            self._step, *self._powers = map(_adjoint, (step, *self._powers))
 
     def settle(self, first: Signal, alone: Signal, run: Callable[[Signal], Signal]) -> Settled | None:
         """Run the segments from their true states.
@@ -80,11 +82,11 @@ class Carries:
         What the run that was good enough handed on, or None: the signal must be run from sample to sample.
         """
         starts = self._carried(first, alone).astype(alone.dtype)
-        for limit in (_FIRST, _MENDED, _MENDED):
+        for limits in (_FIRST, _MENDED, _MENDED):
             ends = run(starts[:, :-1])
             missed = _missed(starts[:, 1:], ends)
             drift = self._carried(np.zeros_like(first), missed)
-            if self._small(drift, ends, limit):
+            if self._small(drift, ends, limits):
                 return Settled(ends, missed[:, :-1])
             with np.errstate(all="ignore"):
                 starts = (starts + drift).astype(alone.dtype)
@@ -107,13 +109,26 @@ class Carries:
         ]
         return np.stack(found, axis=-1)
 
-    def _small(self, drift: Signal, ends: Signal, limit: float) -> bool:
-        """Compare drift and what stepping loses, both summed from the beginning to every segment's end."""
+    def lost(self, ends: Signal) -> Signal:
+        """Return what stepping loses until the end of every segment (channels, segments), root mean square.
+
+        Rounding is in proportion to the outputs, of which the newest at the `ends` are looked at, and goes on through
+        the filter as long as it remembers.
+        """
+        newest = np.abs(ends[..., -1].astype(self._powers[0].dtype))
+        level = np.where(np.isfinite(newest), newest, 0)
+        scale = np.maximum(level.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        squares = np.square(level / scale)
+        summed = np.stack([np.convolve(*each)[: level.shape[1]] for each in zip(self._gains, squares, strict=True)])
+        lost: Signal = self._per_step[:, None] * scale * np.sqrt(summed)
+        return lost
+
+    def _small(self, drift: Signal, ends: Signal, limits: tuple[float, float]) -> bool:
         with np.errstate(all="ignore"):
-            newest = np.abs(ends[..., -1])
-            level = np.cumsum(np.where(np.isfinite(newest), newest, 0), axis=1) / np.arange(1, newest.shape[1] + 1)
-            most = limit * np.cumsum(self.noise * level, axis=1)
-            return bool(np.all((np.cumsum(np.abs(drift[:, 1:, -1]), axis=1) <= most)[:, _ENOUGH - 1 :]))
+            drifted, lost = np.abs(drift[:, 1:, -1]), self.lost(ends)
+            near, lost_near = (sliding_window_view(each, _FEW, axis=1).sum(-1) for each in (drifted, lost))
+            on_average = np.all(drifted.sum(1) <= limits[0] * lost.sum(1))
+            return bool(on_average and np.all(near <= limits[1] * lost_near))
 
     def _carried(self, first: Signal, ends: Signal) -> Signal:
         """Return the states at the segments' starts and at the end (channels, segments + 1, p) in float64.
@@ -139,26 +154,31 @@ def _missed(starts: Signal, ends: Signal) -> Signal:
 def _powers(step: Signal, size: int, count: int) -> tuple[list[Signal], Signal, float]:
     """Return the transitions over 1, 2, 4, … up to `count` segments, gains of noise and the largest entry.
 
-    The gains (channels, segments) are norms of the recurrence's impulse response: what independent errors, one a
-    sample since the beginning, come to at the end of every segment.
+    The gains (channels, segments) are for independent errors, one a sample, of the same segment, the one before, …:
+    their variance when it ends over that of one.
     """
-    square, noise, power = step, np.zeros_like(step), None
+    square, noise = step, np.zeros_like(step)
     noise[:, -1, -1] = 1
+    power, within = None, np.zeros_like(step)
     growth = float(np.max(np.abs(step)))
     for bit in range(size.bit_length()):
         if size >> bit & 1:
+            within = noise if power is None else within + power @ noise @ _adjoint(power)
             power = square if power is None else power @ square
-        noise = noise + square @ noise @ square.conj().swapaxes(-1, -2)
+        noise = noise + square @ noise @ _adjoint(square)
         square = square @ square
         growth = max(growth, float(np.max(np.abs(square))))
     assert power is not None
-    powers, gains = [power], [noise[:, -1, -1]]
+    powers, rows = [power], np.zeros_like(step[:, :1])
+    rows[..., -1] = 1
     # the first state too reaches the end, `count` segments away
     while 1 << len(powers) <= count:
-        noise = noise + power @ noise @ power.conj().swapaxes(-1, -2)
-        power = power @ power
-        powers.append(power)
-        gains.append(noise[:, -1, -1])
-        growth = max(growth, float(np.max(np.abs(power))))
-    doubled = np.minimum([(i - 1).bit_length() for i in range(1, count + 1)], len(gains) - 1)
-    return powers, np.sqrt(np.abs(np.stack(gains, axis=1)))[:, doubled], growth
+        rows = np.concatenate([rows, rows @ powers[-1]], axis=1)
+        powers.append(powers[-1] @ powers[-1])
+        growth = max(growth, float(np.max(np.abs(powers[-1]))))
+    rows = np.concatenate([rows, rows @ powers[-1]], axis=1)[:, :count]
+    return powers, np.maximum(np.sum((rows @ within) * rows.conj(), axis=-1).real, 0), growth
+
+
+def _adjoint(matrix: Signal) -> Signal:
+    return matrix.conj().swapaxes(-1, -2)
