@@ -15,30 +15,29 @@ TRUSTED = {"float32": 1e30, "float64": 1e300}
 """The sum of magnitudes up to which a sequence is trusted."""
 
 
-def run_blocks(x: Array, inputs: Array | None, past: Array, tables: Tables, reverse: bool) -> tuple[Array, Array]:
+def run_blocks(u: Array, past: Array, tables: Tables, reverse: bool) -> tuple[Array, Array]:
     """Return y (B, C, T), and which sequences (B, C) went out of range and are not to be trusted.
 
     Parameters
     ----------
-    x, inputs
-        The signal (B, C|1, T) and the q samples before it, or None for zeros.
+    u
+        The signal (B, C|1, T), through the feedforward.
     past
         The p outputs before the block, (B, C, p).
     """
     table, ends, jump = tables
-    batch, channels, p = past.shape
-    length, block = x.shape[-1], table.shape[-1]
-    q = table.shape[-2] - block - p
+    batch, channels, _ = past.shape
+    length, block = u.shape[-1], table.shape[-1]
     count = -(-length // block)
     short = count * block - length
-    x = jnp.pad(x, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
-    rows = _with_neighbours(x.reshape(*x.shape[:2], count, block), inputs, q, reverse)
+    u = jnp.pad(u, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
+    rows = u.reshape(*u.shape[:2], count, block)
     added = _product(rows.astype(ends.dtype), ends).astype(jump.dtype)
-    carries = _carries(added, jump, past, reverse).astype(x.dtype)
+    carries = _carries(added, jump, past, reverse).astype(u.dtype)
     rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
     y = _product(jnp.concatenate([rows, carries], -1), table)
     # what overflows stays so, and a product with what is not finite may have spoilt the samples before it
-    wrong = ~(jnp.abs(y).sum(2) < TRUSTED[x.real.dtype.name]).all(-1)
+    wrong = ~(jnp.abs(y).sum(2) < TRUSTED[u.real.dtype.name]).all(-1)
     y = y.reshape(batch, channels, count * block)
     return (y[..., short:] if reverse else y[..., :length]), wrong
 
@@ -49,17 +48,6 @@ def _product(rows: Array, matrix: Array) -> Array:
         # one product serves all channels
         return jnp.einsum("bnk,ckl->bcnl", rows[:, 0], matrix[0], precision=lax.Precision.HIGHEST)
     return jnp.matmul(rows, matrix, precision=lax.Precision.HIGHEST)
-
-
-def _with_neighbours(blocks: Array, inputs: Array | None, q: int, reverse: bool) -> Array:
-    """Return blocks (B, C, N, L) with the q ≤ L samples that precede each: (B, C, N, q + L)."""
-    if not q:
-        return blocks
-    edge = jnp.zeros((*blocks.shape[:2], q), blocks.dtype) if inputs is None else inputs.astype(blocks.dtype)
-    edge = edge[:, :, None]
-    if reverse:
-        return jnp.concatenate([blocks, jnp.concatenate([blocks[:, :, 1:, :q], edge], 2)], 3)
-    return jnp.concatenate([jnp.concatenate([edge, blocks[:, :, :-1, -q:]], 2), blocks], 3)
 
 
 def _carries(ends: Array, jump: Array, past: Array, reverse: bool) -> Array:

@@ -20,9 +20,6 @@ from ._tables import Tables, block_length, block_responses, build_tables
 
 __all__ = ["Filter", "compute_type", "is_summed", "make_filter", "run"]
 
-_LONGEST_MERGED = 32
-"""Taps of feedforward up to which it is part of the block's matrix."""
-
 _SHORTEST_BLOCKED = 64
 """Samples below which steps are faster than blocks, and compile in a third of the time."""
 
@@ -72,13 +69,11 @@ def make_filter(
         feedback = None
     if feedback is None or feedback.shape[2] > 1 or length < _SHORTEST_BLOCKED:
         return Filter(feedforward, feedback)
-    merged = _merged(feedforward)
-    past = max(feedback.shape[-1], merged.shape[-1] - 1 if merged is not None else 0)
-    block = block_length(past, length, _LONGEST_SUMMED if by_sums else _LONGEST_MULTIPLIED)
+    block = block_length(feedback.shape[-1], length, _LONGEST_SUMMED if by_sums else _LONGEST_MULTIPLIED)
     own = feedback[:, :, 0]
-    responses = block_responses(None if merged is None else merged[:, :, 0], own, block)
+    responses = block_responses(own, block)
     before, after = _constant(feedforward), _constant(after)
-    if before is not None and merged is None:
+    if before is not None:
         # blocks see what has gone through it already
         before = before / jnp.linalg.norm(before, axis=-1, keepdims=True)
     tables = build_tables(responses, reverse, dtype)
@@ -86,11 +81,6 @@ def make_filter(
     loss = predicted_loss(responses, before, own, after, -(-length // block), eps, eps_of_ends)
     # what is not a number is not less
     return Filter(feedforward, feedback, tables, ~(loss < _LARGEST_LOSS))
-
-
-def _merged(feedforward: Array | None) -> Array | None:
-    fits = feedforward is not None and feedforward.shape[2] == 1 and feedforward.shape[3] <= _LONGEST_MERGED
-    return feedforward if fits else None
 
 
 def _constant(taps: Array | None) -> Array | None:
@@ -132,11 +122,11 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
 
     if tables is None or stepped is None:
         return steps()
-    signal, before = (drive(), None) if _merged(feedforward) is None else (x.astype(dtype), inputs)
+    # feedforward comes first, by itself: what it stops, such as a steady input, leaves exact zeros
     if by_sums:
-        return run_sums(signal, before, past, tables, reverse, stepped.any(), steps)
+        return run_sums(drive(), past, tables, reverse, stepped.any(), steps)
 
-    y, wrong = run_blocks(signal, before, past, tables, reverse)
+    y, wrong = run_blocks(drive(), past, tables, reverse)
     wrong = wrong | stepped
     return lax.cond(wrong.any(), lambda: jnp.where(wrong[..., None], steps(), y), lambda: y)
 

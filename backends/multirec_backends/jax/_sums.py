@@ -22,8 +22,7 @@ __all__ = ["run_sums"]
 
 
 def run_sums(
-    x: Array,
-    inputs: Array | None,
+    u: Array,
     past: Array,
     tables: Tables,
     reverse: bool,
@@ -34,8 +33,8 @@ def run_sums(
 
     Parameters
     ----------
-    x, inputs
-        The signal (B, C|1, T) and the q samples before it, or None for zeros.
+    u
+        The signal (B, C|1, T), through the feedforward.
     past
         The p outputs before the block, (B, C, p).
     stepped
@@ -44,20 +43,19 @@ def run_sums(
         Computes y in the exact order of rounding, also for sequences that go out of range.
     """
     table, ends, jump = tables
-    batch, channels, p = past.shape
-    length, block = x.shape[-1], table.shape[-1]
-    q = table.shape[-2] - block - p
+    batch, channels, _ = past.shape
+    length, block = u.shape[-1], table.shape[-1]
     count = -(-length // block)
     short = count * block - length
-    extended = _extended(x, inputs, q, short, reverse)
-    rows = _rows(extended, count, block)
-    carries, last = _carries(_columns(rows, ends), jump, past, reverse, x.dtype)
+    u = jnp.pad(u, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
+    rows = _rows(u, block)
+    carries, last = _carries(_columns(rows, ends), jump, past, reverse, u.dtype)
     # what overflows stays so, and a sum of products with what is not finite spoils the samples before it
     largest = jnp.maximum(_largest(rows), jnp.maximum(_largest(carries), jnp.abs(last).max(-1)))
-    wrong = stepped | ~(largest * jnp.abs(table).sum(-2).max(-1) < TRUSTED[x.real.dtype.name]).all()
+    wrong = stepped | ~(largest * jnp.abs(table).sum(-2).max(-1) < TRUSTED[u.real.dtype.name]).all()
 
-    def samples(extended: Array, carries: list[Array], table: Array) -> Array:
-        y = _product([*_rows(extended, count, block), *carries], table)
+    def samples(u: Array, carries: list[Array], table: Array) -> Array:
+        y = _product([*_rows(u, block), *carries], table)
         return jnp.broadcast_to(y, (batch, channels, count, block))
 
     def exact(*_: Any) -> Array:
@@ -65,22 +63,13 @@ def run_sums(
         return y.reshape(batch, channels, count, block)
 
     # out of the branches come blocks: a loop over samples, which finds the block of each, is several times slower
-    y = lax.cond(wrong, exact, samples, extended, carries, table).reshape(batch, channels, count * block)
+    y = lax.cond(wrong, exact, samples, u, carries, table).reshape(batch, channels, count * block)
     return y[..., short:] if reverse else y[..., :length]
 
 
-def _extended(x: Array, inputs: Array | None, q: int, short: int, reverse: bool) -> Array:
-    """Return the signal with the q samples before it and `short` zeros after it, in memory's order of time."""
-    past = jnp.zeros((*x.shape[:2], q), x.dtype) if inputs is None else inputs.astype(x.dtype)
-    after = jnp.zeros((*x.shape[:2], short), x.dtype)
-    return jnp.concatenate([after, x, past] if reverse else [past, x, after], -1)
-
-
-def _rows(extended: Array, count: int, block: int) -> list[Array]:
-    """Return what the blocks see at each of their places, past inputs included: arrays (B, C|1, N)."""
-    reach = extended.shape[-1] - (count - 1) * block
-    last = (count - 1) * block + 1
-    return [lax.slice_in_dim(extended, k, k + last, block, 2) for k in range(reach)]
+def _rows(u: Array, block: int) -> list[Array]:
+    """Return what the blocks see at each of their places: arrays (B, C|1, N)."""
+    return [u[..., k::block] for k in range(block)]
 
 
 def _product(rows: list[Array], matrix: Array) -> Array:

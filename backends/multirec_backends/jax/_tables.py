@@ -1,13 +1,14 @@
 """A block of samples as one matrix.
 
-With the q inputs before a block, its L inputs, and the p outputs before it in one row, the L outputs are
+With a block's L inputs, which have been through the feedforward, and the p outputs before it in one row, its L
+outputs are
 
-    y = [x | c] W        W = [B H; P]
+    y = [u | c] W        W = [H; P]
 
-B holds the feedforward taps, H the impulse response of the feedback as a Toeplitz matrix, and P the responses to
-each past output. The last p columns of W give the outputs that the next block starts from. Everything is
-built in float64 from the rounded coefficients, and W alone is rounded: what blocks start from is carried in float64,
-and for low orders all of it is computed so, since its error stays in all that follows.
+H is the impulse response of the feedback as a Toeplitz matrix, and P holds the responses to each past output. The last
+p columns of W give the outputs that the next block starts from. Everything is built in float64 from the rounded
+coefficients, and W alone is rounded: what blocks start from is carried in float64, and for low orders all of it is
+computed so, since its error stays in all that follows.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Responses(NamedTuple):
     """What the outputs of a block answer to, in order of time, in float64."""
 
     inputs: Array
-    """B H, (B|1, C|1, q + L, L)."""
+    """H, (B|1, C|1, L, L)."""
     outputs: Array
     """P, (B|1, C|1, p, L)."""
     impulse: Array
@@ -42,23 +43,23 @@ class Tables(NamedTuple):
     """The matrices of filters (B|1, C|1), in the order of memory."""
 
     samples: Array
-    """[B H; P], (B|1, C|1, q + L + p, L)."""
+    """[H; P], (B|1, C|1, L + p, L)."""
     ends: Array
-    """The last p columns of B H, (B|1, C|1, q + L, p), of low orders in float64."""
+    """The last p columns of H, (B|1, C|1, L, p), of low orders in float64."""
     jump: Array
     """The last p columns of P, (B|1, C|1, p, p), in float64: from one block's past outputs to those of the next."""
 
 
 def block_length(past: int, length: int, longest: int) -> int:
-    """Return L: at least the `past` inputs and outputs, and its square about as large as the signal at most."""
+    """Return L: at least the `past` outputs, and its square about as large as the signal at most."""
     block = _SHORTEST_BLOCK
     while block < past or (block < longest and 4 * block * block <= length):
         block *= 2
     return block
 
 
-def block_responses(feedforward: Array | None, feedback: Array, length: int) -> Responses:
-    """Return the responses of a block of `length` of coefficients (B|1, C|1, taps)."""
+def block_responses(feedback: Array, length: int) -> Responses:
+    """Return the responses of a block of `length` of feedback (B|1, C|1, p)."""
     wide = jnp.result_type(feedback.dtype, jnp.float64)
     a = feedback.astype(wide)
     p = a.shape[-1]
@@ -73,10 +74,7 @@ def block_responses(feedforward: Array | None, feedback: Array, length: int) -> 
     _, rows = lax.scan(step, jnp.broadcast_to(start, (*a.shape[:-1], p, p + 1)), drives)
     rows = jnp.moveaxis(rows, 0, -1)  # (B|1, C|1, p + 1, L)
     impulse = rows[..., p, :]
-    inputs = _toeplitz(impulse, length)
-    if feedforward is not None:
-        inputs = _taps_matrix(feedforward.astype(jnp.result_type(feedforward.dtype, jnp.float64)), length) @ inputs
-    return Responses(inputs, rows[..., :p, :], impulse)
+    return Responses(_toeplitz(impulse, length), rows[..., :p, :], impulse)
 
 
 def build_tables(responses: Responses, reverse: bool, dtype: jnp.dtype) -> Tables:
@@ -97,10 +95,3 @@ def _toeplitz(impulse: Array, length: int) -> Array:
     """Return H[t, l] = impulse[l - t]."""
     lag = jnp.arange(length) - jnp.arange(length)[:, None]
     return jnp.where(lag >= 0, impulse[..., lag.clip(0)], 0)
-
-
-def _taps_matrix(taps: Array, length: int) -> Array:
-    """Return B[w, t] = taps[t - w + q]: what the sample w of past and block gives to the block's sample t."""
-    q = taps.shape[-1] - 1
-    index = jnp.arange(length) - jnp.arange(q + length)[:, None] + q
-    return jnp.where((index >= 0) & (index <= q), taps[..., index.clip(0, q)], 0)
