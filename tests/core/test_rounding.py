@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -81,6 +82,16 @@ SPOILED = {
     "double pole 0.999": ([1], np.poly([0.999, 0.999])),
     "leaky sum of a million": ([1e-6], [1, -0.999999]),
 }
+EDGE = {
+    "Bessel low-pass 1 Hz @ 48k, order 4": signal.bessel(4, 1, fs=48000),
+    "band-pass 0.3 to 2.4 Hz @ 44.1k": signal.butter(2, [0.3, 2.4], "band", fs=44100),
+    "Bessel high-pass 0.3 Hz @ 500, order 6": signal.bessel(6, 0.3, "high", fs=500),
+    "elliptic high-pass 20 Hz @ 44.1k, order 6": signal.ellip(6, 1, 60, 20, "high", fs=44100),
+    "high-pass 1 Hz @ 48k, order 4": signal.butter(4, 1, "high", fs=48000),
+    "high-pass 1 Hz @ 48k, order 8": signal.butter(8, 1, "high", fs=48000),
+    "zero on a pole at 1": [np.convolve(part, [1, -1]) for part in signal.butter(2, 0.05, "high", fs=48000)],
+}
+"""Whose poles float64 hardly finds inside the circle, or whose response it cannot tell at all frequencies."""
 
 
 def change_everywhere(b: np.ndarray, a: np.ndarray) -> float:
@@ -122,6 +133,44 @@ def test_the_bound_clears_no_filter_that_is_spoiled(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_rounding, "_surely_held", lambda own, rounded: np.zeros(len(own.feedback), bool))
     assert damage(feedforward[cleared], feedback[cleared]) == ""
     assert damage(feedforward[~cleared], feedback[~cleared])
+
+
+@pytest.mark.parametrize("name", EDGE)
+def test_filters_that_cannot_be_told_from_unstable_are_not_held(name: str) -> None:
+    b, a = normalised(*EDGE[name])
+    assert damage(b, a)
+    assert damage(b.astype(np.float32).astype(float), a.astype(np.float32).astype(float)) == ""
+
+
+def test_a_filter_at_the_edge_is_finite() -> None:
+    b, a = EDGE["high-pass 1 Hz @ 48k, order 4"]
+    y, _ = mr.RecurrenceBank.from_ba(b, a)(NOISE)
+    assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize(("b", "a"), [([0.1], [1, -1]), ([0.1, 0.3], [1, -2, 1]), ([0.0], [1, -1.999, 0.99911])])
+def test_accumulators_and_silence_are_held(b: list[float], a: list[float]) -> None:
+    assert damage(*normalised(b, a)) == ""
+
+
+def test_taps_beyond_the_range_are_found() -> None:
+    taps = np.array([[0.1, 0.2], [1e39, 0]])
+    assert damage(taps, None) == "filter 1 is beyond the range of float32"
+    assert damage(taps[:1], None) == ""
+    assert damage(np.array([[1e-47]]), None) == "filter 0 is off by 100.0% of the largest response"
+    y, _ = mr.RecurrenceBank.from_ba([1e39], [1.0])(np.full((1, 1, 2), 1e-10, np.float32))
+    np.testing.assert_allclose(y, 1e29, rtol=1e-6)
+
+
+def test_very_many_filters_are_looked_at_in_parts() -> None:
+    angle = RNG.uniform(0.1, 3, 50000)
+    feedback = np.stack([1.8 * np.cos(angle), np.full(angle.shape, -0.81)], -1)
+    tracemalloc.start()
+    assert damage(None, feedback) == ""
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    feedback[[40000, 40001, 49999]] = 1.999, -0.9990001
+    assert damage(None, feedback).startswith("filters 40000, 40001")
 
 
 def test_channels_are_named() -> None:
