@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import family_of, is_compiling, is_traced
+from ._arrays import family_of, is_traced
 from ._canonical import taps_in
 from ._problem import Spec, Taps, real_precision
 from ._registry import registry
@@ -26,12 +26,9 @@ Array: TypeAlias = Any
 Design: TypeAlias = npt.NDArray[Any]
 
 SPOILED = "with its coefficients rounded to float32,"
-REMEDY = (
-    "Pass compute_dtype='float64', with a backend that computes so (in JAX with jax_enable_x64 on), or 'float32' to "
-    "round them without this warning."
-)
 _MANY = 1024
 _judged: dict[bytes, str] = {}
+_told: set[bytes] = set()
 
 
 def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> Choices:
@@ -41,19 +38,23 @@ def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
         return choices
     if can_widen(arrays[0], choices.backend):
         return choices._replace(compute_dtype="float64")
-    warn(found)
+    warn(found, choices.backend)
     return choices
 
 
 def spoiled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> str:
     """Say which filters of a call rounding would spoil; nothing if none, or if the caller decides."""
-    x, feedforward, feedback, *_ = specs
-    if choices.compute_dtype is not None or _is_wide(x) or not (_is_wide(feedforward) or _is_wide(feedback)):
-        return ""
-    # not of the state, whose precision this decides
-    call = plan_call(x, feedforward, feedback, None, None, choices)
-    taps = (call.problem.feedforward, arrays[1]), (call.problem.feedback, arrays[2])
-    return _remembered(*(_static(own, array, call, len(x.shape)) for own, array in taps))
+    taps = _static_taps(specs, arrays, choices)
+    return _remembered(taps)[1] if taps else ""
+
+
+def tell_once(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> None:
+    """Warn once a design of what rounding spoils in a compiled call, whose types were settled without its values."""
+    taps = _static_taps(specs, arrays, choices)
+    key, found = _remembered(taps) if taps else (b"", "")
+    if found and key not in _told:
+        _told.add(key)
+        warn(found, choices.backend, "A compiled call cannot look at values, and was compiled for float32. ")
 
 
 def can_widen(x: Array, backend: str) -> bool:
@@ -76,23 +77,50 @@ def computes_wide(backend: str) -> bool:
     return backend == "auto" or registry.info(backend).wide
 
 
-def warn(found: str) -> None:
-    """Warn of damage that is not mended; a graph that torch compiles has nothing to warn with."""
-    if is_compiling():
-        return
+def remedy(backend: str) -> str:
+    """Say what to do about a filter that is spoiled."""
+    wide = ", ".join(name for name, info, _ in registry.installed() if info is not None and info.wide)
+    with_what = "a backend that computes so" if backend == "auto" else f"a backend that computes so ({wide})"
+    return (
+        f"Pass compute_dtype='float64', with {with_what} (in JAX with jax_enable_x64 on), or 'float32' to round them "
+        "without this warning."
+    )
+
+
+def warn(found: str, backend: str, why: str = "") -> None:
+    """Warn of damage that is not mended."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "multirec":
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("multirec", "torch"):
         level, frame = level + 1, frame.f_back
-    warnings.warn(f"{SPOILED} {found}. {REMEDY}", RoundingWarning, stacklevel=level + 1)
+    warnings.warn(f"{SPOILED} {found}. {why}{remedy(backend)}", RoundingWarning, stacklevel=level + 1)
 
 
-def damage_of(feedforward: Array | None, feedback: Array | None) -> str:
-    """Judge coefficients (…, C, taps), as far as their values can be looked at."""
-    return damage(_values(feedforward), _values(feedback))
+def damage_of(feedforward: Array | None, feedback: Array | None) -> str | None:
+    """Judge static coefficients (…, C, taps), remembered; None where values cannot be looked at, or do not fit."""
+    taps = tuple(None if part is None else _values(part) for part in (feedforward, feedback))
+    if any(part is not None and own is None for part, own in zip((feedforward, feedback), taps, strict=True)):
+        return None
+    try:
+        np.broadcast_shapes(*(own.shape[:-1] for own in taps if own is not None))
+    except ValueError:
+        # the call says so
+        return None
+    return _remembered(taps)[1]
 
 
 def _is_wide(array: Spec | None) -> bool:
     return array is not None and real_precision(array.dtype) == "float64"
+
+
+def _static_taps(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Design | None, ...]:
+    """Return (feedforward, feedback) of a call to judge; nothing where float32 holds them or the caller decides."""
+    x, feedforward, feedback, *_ = specs
+    if choices.compute_dtype is not None or _is_wide(x) or not (_is_wide(feedforward) or _is_wide(feedback)):
+        return ()
+    # not of the state, whose precision this decides
+    call = plan_call(x, feedforward, feedback, None, None, choices)
+    taps = (call.problem.feedforward, arrays[1]), (call.problem.feedback, arrays[2])
+    return tuple(_static(own, array, call, len(x.shape)) for own, array in taps)
 
 
 def _static(taps: Taps | None, array: Array | None, call: Call, rank: int) -> Design | None:
@@ -101,18 +129,22 @@ def _static(taps: Taps | None, array: Array | None, call: Call, rank: int) -> De
     return None if taps is None or values is None else taps_in(values, taps, call, rank)[:, :, 0]
 
 
-def _remembered(*taps: Design | None) -> str:
-    """Return the damage to coefficients, remembered by their content."""
+def _remembered(taps: tuple[Design | None, ...]) -> tuple[bytes, str]:
+    """Return a key of the content of coefficients, and the damage to them."""
     content = blake2b(digest_size=16)
     for part in taps:
-        content.update(b"" if part is None else repr((part.shape, part.dtype)).encode() + part.tobytes())
+        if part is None:
+            content.update(b"-")
+            continue
+        content.update(f"{part.dtype.num} {part.shape} ".encode())
+        content.update(part.tobytes())
     key = content.digest()
     found = _judged.get(key)
     if found is None:
         if len(_judged) >= _MANY:
             _judged.clear()
         found = _judged[key] = damage(*taps)
-    return found
+    return key, found
 
 
 def _values(taps: Array | None) -> Design | None:
@@ -120,11 +152,11 @@ def _values(taps: Array | None) -> Design | None:
     if taps is None or is_traced(taps):
         return None
     if isinstance(taps, np.ndarray):
-        return taps
+        return taps.astype(np.complex128 if taps.dtype.kind == "c" else np.float64, copy=False)
     torch = sys.modules.get("torch")
     if torch is None or type(taps) not in (torch.Tensor, torch.nn.Parameter):
         return None
     if taps.requires_grad or taps.device.type != "cpu":
         return None
-    values: Design = taps.numpy(force=True)
+    values: Design = taps.detach().to(torch.complex128 if taps.is_complex() else torch.float64).numpy(force=True)
     return values

@@ -84,12 +84,12 @@ class _Filters(NamedTuple):
 
     def same(self, other: _Filters) -> Mask:
         """Return which filters (N,) have the same coefficients as others."""
-        same: Mask = (self.feedforward == other.feedforward).all(-1) & (self.feedback == other.feedback).all(-1)
+        same: Mask = np.all([np.all(own == others, -1) for own, others in zip(self, other, strict=True)], 0)
         return same
 
     def finite(self) -> Mask:
         """Return which filters (N,) have finite coefficients."""
-        finite: Mask = np.isfinite(self.feedforward).all(-1) & np.isfinite(self.feedback).all(-1)
+        finite: Mask = np.all([np.isfinite(taps).all(-1) for taps in self], 0)
         return finite
 
     def poles(self) -> Design:
@@ -164,7 +164,8 @@ def _same_at_poles(own: _Filters, other: _Filters, poles: Design) -> Mask:
     delay = np.exp(-1j * np.angle(poles))
     before, after = (_polynomial(filters.feedforward, delay) for filters in (own, other))
     excited: Mask = (np.abs(after - before) <= TOLERANCE * np.abs(before)).all(-1)
-    return excited & (own.feedback == other.feedback).all(-1)
+    excited &= np.all(own.feedback == other.feedback, -1)
+    return excited
 
 
 def _change(own: _Filters, other: _Filters, poles: Design) -> tuple[Design, Design]:

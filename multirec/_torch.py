@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from ._canonical import in_computed_types, operands_in, signal_out
 from ._function import compute, plan_of, specs_of
 from ._memory import placed
+from ._precision import settled, tell_once
 from ._problem import join_shape
 from ._select import bind, check_name
 from ._state import State
@@ -39,6 +40,8 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State
                 "forward-mode derivatives inside torch.compile, or of tensors on device meta, are not supported: the "
                 "operator used there loses them. Take them of the function before it is compiled."
             )
+        if not torch.compiler.is_compiling():
+            choices = settled(specs_of(arrays), arrays, choices)
         others = [torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in others]
         y, *parts = torch.ops.multirec.recurrence(x, *others, *choices)
         return y, State(*parts)
@@ -74,7 +77,9 @@ def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Te
 
 def _raw_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
     arrays, choices = arguments[:5], Choices(*arguments[5:])
-    y, state = compute(*bind(*specs_of(arrays), choices), arrays)
+    specs = specs_of(arrays)
+    tell_once(specs, arrays, choices)
+    y, state = compute(*bind(*specs, choices), arrays)
     return (y, *state)
 
 
