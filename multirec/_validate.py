@@ -21,6 +21,7 @@ from ._problem import (
     Problem,
     Spec,
     canonical_problem,
+    in_precision,
     join_shape,
     looks_like_signal,
     real_precision,
@@ -73,9 +74,15 @@ def as_choices(layout: object, reverse: object, backend: object, compute_dtype: 
     if compute_dtype is not None and not (isinstance(compute_dtype, str) and compute_dtype in REAL_DTYPES):
         raise ArgumentError(
             f"compute_dtype is 'float32' or 'float64', or None for the signal's own precision, got {compute_dtype!r}."
-            f"{_if_traced(compute_dtype)}"
+            f"{_if_dtype(compute_dtype)}{_if_traced(compute_dtype)}"
         )
     return Choices(as_layout(layout), reverse, backend, cast(ComputeDtype | None, compute_dtype))
+
+
+def _if_dtype(choice: object) -> str:
+    """Return what helps where a library's data type was given for its name; else nothing."""
+    name = getattr(choice, "__name__", str(choice)).removeprefix("torch.")
+    return f" Pass the string {name!r}." if name in REAL_DTYPES else ""
 
 
 def _if_traced(choice: object) -> str:
@@ -121,7 +128,7 @@ def build_call(
         for count, order in ((x_channels, problem.input_order), (channels, problem.order))
     )
     _check_state("inputs", inputs, past_x, (x.dtype,), layout)
-    _check_state("outputs", outputs, past_y, (problem.y_dtype, problem.state_dtype), layout)
+    _check_state("outputs", outputs, past_y, _no_less_than(problem.y_dtype), layout)
     return Call(problem, batch, join_shape(batch, channels, length, layout))
 
 
@@ -274,6 +281,12 @@ def _canonical_taps(name: str, view: _View, batch: tuple[int, ...], length: int,
     return view.spec._replace(shape=(1 if one else prod(batch), view.channels, view.time, view.taps))
 
 
+def _no_less_than(dtype: str) -> tuple[str, ...]:
+    """Return y's data type and the wider ones of its kind: a state may come from a call computed in another."""
+    reals: tuple[ComputeDtype, ...] = (real_precision(dtype), "float64")
+    return tuple(dict.fromkeys((dtype, *(in_precision(dtype, real) for real in reals))))
+
+
 def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tuple[str, ...], layout: Layout) -> None:
     if got is None:
         return
@@ -285,9 +298,9 @@ def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tu
             f"{layout!r}, {_LAYOUT_AXES[layout]}. Pass the state that the previous call returned, or None for zeros."
         )
     if got.dtype not in dtypes:
-        own, computed = dtypes[0], dtypes[-1]
-        wider = f", or {computed}, in which it is computed" if computed != own else ""
-        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{wider}. Cast it.")
+        own, *wider = dtypes
+        others = f", or wider: {' or '.join(wider)}" if wider else ""
+        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{others}. Cast it.")
 
 
 def check_signal(name: str, got: Spec, expected: Spec) -> None:
