@@ -11,7 +11,7 @@ from ._canonical import unambiguous, with_time, without_time
 from ._cascade import RecurrenceCascade
 from ._design import Source, Taps, sections, transfer_function
 from ._function import run, split_state
-from ._precision import computes_wide, damage_of, has_float64, warn
+from ._precision import computes_wide, damage_of, has_double, has_float64, warn
 from ._problem import ComputeDtype, Layout
 from ._state import State
 from ._validate import Choices, as_choices, check_taps_dtype
@@ -220,7 +220,7 @@ class RecurrenceBank:
         if is_compiling():
             # with the values of before; where those say nothing, the operator looks at them when it runs
             return "float64" if self._damage and self._mendable and has_float64(x) else None
-        if not _has_double(taps):
+        if not has_double(taps):
             return None
         self._judge(taps)
         if self._damage and self._mendable and has_float64(x):
@@ -232,7 +232,7 @@ class RecurrenceBank:
 
     def _judge(self, taps: Taps) -> None:
         """Judge coefficients as far as they can be looked at now: a compiled call relies on it."""
-        if not _has_double(taps) or any(getattr(part, "requires_grad", False) for part in self._source):
+        if not has_double(taps) or any(getattr(part, "requires_grad", False) for part in self._source):
             self._damage = ""
             return
         found = damage_of(taps.feedforward, taps.feedback)
@@ -245,10 +245,6 @@ class RecurrenceBank:
             f"{type(self).__name__}(channels={self.channels}, order={self.order}, layout={self.layout!r}, "
             f"reverse={self.reverse}, backend={self.backend!r}{compute_dtype})"
         )
-
-
-def _has_double(taps: Taps) -> bool:
-    return any(part is not None and is_double(part) for part in taps)
 
 
 def _check_taps(taps: Taps) -> None:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import family_of, is_traced
+from ._arrays import family_of, is_double, is_traced
 from ._canonical import taps_in
 from ._problem import Spec, Taps, real_precision
 from ._registry import registry
 from ._rounding import damage
 from ._validate import Call, Choices, Specs, plan_call
+from .backend import Operands
 from .errors import RoundingWarning
 
 Array: TypeAlias = Any
@@ -44,17 +46,25 @@ def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
 
 def spoiled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> str:
     """Say which filters of a call rounding would spoil; nothing if none, or if the caller decides."""
-    taps = _static_taps(specs, arrays, choices)
-    return _remembered(taps)[1] if taps else ""
+    x, feedforward, feedback, *_ = specs
+    if choices.compute_dtype is not None or _is_wide(x) or not (_is_wide(feedforward) or _is_wide(feedback)):
+        return ""
+    # not of the state, whose precision this decides
+    call = plan_call(x, feedforward, feedback, None, None, choices)
+    taps = (call.problem.feedforward, arrays[1]), (call.problem.feedback, arrays[2])
+    return _remembered(*(_static(own, array, call, len(x.shape)) for own, array in taps))[1]
 
 
-def tell_once(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> None:
-    """Warn once a design of what rounding spoils in a compiled call, whose types were settled without its values."""
-    taps = _static_taps(specs, arrays, choices)
-    key, found = _remembered(taps) if taps else (b"", "")
+def tell_once(operands: Operands, choices: Choices) -> None:
+    """Warn, once a design, of what rounding spoils in a compiled call, whose types were settled without its values."""
+    x, *taps = operands[:3]
+    if choices.compute_dtype is not None or is_double(x) or not has_double(taps):
+        return
+    values = (None if part is None or part.shape[2] != 1 else _values(part[:, :, 0]) for part in taps)
+    key, found = _remembered(*values)
     if found and key not in _told:
         _told.add(key)
-        warn(found, choices.backend, "A compiled call cannot look at values, and was compiled for float32. ")
+        warn(found, choices.backend, "A compiled call cannot look at values, and computes in float32. ")
 
 
 def can_widen(x: Array, backend: str) -> bool:
@@ -74,7 +84,10 @@ def has_float64(x: Array) -> bool:
 
 def computes_wide(backend: str) -> bool:
     """Whether a backend, or one that "auto" picks, computes float32 signals in float64."""
-    return backend == "auto" or registry.info(backend).wide
+    if backend == "auto":
+        return True
+    info = registry.entry(backend).info
+    return info is not None and info.wide
 
 
 def remedy(backend: str) -> str:
@@ -96,31 +109,21 @@ def warn(found: str, backend: str, why: str = "") -> None:
 
 
 def damage_of(feedforward: Array | None, feedback: Array | None) -> str | None:
-    """Judge static coefficients (…, C, taps), remembered; None where values cannot be looked at, or do not fit."""
-    taps = tuple(None if part is None else _values(part) for part in (feedforward, feedback))
-    if any(part is not None and own is None for part, own in zip((feedforward, feedback), taps, strict=True)):
-        return None
-    try:
-        np.broadcast_shapes(*(own.shape[:-1] for own in taps if own is not None))
-    except ValueError:
-        # the call says so
-        return None
-    return _remembered(taps)[1]
+    """Judge static coefficients (…, C, taps), remembered; None where values cannot be looked at."""
+    taps = _values(feedforward), _values(feedback)
+    for part, own in zip((feedforward, feedback), taps, strict=True):
+        if part is not None and own is None:
+            return None
+    return _remembered(*taps)[1]
+
+
+def has_double(taps: Iterable[Array | None]) -> bool:
+    """Whether any coefficients are of double precision."""
+    return any(part is not None and is_double(part) for part in taps)
 
 
 def _is_wide(array: Spec | None) -> bool:
     return array is not None and real_precision(array.dtype) == "float64"
-
-
-def _static_taps(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Design | None, ...]:
-    """Return (feedforward, feedback) of a call to judge; nothing where float32 holds them or the caller decides."""
-    x, feedforward, feedback, *_ = specs
-    if choices.compute_dtype is not None or _is_wide(x) or not (_is_wide(feedforward) or _is_wide(feedback)):
-        return ()
-    # not of the state, whose precision this decides
-    call = plan_call(x, feedforward, feedback, None, None, choices)
-    taps = (call.problem.feedforward, arrays[1]), (call.problem.feedback, arrays[2])
-    return tuple(_static(own, array, call, len(x.shape)) for own, array in taps)
 
 
 def _static(taps: Taps | None, array: Array | None, call: Call, rank: int) -> Design | None:
@@ -129,15 +132,12 @@ def _static(taps: Taps | None, array: Array | None, call: Call, rank: int) -> De
     return None if taps is None or values is None else taps_in(values, taps, call, rank)[:, :, 0]
 
 
-def _remembered(taps: tuple[Design | None, ...]) -> tuple[bytes, str]:
+def _remembered(*taps: Design | None) -> tuple[bytes, str]:
     """Return a key of the content of coefficients, and the damage to them."""
-    content = blake2b(digest_size=16)
+    content = blake2b(repr([None if part is None else (part.shape, part.dtype.kind) for part in taps]).encode())
     for part in taps:
-        if part is None:
-            content.update(b"-")
-            continue
-        content.update(f"{part.dtype.num} {part.shape} ".encode())
-        content.update(part.tobytes())
+        if part is not None:
+            content.update(part.tobytes())
     key = content.digest()
     found = _judged.get(key)
     if found is None:
@@ -152,11 +152,12 @@ def _values(taps: Array | None) -> Design | None:
     if taps is None or is_traced(taps):
         return None
     if isinstance(taps, np.ndarray):
-        return taps.astype(np.complex128 if taps.dtype.kind == "c" else np.float64, copy=False)
+        return taps if taps.dtype.char in "dD" else taps.astype(np.complex128 if taps.dtype.kind == "c" else np.float64)
     torch = sys.modules.get("torch")
     if torch is None or type(taps) not in (torch.Tensor, torch.nn.Parameter):
         return None
     if taps.requires_grad or taps.device.type != "cpu":
         return None
-    values: Design = taps.detach().to(torch.complex128 if taps.is_complex() else torch.float64).numpy(force=True)
+    double = torch.complex128 if taps.is_complex() else torch.float64
+    values: Design = (taps if taps.dtype is double else taps.to(double)).numpy(force=True)
     return values

@@ -37,9 +37,9 @@ _CHUNK = 4096
 def damage(feedforward: Design | None, feedback: Design | None) -> str:
     """Say which filters rounding to float32 spoils, and how; nothing if it spoils none.
 
-    Coefficients (…, C, taps) are broadcast over their first axes. Of very many filters, the first few thousand with
-    spoiled ones among them are told of. Filters that rounding does not change, that are not finite, or that are plainly
-    unstable themselves are not spoiled by it.
+    Coefficients (…, C, taps) are broadcast over their first axes; those that do not fit together are no filters.
+    Filters that rounding does not change, that are not finite, or that are plainly unstable are not spoiled by it. Of
+    very many filters, the first few thousand that have spoiled ones among them are told of.
 
     Example
     -------
@@ -50,7 +50,10 @@ def damage(feedforward: Design | None, feedback: Design | None) -> str:
     """
     feedforward = np.ones((1, 1)) if feedforward is None else feedforward
     feedback = np.zeros((1, 0)) if feedback is None else feedback
-    lead = np.broadcast_shapes(feedforward.shape[:-1], feedback.shape[:-1])
+    try:
+        lead = np.broadcast_shapes(feedforward.shape[:-1], feedback.shape[:-1])
+    except ValueError:
+        return ""
     filters = _Filters(*(_rows(taps, lead) for taps in (feedforward, feedback)))
     with np.errstate(all="ignore"):
         for start in range(0, len(filters.feedback), _CHUNK):

@@ -69,17 +69,20 @@ def _is_plain(arrays: tuple[Any, ...]) -> bool:
 
 
 def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Tensor, State]:
-    problem = call.problem
-    y, *parts = apply(operands_in(call, *in_computed_types(problem, tensors)), choices)
+    problem, computed = call.problem, in_computed_types(call.problem, tensors)
+    if choices.compute_dtype is None:
+        # the operator that is to run looks at the coefficients before it rounds them
+        computed = computed._replace(feedforward=tensors.feedforward, feedback=tensors.feedback)
+    y, *parts = apply(operands_in(call, *computed), choices)
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *parts))
     return y, State(*parts)
 
 
 def _raw_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
     arrays, choices = arguments[:5], Choices(*arguments[5:])
-    specs = specs_of(arrays)
-    tell_once(specs, arrays, choices)
-    y, state = compute(*bind(*specs, choices), arrays)
+    call, plan = bind(*specs_of(arrays), choices)
+    tell_once(operands_in(call, *arrays), choices)
+    y, state = compute(call, plan, arrays)
     return (y, *state)
 
 
@@ -97,8 +100,8 @@ def _fake_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _autograd_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
-    tensors, choices = arguments[:5], Choices(*arguments[5:])
-    y, state = _differentiable(_call(tensors, choices), choices, Operands(*tensors))
+    tensors, choices = Operands(*arguments[:5]), Choices(*arguments[5:])
+    y, state = _differentiable(_call(tensors, choices), choices, tensors)
     return (y, *state)
 
 
