@@ -222,10 +222,11 @@ def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
     if len(shape) < 2:
         hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
         raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
-    if looks_like_signal(shape, x.shape):
+    if looks_like_signal(shape, x.shape, layout):
         time_axis = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}[layout]
+        whose = "x's own shape" if shape == x.shape else "a signal's shape"
         raise ShapeError(
-            f"{name} has x's own shape {shape}. A gate, one number a sample, has an axis of taps, too: pass "
+            f"{name} has {whose} {shape}. A gate, one number a sample, has an axis of taps, too: pass "
             f"{name}[..., None]. If {shape[-1]} taps are meant that do not vary along time, give them a time axis of "
             f"length 1: pass {name}{time_axis}."
         )
