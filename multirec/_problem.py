@@ -106,6 +106,12 @@ class Problem:
         return in_precision(self.y_dtype, self.compute_dtype)
 
     @property
+    def past_dtypes(self) -> tuple[str, ...]:
+        """The data types that past outputs are taken in: y's, and the wider ones of its kind, y's first."""
+        reals: tuple[ComputeDtype, ...] = (real_precision(self.y_dtype), "float64")
+        return tuple(dict.fromkeys((self.y_dtype, *(in_precision(self.y_dtype, real) for real in reals))))
+
+    @property
     def is_complex(self) -> bool:
         """Whether y is complex."""
         return self.y_dtype in COMPLEX_DTYPES

@@ -12,13 +12,14 @@ float64 finds them on the edge of stability, the filter is none that float32 hol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TOLERANCE", "damage"]
+__all__ = ["TOLERANCE", "damage", "same_response"]
 
 Design: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -70,6 +71,15 @@ def _rows(taps: Design, lead: tuple[int, ...]) -> Design:
     """Return coefficients (N, taps) of filters (…, C), in double precision."""
     taps = taps.astype(np.complex128 if np.iscomplexobj(taps) else np.float64, copy=False)
     return np.broadcast_to(taps, (*lead, taps.shape[-1])).reshape(prod(lead), taps.shape[-1])
+
+
+def same_response(design: Sequence[Design], other: Sequence[Design]) -> Mask:
+    """Return which filters (C,) are stable and respond as designs do, both (feedforward, feedback) of (C, taps)."""
+    own, others = _Filters(*design), _Filters(*other)
+    with np.errstate(all="ignore"):
+        change, largest = _change(own, others, own.poles())
+        same: Mask = (_radius(others.poles()) < 1) & (change <= TOLERANCE * largest)
+    return same
 
 
 class _Filters(NamedTuple):

@@ -21,7 +21,6 @@ from ._problem import (
     Problem,
     Spec,
     canonical_problem,
-    in_precision,
     join_shape,
     looks_like_signal,
     real_precision,
@@ -128,7 +127,7 @@ def build_call(
         for count, order in ((x_channels, problem.input_order), (channels, problem.order))
     )
     _check_state("inputs", inputs, past_x, (x.dtype,), layout)
-    _check_state("outputs", outputs, past_y, _no_less_than(problem.y_dtype), layout)
+    _check_state("outputs", outputs, past_y, problem.past_dtypes, layout)
     return Call(problem, batch, join_shape(batch, channels, length, layout))
 
 
@@ -280,12 +279,6 @@ def _canonical_taps(name: str, view: _View, batch: tuple[int, ...], length: int,
         )
     one = all(own == 1 for own in view.batch)
     return view.spec._replace(shape=(1 if one else prod(batch), view.channels, view.time, view.taps))
-
-
-def _no_less_than(dtype: str) -> tuple[str, ...]:
-    """Return y's data type and the wider ones of its kind: a state may come from a call computed in another."""
-    reals: tuple[ComputeDtype, ...] = (real_precision(dtype), "float64")
-    return tuple(dict.fromkeys((dtype, *(in_precision(dtype, real) for real in reals))))
 
 
 def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tuple[str, ...], layout: Layout) -> None:

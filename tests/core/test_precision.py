@@ -61,12 +61,14 @@ def test_the_signals_own_precision_may_be_named(backend: str) -> None:
 
 
 def test_banks_pass_it_on() -> None:
+    assert "compute_dtype" not in repr(mr.RecurrenceBank(feedback=A))
     for bank in (
         mr.RecurrenceBank(feedback=A, compute_dtype="float64"),
         mr.RecurrenceBank.from_ba([1.0], [1.0, -1.9, 0.95], compute_dtype="float64"),
         *mr.RecurrenceBank.from_sos([[1.0, 0.0, 0.0, 1.0, -1.9, 0.95]], compute_dtype="float64").sections,
     ):
         assert bank.compute_dtype == "float64"
+        assert repr(bank).endswith(", compute_dtype='float64')")
         _, state = bank(X)
         y, state = bank.step(X[..., 0], state)
         assert (y.dtype, state.outputs.dtype) == ("float32", "float64")
