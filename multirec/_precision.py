@@ -63,6 +63,8 @@ def tell_once(operands: Operands, choices: Choices) -> None:
     values = (None if part is None or part.shape[2] != 1 else _values(part[:, :, 0]) for part in taps)
     key, found = _remembered(*values)
     if found and key not in _told:
+        if len(_told) >= _MANY:
+            _told.clear()
         _told.add(key)
         warn(found, choices.backend, "A compiled call cannot look at values, and computes in float32. ")
 

@@ -71,8 +71,10 @@ def _is_plain(arrays: tuple[Any, ...]) -> bool:
 def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Tensor, State]:
     problem, computed = call.problem, in_computed_types(call.problem, tensors)
     if choices.compute_dtype is None:
-        # the operator that is to run looks at the coefficients before it rounds them
-        computed = computed._replace(feedforward=tensors.feedforward, feedback=tensors.feedback)
+        # the operator that is to run looks at coefficients that are not learned before it rounds them
+        own, cast = tensors[1:3], computed[1:3]
+        b, a = (part if part is None or not part.requires_grad else to for part, to in zip(own, cast, strict=True))
+        computed = computed._replace(feedforward=b, feedback=a)
     y, *parts = apply(operands_in(call, *computed), choices)
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *parts))
     return y, State(*parts)

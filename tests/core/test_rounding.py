@@ -411,6 +411,16 @@ def test_a_compiled_call_warns_when_it_runs(grad: bool) -> None:
         compiled(lambda x: mr.recurrence(x, feedback=design, compute_dtype="float64")[0])(x)
 
 
+def test_a_compiled_call_does_not_judge_what_is_learned() -> None:
+    x = torch.from_numpy(NOISE[..., :9])
+    learned = (torch.tensor(SPOILED_A) * (1 + 4e-12)).requires_grad_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RoundingWarning)
+        compiled(lambda x, a: mr.recurrence(x, feedback=a)[0])(x, learned).sum().backward()
+    assert learned.grad is not None
+    assert learned.grad.dtype == torch.float64
+
+
 def test_a_compiled_bank_that_cannot_be_widened_warns(narrow_backend: str) -> None:
     x = torch.from_numpy(NOISE[..., :9])
     bank = mr.RecurrenceBank(feedback=torch.tensor(SPOILED_A) * (1 + 3e-12), backend=narrow_backend)
