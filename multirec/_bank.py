@@ -6,12 +6,12 @@ import sys
 from typing import Any, TypeAlias
 
 from . import _select
-from ._arrays import family_of, is_double, spec_of
+from ._arrays import family_of, is_compiling, is_double, spec_of
 from ._canonical import unambiguous, with_time, without_time
 from ._cascade import RecurrenceCascade
 from ._design import Source, Taps, sections, transfer_function
 from ._function import run, split_state
-from ._precision import computes_wide, damage_of, has_float64, warn
+from ._precision import computes_wide, damage_of, has_double, has_float64, warn
 from ._problem import ComputeDtype, Layout
 from ._state import State
 from ._validate import Choices, as_choices, check_taps_dtype
@@ -24,7 +24,7 @@ class RecurrenceBank:
     """A bank of C recurrences of one order, with static or per-example coefficients.
 
     Imports no array library and copies nothing: it holds the coefficients as given (a torch Parameter
-    stays one) and reads them at each call. Whether float32 can hold a float64 design is judged once, here.
+    stays one) and reads them at each call. Whether float32 can hold a float64 design is judged there, by its values.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class RecurrenceBank:
     Attributes
     ----------
     feedforward, feedback
-        What is passed to `multirec.recurrence` now.
+        What is passed to `multirec.recurrence` now; may be set.
     layout, reverse, backend, compute_dtype
         As given; `backend` stays the name asked for, ``"auto"`` included.
     order
@@ -60,7 +60,9 @@ class RecurrenceBank:
     array([[1.875, 0.625]])
     """
 
-    _warned = False
+    _name = ""
+    _damage = ""
+    _warned = ""
 
     def __init__(
         self,
@@ -81,18 +83,21 @@ class RecurrenceBank:
         return bank
 
     def _hold(self, source: Source, choices: Choices, name: str = "") -> None:
-        taps = source.taps()
-        _check_taps(taps)
         _select.check_name(choices.backend)
-        self._source = source
         self.layout, self.reverse, self.backend, self.compute_dtype = choices
-        judged = isinstance(source, Taps) and choices.compute_dtype is None
-        found = damage_of(taps.feedforward, taps.feedback) if judged else ""
-        self._damage = name + found if found else ""
         self._mendable = computes_wide(choices.backend)
+        self._name = name
+        self._take(source)
         if "jax" in sys.modules:
             # makes banks pytrees
             from . import _jax  # noqa: F401
+
+    def _take(self, source: Source) -> None:
+        taps = source.taps()
+        _check_taps(taps)
+        self._source = source
+        if self.compute_dtype is None:
+            self._judge(taps)
 
     @classmethod
     def from_ba(
@@ -121,7 +126,7 @@ class RecurrenceBank:
         Warns
         -----
         RoundingWarning
-            At a call, once: rounding spoils a filter and nothing computes it in float64.
+            At a call, once a design: rounding spoils a filter and nothing computes it in float64.
 
         Raises
         ------
@@ -172,9 +177,17 @@ class RecurrenceBank:
     def feedforward(self) -> Array | None:
         return self._source.taps().feedforward
 
+    @feedforward.setter
+    def feedforward(self, taps: Array | None) -> None:
+        self._take(Taps(self.feedback, taps))
+
     @property
     def feedback(self) -> Array | None:
         return self._source.taps().feedback
+
+    @feedback.setter
+    def feedback(self, taps: Array | None) -> None:
+        self._take(Taps(taps, self.feedforward))
 
     @property
     def order(self) -> int:
@@ -189,10 +202,10 @@ class RecurrenceBank:
     def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
         family_of(x)
-        feedback, feedforward = self._source.taps()
+        own = feedback, feedforward = self._source.taps()
         _check_kind(x, feedforward, feedback)
+        choices = Choices(self.layout, self.reverse, self.backend, self._precision(x, own))
         feedforward, feedback = (unambiguous(taps, x, self.layout) for taps in (feedforward, feedback))
-        choices = Choices(self.layout, self.reverse, self.backend, self._precision(x))
         return run((x, feedforward, feedback, *split_state(state)), choices)
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
@@ -200,21 +213,37 @@ class RecurrenceBank:
         y, state = self(with_time(x, self.layout), state)
         return without_time(y, self.layout), state
 
-    def _precision(self, x: Array) -> ComputeDtype | None:
-        """Return what to compute in: decided by what was found of the design at construction."""
+    def _precision(self, x: Array, taps: Taps) -> ComputeDtype | None:
+        """Return what to compute in, by the values of float64 coefficients."""
         if self.compute_dtype is not None or is_double(x):
             return self.compute_dtype
+        if is_compiling():
+            # with the values of before; where those say nothing, the operator looks at them when it runs
+            return "float64" if self._damage and self._mendable and has_float64(x) else None
+        if not has_double(taps):
+            return None
+        self._judge(taps)
         if self._damage and self._mendable and has_float64(x):
             return "float64"
-        if self._damage and not self._warned:
-            self._warned = True
-            warn(self._damage)
+        if self._damage and self._warned != self._damage:
+            self._warned = self._damage
+            warn(self._damage, self.backend)
         return "float32"
 
+    def _judge(self, taps: Taps) -> None:
+        """Judge coefficients as far as they can be looked at now: a compiled call relies on it."""
+        if not has_double(taps) or any(getattr(part, "requires_grad", False) for part in self._source):
+            self._damage = ""
+            return
+        found = damage_of(taps.feedforward, taps.feedback)
+        if found is not None:
+            self._damage = self._name + found if found else ""
+
     def __repr__(self) -> str:
+        compute_dtype = "" if self.compute_dtype is None else f", compute_dtype={self.compute_dtype!r}"
         return (
             f"{type(self).__name__}(channels={self.channels}, order={self.order}, layout={self.layout!r}, "
-            f"reverse={self.reverse}, backend={self.backend!r})"
+            f"reverse={self.reverse}, backend={self.backend!r}{compute_dtype})"
         )
 
 

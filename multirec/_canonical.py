@@ -118,8 +118,8 @@ _TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), s
 
 
 def unambiguous(taps: Array | None, x: Array, layout: Layout) -> Array | None:
-    """Return static or per-example coefficients with a time axis of length 1 where their shape is x's."""
-    if taps is None or taps.ndim != x.ndim or not looks_like_signal(tuple(taps.shape), tuple(x.shape)):
+    """Return static or per-example coefficients with a time axis of length 1 where their shape is a signal's."""
+    if taps is None or taps.ndim != x.ndim or not looks_like_signal(tuple(taps.shape), tuple(x.shape), layout):
         return taps
     return taps[_TIME_AXIS[layout]]
 

@@ -62,8 +62,7 @@ def transfer_function(b: Any, a: Any) -> Source:
     source = TransferFunction(b, a)
     if _is_live(b) or _is_live(a):
         return source
-    with np.errstate(all="ignore"):
-        return source.taps()
+    return source.taps()
 
 
 def check_pair(b: Array, a: Array) -> None:
@@ -91,7 +90,10 @@ def check_pair(b: Array, a: Array) -> None:
 def normalised(b: Array, a: Array) -> tuple[Array, Array]:
     """Return (feedforward, feedback) of b and a, (…, n)."""
     first = a[..., :1]
-    return b / first, -a[..., 1:] / first
+    if not isinstance(first, np.ndarray):
+        return b / first, -a[..., 1:] / first
+    with np.errstate(all="ignore"):
+        return b / first, -a[..., 1:] / first
 
 
 def sections(sos: Any) -> Iterator[Source]:

@@ -11,7 +11,7 @@ from ._arrays import family_of, spec_of
 from ._canonical import operands_in, signal_out, tails
 from ._copies import copies
 from ._plan import Plan
-from ._precision import REMEDY, SPOILED, can_widen, settled, spoiled
+from ._precision import SPOILED, can_widen, remedy, settled, spoiled
 from ._problem import ComputeDtype, Layout
 from ._registry import registry
 from ._state import State
@@ -182,7 +182,7 @@ def explain(
     if found:
         wide = can_widen(x, backend)
         choices = choices._replace(compute_dtype="float64" if wide else "float32")
-        found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else REMEDY}"
+        found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else remedy(backend)}"
     call = plan_call(*specs, choices)
     if call.problem.family == "jax":
         from ._jax import check_64_bit

@@ -18,6 +18,7 @@ from ._canonical import in_computed_types, operands_in, signal_out, tails
 from ._cascade import RecurrenceCascade
 from ._function import call_of, compute
 from ._jax_function import apply
+from ._precision import computes_wide
 from ._select import plan_for
 from ._state import State
 from ._validate import Call, Choices
@@ -102,14 +103,15 @@ def _bank_leaves(bank: RecurrenceBank) -> tuple[tuple[tuple[Any, Array | None], 
     # all are arrays: sections of JAX's are transfer functions of their own
     leaves = [(jax.tree_util.GetAttrKey(name), part) for name, part in zip(source._fields, source, strict=True)]
     choices = bank.layout, bank.reverse, bank.backend, bank.compute_dtype
-    return tuple(leaves), (type(source), (bank._damage, bank._mendable), choices)
+    return tuple(leaves), (type(source), bank._name, choices)
 
 
 def _bank_of(structure: tuple[Any, ...], leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while JAX takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-    kind, (bank._damage, bank._mendable), choices = structure
+    kind, bank._name, choices = structure
     bank.layout, bank.reverse, bank.backend, bank.compute_dtype = choices
+    bank._mendable = computes_wide(bank.backend)
     bank._source = kind(*leaves)
     return bank
 

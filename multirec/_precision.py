@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import family_of, is_compiling, is_traced
+from ._arrays import family_of, is_double, is_traced
 from ._canonical import taps_in
 from ._problem import Spec, Taps, real_precision
 from ._registry import registry
 from ._rounding import damage
 from ._validate import Call, Choices, Specs, plan_call
+from .backend import Operands
 from .errors import RoundingWarning
 
 Array: TypeAlias = Any
 Design: TypeAlias = npt.NDArray[Any]
 
 SPOILED = "with its coefficients rounded to float32,"
-REMEDY = (
-    "Pass compute_dtype='float64', with a backend that computes so (in JAX with jax_enable_x64 on), or 'float32' to "
-    "round them without this warning."
-)
 _MANY = 1024
 _judged: dict[bytes, str] = {}
+_told: set[bytes] = set()
 
 
 def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> Choices:
@@ -41,7 +40,7 @@ def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
         return choices
     if can_widen(arrays[0], choices.backend):
         return choices._replace(compute_dtype="float64")
-    warn(found)
+    warn(found, choices.backend)
     return choices
 
 
@@ -53,7 +52,21 @@ def spoiled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
     # not of the state, whose precision this decides
     call = plan_call(x, feedforward, feedback, None, None, choices)
     taps = (call.problem.feedforward, arrays[1]), (call.problem.feedback, arrays[2])
-    return _remembered(*(_static(own, array, call, len(x.shape)) for own, array in taps))
+    return _remembered(*(_static(own, array, call, len(x.shape)) for own, array in taps))[1]
+
+
+def tell_once(operands: Operands, choices: Choices) -> None:
+    """Warn, once a design, of what rounding spoils in a compiled call, whose types were settled without its values."""
+    x, *taps = operands[:3]
+    if choices.compute_dtype is not None or is_double(x) or not has_double(taps):
+        return
+    values = (None if part is None or part.shape[2] != 1 else _values(part[:, :, 0]) for part in taps)
+    key, found = _remembered(*values)
+    if found and key not in _told:
+        if len(_told) >= _MANY:
+            _told.clear()
+        _told.add(key)
+        warn(found, choices.backend, "A compiled call cannot look at values, and computes in float32. ")
 
 
 def can_widen(x: Array, backend: str) -> bool:
@@ -73,22 +86,42 @@ def has_float64(x: Array) -> bool:
 
 def computes_wide(backend: str) -> bool:
     """Whether a backend, or one that "auto" picks, computes float32 signals in float64."""
-    return backend == "auto" or registry.info(backend).wide
+    if backend == "auto":
+        return True
+    info = registry.entry(backend).info
+    return info is not None and info.wide
 
 
-def warn(found: str) -> None:
-    """Warn of damage that is not mended; a graph that torch compiles has nothing to warn with."""
-    if is_compiling():
-        return
+def remedy(backend: str) -> str:
+    """Say what to do about a filter that is spoiled."""
+    wide = ", ".join(name for name, info, _ in registry.installed() if info is not None and info.wide)
+    with_what = "a backend that computes so" if backend == "auto" else f"a backend that computes so ({wide})"
+    return (
+        f"Pass compute_dtype='float64', with {with_what} (in JAX with jax_enable_x64 on), or 'float32' to round them "
+        "without this warning."
+    )
+
+
+def warn(found: str, backend: str, why: str = "") -> None:
+    """Warn of damage that is not mended."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "multirec":
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("multirec", "torch"):
         level, frame = level + 1, frame.f_back
-    warnings.warn(f"{SPOILED} {found}. {REMEDY}", RoundingWarning, stacklevel=level + 1)
+    warnings.warn(f"{SPOILED} {found}. {why}{remedy(backend)}", RoundingWarning, stacklevel=level + 1)
 
 
-def damage_of(feedforward: Array | None, feedback: Array | None) -> str:
-    """Judge coefficients (…, C, taps), as far as their values can be looked at."""
-    return damage(_values(feedforward), _values(feedback))
+def damage_of(feedforward: Array | None, feedback: Array | None) -> str | None:
+    """Judge static coefficients (…, C, taps), remembered; None where values cannot be looked at."""
+    taps = _values(feedforward), _values(feedback)
+    for part, own in zip((feedforward, feedback), taps, strict=True):
+        if part is not None and own is None:
+            return None
+    return _remembered(*taps)[1]
+
+
+def has_double(taps: Iterable[Array | None]) -> bool:
+    """Whether any coefficients are of double precision."""
+    return any(part is not None and is_double(part) for part in taps)
 
 
 def _is_wide(array: Spec | None) -> bool:
@@ -101,18 +134,19 @@ def _static(taps: Taps | None, array: Array | None, call: Call, rank: int) -> De
     return None if taps is None or values is None else taps_in(values, taps, call, rank)[:, :, 0]
 
 
-def _remembered(*taps: Design | None) -> str:
-    """Return the damage to coefficients, remembered by their content."""
-    content = blake2b(digest_size=16)
+def _remembered(*taps: Design | None) -> tuple[bytes, str]:
+    """Return a key of the content of coefficients, and the damage to them."""
+    content = blake2b(repr([None if part is None else (part.shape, part.dtype.kind) for part in taps]).encode())
     for part in taps:
-        content.update(b"" if part is None else repr((part.shape, part.dtype)).encode() + part.tobytes())
+        if part is not None:
+            content.update(part.tobytes())
     key = content.digest()
     found = _judged.get(key)
     if found is None:
         if len(_judged) >= _MANY:
             _judged.clear()
         found = _judged[key] = damage(*taps)
-    return found
+    return key, found
 
 
 def _values(taps: Array | None) -> Design | None:
@@ -120,11 +154,12 @@ def _values(taps: Array | None) -> Design | None:
     if taps is None or is_traced(taps):
         return None
     if isinstance(taps, np.ndarray):
-        return taps
+        return taps if taps.dtype.char in "dD" else taps.astype(np.complex128 if taps.dtype.kind == "c" else np.float64)
     torch = sys.modules.get("torch")
     if torch is None or type(taps) not in (torch.Tensor, torch.nn.Parameter):
         return None
     if taps.requires_grad or taps.device.type != "cpu":
         return None
-    values: Design = taps.numpy(force=True)
+    double = torch.complex128 if taps.is_complex() else torch.float64
+    values: Design = (taps if taps.dtype is double else taps.to(double)).numpy(force=True)
     return values

@@ -106,6 +106,12 @@ class Problem:
         return in_precision(self.y_dtype, self.compute_dtype)
 
     @property
+    def past_dtypes(self) -> tuple[str, ...]:
+        """The data types that past outputs are taken in: y's, and the wider ones of its kind, y's first."""
+        reals: tuple[ComputeDtype, ...] = (real_precision(self.y_dtype), "float64")
+        return tuple(dict.fromkeys((self.y_dtype, *(in_precision(self.y_dtype, real) for real in reals))))
+
+    @property
     def is_complex(self) -> bool:
         """Whether y is complex."""
         return self.y_dtype in COMPLEX_DTYPES
@@ -157,12 +163,21 @@ def join_shape(batch: tuple[int, ...], channels: int, time: int, layout: Layout)
     return (time, *batch, channels)
 
 
-def looks_like_signal(taps: tuple[int, ...], x: tuple[int, ...]) -> bool:
-    """Whether several taps have x's own shape, so that their last axis could be x's and the axis of taps forgotten."""
-    if len(taps) != len(x) or not taps:
+def looks_like_signal(taps: tuple[int, ...], x: tuple[int, ...], layout: Layout) -> bool:
+    """Whether several taps have the shape of x, so that the axis of taps could be forgotten.
+
+    Or, of coefficients of each example, the shape of y with an x that serves all channels, or of one example's.
+    """
+    if len(taps) != len(x) or len(taps) < 2:
         return False
+    (batch, channels, time), (own_batch, own_channels, own_time) = (split_shape(shape, layout) for shape in (taps, x))
     # a length that a compiler does not know yet is compared with its like alone, not tied to a number
-    return type(taps[-1]) is type(x[-1]) and taps[-1] == x[-1] and taps[-1] > 1 and taps == x
+    if type(time) is not type(own_time) or time != own_time or taps[-1] <= 1:
+        return False
+    if len(x) == 2 or time == 1:
+        return taps == x
+    fits = all(size in (1, own) for size, own in zip(batch, own_batch, strict=True))
+    return fits and own_channels in (1, channels)
 
 
 def output_dtype(x: Spec, *coefficients: Spec | None) -> str:

@@ -14,8 +14,8 @@ class State(NamedTuple):
         The last q = (feedforward taps - 1) inputs: x's shape and dtype with a time axis of q. None is zeros.
     outputs
         The last p = (feedback taps) outputs: y's shape with a time axis of p, in the precision they were computed in,
-        which is float32 for half types, float64 with ``compute_dtype="float64"``, and else y's. A state in y's own
-        dtype is taken, too. None is zeros.
+        which is float32 for half types, float64 with ``compute_dtype="float64"``, and else y's. Any precision from y's
+        to float64 is taken. None is zeros.
 
     Example
     -------

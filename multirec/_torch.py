@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from ._canonical import in_computed_types, operands_in, signal_out
 from ._function import compute, plan_of, specs_of
 from ._memory import placed
+from ._precision import settled, tell_once
 from ._problem import join_shape
 from ._select import bind, check_name
 from ._state import State
@@ -39,6 +40,8 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State
                 "forward-mode derivatives inside torch.compile, or of tensors on device meta, are not supported: the "
                 "operator used there loses them. Take them of the function before it is compiled."
             )
+        if not torch.compiler.is_compiling():
+            choices = settled(specs_of(arrays), arrays, choices)
         others = [torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in others]
         y, *parts = torch.ops.multirec.recurrence(x, *others, *choices)
         return y, State(*parts)
@@ -66,15 +69,22 @@ def _is_plain(arrays: tuple[Any, ...]) -> bool:
 
 
 def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Tensor, State]:
-    problem = call.problem
-    y, *parts = apply(operands_in(call, *in_computed_types(problem, tensors)), choices)
+    problem, computed = call.problem, in_computed_types(call.problem, tensors)
+    if choices.compute_dtype is None:
+        # the operator that is to run looks at coefficients that are not learned before it rounds them
+        own, cast = tensors[1:3], computed[1:3]
+        b, a = (part if part is None or not part.requires_grad else to for part, to in zip(own, cast, strict=True))
+        computed = computed._replace(feedforward=b, feedback=a)
+    y, *parts = apply(operands_in(call, *computed), choices)
     y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *parts))
     return y, State(*parts)
 
 
 def _raw_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
     arrays, choices = arguments[:5], Choices(*arguments[5:])
-    y, state = compute(*bind(*specs_of(arrays), choices), arrays)
+    call, plan = bind(*specs_of(arrays), choices)
+    tell_once(operands_in(call, *arrays), choices)
+    y, state = compute(call, plan, arrays)
     return (y, *state)
 
 
@@ -92,8 +102,8 @@ def _fake_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _autograd_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
-    tensors, choices = arguments[:5], Choices(*arguments[5:])
-    y, state = _differentiable(_call(tensors, choices), choices, Operands(*tensors))
+    tensors, choices = Operands(*arguments[:5]), Choices(*arguments[5:])
+    y, state = _differentiable(_call(tensors, choices), choices, tensors)
     return (y, *state)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from ._arrays import spec_of
 from ._canonical import tails, to_channels_time
 from ._plan import Plan
+from ._precision import tell_once
 from ._problem import Layout, Spec, canonical_problem, join_shape, plan_problem
 from ._select import plan_for
 from ._validate import Choices
@@ -36,8 +37,9 @@ def _plan(operands: Operands, choices: Choices) -> Plan:
 
 
 def _raw_forward(*arguments: Any) -> tuple[Tensor, ...]:
-    operands = Operands(*arguments[:5])
-    plan = _plan(operands, Choices(*arguments[5:]))
+    operands, choices = Operands(*arguments[:5]), Choices(*arguments[5:])
+    plan = _plan(operands, choices)
+    tell_once(operands, choices)
     given = plan.give_all(operands)
     y, last = plan.forward(given)
     return tuple(map(plan.take, (y, *tails(plan.problem, given, last))))

@@ -73,9 +73,15 @@ def as_choices(layout: object, reverse: object, backend: object, compute_dtype: 
     if compute_dtype is not None and not (isinstance(compute_dtype, str) and compute_dtype in REAL_DTYPES):
         raise ArgumentError(
             f"compute_dtype is 'float32' or 'float64', or None for the signal's own precision, got {compute_dtype!r}."
-            f"{_if_traced(compute_dtype)}"
+            f"{_if_dtype(compute_dtype)}{_if_traced(compute_dtype)}"
         )
     return Choices(as_layout(layout), reverse, backend, cast(ComputeDtype | None, compute_dtype))
+
+
+def _if_dtype(choice: object) -> str:
+    """Return what helps where a library's data type was given for its name; else nothing."""
+    name = getattr(choice, "__name__", str(choice)).removeprefix("torch.")
+    return f" Pass the string {name!r}." if name in REAL_DTYPES else ""
 
 
 def _if_traced(choice: object) -> str:
@@ -121,7 +127,7 @@ def build_call(
         for count, order in ((x_channels, problem.input_order), (channels, problem.order))
     )
     _check_state("inputs", inputs, past_x, (x.dtype,), layout)
-    _check_state("outputs", outputs, past_y, (problem.y_dtype, problem.state_dtype), layout)
+    _check_state("outputs", outputs, past_y, problem.past_dtypes, layout)
     return Call(problem, batch, join_shape(batch, channels, length, layout))
 
 
@@ -215,10 +221,11 @@ def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
     if len(shape) < 2:
         hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
         raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
-    if looks_like_signal(shape, x.shape):
+    if looks_like_signal(shape, x.shape, layout):
         time_axis = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}[layout]
+        whose = "x's own shape" if shape == x.shape else "a signal's shape"
         raise ShapeError(
-            f"{name} has x's own shape {shape}. A gate, one number a sample, has an axis of taps, too: pass "
+            f"{name} has {whose} {shape}. A gate, one number a sample, has an axis of taps, too: pass "
             f"{name}[..., None]. If {shape[-1]} taps are meant that do not vary along time, give them a time axis of "
             f"length 1: pass {name}{time_axis}."
         )
@@ -285,9 +292,9 @@ def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tu
             f"{layout!r}, {_LAYOUT_AXES[layout]}. Pass the state that the previous call returned, or None for zeros."
         )
     if got.dtype not in dtypes:
-        own, computed = dtypes[0], dtypes[-1]
-        wider = f", or {computed}, in which it is computed" if computed != own else ""
-        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{wider}. Cast it.")
+        own, *wider = dtypes
+        others = f", or wider: {' or '.join(wider)}" if wider else ""
+        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{others}. Cast it.")
 
 
 def check_signal(name: str, got: Spec, expected: Spec) -> None:

@@ -164,7 +164,8 @@ class BandpassBank(SignalBank):
             raise ArgumentError(
                 f"{name} of a BandpassBank are between 0 Hz and half the sample rate, {half:g} Hz, and as a "
                 f"{self.centre_weight.dtype} filter at least {low:.3g} Hz from both, got {hertz.min():g} to "
-                f"{hertz.max():g} Hz. Check the sample rate, or use dtype=torch.float64."
+                f"{hertz.max():g} Hz. Check the sample rate, or use dtype=torch.float64 together with "
+                "compute_dtype='float64'."
             )
         return torch.logit(torch.from_numpy(hertz / half))
 

@@ -25,6 +25,10 @@ def taps_of(b: npt.ArrayLike, a: npt.ArrayLike) -> tuple[Design, Design]:
         )
     check_pair(numerator, denominator)
     feedforward, feedback = normalised(numerator, denominator)
+    for name, part in (("b", feedforward), ("a", feedback)):
+        finite = np.isfinite(part).all(-1)
+        if not finite.all():
+            raise ArgumentError(f"{name} divided by a[:, 0] is not finite in {_filters(finite)}. Scale the design.")
     return feedforward, np.broadcast_to(feedback, (len(feedforward), feedback.shape[1])).copy()
 
 
@@ -40,12 +44,12 @@ def require_stable(feedback: Design, stable: Mask) -> None:
     )
 
 
-def require_held(held: Mask, dtype: str) -> None:
-    """Raise unless every filter is marked as stable after rounding."""
+def require_held(held: Mask, failure: str) -> None:
+    """Raise unless every filter is marked as held; the failure is what becomes of the others."""
     if not held.all():
         raise ArgumentError(
-            f"the design is stable, but not when rounded to {dtype}, in {_filters(held)}: poles are too near "
-            f"each other and the unit circle for one polynomial of this precision. Use dtype=torch.float64, or "
+            f"the design is stable, but {failure}, in {_filters(held)}: poles are too near each other and the unit "
+            f"circle for weights of this precision. Use dtype=torch.float64 together with compute_dtype='float64', or "
             f"a Chain of second-order sections, one FilterBank each."
         )
 

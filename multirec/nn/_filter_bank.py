@@ -8,6 +8,7 @@ from torch import nn
 
 from multirec import State
 from multirec._problem import ComputeDtype
+from multirec._rounding import TOLERANCE, same_response
 from multirec.errors import ShapeError
 
 from . import _stable
@@ -159,7 +160,7 @@ class FilterBank(SignalBank):
             b or a has more than two axes, is ragged, empty or complex, or their numbers of rows differ.
         ArgumentError
             b or a requires a gradient, a[:, 0] is 0, a value is not finite, a filter is unstable, or is so after
-            rounding to `dtype`.
+            rounding to `dtype`. With `compute_dtype` wider than `dtype`: weights of `dtype` do not hold the response.
 
         Example
         -------
@@ -186,7 +187,11 @@ class FilterBank(SignalBank):
             bank.feedforward.copy_(torch.from_numpy(feedforward))
             weight.copy_(torch.atanh(k).T)
             held = (_stable.stable_weight(weight, bank._taps_dtype) == _stable.wide(weight.T)).all(0)
-        require_held(held.cpu().numpy(), str(bank._taps_dtype))
+            taps = [part.cpu().double().numpy() for part in bank.coefficients()]
+        require_held(held.cpu().numpy(), f"not when rounded to {bank._taps_dtype}")
+        if bank._taps_dtype != _stable.coefficient_dtype(weight):
+            failure = f"weights of {weight.dtype} change its response by more than {TOLERANCE:.0%}"
+            require_held(same_response((feedforward, feedback), taps), failure)
         return bank
 
     def extra_repr(self) -> str:

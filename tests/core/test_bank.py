@@ -202,3 +202,13 @@ def test_a_bank_filters_blocks_of_the_shape_of_its_taps(layout: str, batch: tupl
         parts.append(y)
     axis = {"BCT": -1, "BTC": -2, "TBC": 0}[layout]
     np.testing.assert_allclose(np.concatenate([np.asarray(part) for part in parts], axis), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+@pytest.mark.parametrize("examples", [1, 2])
+def test_a_bank_filters_blocks_as_long_as_its_taps(layout: str, examples: int) -> None:
+    feedback = np.full((examples, 2, 3), 0.1)
+    x = np.moveaxis(RNG.standard_normal((2, 1, 3)), (0, 1, 2), tuple(map(layout.index, "BCT")))
+    y, _ = mr.RecurrenceBank(feedback=feedback, layout=layout)(x)
+    expected, _ = mr.recurrence(x, feedback=feedback[0], layout=layout)
+    np.testing.assert_array_equal(y, expected)

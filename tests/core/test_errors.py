@@ -113,6 +113,21 @@ CASES: dict[str, tuple[Callable[[], object], type[errors.MultirecError], str]] =
         errors.ShapeError,
         r"pass feedback\[\.\.\., None\]\. .* pass feedback\[\.\.\., None, :, :\]",
     ),
+    "gate of y's shape without an axis of taps": (
+        lambda: mr.recurrence(X[:, :1], feedback=1 - X),
+        errors.ShapeError,
+        r"feedback has a signal's shape \(4, 3, 20\)\. .* pass feedback\[\.\.\., None\]\. ",
+    ),
+    "gate of one example without an axis of taps": (
+        lambda: mr.recurrence(X, feedforward=X[:1]),
+        errors.ShapeError,
+        r"feedforward has a signal's shape \(1, 3, 20\)\. .* pass feedforward\[\.\.\., None, :\]",
+    ),
+    "gate of y's shape without an axis of taps, sequence first": (
+        lambda: mr.recurrence(tensor(20, 4, 1), feedback=tensor(20, 1, 3), layout="TBC"),
+        errors.ShapeError,
+        r"feedback has a signal's shape \(20, 1, 3\)\. .* pass feedback\[\.\.\., None\]\. ",
+    ),
     "boolean mask as gate": (
         lambda: mr.recurrence(X, feedback=(X > 0)[..., None]),
         errors.DtypeError,

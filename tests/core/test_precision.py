@@ -7,6 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
+from scipy import signal
 
 import multirec as mr
 from multirec.adjoint import vjp
@@ -59,12 +61,14 @@ def test_the_signals_own_precision_may_be_named(backend: str) -> None:
 
 
 def test_banks_pass_it_on() -> None:
+    assert "compute_dtype" not in repr(mr.RecurrenceBank(feedback=A))
     for bank in (
         mr.RecurrenceBank(feedback=A, compute_dtype="float64"),
         mr.RecurrenceBank.from_ba([1.0], [1.0, -1.9, 0.95], compute_dtype="float64"),
         *mr.RecurrenceBank.from_sos([[1.0, 0.0, 0.0, 1.0, -1.9, 0.95]], compute_dtype="float64").sections,
     ):
         assert bank.compute_dtype == "float64"
+        assert repr(bank).endswith(", compute_dtype='float64')")
         _, state = bank(X)
         y, state = bank.step(X[..., 0], state)
         assert (y.dtype, state.outputs.dtype) == ("float32", "float64")
@@ -79,6 +83,12 @@ def test_an_unknown_one_is_an_error(wrong: Any) -> None:
         mr.RecurrenceBank(feedback=A, compute_dtype=wrong)
 
 
+@pytest.mark.parametrize("wrong", [np.float64, torch.float64, np.dtype("float64")])
+def test_a_library_s_type_is_told_its_name(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"got .*\. Pass the string 'float64'\."):
+        mr.recurrence(X, feedback=A, compute_dtype=wrong)
+
+
 @pytest.mark.parametrize(("dtype", "instead"), [("float64", "float32"), ("complex128", "complex64")])
 def test_less_than_the_signals_own_is_an_error(dtype: str, instead: str) -> None:
     with pytest.raises(ArgumentError, match=f"compute_dtype is float32 and x is {dtype}.*cast x to {instead}"):
@@ -91,7 +101,7 @@ def test_a_backend_that_has_no_wide_arithmetic_declines(narrow: str) -> None:
     assert found.candidates[narrow].reason == reason
     assert found.candidates["numba"].ok
     assert "float32 computed in float64 on cpu" in str(found)
-    with pytest.raises(UnsupportedError, match="Backends that do: numba, reference") as error:
+    with pytest.raises(UnsupportedError, match=r"Backends that do: .*numba, reference") as error:
         mr.recurrence(X, feedback=A, backend=narrow, compute_dtype="float64")
     assert reason in str(error.value)
     mr.recurrence(X.astype("float64"), feedback=A, backend=narrow, compute_dtype="float64")
@@ -117,8 +127,8 @@ def test_half_types_keep_a_float32_state(dtype: Any, backend: str) -> None:
 
 def test_a_state_of_another_type_is_an_error() -> None:
     for dtype, compute_dtype, expected in (
-        ("float16", None, "expected float16, which is y's, or float32, in which it is computed"),
-        ("float32", "float64", "expected float32, which is y's, or float64, in which it is computed"),
+        ("float16", None, "expected float16, which is y's, or wider: float32 or float64"),
+        ("float32", "float64", "expected float32, which is y's, or wider: float64"),
         ("float64", None, "expected float64, which is y's"),
     ):
         past = np.zeros((2, 3, 2), "complex64")
@@ -126,6 +136,44 @@ def test_a_state_of_another_type_is_an_error() -> None:
             mr.recurrence(X.astype(dtype), feedback=A, state=(None, past), compute_dtype=compute_dtype)
     with pytest.raises(DtypeError, match=r"state.inputs has dtype float32, expected float16"):
         mr.recurrence(X.astype("float16"), feedforward=np.ones((3, 2)), state=(np.zeros((2, 3, 1), "float32"), None))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
+def test_a_state_passes_between_calls_of_different_precisions(backend: str, dtype: str) -> None:
+    x = X.astype(dtype)
+    whole, _ = mr.recurrence(x, feedback=A, backend=backend)
+    first, state = mr.recurrence(x[..., :20], feedback=A, backend=backend, compute_dtype="float64")
+    assert state.outputs.dtype == ("complex128" if dtype == "complex64" else "float64")
+    rest, after = mr.recurrence(x[..., 20:], feedback=A, backend=backend, state=state, compute_dtype="float32")
+    assert after.outputs.dtype == ("complex64" if dtype == "complex64" else "float32")
+    np.testing.assert_allclose(
+        np.concatenate([first, rest], -1), whole, rtol=2e-3 if dtype == "float16" else 1e-4, atol=1e-4
+    )
+    found = vjp(np.ones_like(rest), x[..., 20:], feedback=A, backend=backend, state=state)
+    assert found.state.outputs.dtype == state.outputs.dtype
+
+
+def test_a_sweep_over_designs_keeps_its_state() -> None:
+    state, blocks = None, []
+    for hertz in (40.0, 0.5, 60.0, 0.2):
+        b, a = signal.butter(4, hertz, "high", fs=500)
+        y, state = mr.recurrence(X, feedforward=b[None], feedback=-a[None, 1:], state=state)
+        blocks.append(state.outputs.dtype.name)
+        assert np.isfinite(y).all()
+    assert set(blocks) == {"float32", "float64"}
+
+
+def test_the_gradient_of_a_wider_state_has_its_type() -> None:
+    past = torch.ones((2, 3, 2), dtype=torch.float64, requires_grad=True)
+
+    def total(x: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
+        return mr.recurrence(x, feedback=A.astype("float32"), state=(None, past))[0].sum()
+
+    for call in (total, torch.compile(total, backend="aot_eager", fullgraph=True)):
+        (grad,) = torch.autograd.grad(call(torch.from_numpy(X), past), past)
+        assert grad.dtype == torch.float64
+        assert grad.abs().min() > 0
 
 
 class _Alone:

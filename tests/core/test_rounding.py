@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -15,7 +16,7 @@ from multirec import _precision, _rounding
 from multirec._rounding import TOLERANCE, damage
 from multirec.adjoint import vjp
 from multirec.backend import BackendInfo
-from multirec.errors import RoundingWarning
+from multirec.errors import RoundingWarning, ShapeError
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.standard_normal((1, 1, 20000)).astype(np.float32)
@@ -81,6 +82,16 @@ SPOILED = {
     "double pole 0.999": ([1], np.poly([0.999, 0.999])),
     "leaky sum of a million": ([1e-6], [1, -0.999999]),
 }
+EDGE = {
+    "Bessel low-pass 1 Hz @ 48k, order 4": signal.bessel(4, 1, fs=48000),
+    "band-pass 0.3 to 2.4 Hz @ 44.1k": signal.butter(2, [0.3, 2.4], "band", fs=44100),
+    "Bessel high-pass 0.3 Hz @ 500, order 6": signal.bessel(6, 0.3, "high", fs=500),
+    "elliptic high-pass 20 Hz @ 44.1k, order 6": signal.ellip(6, 1, 60, 20, "high", fs=44100),
+    "high-pass 1 Hz @ 48k, order 4": signal.butter(4, 1, "high", fs=48000),
+    "high-pass 1 Hz @ 48k, order 8": signal.butter(8, 1, "high", fs=48000),
+    "zero on a pole at 1": [np.convolve(part, [1, -1]) for part in signal.butter(2, 0.05, "high", fs=48000)],
+}
+"""Whose poles float64 hardly finds inside the circle, or whose response it cannot tell at all frequencies."""
 
 
 def change_everywhere(b: np.ndarray, a: np.ndarray) -> float:
@@ -122,6 +133,44 @@ def test_the_bound_clears_no_filter_that_is_spoiled(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_rounding, "_surely_held", lambda own, rounded: np.zeros(len(own.feedback), bool))
     assert damage(feedforward[cleared], feedback[cleared]) == ""
     assert damage(feedforward[~cleared], feedback[~cleared])
+
+
+@pytest.mark.parametrize("name", EDGE)
+def test_filters_that_cannot_be_told_from_unstable_are_not_held(name: str) -> None:
+    b, a = normalised(*EDGE[name])
+    assert damage(b, a)
+    assert damage(b.astype(np.float32).astype(float), a.astype(np.float32).astype(float)) == ""
+
+
+def test_a_filter_at_the_edge_is_finite() -> None:
+    b, a = EDGE["high-pass 1 Hz @ 48k, order 4"]
+    y, _ = mr.RecurrenceBank.from_ba(b, a)(NOISE)
+    assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize(("b", "a"), [([0.1], [1, -1]), ([0.1, 0.3], [1, -2, 1]), ([0.0], [1, -1.999, 0.99911])])
+def test_accumulators_and_silence_are_held(b: list[float], a: list[float]) -> None:
+    assert damage(*normalised(b, a)) == ""
+
+
+def test_taps_beyond_the_range_are_found() -> None:
+    taps = np.array([[0.1, 0.2], [1e39, 0]])
+    assert damage(taps, None) == "filter 1 is beyond the range of float32"
+    assert damage(taps[:1], None) == ""
+    assert damage(np.array([[1e-47]]), None) == "filter 0 is off by 100.0% of the largest response"
+    y, _ = mr.RecurrenceBank.from_ba([1e39], [1.0])(np.full((1, 1, 2), 1e-10, np.float32))
+    np.testing.assert_allclose(y, 1e29, rtol=1e-6)
+
+
+def test_very_many_filters_are_looked_at_in_parts() -> None:
+    angle = RNG.uniform(0.1, 3, 50000)
+    feedback = np.stack([1.8 * np.cos(angle), np.full(angle.shape, -0.81)], -1)
+    tracemalloc.start()
+    assert damage(None, feedback) == ""
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    feedback[[40000, 40001, 49999]] = 1.999, -0.9990001
+    assert damage(None, feedback).startswith("filters 40000, 40001")
 
 
 def test_channels_are_named() -> None:
@@ -251,15 +300,147 @@ def test_a_warning_where_nothing_computes_in_float64(narrow_backend: str) -> Non
         mr.recurrence(NOISE, **taps, compute_dtype="float32")
 
 
+def test_explain_of_a_backend_that_cannot_run_says_why() -> None:
+    b, a = normalised(*SPOILED["high-pass 0.5 Hz @ 500, order 4"])
+    missing = BackendInfo(
+        name="away", summary="a test", kernel="nowhere:kernel", family="numpy", requires=("no_such_module",)
+    )
+    mr.register_backend(missing)
+    try:
+        found = mr.explain(NOISE, feedforward=b, feedback=a, backend="away")
+        assert found.chosen is None
+        assert "no_such_module" in found.candidates["away"].reason
+    finally:
+        mr.unregister_backend("away")
+
+
+SPOILED_A = normalised(*SPOILED["high-pass 0.5 Hz @ 500, order 4"])[1]
+
+
+def state_dtype(bank: Any, x: Any) -> str:
+    return str(bank(x)[1].outputs.dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, "float16", "float32"])
+def test_coefficients_below_float64_are_not_judged(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_precision, "damage", None)
+    a = torch.tensor(SPOILED_A).to(dtype) if isinstance(dtype, torch.dtype) else SPOILED_A.astype(dtype)
+    x = torch.from_numpy(NOISE[..., :9]) if isinstance(dtype, torch.dtype) else NOISE[..., :9]
+    assert state_dtype(mr.RecurrenceBank(feedback=a), x) == "float32"
+    mr.RecurrenceBank.from_ba(a[:, :1], a)
+    assert str(mr.recurrence(x, feedback=a)[1].outputs.dtype).endswith("float32")
+
+
+def test_a_design_of_two_types_is_judged() -> None:
+    assert (
+        state_dtype(mr.RecurrenceBank(feedforward=np.ones((1, 1), np.float16), feedback=SPOILED_A), NOISE) == "float64"
+    )
+
+
+@pytest.mark.parametrize("scipy", [False, True])
+def test_values_are_judged_as_they_are_now(scipy: bool) -> None:
+    spoiled = torch.tensor(np.append([[1.0]], -SPOILED_A, 1) if scipy else SPOILED_A)
+    held = torch.eye(1, spoiled.shape[1], dtype=torch.float64) / 2
+    x = torch.from_numpy(NOISE[..., :9])
+    frozen = torch.nn.Parameter(held, requires_grad=False)
+    bank = mr.RecurrenceBank.from_ba(frozen[:, :1], frozen) if scipy else mr.RecurrenceBank(feedback=frozen)
+    assert state_dtype(bank, x) == "float32"
+    with torch.no_grad():
+        frozen.copy_(spoiled)
+    assert state_dtype(bank, x) == "float64"
+    frozen.requires_grad_()
+    assert state_dtype(bank, x) == "float32"
+    with torch.no_grad():
+        assert state_dtype(bank, x) == "float32"
+
+
+def test_arrays_that_are_changed_in_place_are_judged_anew() -> None:
+    feedback = np.zeros_like(SPOILED_A)
+    bank = mr.RecurrenceBank(feedback=feedback)
+    assert state_dtype(bank, NOISE) == "float32"
+    feedback[:] = SPOILED_A
+    assert state_dtype(bank, NOISE) == "float64"
+
+
+def test_coefficients_may_be_set() -> None:
+    bank = mr.RecurrenceBank.from_ba([1.0], [1.0, -0.5])
+    bank.feedback = SPOILED_A
+    bank.feedforward = None
+    assert (bank.feedforward, bank.order) == (None, 4)
+    assert state_dtype(bank, NOISE) == "float64"
+    with pytest.raises(ShapeError, match=r"feedback has shape \(4,\)"):
+        bank.feedback = SPOILED_A[0]
+
+
+def test_numbers_of_channels_that_do_not_fit_are_the_calls_error() -> None:
+    bank = mr.RecurrenceBank(feedforward=np.full((2, 1), 0.1), feedback=np.full((3, 1), 0.1))
+    with pytest.raises(ShapeError, match="channels do not match"):
+        bank(NOISE)
+
+
 def test_values_that_are_learned_or_traced_decide_nothing() -> None:
     _, a = normalised(*SPOILED["high-pass 0.5 Hz @ 500, order 4"])
     x, feedback = torch.from_numpy(NOISE[..., :9]), torch.tensor(a)
     learned = mr.recurrence(x, feedback=feedback.clone().requires_grad_())[1]
     mapped = torch.func.vmap(lambda x: mr.recurrence(x, feedback=feedback)[1].outputs)(x)
-    compiled = torch.compile(lambda x: mr.recurrence(x, feedback=feedback)[1], backend="aot_eager", fullgraph=True)(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RoundingWarning)
+        compiled = torch.compile(lambda x: mr.recurrence(x, feedback=feedback)[1], backend="aot_eager", fullgraph=True)(
+            x
+        )
     assert {learned.outputs.dtype, mapped.dtype, compiled.outputs.dtype} == {torch.float32}
     varying = torch.tensor(a).expand(1, 1, 9, 4)
     assert mr.recurrence(x, feedback=varying)[1].outputs.dtype == torch.float32
+
+
+def compiled(function: Any) -> Any:
+    return torch.compile(function, backend="aot_eager", fullgraph=True)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_compiled_call_warns_when_it_runs(grad: bool) -> None:
+    x = torch.from_numpy(NOISE[..., :9]).requires_grad_(grad)
+    # a design of its own for each, since each is told once
+    design = SPOILED_A * (1 + 1e-12 * (1 + grad))
+    call = compiled(lambda x: mr.recurrence(x, feedback=design)[0])
+    with pytest.warns(RoundingWarning, match="compiled.*compute_dtype='float64'"):
+        call(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RoundingWarning)
+        call(x)
+        compiled(lambda x: mr.recurrence(x, feedback=design, compute_dtype="float64")[0])(x)
+
+
+def test_a_compiled_call_does_not_judge_what_is_learned() -> None:
+    x = torch.from_numpy(NOISE[..., :9])
+    learned = (torch.tensor(SPOILED_A) * (1 + 4e-12)).requires_grad_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RoundingWarning)
+        compiled(lambda x, a: mr.recurrence(x, feedback=a)[0])(x, learned).sum().backward()
+    assert learned.grad is not None
+    assert learned.grad.dtype == torch.float64
+
+
+def test_a_compiled_bank_that_cannot_be_widened_warns(narrow_backend: str) -> None:
+    x = torch.from_numpy(NOISE[..., :9])
+    bank = mr.RecurrenceBank(feedback=torch.tensor(SPOILED_A) * (1 + 3e-12), backend=narrow_backend)
+    with pytest.warns(RoundingWarning, match=r"computes so \(.*numba.*\)"):
+        compiled(bank.__call__)(x)
+    with pytest.warns(RoundingWarning):
+        bank(x)
+
+
+def test_a_bank_is_made_inside_of_a_compiled_function() -> None:
+    b, a = (torch.tensor(part) for part in signal.butter(2, 0.2))
+    x = torch.from_numpy(NOISE[..., :9])
+    y = compiled(lambda x, b, a: mr.RecurrenceBank.from_ba(b, a)(x)[0])(x, b, a)
+    torch.testing.assert_close(y, mr.RecurrenceBank.from_ba(b, a)(x)[0])
+
+
+def test_tensors_on_device_meta_have_the_types_of_others() -> None:
+    x = torch.from_numpy(NOISE[..., :9]).to("meta")
+    assert mr.recurrence(x, feedback=SPOILED_A)[1].outputs.dtype == torch.float64
+    assert mr.RecurrenceBank(feedback=SPOILED_A)(x)[1].outputs.dtype == torch.float64
 
 
 @pytest.mark.parametrize("backend", ["auto", "numba"])

@@ -70,6 +70,37 @@ class TestWide:
             assert (y.dtype, state.outputs.dtype) == ("float32", "float64")
 
 
+SPOILED = np.array([[1.99999, -0.99999001]])
+"""Poles that float32 cannot tell apart."""
+
+
+def test_banks_of_different_designs_are_pytrees_of_one_kind() -> None:
+    held, spoiled = (mr.RecurrenceBank(feedback=part) for part in (A[:1], SPOILED))
+    mean = jax.tree.map(lambda one, other: (one + other) / 2, held, spoiled)
+    np.testing.assert_array_equal(mean.feedback, (A[:1] + SPOILED) / 2)
+    traces = []
+
+    def call(bank: Any, x: Any) -> Any:
+        traces.append(None)
+        return bank(x)[0]
+
+    with jax.enable_x64(True):
+        function = jax.jit(call)
+        for bank in (held, spoiled, mean):
+            function(bank, jnp.asarray(X))
+        assert len(traces) == 1
+
+
+def test_a_bank_that_is_taken_apart_is_judged_by_its_values() -> None:
+    with jax.enable_x64(True):
+        for design, dtype in ((A[:1], "float32"), (SPOILED, "float64")):
+            bank = mr.RecurrenceBank(feedback=design)
+            moved = jax.tree.map(lambda leaf: leaf.copy(), bank)
+            for one in (bank, moved):
+                assert one(jnp.asarray(X))[1].outputs.dtype == dtype
+                assert jax.jit(one)(jnp.asarray(X))[1].outputs.dtype == dtype
+
+
 def test_without_64_bit_types_it_is_an_error() -> None:
     x = jnp.asarray(X)
     for call in (mr.recurrence, mr.explain):

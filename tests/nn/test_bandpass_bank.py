@@ -196,3 +196,9 @@ def test_reset_parameters_returns_to_the_frequencies_asked_for():
             weight.add_(1.0)
     bank.reset_parameters()
     assert all(torch.equal(weight, start[name]) for name, weight in bank.state_dict().items())
+
+
+def test_a_band_that_is_too_narrow_is_told_what_holds_it():
+    with pytest.raises(ArgumentError, match=r"dtype=torch\.float64 together with compute_dtype='float64'"):
+        mnn.BandpassBank(1, RATE, centres=[100.0], bandwidths=1e-4)
+    mnn.BandpassBank(1, RATE, centres=[100.0], bandwidths=1e-4, dtype=torch.float64, compute_dtype="float64")

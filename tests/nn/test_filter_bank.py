@@ -302,3 +302,27 @@ def test_bad_arguments():
         mnn.FilterBank(4)(torch.randn(10))
     with pytest.raises(FamilyError, match=r"takes a torch tensor, got numpy.ndarray"):
         mnn.FilterBank(4)(np.zeros((2, 10)))
+
+
+def test_a_wider_computation_does_not_widen_weights():
+    b, a = scipy.signal.butter(4, 0.5, "high", fs=500)
+    remedy = r"dtype=torch\.float64 together with compute_dtype='float64'"
+    with pytest.raises(ArgumentError, match=r"not when rounded to torch\.float32.*" + remedy):
+        mnn.FilterBank.from_ba(b, a)
+    with pytest.raises(ArgumentError, match=r"weights of torch\.float32 change its response.*" + remedy):
+        mnn.FilterBank.from_ba(b, a, compute_dtype="float64")
+    bank = mnn.FilterBank.from_ba(b, a, dtype=torch.float64, compute_dtype="float64")
+    noise = torch.randn(1, 1, 5000)
+    expected = scipy.signal.lfilter(b, a, noise.double().numpy())
+    np.testing.assert_allclose(bank(noise)[0].detach(), expected, atol=1e-4)
+    mnn.FilterBank.from_ba(*scipy.signal.butter(2, 0.1, "high", fs=16000), compute_dtype="float64")
+
+
+def test_designs_that_overflow_raise_no_bare_error():
+    infinite = r"b divided by a\[:, 0\] is not finite in filter 0"
+    with np.errstate(all="raise"), pytest.raises(ArgumentError, match=infinite):
+        mnn.FilterBank.from_ba([1e300, 0], [1e-300, 1e-301])
+    with np.errstate(all="raise"), pytest.raises(ArgumentError, match="unstable"):
+        mnn.FilterBank.from_ba([1.0], [1e-300, 1e-10, 1.0])
+    with np.errstate(all="raise"):
+        mnn.FilterBank.from_ba([1e-320, 1.0], [1.0, 1e-320, 1e-200])
