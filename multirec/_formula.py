@@ -163,9 +163,10 @@ def _dotted(lam: Array, history: Array, lags: range, count: int, reverse: bool) 
     for start in range(0, max(length, 1), size):
         narrow = lam[..., start : start + size]
         part, past = _double(narrow), _double(history[..., start : start + size + count].conj())
+        dots = narrow.dtype != part.dtype == past.dtype
         for of_lag, lag in zip(sums, lags, strict=True):
             signal = _lagged(past, lag, count, part.shape[-1], reverse)
-            of_lag.append(_dot(part, signal) if part.dtype != narrow.dtype else (part * signal).sum(-1, keepdims=True))
+            of_lag.append(_dot(part, signal) if dots else (part * signal).sum(-1, keepdims=True))
     return [cast_to(_total(parts), name_of(lam.dtype)) for parts in sums]
 
 
