@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from multirec_backends.jax import _kernel, _solve
 
+from multirec import recurrence
 from multirec.testing.accuracy import Trial, measure
-from multirec.testing.family import family
+from multirec.testing.family import designed, family
 from multirec.testing.libraries import NumpyLibrary
 
 FEW = {"high-pass 20 Hz @ 48000", "resonator 0.99 at 3.1"}
@@ -70,3 +71,18 @@ def test_blocks_lose_no_more_than_predicted(dtype, signal, few, predicted):
 def test_every_filter_is_as_accurate_as_steps(dtype, signal, few):
     wrong = {name: loss for name, loss in losses(dtype, signal, few) if not loss <= 3}
     assert not wrong
+
+
+@pytest.mark.parametrize("name", ["K-weighting, high-pass", "high-pass 80 Hz @ 48000", "notch 50 Hz, Q 10 @ 500"])
+def test_what_feedforward_stops_leaves_nothing_behind(name):
+    (filter_,) = (filter_.rounded("float32") for filter_ in designed() if filter_.name == name)
+    b, a = (np.array([taps], "float32") for taps in (filter_.feedforward, filter_.feedback))
+    x = (1e3 + np.random.default_rng(0).standard_normal((16, 1, 3000))).astype("float32")
+    truth, stepped, found = (
+        recurrence(x.astype(dtype), feedforward=b.astype(dtype), feedback=a.astype(dtype), backend=backend)[0][
+            ..., 2000:
+        ]
+        for dtype, backend in (("float64", "reference"), ("float32", "torch_loop"), ("float32", "jax"))
+    )
+    wrong, usual = (float(np.sqrt(np.mean((y - truth) ** 2))) for y in (found, stepped))
+    assert wrong <= 3 * usual + 4 * np.finfo("float32").eps * float(np.sqrt(np.mean(truth**2)))
