@@ -31,12 +31,11 @@ def trials(dtype: str) -> tuple[Trial, ...]:
     )
     wide = (replace(short, filters=family("float64"), compute_dtype="float64"),) if dtype == "float32" else ()
     return (
-        Trial(filters=filters, dtype=dtype, length=1025, state=True),
+        Trial(filters=filters, dtype=dtype, length=513, state=True),
         Trial(filters=few, dtype=dtype, length=257, kind="per_example", signal="steady", reverse=True),
         Trial(filters=_some(filters, 4, 1), dtype=dtype, length=129, rows=64, kind="time_varying", state=True),
         cut,
         *wide,
-        Trial(filters=_hardest(filters, 1), dtype=dtype, length=SEGMENT + 3, rows=8, state=True),
         *edges,
     )
 
@@ -46,6 +45,7 @@ def segment_trials(dtype: str) -> tuple[Trial, ...]:
     hard, orders = _hardest(family(dtype), 5), _of_orders(family(dtype), (1, 3, 4, 8, 16))
     return (
         Trial(filters=hard[:2], dtype=dtype, length=SEGMENT - 1, rows=1, reverse=True),
+        Trial(filters=hard[:1], dtype=dtype, length=SEGMENT + 3, rows=8, state=True),
         Trial(filters=hard, dtype=dtype, length=SEGMENT, rows=3, kind="per_example", signal="steady"),
         Trial(filters=hard[1:4], dtype=dtype, length=20_000, rows=1, state=True, cuts=(3_000, SEGMENT + 1)),
         Trial(filters=orders, dtype=dtype, length=SEGMENT + 1, rows=8, state=True),

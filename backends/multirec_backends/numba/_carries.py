@@ -115,7 +115,7 @@ class Carries:
         Rounding is in proportion to the outputs, of which the newest at the `ends` are looked at, and goes on through
         the filter as long as it remembers.
         """
-        newest = np.abs(ends[..., -1].astype(self._powers[0].dtype))
+        newest = np.abs(ends[..., -1]).astype(np.float64)
         level = np.where(np.isfinite(newest), newest, 0)
         scale = np.maximum(level.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         squares = np.square(level / scale)
