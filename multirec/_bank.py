@@ -205,7 +205,7 @@ class RecurrenceBank:
         own = feedback, feedforward = self._source.taps()
         _check_kind(x, feedforward, feedback)
         choices = Choices(self.layout, self.reverse, self.backend, self._precision(x, own))
-        feedforward, feedback = (unambiguous(taps, x, self.layout) for taps in (feedforward, feedback))
+        feedforward, feedback = unambiguous(feedforward, x, self.layout), unambiguous(feedback, x, self.layout)
         return run((x, feedforward, feedback, *split_state(state)), choices)
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:

@@ -119,7 +119,8 @@ class Carries:
         level = np.where(np.isfinite(newest), newest, 0)
         scale = np.maximum(level.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         squares = np.square(level / scale)
-        summed = np.stack([np.convolve(*each)[: level.shape[1]] for each in zip(self._gains, squares, strict=True)])
+        gains = np.broadcast_to(self._gains, level.shape)
+        summed = np.stack([np.convolve(*each)[: level.shape[1]] for each in zip(gains, squares, strict=True)])
         lost: Signal = self._per_step[:, None] * scale * np.sqrt(summed)
         return lost
 
