@@ -12,11 +12,11 @@ response. Where it is more, the segments are run again from the corrected states
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 Signal = npt.NDArray[Any]
 
@@ -53,17 +53,14 @@ class Carries:
     """
 
     def __init__(self, feedback: Signal, size: int, count: int, eps: float, adjoint: bool) -> None:
-        channels, p = feedback.shape
-        step = np.zeros((channels, p, p), np.result_type(feedback.dtype, np.float64))
-        step[:, range(p - 1), range(1, p)] = 1
-        step[:, p - 1] = feedback[:, ::-1]
+        taps = feedback.astype(np.result_type(feedback.dtype, np.float64))
         with np.errstate(all="ignore"):
-            self._powers, self._gains, growth = _powers(step, size, count)
-            self._per_step = _ROUNDING * eps * np.sqrt(1 + np.sum(np.abs(feedback.astype(step.dtype)) ** 2, axis=-1))
+            self._step, powers, self._gains, growth = _powers(taps.tobytes(), taps.shape, taps.dtype.str, size, count)
+            self._per_step = _ROUNDING * eps * np.sqrt(1 + np.sum(np.abs(taps) ** 2, axis=-1))
             self.trusted = bool(np.finfo(np.float64).eps * growth * growth < _CONTRACTION)
-        self._step = step
+        self._powers = powers
         if adjoint:
-            self._step, *self._powers = map(_adjoint, (step, *self._powers))
+            self._step, self._powers = _adjoint(self._step), [_adjoint(power) for power in powers]
 
     def settle(self, first: Signal, alone: Signal, run: Callable[[Signal], Signal]) -> Settled | None:
         """Run the segments from their true states.
@@ -127,7 +124,9 @@ class Carries:
     def _small(self, drift: Signal, ends: Signal, limits: tuple[float, float]) -> bool:
         with np.errstate(all="ignore"):
             drifted, lost = np.abs(drift[:, 1:, -1]), self.lost(ends)
-            near, lost_near = (sliding_window_view(each, _FEW, axis=1).sum(-1) for each in (drifted, lost))
+            near, lost_near = (
+                each[:, each.shape[1] % _FEW :].reshape(len(each), -1, _FEW).sum(-1) for each in (drifted, lost)
+            )
             on_average = np.all(drifted.sum(1) <= limits[0] * lost.sum(1))
             return bool(on_average and np.all(near <= limits[1] * lost_near))
 
@@ -152,23 +151,29 @@ def _missed(starts: Signal, ends: Signal) -> Signal:
         return np.where(np.isfinite(ends) | np.isfinite(starts), missed, 0)
 
 
-def _powers(step: Signal, size: int, count: int) -> tuple[list[Signal], Signal, float]:
-    """Return the transitions over 1, 2, 4, … up to `count` segments, gains of noise and the largest entry.
+@lru_cache(maxsize=64)
+def _powers(
+    taps: bytes, shape: tuple[int, int], dtype: str, size: int, count: int
+) -> tuple[Signal, list[Signal], Signal, float]:
+    """Return the transition of one sample, those of 1, 2, 4, … up to `count` segments, gains and the largest entry.
 
     The gains (channels, segments) are for independent errors, one a sample, of the same segment, the one before, …:
-    their variance when it ends over that of one.
+    their variance when it ends over that of one. Forward and backward share all of it.
     """
-    square, noise = step, np.zeros_like(step)
+    channels, p = shape
+    step = np.zeros((channels, p, p), dtype)
+    step[:, range(p - 1), range(1, p)] = 1
+    step[:, p - 1] = np.frombuffer(taps, dtype).reshape(shape)[:, ::-1]
+    squares, noise = [step], np.zeros_like(step)
     noise[:, -1, -1] = 1
     power, within = None, np.zeros_like(step)
-    growth = float(np.max(np.abs(step)))
     for bit in range(size.bit_length()):
+        square = squares[-1]
         if size >> bit & 1:
             within = noise if power is None else within + power @ noise @ _adjoint(power)
             power = square if power is None else power @ square
         noise = noise + square @ noise @ _adjoint(square)
-        square = square @ square
-        growth = max(growth, float(np.max(np.abs(square))))
+        squares.append(square @ square)
     assert power is not None
     powers, rows = [power], np.zeros_like(step[:, :1])
     rows[..., -1] = 1
@@ -176,9 +181,9 @@ def _powers(step: Signal, size: int, count: int) -> tuple[list[Signal], Signal, 
     while 1 << len(powers) <= count:
         rows = np.concatenate([rows, rows @ powers[-1]], axis=1)
         powers.append(powers[-1] @ powers[-1])
-        growth = max(growth, float(np.max(np.abs(powers[-1]))))
     rows = np.concatenate([rows, rows @ powers[-1]], axis=1)[:, :count]
-    return powers, np.maximum(np.sum((rows @ within) * rows.conj(), axis=-1).real, 0), growth
+    gains = np.maximum(np.sum((rows @ within) * rows.conj(), axis=-1).real, 0)
+    return step, powers, gains, float(np.max(np.abs(np.stack(squares + powers))))
 
 
 def _adjoint(matrix: Signal) -> Signal:
