@@ -29,9 +29,9 @@ def trials(dtype: str) -> tuple[Trial, ...]:
         Trial(filters=_some(filters, 8, i), dtype=dtype, length=length, state=True, reverse=i % 2 == 1)
         for i, length in enumerate(EDGES)
     )
-    wide = (replace(short, filters=family("float64"), compute_dtype="float64"),) if dtype == "float32" else ()
+    wide = (replace(short, filters=_some(family("float64"), 4), compute_dtype="float64"),) if dtype == "float32" else ()
     return (
-        Trial(filters=filters, dtype=dtype, length=513, state=True),
+        Trial(filters=filters, dtype=dtype, length=200, state=True),
         Trial(filters=few, dtype=dtype, length=257, kind="per_example", signal="steady", reverse=True),
         Trial(filters=_some(filters, 4, 1), dtype=dtype, length=129, rows=64, kind="time_varying", state=True),
         cut,

@@ -96,7 +96,7 @@ def test_jax(dtype):
     filters = family(dtype)
     trials = (
         Trial(filters=_of_orders(filters, (1, 2, 4, 8)), dtype=dtype, length=1025, state=True),
-        Trial(filters=_hardest(filters, 5), dtype=dtype, length=20_000, rows=2, reverse=True),
+        Trial(filters=_hardest(filters, 5), dtype=dtype, length=5_000, rows=2, reverse=True),
     )
     assert_accurate("jax", dtype, trials)
 
