@@ -82,8 +82,7 @@ class TestMeasurement:
     [
         ("numba", "float32"),
         ("numba", "float64"),
-        ("unfold_scan", "float64"),
-        pytest.param("unfold_scan", "float32", marks=pytest.mark.long),
+        *(pytest.param("unfold_scan", dtype, marks=pytest.mark.long) for dtype in DTYPES),
     ],
 )
 def test_few_long_rows(backend, dtype):
