@@ -7,14 +7,14 @@
 """
 
 from . import adjoint, errors
-from ._bank import RecurrenceBank
-from ._cascade import RecurrenceCascade
-from ._function import explain, recurrence
-from ._probe import BackendStatus, backends
-from ._registry import register_backend, unregister_backend
-from ._select import Explanation
-from ._state import State
-from ._threads import num_threads, set_num_threads
+from ._core.state import State
+from ._filters.bank import RecurrenceBank
+from ._filters.cascade import RecurrenceCascade
+from ._machine.threads import num_threads, set_num_threads
+from ._recurrence import explain, recurrence
+from ._registry.choice import Explanation
+from ._registry.probe import BackendStatus, backends
+from ._registry.registry import register_backend, unregister_backend
 from .errors import MultirecError
 
 __version__ = "0.1.0"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-from ._arrays import family_of, spec_of
-from ._canonical import cast_to, operands_in, signal_in, signal_out, taps_gradient_out
-from ._formula import gradients, tangent
-from ._function import plan_of, recurrence, split_state
-from ._problem import ComputeDtype, Layout, join_shape
-from ._state import State
-from ._validate import as_choices, check_signal
+from ._calculus.formula import gradients, tangent
+from ._core.arrays import family_of, spec_of
+from ._core.axes import cast_to, operands_in, signal_in, signal_out, taps_gradient_out
+from ._core.problem import ComputeDtype, Layout, join_shape
+from ._core.state import State
+from ._core.validate import as_choices, check_signal
+from ._engine.call import plan_of, split_state
+from ._recurrence import recurrence
 from .backend import Gradients, Needs, Operands
 from .errors import FamilyError
 

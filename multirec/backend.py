@@ -29,12 +29,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-from ._address import address
-from ._bfloat16 import from_bfloat16, to_bfloat16
-from ._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
-from ._threads import after_fork, no_fork, num_threads
+from ._core.operands import Array, Gradients, Needs, Operands
+from ._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
+from ._machine.address import address
+from ._machine.bfloat16 import from_bfloat16, to_bfloat16
+from ._machine.threads import after_fork, no_fork, num_threads
 
 __all__ = [
     "COMPLEX_DTYPES",
@@ -62,39 +63,6 @@ __all__ = [
     "num_threads",
     "to_bfloat16",
 ]
-
-Array: TypeAlias = Any
-"""An array of the backend's own family."""
-
-
-class Operands(NamedTuple):
-    """The canonical arrays of one problem, in the backend's own array family."""
-
-    x: Array
-    feedforward: Array | None
-    feedback: Array | None
-    inputs: Array | None
-    outputs: Array | None
-
-
-class Needs(NamedTuple):
-    """Which gradients are wanted, operand by operand."""
-
-    x: bool
-    feedforward: bool
-    feedback: bool
-    inputs: bool
-    outputs: bool
-
-
-class Gradients(NamedTuple):
-    """Gradients with the canonical shapes of the operands; None where not wanted."""
-
-    x: Array | None
-    feedforward: Array | None
-    feedback: Array | None
-    inputs: Array | None
-    outputs: Array | None
 
 
 class Allocate(Protocol):

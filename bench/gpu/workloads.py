@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import multirec as mr
-from multirec._problem import in_precision, real_precision
+from multirec._core.problem import in_precision, real_precision
 from multirec.backend import Problem, Taps
 
 CHECKED = 2000

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from multirec._problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Layout, join_shape
+from multirec._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Layout, join_shape
 
 Mode: TypeAlias = Literal["forward", "forward+backward"]
 Feature: TypeAlias = Literal["dense", "time-varying", "state", "complex", "half", "bfloat16", "layer", "layout"]

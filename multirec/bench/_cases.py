@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from itertools import product
 from typing import Any, NamedTuple
 
-from multirec._problem import REAL_DTYPES
+from multirec._core.problem import REAL_DTYPES
 
 from ._case import Case
 

@@ -11,7 +11,10 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from ._plots import Metric, Panel, Series
+from multirec.errors import ArgumentError
+
+from ._document import Document
+from ._plots import AXES, METRICS, Axis, Metric, Panel, Series, all_series, panels
 from ._text import half_width
 
 # Okabe and Ito's colours, and lighter ones of the same hues
@@ -40,7 +43,7 @@ class _Theme(NamedTuple):
 _THEMES = {False: _Theme("#1f2328", "#d5d9de", "#ffffff", _LIGHT), True: _Theme("#e6e8eb", "#3a4048", "#16191d", _DARK)}
 
 
-def draw(
+def _draw(
     panels: Sequence[Panel], metric: Metric, axis: str | None, series: Mapping[str, Series], footer: str, dark: bool
 ) -> Figure:
     """Return a figure with a row for each set of cases and a column for each mode, in the styles of all `series`."""
@@ -224,3 +227,26 @@ def _units(axis: Any, metric: Metric, limits: tuple[float, float]) -> None:
     # ticks are round: zeros after their point say nothing
     axis.set_major_formatter(FuncFormatter(lambda value, _: _ZEROS.sub(r"\1", metric.text(value, None))))
     axis.set_minor_formatter(NullFormatter())
+
+
+def figure(documents: Sequence[Document], metric: str, axis: Axis | None = None, dark: bool = False) -> Figure:
+    """Return a matplotlib figure of a metric, along `axis` or, without one, side by side.
+
+    Raises
+    ------
+    ArgumentError
+        No cell has a value of this metric.
+    """
+    drawn = panels(documents, metric, axis)
+    if not drawn:
+        names = ", ".join(document["run"]["name"] for document in documents)
+        raise ArgumentError(f"there is nothing to draw: no cell of {names} has a value for {metric!r}.")
+    along = AXES[axis] if axis is not None else None
+    return _draw(drawn, METRICS[metric], along, all_series(documents), _footer(documents), dark)
+
+
+def _footer(documents: Sequence[Document]) -> str:
+    """Return where it was measured, which a figure says wherever it is shown."""
+    machines = {f"{doc['machine']['cpu']}, {doc['machine']['threads'] or '?'} threads" for doc in documents}
+    versions = {f"multirec {doc['versions'].get('multirec', 'unknown')}" for doc in documents}
+    return f"{'; '.join(sorted(machines))}; {', '.join(sorted(versions))}; medians with 95 % intervals"

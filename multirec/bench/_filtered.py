@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from multirec._problem import Spec
-from multirec._validate import Choices, build_call
+from multirec._core.problem import Spec
+from multirec._core.validate import Choices, build_call
 from multirec.backend import Operands
 from multirec.reference import kernel
 

@@ -12,7 +12,8 @@ import matplotlib
 from multirec.errors import ArgumentError
 
 from ._document import Document
-from ._plots import METRICS, Axis, figure, swept_axes
+from ._draw import figure
+from ._plots import METRICS, Axis, swept_axes
 from ._report import closing, introduction, legend
 from ._table import Row, Table, tables
 

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from multirec._threads import num_threads
+from multirec._machine.threads import num_threads
 
 from ._memory import physical_bytes
 

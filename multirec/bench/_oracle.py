@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from multirec._problem import Layout
+from multirec._core.problem import Layout
 
 from ._case import Case, Mode
 from ._filtered import both, outputs_of

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from multirec.errors import ArgumentError
-
 from ._document import CaseRow, CellRow, Document, Ratio, ratios_of, references_of
 from ._text import bytes_text, percent_text, ratio_text, seconds_text
 
@@ -156,29 +154,3 @@ def _value(metric: str, cell: CellRow, ratio: Ratio | None) -> Value | None:
         return None if part is None else Value(part, part * median / whole.high, part * median / whole.low)
     size = cell["allocator_peak_bytes"] if cell["device"] != "cpu" else cell["peak_bytes"]
     return Value(float(size), float(size), float(size)) if size else None
-
-
-def figure(documents: Sequence[Document], metric: str, axis: Axis | None = None, dark: bool = False) -> Any:
-    """Return a matplotlib figure of a metric, along `axis` or, without one, side by side.
-
-    Raises
-    ------
-    ArgumentError
-        No cell has a value of this metric.
-    """
-    drawn = panels(documents, metric, axis)
-    if not drawn:
-        names = ", ".join(document["run"]["name"] for document in documents)
-        raise ArgumentError(f"there is nothing to draw: no cell of {names} has a value for {metric!r}.")
-    # matplotlib takes a while to load, and is not everywhere
-    from ._draw import draw
-
-    along = AXES[axis] if axis is not None else None
-    return draw(drawn, METRICS[metric], along, all_series(documents), _footer(documents), dark)
-
-
-def _footer(documents: Sequence[Document]) -> str:
-    """Return where it was measured, which a figure says wherever it is shown."""
-    machines = {f"{doc['machine']['cpu']}, {doc['machine']['threads'] or '?'} threads" for doc in documents}
-    versions = {f"multirec {doc['versions'].get('multirec', 'unknown')}" for doc in documents}
-    return f"{'; '.join(sorted(machines))}; {', '.join(sorted(versions))}; medians with 95 % intervals"

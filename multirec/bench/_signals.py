@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from multirec._bfloat16 import from_bfloat16
-from multirec._problem import COMPLEX_DTYPES, join_shape
+from multirec._core.problem import COMPLEX_DTYPES, join_shape
+from multirec._machine.bfloat16 import from_bfloat16
 from multirec.reference import narrow
 
 from ._case import Case, Mode

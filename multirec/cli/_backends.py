@@ -27,7 +27,7 @@ def command(as_json: bool) -> int:
       multirec backends
       multirec backends --json
     """  # noqa: D301
-    from multirec._probe import backends
+    from multirec._registry.probe import backends
 
     found = backends()
     if as_json:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import click
 
 from multirec.bench._document import Document
-from multirec.bench._plots import METRICS, Axis, figure, swept_axes
+from multirec.bench._plots import METRICS, Axis, swept_axes
 from multirec.errors import ArgumentError
 
 from ._output import check_writable, save
@@ -66,6 +66,8 @@ def command(documents: tuple[Document, ...], output: Path, what: str | None, axi
 
             content: str | bytes = html_report(documents)
         else:
+            from multirec.bench._draw import figure
+
             content = _picture(figure(documents, what or "time", axis or next(iter(swept), None)), suffix)
     except ArgumentError as error:
         raise click.UsageError(str(error)) from None

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import click
 
-from multirec._problem import Layout
+from multirec._core.problem import Layout
 from multirec.bench._axes import parse_axis
 from multirec.bench._case import DTYPES, MODES, Case, Mode
 from multirec.bench._cases import case_named, swept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from multirec._registry import registry
+from multirec._registry.registry import registry
 from multirec.bench._results import Exit
 from multirec.errors import BackendBrokenError, BackendMissingError, UnknownBackendError
 

@@ -6,8 +6,8 @@ from typing import get_args
 
 import click
 
-from multirec._problem import ComputeDtype, Family, Layout, Spec, join_shape
-from multirec._registry import registry
+from multirec._core.problem import ComputeDtype, Family, Layout, Spec, join_shape
+from multirec._registry.registry import registry
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
 from multirec.bench._results import Exit
 from multirec.errors import MultirecError
@@ -59,8 +59,8 @@ def command(
       multirec explain --family jax --layout TBC -B 1 -T 1000000
       multirec explain -b cupy --device cuda:0
     """  # noqa: D301
-    from multirec._select import explain_problem
-    from multirec._validate import Choices, build_call
+    from multirec._core.validate import Choices, build_call
+    from multirec._registry.choice import explain_problem
 
     _check_device(family, device)
     kind = _LIKE[coefficients]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multirec import _torch  # noqa: F401  registers the operators, which a loaded exported program calls by name
+from multirec._torch import door  # noqa: F401  registers the operators, which a loaded exported program calls by name
 
 from ._bandpass_bank import BandpassBank
 from ._chain import Chain

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from multirec._problem import ComputeDtype
+from multirec._core.problem import ComputeDtype
 from multirec.errors import ArgumentError, ShapeError
 
 from . import _stable

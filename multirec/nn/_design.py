@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from multirec._design import check_pair, normalised, numbers
+from multirec._filters.design import check_pair, normalised, numbers
 from multirec.errors import ArgumentError, ShapeError
 
 __all__ = ["require_held", "require_stable", "taps_of"]

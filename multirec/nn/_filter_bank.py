@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from multirec import State
-from multirec._problem import ComputeDtype
-from multirec._rounding import TOLERANCE, same_response
+from multirec._core.problem import ComputeDtype
+from multirec._engine.rounding import TOLERANCE, same_response
 from multirec.errors import ShapeError
 
 from . import _stable

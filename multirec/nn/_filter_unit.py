@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 
 from multirec import State, recurrence
-from multirec._arrays import is_double
-from multirec._canonical import unambiguous
-from multirec._problem import ComputeDtype, join_shape, split_shape
-from multirec._select import check_name
-from multirec._validate import as_choices
+from multirec._core.arrays import is_double
+from multirec._core.axes import unambiguous
+from multirec._core.problem import ComputeDtype, join_shape, split_shape
+from multirec._core.validate import as_choices
+from multirec._registry.choice import check_name
 from multirec.errors import ArgumentError, DtypeError, FamilyError
 
 from ._unit import RecurrentUnit

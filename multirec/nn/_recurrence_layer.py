@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from multirec import State
-from multirec._problem import ComputeDtype
+from multirec._core.problem import ComputeDtype
 from multirec.errors import ArgumentError, DtypeError, ShapeError
 
 from . import _stable

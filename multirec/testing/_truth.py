@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from .._problem import ComputeDtype, in_precision, real_precision
+from .._core.problem import ComputeDtype, in_precision, real_precision
 from ..backend import COMPLEX_DTYPES
 from ._stepping import Rows, Stepped, step
 from .family import Filter

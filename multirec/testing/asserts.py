@@ -66,7 +66,7 @@ def poisoned() -> Iterator[None]:
 
     Not for several threads at once.
     """
-    memory: Any = importlib.import_module("multirec._memory")
+    memory: Any = importlib.import_module("multirec._engine.plan")
     torch: Any = sys.modules.get("torch")
     places = [(memory, "empty")] + ([(torch, "empty"), (torch, "empty_like")] if torch else [])
     originals = [getattr(owner, name) for owner, name in places]

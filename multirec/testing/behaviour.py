@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .. import _threads
+from .._machine.threads import num_threads, set_num_threads
 from .asserts import mismatch, poisoned
 from .oracle import expected
 from .problems import Arguments, Case, Wide, arguments, from_canonical, to_canonical
@@ -129,7 +129,7 @@ def _forward_only(case: Case, given: Arguments) -> tuple[Wide, Wide]:
 def repeatability(subject: Subject) -> Tally:
     """A backend that promises it gives the same bits at every call, whatever the number of threads."""
     tally = Tally()
-    before = _threads.num_threads()
+    before = num_threads()
     for case in (
         Case(dtype=subject.dtype, channels=17, length=300, batch=(5,), shared=True),
         Case(dtype=subject.dtype, channels=1, length=700, batch=(), ones=("channels",)),
@@ -140,11 +140,11 @@ def repeatability(subject: Subject) -> Tally:
         runs = []
         try:
             for threads in (before, 1, 2, 2):
-                _threads.set_num_threads(threads)
+                set_num_threads(threads)
                 with poisoned():
                     runs.append(subject.library.run(case, subject.backend))
         finally:
-            _threads.set_num_threads(before)
+            set_num_threads(before)
         for name, first in runs[0].values.items():
             if any(not np.array_equal(first, run.values[name], equal_nan=True) for run in runs[1:]):
                 note(tally, case, f"{name} differs from call to call, or with the number of threads")

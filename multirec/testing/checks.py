@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .. import _probe, _registry
+from .._registry.probe import status_of
+from .._registry.registry import registry
 from ..backend import HALF_DTYPES, REAL_DTYPES
 from ..errors import MultirecError
 from ._trials import trials
@@ -166,7 +167,7 @@ def checks_of(subject: Subject) -> list[str]:
 
 def dtypes_of(backend: str, library: Library) -> tuple[str, ...]:
     """Return the data types that both a backend and a library have."""
-    own = _registry.registry.info(backend).dtypes
+    own = registry.info(backend).dtypes
     return tuple(dtype for dtype in library.dtypes if dtype in own)
 
 
@@ -199,9 +200,9 @@ def check_backend(name: str, progress: Callable[[int, int, str], None] | None = 
     >>> all(result.ok for result in results)  # doctest: +SKIP
     True
     """
-    info = _registry.registry.info(name)
-    _registry.registry.kernel(info)
-    devices = _probe.status_of(name).devices
+    info = registry.info(name)
+    registry.kernel(info)
+    devices = status_of(name).devices
     plan = [(library, check) for library in libraries(devices, info.family) for check in CHECKS]
     subjects = {
         library.name: [Subject(name, library, dtype) for dtype in dtypes_of(name, library)]

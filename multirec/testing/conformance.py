@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from .. import _probe, _registry
+from .._registry.probe import status_of
+from .._registry.registry import registry
 from ..errors import MultirecError
 from .checks import CHECKS, Subject, checked, checks_of, dtypes_of
 from .libraries import libraries
@@ -16,11 +17,11 @@ __all__ = ["BackendConformance", "subjects"]
 @lru_cache(maxsize=64)
 def subjects(backend: str) -> tuple[Subject, ...]:
     """Return a backend as every array library, device and data type sees it; raise unless it is ready."""
-    info = _registry.registry.info(backend)
-    _registry.registry.kernel(info)
+    info = registry.info(backend)
+    registry.kernel(info)
     return tuple(
         Subject(backend, library, dtype)
-        for library in libraries(_probe.status_of(backend).devices, info.family)
+        for library in libraries(status_of(backend).devices, info.family)
         for dtype in dtypes_of(backend, library)
     )
 

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import adjoint
-from .._canonical import unambiguous
-from .._function import explain, recurrence
-from .._select import Explanation
-from .._state import State
+from .._core.axes import unambiguous
+from .._core.state import State
+from .._recurrence import explain, recurrence
+from .._registry.choice import Explanation
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Target
 from .problems import Arguments, Case, Wide, arguments
 

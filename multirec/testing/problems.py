@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from .._problem import ComputeDtype, in_precision, real_precision
+from .._core.problem import ComputeDtype, in_precision, real_precision
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, Layout
 from ..reference import narrow, widen
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .. import _registry
+from .._registry.registry import registry
 from ..errors import UnsupportedError
 from .asserts import mismatch, poisoned
 from .libraries import Library, Run
@@ -64,7 +64,7 @@ class Subject:
         self.backend = backend
         self.library = library
         self.dtype = dtype
-        self.promise: str = _registry.registry.info(backend).promise
+        self.promise: str = registry.info(backend).promise
         self._outcomes: dict[tuple[Case, bool], Outcome] = {}
 
     def outcome(self, case: Case, gradients: bool) -> Outcome:

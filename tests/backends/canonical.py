@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from multirec import reference
-from multirec._canonical import ends
-from multirec._problem import real_precision
+from multirec._core.axes import ends
+from multirec._core.problem import real_precision
 from multirec.backend import HALF_DTYPES, Layout, Operands, Problem, Taps
 
 SHAPES = {

@@ -8,14 +8,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from multirec._machine import threads as _threads
+
 pytest.importorskip("llvmlite")
 
 from multirec_backends.numba import _plan
 from multirec_backends.numba._kernel import kernel
 
-from multirec import _threads
-from multirec._canonical import ends
-from multirec._problem import in_precision, real_precision
+from multirec._core.axes import ends
+from multirec._core.problem import in_precision, real_precision
 from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.reference import kernel as reference
 from multirec.reference import widen

@@ -14,7 +14,7 @@ from multirec_backends.numba._carries import Carries, _missed
 from multirec_backends.numba._kernel import run_forward
 from scipy import signal
 
-from multirec._problem import Spec, canonical_problem
+from multirec._core.problem import Spec, canonical_problem
 from multirec.backend import Operands
 from multirec.testing.family import Filter, designed
 

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import documents
 import pytest
 
-from multirec.bench._plots import METRICS, all_series, figure, panels, swept_axes
+from multirec.bench._draw import figure
+from multirec.bench._plots import METRICS, all_series, panels, swept_axes
 from multirec.errors import ArgumentError
 
 FORUM, SWEEP = documents.forum(), documents.sweep()

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import multirec as mr
-from multirec import _memory
-from multirec._problem import Spec
-from multirec._validate import Choices, plan_call
+from multirec._core.problem import Spec
+from multirec._core.validate import Choices, plan_call
+from multirec._engine import plan
 from multirec.testing import CHECKS, Case, arguments, assert_close, check_backend, mismatch, poisoned
 from multirec.testing.conformance import BackendConformance
 from multirec.testing.cover import KINDS, LAYOUTS, edge_cases, pair_cases, pairwise, product_cases
@@ -45,7 +45,7 @@ class TestPoison:
             Spec((2, 3, 4), dtype, family, "cpu"), None, Spec((3, 1), real, family, "cpu"), None, None, Choices()
         )
         with poisoned():
-            fresh = _memory.empty(call.problem, 3, dtype, call.problem.family)
+            fresh = plan.empty(call.problem, 3, dtype, call.problem.family)
         values = fresh if family == "torch" else torch.from_numpy(fresh)
         values = values.view(torch.bfloat16) if dtype == "bfloat16" else values
         assert torch.isnan(values.abs().float()).all()

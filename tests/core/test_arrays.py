@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import multirec as mr
-from multirec._memory import hand_over
+from multirec._memory.hand_over import hand_over
 
 A = np.array([[0.5, -0.25], [0.25, 0.5]])
 X = np.random.default_rng(0).standard_normal((3, 2, 8)).astype(np.float32)

@@ -11,8 +11,8 @@ import torch
 
 import multirec as mr
 from multirec import errors
-from multirec._problem import Spec, canonical_problem
-from multirec._select import plan_for
+from multirec._core.problem import Spec, canonical_problem
+from multirec._engine.plan import plan_for
 from multirec.adjoint import vjp
 
 X = np.zeros((4, 3, 20), np.float32)

@@ -12,8 +12,8 @@ import torch
 from scipy import signal
 
 import multirec as mr
-from multirec import _precision, _rounding
-from multirec._rounding import TOLERANCE, damage
+from multirec._engine import precision, rounding
+from multirec._engine.rounding import TOLERANCE, damage
 from multirec.adjoint import vjp
 from multirec.backend import BackendInfo
 from multirec.errors import RoundingWarning, ShapeError
@@ -127,10 +127,10 @@ def test_the_bound_clears_no_filter_that_is_spoiled(monkeypatch: pytest.MonkeyPa
     poles = radius * np.exp(1j * 10 ** RNG.uniform(-4, 0.4, (2000, 2)))
     feedback = np.array([-np.poly([*pair, *pair.conj()]).real[1:] for pair in poles])
     feedforward = RNG.standard_normal((2000, 3)) * 10 ** RNG.uniform(-6, 3, (2000, 1))
-    own = _rounding._Filters(feedforward, feedback)
-    cleared = _rounding._surely_held(own, own.rounded())
+    own = rounding._Filters(feedforward, feedback)
+    cleared = rounding._surely_held(own, own.rounded())
     assert 100 < cleared.sum() < 1900
-    monkeypatch.setattr(_rounding, "_surely_held", lambda own, rounded: np.zeros(len(own.feedback), bool))
+    monkeypatch.setattr(rounding, "_surely_held", lambda own, rounded: np.zeros(len(own.feedback), bool))
     assert damage(feedforward[cleared], feedback[cleared]) == ""
     assert damage(feedforward[~cleared], feedback[~cleared])
 
@@ -323,7 +323,7 @@ def state_dtype(bank: Any, x: Any) -> str:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, "float16", "float32"])
 def test_coefficients_below_float64_are_not_judged(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_precision, "damage", None)
+    monkeypatch.setattr(precision, "damage", None)
     a = torch.tensor(SPOILED_A).to(dtype) if isinstance(dtype, torch.dtype) else SPOILED_A.astype(dtype)
     x = torch.from_numpy(NOISE[..., :9]) if isinstance(dtype, torch.dtype) else NOISE[..., :9]
     assert state_dtype(mr.RecurrenceBank(feedback=a), x) == "float32"
@@ -454,7 +454,7 @@ def test_a_bank_that_was_judged_is_compiled_so(backend: str) -> None:
 
 def test_a_design_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
-    monkeypatch.setattr(_precision, "damage", lambda *taps: calls.append(None) or "")
+    monkeypatch.setattr(precision, "damage", lambda *taps: calls.append(None) or "")
     b, a = normalised(*signal.butter(2, 0.0123))
     bank = mr.RecurrenceBank(feedforward=b, feedback=a)
     for _ in range(3):

@@ -19,7 +19,7 @@ from multirec_backends.cupy._kernel import Kernel
 from stepped import stepped
 
 import multirec as mr
-from multirec._problem import real_precision
+from multirec._core.problem import real_precision
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo, Needs, Operands, Problem, Taps
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of
 from multirec.testing.libraries import NumpyLibrary

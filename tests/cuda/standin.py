@@ -25,6 +25,9 @@ import torch
 from emulated import FAST, EmulatedDevice, RecordingDevice, build
 from torch.utils._pytree import tree_leaves
 
+from multirec._core import arrays
+from multirec._registry import discovery
+
 BENCH = Path(__file__).parents[2] / "bench" / "gpu"
 ON_DEVICE = torch.device("cuda", 0)
 launcher = RecordingDevice()
@@ -233,17 +236,15 @@ def fake_multirec() -> None:
     import jax
     from multirec_backends.cupy import _device
 
-    from multirec import _arrays, _discovery
-
     devices = jax.devices()
     jax.default_backend, jax.devices = lambda: "gpu", lambda *platform: devices
     jax.dlpack.from_dlpack = lambda array: jax.numpy.array(np.asarray(array))
-    _arrays._jax_device = lambda array: "cuda:0"
-    find = _arrays._find_family
-    _arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
+    arrays._jax_device = lambda array: "cuda:0"
+    find = arrays._find_family
+    arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
     _device.CudaDevice.has = lambda self, arguments: arguments in FAST
-    installed = _discovery._is_installed
-    _discovery._is_installed = lambda module: module == "cupy" or installed(module)
+    installed = discovery._is_installed
+    discovery._is_installed = lambda module: module == "cupy" or installed(module)
 
 
 def small() -> None:

@@ -15,8 +15,8 @@ from multirec_backends.cupy._kernel import Kernel
 from multirec_backends.cupy._pack import View
 
 import multirec as mr
-from multirec._probe import status_of
-from multirec._registry import registry
+from multirec._registry.probe import status_of
+from multirec._registry.registry import registry
 from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.errors import BackendBrokenError
 

@@ -10,7 +10,7 @@ from multirec_backends.cupy._pack import ACROSS, SCALAR, VECTOR, View, signal, t
 from multirec_backends.cupy._plan import FASTEST_ORDER, LARGEST_GRID, plan
 
 import multirec as mr
-from multirec._problem import real_precision
+from multirec._core.problem import real_precision
 from multirec.backend import Problem, Taps
 from multirec.errors import BackendMissingError
 

@@ -17,7 +17,7 @@ from pages import PAGES, Block, blocks, name_of
 import multirec
 import multirec.nn
 import multirec.testing
-from multirec._registry import registry
+from multirec._registry.registry import registry
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 OPTIONAL = ("torch", "scipy", "jax")

@@ -2,11 +2,14 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import multirec
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = sorted(path for path in (ROOT / "multirec").rglob("*.py"))
@@ -19,12 +22,12 @@ def name_of(path):
 
 
 def imports(path, top_level=False):
-    """Yield the dotted names that a module imports; with `top_level`, only what importing it loads."""
+    """Yield the dotted names that a module imports, but for types; with `top_level`, what importing it loads."""
     package = list(path.relative_to(ROOT).parent.parts)
     if package[0] == "backends":
         package = package[1:]
     tree = ast.parse(path.read_text())
-    for node in _executed(tree) if top_level else ast.walk(tree):
+    for node in _executed(tree, top_level):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -33,15 +36,15 @@ def imports(path, top_level=False):
             yield from (".".join([*module, alias.name]) for alias in node.names)
 
 
-def _executed(node):
-    """Walk what runs at import: not the bodies of functions, nor what only type checkers read."""
+def _executed(node, at_import):
+    """Walk what runs, `at_import` or at all: not what only type checkers read."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if at_import and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
             continue
         yield child
-        yield from _executed(child)
+        yield from _executed(child, at_import)
 
 
 def first(names):
@@ -61,9 +64,9 @@ def test_the_library_imports_no_backend(path):
 def may_load(path):
     """The array libraries that a module of multirec may import at top level."""
     name = path.relative_to(ROOT / "multirec").parts[0]
-    if name == "nn" or name.startswith("_torch"):
+    if name in ("nn", "_torch"):
         return {"torch"}
-    if name.startswith("_jax"):
+    if name == "_jax":
         return {"jax"}
     return ARRAY_LIBRARIES if name == "bench" else set()
 
@@ -85,42 +88,55 @@ def test_test_and_command_line_libraries_stay_where_they_belong(path):
         assert not used & {"click"}
 
 
-LEVELS = [
-    {"errors"},
-    {"_problem", "_threads", "_address", "_bfloat16", "_libc"},
-    {"_validate", "_state", "backend", "_arrays"},
-    {"_canonical", "_design", "_rounding", "reference"},
-    {"_formula", "_memory", "_cascade"},
-    {"_derived"},
-    {"_plan", "_discovery"},
-    {"_registry"},
-    {"_select", "_probe", "_copies", "_precision"},
-    {"_function", "_bank", "_torch", "_jax", "adjoint"},
-]
-"""The core, from what imports nothing to what imports everything."""
+def rooms():
+    """Return the rooms of the library in the order of CONTRIBUTING's table: each may import those before it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    return re.findall(r"^\| `(\w+)/?` \|", text.partition("| room |")[2].partition("Beside it")[0], re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", [path for path in LIBRARY if path.parent.name == "multirec"], ids=name_of)
-def test_the_core_imports_downwards(path):
-    if path.stem in ("__init__", "__main__"):
-        return
-    # the bridges to torch and JAX are several modules each
-    stem = next((bridge for bridge in ("_torch", "_jax") if path.stem.startswith(bridge)), path.stem)
-    level = next((i for i, names in enumerate(LEVELS) if stem in names), None)
-    assert level is not None, f"{path.stem} has no place in the order of modules"
-    above = {
-        name
-        for name in modules_of(imports(path, top_level=True))
-        for i, names in enumerate(LEVELS)
-        if i > level and name in names
-    }
-    assert not above
+ROOMS = rooms()
+PUBLIC = set(multirec.__all__)
+FRONT = ("__init__", "__main__")
 
 
-@pytest.mark.parametrize("path", [path for path in LIBRARY if path.parent.name == "multirec"], ids=name_of)
-def test_the_core_knows_nothing_of_what_is_built_on_it(path):
-    if path.stem != "__main__":
-        assert not modules_of(imports(path)) & {"nn", "bench", "cli", "testing"}
+def room_of(path):
+    return path.relative_to(ROOT / "multirec").parts[0].removesuffix(".py")
+
+
+def test_every_room_is_in_the_table():
+    assert {room_of(path) for path in LIBRARY} - set(FRONT) == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", [path for path in LIBRARY if room_of(path) not in FRONT], ids=name_of)
+def test_a_room_imports_those_before_it(path):
+    known = ROOMS[: ROOMS.index(room_of(path)) + 1]
+    # `multirec` itself is what users import: its names are everywhere's
+    front = set() if ROOMS.index(room_of(path)) < ROOMS.index("nn") else PUBLIC
+    assert modules_of(imports(path)) <= {*known, *front}
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    modules = {module_of(path): path for path in LIBRARY}
+    edges = {name: set(targets_of(imports(path), modules)) for name, path in modules.items()}
+    done = []
+    while edges:
+        free = [name for name, targets in edges.items() if not (targets - {name}) & edges.keys()]
+        assert free, f"a circle among {sorted(edges)}"
+        done += [edges.pop(name) for name in free]
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def targets_of(names, modules):
+    """Yield the modules of the library that imported names are, or are of; packages that only hold modules aside."""
+    for name in names:
+        if name in modules:
+            yield name
+        elif name.rpartition(".")[0] in modules:
+            yield name.rpartition(".")[0]
 
 
 @pytest.mark.parametrize("path", BACKENDS, ids=name_of)

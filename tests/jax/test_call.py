@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 import multirec as mr
-from multirec import _jax_call, _jax_frame, _select
+from multirec._core.arrays import severed
+from multirec._engine.plan import forget_plans
+from multirec._jax import host_call, xla_frame
 from multirec.adjoint import vjp
 from multirec.backend import BackendInfo
 from multirec.reference import kernel as reference
@@ -201,22 +203,22 @@ def test_a_program_that_another_process_compiled(tmp_path):
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")
 def test_ctrl_c_as_xla_calls(monkeypatch):
     causes = []
-    monkeypatch.setattr(_jax_frame, "error", lambda frame, cause: causes.append(type(cause)) or 7)
-    frame = _jax_frame.Frame()
+    monkeypatch.setattr(xla_frame, "error", lambda frame, cause: causes.append(type(cause)) or 7)
+    frame = xla_frame.Frame()
     press = ctypes.PyDLL(None)["raise"]
     # both are C, and `map` lets no line of Python come between them
-    steps = (press, _jax_call._FUNCTION), (int(signal.SIGINT), ctypes.addressof(frame))
+    steps = (press, host_call._FUNCTION), (int(signal.SIGINT), ctypes.addressof(frame))
     assert list(map(operator.call, *steps)) == [0, 7]
     assert causes == [KeyboardInterrupt]
 
 
 def asked(major=0, minor=3, size=None):
     """Return the frame in which XLA of a version asks for ours, and what it gets for an answer."""
-    metadata = _jax_frame._Metadata()
-    extension = _jax_frame._Extension(0, 1, None, ctypes.pointer(metadata))
-    api = _jax_frame._Api()
+    metadata = xla_frame._Metadata()
+    extension = xla_frame._Extension(0, 1, None, ctypes.pointer(metadata))
+    api = xla_frame._Api()
     api.api_version.major_version, api.api_version.minor_version = major, minor
-    frame = _jax_frame.Frame(ctypes.sizeof(_jax_frame.Frame), ctypes.addressof(extension), ctypes.pointer(api))
+    frame = xla_frame.Frame(ctypes.sizeof(xla_frame.Frame), ctypes.addressof(extension), ctypes.pointer(api))
     for name in ("arguments", "results", "attributes"):
         part = getattr(frame, name)
         part.struct_size = size or ctypes.sizeof(part)
@@ -225,17 +227,16 @@ def asked(major=0, minor=3, size=None):
 
 def test_versions_of_the_interface():
     frame, version, _alive = asked(minor=9)
-    assert _jax_frame.answer(frame) is None
+    assert xla_frame.answer(frame) is None
     assert (version.major_version, version.minor_version) == (0, 9)
     for known in (asked(major=1), asked(size=64)):
-        assert re.match(r"XLA calls foreign functions by version \d.3", _jax_frame.answer(known[0]))
+        assert re.match(r"XLA calls foreign functions by version \d.3", xla_frame.answer(known[0]))
 
 
 def test_a_jax_that_calls_in_another_way(monkeypatch):
-    monkeypatch.setattr(
-        _jax_call, "_refusal", "XLA calls foreign functions by version 9.9, which multirec does not know"
-    )
-    _select.forget_plans()
+    reason = "XLA calls foreign functions by version 9.9, which multirec does not know"
+    monkeypatch.setitem(severed, ("jax", "numpy"), reason)
+    forget_plans()
     x, a = jnp.ones((4, 1, 20000)), jnp.full((3, 1), 0.5)
     try:
         explanation = mr.explain(x, feedback=a)
@@ -245,7 +246,7 @@ def test_a_jax_that_calls_in_another_way(monkeypatch):
             mr.recurrence(x, feedback=a, backend="reference")
     finally:
         monkeypatch.undo()
-        _select.forget_plans()
+        forget_plans()
 
 
 @needs_numba

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import multirec as mr
-from multirec._discovery import _older
-from multirec._probe import status_of
-from multirec._registry import registry
+from multirec._core import arrays
+from multirec._registry.discovery import _older
+from multirec._registry.probe import status_of
+from multirec._registry.registry import registry
 from multirec.errors import (
     ArgumentError,
     BackendMissingError,
@@ -91,9 +92,8 @@ def test_a_state_of_another_type():
 
 
 def test_devices(monkeypatch):
-    from multirec import _arrays
 
-    monkeypatch.setattr(_arrays, "_jax_device", lambda array: "cuda:1" if array is A else "cuda:0")
+    monkeypatch.setattr(arrays, "_jax_device", lambda array: "cuda:1" if array is A else "cuda:0")
     with pytest.raises(mr.errors.DeviceError, match="x is on cuda:0 and feedback is on cuda:1"):
         mr.recurrence(X, feedback=A)
 
@@ -124,7 +124,7 @@ def test_a_program_for_several_platforms_and_a_backend_of_the_cpu():
 
 @pytest.mark.parametrize("name", ["jax", "jaxlib"])
 def test_jax_is_missing(name, monkeypatch):
-    monkeypatch.setattr("multirec._discovery._is_installed", lambda module: module != name)
+    monkeypatch.setattr("multirec._registry.discovery._is_installed", lambda module: module != name)
     status = status_of("jax")
     assert (status.status, status.reason) == ("missing", f"module {name!r} is not installed")
     assert "pip install 'multirec-bank[jax]'" in status.fix

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from multirec._registry import registry
+from multirec._registry.registry import registry
 
 
 class Site:

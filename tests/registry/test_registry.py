@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import multirec as mr
+from multirec._registry import choice
 from multirec.backend import BackendInfo
 from multirec.errors import (
     ArgumentError,
@@ -170,11 +171,10 @@ class TestFromPackages:
             run("plain")
 
     def test_auto_does_not_fall_back_from_a_broken_import(self, site, monkeypatch):
-        from multirec import _select
 
         site.backend("made_best", "best", kernel="made_nowhere:kernel")
         site.distribution("best", best="made_best:info")
-        monkeypatch.setitem(_select._POLICY, "cpu", ("best", "reference"))
+        monkeypatch.setitem(choice._POLICY, "cpu", ("best", "reference"))
         with pytest.raises(BackendBrokenError, match="'best' is installed but fails to load"):
             run("auto")
 

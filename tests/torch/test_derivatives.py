@@ -11,8 +11,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
 import multirec as mr
-from multirec._plan import Plan
-from multirec._problem import join_shape
+from multirec._core.problem import join_shape
+from multirec._engine.plan import Plan
 
 BACKENDS = ["reference", "torch_loop", "unfold_scan", "numba"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
-from multirec._registry import registry
-from multirec._select import explain_problem
+from multirec._registry.choice import explain_problem
+from multirec._registry.registry import registry
 from multirec.bench._case import Case, Mode
 from multirec.bench._oracle import Outputs
 from multirec.bench._signals import Signals

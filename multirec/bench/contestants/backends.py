@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from multirec._probe import status_of
-from multirec._problem import Problem, Spec
-from multirec._registry import registry
-from multirec._validate import Choices, build_call
+from multirec._core.problem import Problem, Spec
+from multirec._core.validate import Choices, build_call
+from multirec._registry.probe import status_of
+from multirec._registry.registry import registry
 from multirec.backend import BackendInfo
 from multirec.bench._case import Case, Feature, Mode
 from multirec.bench._oracle import Outputs

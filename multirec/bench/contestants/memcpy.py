@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from multirec._threads import num_threads
+from multirec._machine.threads import num_threads
 from multirec.bench._case import Case, Mode
 from multirec.bench._oracle import Outputs
 from multirec.bench._signals import Signals

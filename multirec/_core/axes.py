@@ -1,0 +1,226 @@
+"""From the user's axes to the kernels' and back, and the cutting of states: views wherever a view will do.
+
+Works on any array library that has `reshape`, `swapaxes`, slicing and `transpose` or `permute`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import ShapeError
+from .arrays import family_of, name_of
+from .operands import Operands
+from .problem import Layout, Problem, Taps, looks_like_signal, split_shape
+from .validate import Call
+
+Array: TypeAlias = Any
+
+
+def namespace(array: Array) -> Any:
+    """Return the module of functions that `array` belongs to."""
+    module = type(array).__module__.partition(".")[0]
+    if module in ("torch", "cupy"):
+        return sys.modules[module]
+    if module in ("jax", "jaxlib"):
+        return sys.modules["jax.numpy"]
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and isinstance(array, torch.Tensor) else sys.modules["numpy"]
+
+
+def zeros(like: Array, shape: tuple[int, ...]) -> Array:
+    """Return zeros of `like`'s dtype and device."""
+    if hasattr(like, "new_zeros"):
+        return like.new_zeros(shape)
+    return namespace(like).zeros(shape, dtype=like.dtype)
+
+
+def concatenate(parts: tuple[Array, ...]) -> Array:
+    """Join arrays along their last axis."""
+    library = namespace(parts[0])
+    join = library.cat if library.__name__ == "torch" else library.concatenate
+    return join(parts, -1)
+
+
+def cast_to(array: Array, dtype: str) -> Array:
+    """Return `array` in `dtype`, itself where it has that dtype already."""
+    if name_of(array.dtype) == dtype:
+        return array
+    if hasattr(array, "astype"):
+        # a value that has no such number becomes infinite or 0, whatever the caller's np.errstate
+        with np.errstate(all="ignore"):
+            return array.astype(dtype)
+    return array.to(getattr(namespace(array), dtype))
+
+
+def contiguous(array: Array) -> Array:
+    """Return an owned copy in C order."""
+    # JAX's arrays have a `clone`, too
+    if hasattr(array, "is_contiguous"):
+        return array.clone(memory_format=namespace(array).contiguous_format)
+    return array.copy()
+
+
+def to_channels_time(array: Array, layout: Layout) -> Array:
+    """View a signal as (batch…, channels, time)."""
+    if layout == "BCT":
+        return array
+    if layout == "BTC":
+        return array.swapaxes(-1, -2)
+    axes = (*range(1, array.ndim), 0)
+    return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
+
+
+def from_channels_time(array: Array, layout: Layout) -> Array:
+    """View (batch…, channels, time) in `layout`; the inverse of `to_channels_time`."""
+    if layout == "BCT":
+        return array
+    if layout == "BTC":
+        return array.swapaxes(-1, -2)
+    axes = (array.ndim - 1, *range(array.ndim - 1))
+    return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
+
+
+def signal_in(array: Array, layout: Layout, batch: int) -> Array:
+    """Return a signal or state as (B, channels, time)."""
+    array = to_channels_time(array, layout)
+    return array if array.ndim == 3 else array.reshape((batch, *array.shape[-2:]))
+
+
+def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Array:
+    """Return a canonical signal (B, channels, time) with the caller's batch axes, in `layout`."""
+    if len(batch_shape) == 1:
+        return from_channels_time(array, layout)
+    _, channels, time = array.shape
+    if layout == "BCT":
+        return array.reshape((*batch_shape, channels, time))
+    if layout == "BTC":
+        return array.swapaxes(1, 2).reshape((*batch_shape, time, channels))
+    return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
+
+
+def with_time(x: Array, layout: Layout) -> Array:
+    """View one sample (batch…, channels) as a signal in `layout`."""
+    family_of(x)
+    if x.ndim < 1:
+        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
+    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
+
+
+def without_time(y: Array, layout: Layout) -> Array:
+    """View a signal of one sample in `layout` as (batch…, channels)."""
+    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()
+
+
+_TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), slice(None)), "TBC": (None,)}
+
+
+def unambiguous(taps: Array | None, x: Array, layout: Layout) -> Array | None:
+    """Return static or per-example coefficients with a time axis of length 1 where their shape is a signal's."""
+    if taps is None or taps.ndim != x.ndim or not looks_like_signal(tuple(taps.shape), tuple(x.shape), layout):
+        return taps
+    return taps[_TIME_AXIS[layout]]
+
+
+def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
+    """Return coefficients as (B|1, C|1, T|1, taps); only a mixture of full and single batch axes is expanded."""
+    if array.ndim == 2:
+        channels, count = array.shape
+        return array.reshape((1, channels, 1, count))
+    layout = call.problem.layout
+    if array.ndim == rank:
+        array = array[..., None, :]
+    elif layout == "BTC":
+        array = array.swapaxes(-2, -3)
+    elif layout == "TBC":
+        axes = (*range(1, array.ndim - 1), 0, array.ndim - 1)
+        array = array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
+    if array.ndim == 4:
+        return array
+    if taps.batch != 1 and array.shape[:-3] != call.batch_shape:
+        array = namespace(array).broadcast_to(array, (*call.batch_shape, *array.shape[-3:]))
+    return array.reshape(taps.shape)
+
+
+def taps_gradient_out(gradient: Array, call: Call, shape: tuple[int, ...], rank: int) -> Array:
+    """Return a canonical coefficient gradient with the shape that the caller passed."""
+    if len(shape) == 2:
+        return gradient.reshape(shape)
+    batch_axes = shape[:-2] if len(shape) == rank else split_shape(shape[:-1], call.problem.layout)[0]
+    full = batch_axes if gradient.shape[0] == 1 else call.batch_shape
+    gradient = gradient.reshape((*full, *gradient.shape[1:]))
+    for axis, own in enumerate(batch_axes):
+        if own != full[axis]:
+            gradient = gradient.sum(axis=axis, keepdims=True)
+    if len(shape) == rank:
+        return gradient.reshape(shape)
+    if call.problem.layout == "BTC":
+        return gradient.swapaxes(-2, -3)
+    if call.problem.layout == "TBC":
+        axes = (gradient.ndim - 2, *range(gradient.ndim - 2), gradient.ndim - 1)
+        return gradient.permute(axes) if hasattr(gradient, "permute") else gradient.transpose(axes)
+    return gradient
+
+
+def operands_in(
+    call: Call, x: Array, feedforward: Array | None, feedback: Array | None, inputs: Array | None, outputs: Array | None
+) -> Operands:
+    """Return the caller's arrays in canonical form."""
+    problem, rank = call.problem, x.ndim
+    layout, batch = problem.layout, problem.batch
+    return Operands(
+        signal_in(x, layout, batch),
+        None if problem.feedforward is None else taps_in(feedforward, problem.feedforward, call, rank),
+        None if problem.feedback is None else taps_in(feedback, problem.feedback, call, rank),
+        None if inputs is None else signal_in(inputs, layout, batch),
+        None if outputs is None else signal_in(outputs, layout, batch),
+    )
+
+
+def in_computed_types(problem: Problem, operands: Operands) -> Operands:
+    """Return operands of any axes with coefficients and past outputs in the types that they are computed in."""
+    b, a = (
+        None if taps is None or part is None else cast_to(part, taps.dtype)
+        for taps, part in ((problem.feedforward, operands.feedforward), (problem.feedback, operands.feedback))
+    )
+    outputs = None if operands.outputs is None else cast_to(operands.outputs, problem.state_dtype)
+    return operands._replace(feedforward=b, feedback=a, outputs=outputs)
+
+
+def tail(signal: Array, past: Array | None, count: int, layout: Layout, reverse: bool) -> Array:
+    """Return an owned copy, contiguous in `layout`, of the last `count` samples of past and block in running order."""
+    length = signal.shape[-1]
+    if count <= length:
+        part = signal[..., :count] if reverse else signal[..., length - count :]
+    else:
+        past = zeros(signal, (*signal.shape[:-1], count)) if past is None else past
+        part = concatenate((signal, past[..., : count - length]) if reverse else (past[..., length:], signal))
+    return to_channels_time(contiguous(from_channels_time(part, layout)), layout)
+
+
+def split_tail_gradient(gradient: Array | None, length: int, reverse: bool) -> tuple[Array | None, Array | None]:
+    """Split the gradient of a `tail` into the parts of the past (or None) and of the block."""
+    if gradient is None or gradient.shape[-1] <= length:
+        return None, gradient
+    count = gradient.shape[-1]
+    if reverse:
+        return gradient[..., length:], gradient[..., :length]
+    return gradient[..., : count - length], gradient[..., count - length :]
+
+
+def tails(problem: Problem, operands: Operands, last: Array) -> tuple[Array, Array]:
+    """Return the canonical state after the block: the last q inputs and the last p outputs.
+
+    `last` holds as many of the block's last outputs as there are, or more.
+    """
+    return (
+        tail(operands.x, operands.inputs, problem.input_order, problem.layout, problem.reverse),
+        tail(last, operands.outputs, problem.order, problem.layout, problem.reverse),
+    )
+
+
+def ends(signal: Array, count: int, reverse: bool) -> Array:
+    """View the last `count` samples of a signal in running order, or all of fewer."""
+    return signal[..., :count] if reverse else signal[..., max(signal.shape[-1] - count, 0) :]

@@ -1,0 +1,309 @@
+"""All validation of what users pass: metadata in, a canonical problem or an error out.
+
+Only shapes, dtypes, libraries and devices are looked at here. Nothing is computed or copied.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple, TypeAlias, cast
+
+from ..errors import ArgumentError, DeviceError, DtypeError, FamilyError, ShapeError
+from .problem import (
+    COMPLEX_DTYPES,
+    FLOATING_DTYPES,
+    HALF_DTYPES,
+    REAL_DTYPES,
+    ComputeDtype,
+    Kind,
+    Layout,
+    Problem,
+    Spec,
+    canonical_problem,
+    join_shape,
+    looks_like_signal,
+    real_precision,
+    split_shape,
+)
+
+_LAYOUT_AXES: dict[str, str] = {
+    "BCT": "(batch…, channels, time)",
+    "BTC": "(batch…, time, channels)",
+    "TBC": "(time, batch…, channels)",
+}
+
+
+Specs: TypeAlias = tuple[Spec, Spec | None, Spec | None, Spec | None, Spec | None]
+"""Of x, feedforward, feedback, and the state's inputs and outputs."""
+
+
+class Choices(NamedTuple):
+    """What a call says besides its arrays; a `compute_dtype` of None is the signal's own precision."""
+
+    layout: Layout = "BCT"
+    reverse: bool = False
+    backend: str = "auto"
+    compute_dtype: ComputeDtype | None = None
+
+
+class Call(NamedTuple):
+    """A validated call: the canonical problem, and the user's own shapes."""
+
+    problem: Problem
+    batch_shape: tuple[int, ...]
+    y_shape: tuple[int, ...]
+
+
+def as_layout(layout: object) -> Layout:
+    """Return `layout` typed; raise unless it is one of the three."""
+    if not isinstance(layout, str) or layout not in _LAYOUT_AXES:
+        known = ", ".join(f"{name!r} {axes}" for name, axes in _LAYOUT_AXES.items())
+        raise ArgumentError(f"unknown layout {layout!r}. The layouts are {known}.{_if_traced(layout)}")
+    return cast(Layout, layout)
+
+
+def as_choices(layout: object, reverse: object, backend: object, compute_dtype: object) -> Choices:
+    """Return choices typed; raise unless they are what choices are."""
+    if not isinstance(reverse, bool):
+        raise ArgumentError(f"reverse is True or False, got {reverse!r}.{_if_traced(reverse)}")
+    if not isinstance(backend, str):
+        raise ArgumentError(f"backend is a name such as 'auto' or 'numba', got {backend!r}.{_if_traced(backend)}")
+    if compute_dtype is not None and not (isinstance(compute_dtype, str) and compute_dtype in REAL_DTYPES):
+        raise ArgumentError(
+            f"compute_dtype is 'float32' or 'float64', or None for the signal's own precision, got {compute_dtype!r}."
+            f"{_if_dtype(compute_dtype)}{_if_traced(compute_dtype)}"
+        )
+    return Choices(as_layout(layout), reverse, backend, cast(ComputeDtype | None, compute_dtype))
+
+
+def _if_dtype(choice: object) -> str:
+    """Return what helps where a library's data type was given for its name; else nothing."""
+    name = getattr(choice, "__name__", str(choice)).removeprefix("torch.")
+    return f" Pass the string {name!r}." if name in REAL_DTYPES else ""
+
+
+def _if_traced(choice: object) -> str:
+    """Return what helps where a choice was an argument of a function that JAX compiles; else nothing."""
+    jax = sys.modules.get("jax")
+    traced = jax is not None and isinstance(choice, jax.core.Tracer)
+    return " This one is traced by JAX: name the argument in static_argnames of jax.jit." if traced else ""
+
+
+def build_call(
+    x: Spec,
+    feedforward: Spec | None,
+    feedback: Spec | None,
+    inputs: Spec | None,
+    outputs: Spec | None,
+    choices: Choices,
+) -> Call:
+    """Validate the arguments of a recurrence and return its canonical problem."""
+    layout, reverse, _, compute_dtype = choices
+    _check_x(x, layout)
+    _check_precision(x, compute_dtype)
+    if feedforward is None and feedback is None:
+        raise ArgumentError(
+            "feedforward and feedback are both None, so there is nothing to compute. "
+            "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
+        )
+    _check_places(x, feedforward, feedback, inputs, outputs)
+    _check_coefficient_dtypes(x, feedforward, feedback)
+    batch, x_channels, length = split_shape(x.shape, layout)
+    views = {
+        name: _view_taps(name, spec, x, layout)
+        for name, spec in (("feedforward", feedforward), ("feedback", feedback))
+        if spec is not None
+    }
+    channels = _common_channels(x, x_channels, views, layout)
+    taps = {name: _canonical_taps(name, view, batch, length, layout, x) for name, view in views.items()}
+    one_batch = x._replace(shape=(prod(batch), x_channels, length))
+    problem = canonical_problem(
+        one_batch, taps.get("feedforward"), taps.get("feedback"), layout, reverse, compute_dtype
+    )
+    past_x, past_y = (
+        join_shape(batch, count, order, layout)
+        for count, order in ((x_channels, problem.input_order), (channels, problem.order))
+    )
+    _check_state("inputs", inputs, past_x, (x.dtype,), layout)
+    _check_state("outputs", outputs, past_y, problem.past_dtypes, layout)
+    return Call(problem, batch, join_shape(batch, channels, length, layout))
+
+
+plan_call = lru_cache(maxsize=1024)(build_call)
+"""`build_call`, remembered: the hot path looks a call up by its metadata."""
+
+
+def _check_x(x: Spec, layout: Layout) -> None:
+    if x.dtype not in FLOATING_DTYPES:
+        raise DtypeError(
+            f"x has dtype {x.dtype}; a recurrence is defined for {', '.join(FLOATING_DTYPES)}. "
+            f"Cast it first, for example {_cast('x', x)}."
+        )
+    if len(x.shape) < 2:
+        one_channel = f"Pass {'x[None]' if layout == 'BCT' else 'x[:, None]'} for one channel"
+        hint = one_channel if len(x.shape) == 1 else "Pass an array with a time axis and a channel axis"
+        raise ShapeError(f"x has shape {x.shape}; layout {layout!r} needs {_LAYOUT_AXES[layout]}. {hint}.")
+
+
+def _check_precision(x: Spec, compute_dtype: ComputeDtype | None) -> None:
+    if compute_dtype == "float32" and real_precision(x.dtype) == "float64":
+        raise ArgumentError(
+            f"compute_dtype is float32 and x is {x.dtype}: y would have digits that were never computed. Leave "
+            f"compute_dtype out, or cast x to {'complex64' if x.dtype in COMPLEX_DTYPES else 'float32'}."
+        )
+
+
+_NEAREST = {"complex32": "complex64", "complex256": "complex128", "float128": "float64"}
+
+
+def _cast(name: str, got: Spec) -> str:
+    """Spell the cast of an array to the nearest dtype that a recurrence is defined for."""
+    nearest = _NEAREST.get(got.dtype, "float32")
+    return f"{name}.to(torch.{nearest})" if got.family == "torch" else f"{name}.astype('{nearest}')"
+
+
+def _check_places(x: Spec, *others: Spec | None) -> None:
+    names = ("feedforward", "feedback", "state.inputs", "state.outputs")
+    for name, other in zip(names, others, strict=True):
+        if other is None:
+            continue
+        is_coefficient = not name.startswith("state")
+        if is_coefficient and other.family == "numpy":
+            continue
+        if other.family != x.family:
+            allowed = f"{x.family} or numpy" if is_coefficient and x.family != "numpy" else x.family
+            raise FamilyError(
+                f"x is a {x.family} array and {name} is a {other.family} array; with such an x it must be {allowed}. "
+                f"Convert one of them."
+            )
+        if other.device != x.device:
+            raise DeviceError(f"x is on {x.device} and {name} is on {other.device}. Move one of them.")
+
+
+def check_taps_dtype(name: str, got: Spec) -> None:
+    """Raise unless coefficients are floating-point or complex."""
+    if got.dtype not in FLOATING_DTYPES:
+        integers = ", or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers"
+        mask = f"{name}.{'to' if got.family == 'torch' else 'astype'}(x.dtype) for a mask that is a gate"
+        raise DtypeError(
+            f"{name} has dtype {got.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, for example "
+            f"{mask if got.dtype == 'bool' else _cast(name, got)}{integers if 'int' in got.dtype else ''}."
+        )
+
+
+def _check_coefficient_dtypes(x: Spec, *coefficients: Spec | None) -> None:
+    for name, other in zip(("feedforward", "feedback"), coefficients, strict=True):
+        if other is None:
+            continue
+        check_taps_dtype(name, other)
+        if other.dtype in COMPLEX_DTYPES and x.dtype in HALF_DTYPES:
+            raise DtypeError(
+                f"x is {x.dtype} and {name} is {other.dtype}: y would be a complex half type, which multirec "
+                "does not have. Cast x to float32."
+            )
+
+
+class _View(NamedTuple):
+    """One coefficient set, its axes named: `batch` is None where the kind has no batch axes."""
+
+    kind: Kind
+    batch: tuple[int, ...]
+    channels: int
+    time: int
+    taps: int
+    spec: Spec
+
+
+def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
+    shape, rank = spec.shape, len(x.shape)
+    if len(shape) < 2:
+        hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
+        raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
+    if looks_like_signal(shape, x.shape, layout):
+        time_axis = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}[layout]
+        whose = "x's own shape" if shape == x.shape else "a signal's shape"
+        raise ShapeError(
+            f"{name} has {whose} {shape}. A gate, one number a sample, has an axis of taps, too: pass "
+            f"{name}[..., None]. If {shape[-1]} taps are meant that do not vary along time, give them a time axis of "
+            f"length 1: pass {name}{time_axis}."
+        )
+    if len(shape) == 2:
+        view = _View("static", (), shape[0], 1, shape[1], spec)
+    elif len(shape) == rank:
+        view = _View("per_example", shape[:-2], shape[-2], 1, shape[-1], spec)
+    elif len(shape) == rank + 1:
+        batch, channels, time = split_shape(shape[:-1], layout)
+        view = _View("time_varying", batch, channels, time, shape[-1], spec)
+    else:
+        raise ShapeError(
+            f"{name} has shape {shape}, rank {len(shape)}; with x of shape {x.shape} (layout {layout!r}) it is "
+            f"(channels, taps), rank 2{'' if rank == 2 else f', (batch…, channels, taps), rank {rank}'}, or "
+            f"time-varying with the axes of y and taps last, rank {rank + 1}."
+        )
+    if name == "feedforward" and view.taps == 0:
+        raise ShapeError(
+            f"feedforward has shape {shape}: it has no taps, so y would be zero. Pass feedforward=None for 1."
+        )
+    return view
+
+
+def _common_channels(x: Spec, x_channels: int, views: dict[str, _View], layout: Layout) -> int:
+    found = {"x": x_channels} | {name: view.channels for name, view in views.items()}
+    common = next((size for size in found.values() if size != 1), 1)
+    if all(size in (1, common) for size in found.values()):
+        return common
+    shapes = ", ".join(f"{name} of shape {view.spec.shape} has {view.channels}" for name, view in views.items())
+    hint = ""
+    if len(x.shape) == 2:
+        hint = (
+            f" A two-dimensional x is {_LAYOUT_AXES[layout].replace('batch…, ', '')}: if its first axis is a batch, "
+            f"pass {'x[:, None]' if layout == 'BCT' else 'x[..., None]'} for one shared channel."
+        )
+    raise ShapeError(
+        f"channels do not match: x of shape {x.shape} (layout {layout!r}, {_LAYOUT_AXES[layout]}) has {x_channels}, "
+        f"{shapes}. Each must be the common number of channels, or 1.{hint}"
+    )
+
+
+def _canonical_taps(name: str, view: _View, batch: tuple[int, ...], length: int, layout: Layout, x: Spec) -> Spec:
+    full = batch if view.kind != "static" else ()
+    if any(own not in (1, size) for own, size in zip(view.batch, full, strict=True)) or view.time not in (1, length):
+        axes = (
+            "(batch…, channels, taps)" if view.kind == "per_example" else "the axes of y, each full or 1, and taps last"
+        )
+        raise ShapeError(
+            f"{name} of shape {view.spec.shape} does not fit x of shape {x.shape} "
+            f"(layout {layout!r}, {_LAYOUT_AXES[layout]}): {view.kind.replace('_', '-')} coefficients have {axes}."
+        )
+    one = all(own == 1 for own in view.batch)
+    return view.spec._replace(shape=(1 if one else prod(batch), view.channels, view.time, view.taps))
+
+
+def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tuple[str, ...], layout: Layout) -> None:
+    if got is None:
+        return
+    source = "x" if part == "inputs" else "y"
+    count = "q (feedforward taps less one)" if part == "inputs" else "p (feedback taps)"
+    if got.shape != shape:
+        raise ShapeError(
+            f"state.{part} has shape {got.shape}, expected {shape}: the last {count} samples of {source} in layout "
+            f"{layout!r}, {_LAYOUT_AXES[layout]}. Pass the state that the previous call returned, or None for zeros."
+        )
+    if got.dtype not in dtypes:
+        own, *wider = dtypes
+        others = f", or wider: {' or '.join(wider)}" if wider else ""
+        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{others}. Cast it.")
+
+
+def check_signal(name: str, got: Spec, expected: Spec) -> None:
+    """Raise unless an array is what is expected, to the letter."""
+    if got.family != expected.family:
+        raise FamilyError(f"{name} is a {got.family} array, expected {expected.family}, as x is. Convert it.")
+    if got.device != expected.device:
+        raise DeviceError(f"x is on {expected.device} and {name} is on {got.device}. Move one of them.")
+    if got.shape != expected.shape:
+        raise ShapeError(f"{name} has shape {got.shape}, expected {expected.shape}.")
+    if got.dtype != expected.dtype:
+        raise DtypeError(f"{name} has dtype {got.dtype}, expected {expected.dtype}. Cast it.")

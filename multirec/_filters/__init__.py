@@ -1,0 +1,1 @@
+"""Coefficients that are held: banks, cascades, and where their numbers come from. Imports all rooms but the bridges."""

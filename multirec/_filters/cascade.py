@@ -1,0 +1,89 @@
+"""`RecurrenceCascade`: banks of second-order sections that run in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .._core.axes import with_time, without_time
+from .._core.problem import Layout
+from .._core.state import State
+from .._core.trees import TREES, Tree
+from ..errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .bank import RecurrenceBank
+
+Array: TypeAlias = Any
+
+
+class RecurrenceCascade:
+    """Second-order sections run in turn: what `RecurrenceBank.from_sos` returns.
+
+    Its state is a tuple of one `State` a section. It is never multiplied out to one polynomial, whose
+    roots float32 could not hold.
+
+    Attributes
+    ----------
+    sections
+        The banks, in the order they run.
+    """
+
+    def __init__(self, banks: list[RecurrenceBank]) -> None:
+        self.sections = tuple(banks)
+
+    @property
+    def layout(self) -> Layout:
+        return self.sections[0].layout
+
+    @property
+    def reverse(self) -> bool:
+        return self.sections[0].reverse
+
+    @property
+    def backend(self) -> str:
+        return self.sections[0].backend
+
+    @property
+    def order(self) -> int:
+        return sum(bank.order for bank in self.sections)
+
+    @property
+    def channels(self) -> int:
+        return next((bank.channels for bank in self.sections if bank.channels != 1), 1)
+
+    def __call__(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
+        """Filter a block; x and y as in `multirec.recurrence`."""
+        after = []
+        for bank, before in zip(self.sections, self._states(state), strict=True):
+            x, own = bank(x, before)
+            after.append(own)
+        return x, tuple(after)
+
+    def step(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
+        """Filter one sample: x and y are (batch…, channels), without the time axis."""
+        layout = self.sections[0].layout
+        y, state = self(with_time(x, layout), state)
+        return without_time(y, layout), state
+
+    def _states(self, state: tuple[State, ...] | None) -> tuple[State | None, ...]:
+        if state is None:
+            return (None,) * len(self.sections)
+        if not isinstance(state, tuple) or len(state) != len(self.sections):
+            got = f"{len(state)} parts" if isinstance(state, tuple) else type(state).__name__
+            raise ArgumentError(f"the state of this cascade is a tuple of {len(self.sections)} States, got {got}.")
+        return state
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(sections={len(self.sections)}, channels={self.channels}, order={self.order})"
+
+
+def _take_apart(cascade: RecurrenceCascade) -> tuple[list[tuple[str | int, Any]], Any]:
+    return list(enumerate(cascade.sections)), None
+
+
+def _put_together(_: None, banks: Iterable[Any]) -> RecurrenceCascade:
+    return RecurrenceCascade(list(banks))
+
+
+TREES.append(Tree(RecurrenceCascade, _take_apart, _put_together))

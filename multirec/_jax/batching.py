@@ -1,0 +1,88 @@
+"""`jax.vmap` of our primitives: the mapped axis is folded into the batch axis, and unfolded from the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+from typing import Any, TypeAlias
+
+import jax.numpy as jnp
+
+from .._core.validate import Choices
+from .form import Form
+
+__all__ = ["map_pull", "map_push", "map_run"]
+
+Array: TypeAlias = Any
+
+_IS_TAPS = (False, True, True, False, False)
+
+
+class _Fold:
+    """Folds a mapped axis into the batch axis; coefficients that no example changes stay single."""
+
+    def __init__(self, parts: Sequence[Any], axes: Sequence[Any]) -> None:
+        pairs = [(part.shape[axis], part) for part, axis in zip(parts, axes, strict=True) if axis is not None]
+        self.size = pairs[0][0]
+        self.mapped = [axis is not None for axis in axes]
+        self.parts = [
+            part if axis is None else jnp.moveaxis(part, axis, 0) for part, axis in zip(parts, axes, strict=True)
+        ]
+        self.batch = self.parts[0].shape[1 if self.mapped[0] else 0]
+
+    def fold(self, index: int, single: bool = False) -> Array:
+        """Return argument `index` with the axis folded, or as it is if it may stay `single`."""
+        part, mapped = self.parts[index], self.mapped[index]
+        if single:
+            return part
+        part = part if mapped else part[None]
+        whole = jnp.broadcast_to(part, (self.size, self.batch, *part.shape[2:]))
+        return whole.reshape(self.size * self.batch, *part.shape[2:])
+
+    def unfold(self, result: Array) -> Array:
+        # -1 would have no answer where an axis is empty
+        return result.reshape(self.size, self.batch, *result.shape[1:])
+
+    def unfold_all(self, results: Sequence[Array]) -> tuple[list[Array], list[int]]:
+        """Return the results with their mapped axes, and where those are."""
+        return [self.unfold(result) for result in results], [0] * len(results)
+
+    def is_single(self, index: int, is_taps: bool) -> bool:
+        """Whether an argument is coefficients of one batch element that no example changes."""
+        return is_taps and not self.mapped[index] and self.parts[index].shape[0] == 1
+
+
+def map_run(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+    fold = _Fold(parts, axes)
+    is_taps = list(compress(_IS_TAPS, form.given))
+    folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
+    return fold.unfold_all(primitive.bind(*folded, form=form, choices=choices))
+
+
+def map_push(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+    fold, fixed = _Fold(parts, axes), form.size + 1
+    places = dict(zip(compress(range(5), form.given), range(form.size), strict=True))
+    moves = dict(zip(compress(range(5), form.moved), range(fixed, len(parts)), strict=True))
+    single = [False] * len(parts)
+    for role, place in places.items():
+        # coefficients and their move keep one shape, so that the transpose has it too
+        both = [place, *([moves[role]] if role in moves else [])]
+        for index in both:
+            single[index] = all(fold.is_single(other, _IS_TAPS[role]) for other in both)
+    folded = [fold.fold(index, alone) for index, alone in enumerate(single)]
+    return fold.unfold_all(primitive.bind(*folded, form=form, choices=choices))
+
+
+def map_pull(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+    fold = _Fold(parts, axes)
+    places = list(compress(range(5), form.given))
+    # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
+    single = [fold.is_single(i, _IS_TAPS[role]) and not form.moved[role] for i, role in enumerate(places)]
+    folded = [fold.fold(index, alone) for index, alone in enumerate([*single, False, False, False])]
+    grads = [fold.unfold(grad) for grad in primitive.bind(*folded, form=form, choices=choices)]
+    wanted = [i for i, role in enumerate(places) if form.moved[role]]
+    own_batch = [fold.parts[i].shape[1 if fold.mapped[i] else 0] for i in wanted]
+    summed = [
+        grad if own == fold.batch else grad.sum(1, keepdims=True) for grad, own in zip(grads, own_batch, strict=True)
+    ]
+    return summed, [0] * len(summed)

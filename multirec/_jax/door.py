@@ -1,0 +1,90 @@
+"""The JAX side of `recurrence`: one compiled function of arrays and tracers, and banks as pytrees.
+
+Only shapes, dtypes and devices are looked at outside of the compiled function: nothing traced is read, and new
+values compile nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+
+from .._core.arrays import has_64_bit
+from .._core.axes import in_computed_types, operands_in, signal_out, tails
+from .._core.state import State
+from .._core.validate import Call, Choices
+from .._engine.call import call_of, compute
+from .._engine.plan import plan_for
+from ..backend import Operands
+from ..errors import DtypeError, FamilyError
+from . import pytrees  # noqa: F401
+from .primitives import apply
+
+__all__ = ["recurrence"]
+
+Array: TypeAlias = Any
+
+
+def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
+    """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
+    call = call_of(arrays, choices)
+    choices = choices._replace(compute_dtype=call.problem.compute_dtype)
+    check_64_bit(call)
+    plan = plan_for(call.problem, choices.backend)
+    if plan.info.family not in ("jax", "numpy"):
+        _check_concrete(arrays, plan.info.name)
+        return compute(call, plan, arrays)
+    y, state = _compute(call, choices, *arrays)
+    return y, state
+
+
+def check_64_bit(call: Call) -> None:
+    """Raise unless JAX has the types that a call is computed in."""
+    problem = call.problem
+    if problem.compute_dtype == "float32" or has_64_bit():
+        return
+    dtype = problem.y_dtype
+    if problem.wide:
+        what, way_out = "compute_dtype is float64", "leave compute_dtype out"
+    else:
+        what = f"x or a coefficient makes y {dtype}"
+        way_out = f"cast x to {'float32' if dtype == 'float64' else 'complex64'}"
+    raise DtypeError(
+        f"{what}, and JAX has no 64-bit types while jax_enable_x64 is off. "
+        f"Call jax.config.update('jax_enable_x64', True) at the start, or {way_out}."
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _compute(
+    call: Call,
+    choices: Choices,
+    x: Array,
+    feedforward: Array | None,
+    feedback: Array | None,
+    inputs: Array | None,
+    outputs: Array | None,
+) -> tuple[Array, State]:
+    problem = call.problem
+    operands = operands_in(call, *in_computed_types(problem, Operands(x, feedforward, feedback, inputs, outputs)))
+    y, last = apply(operands, problem.device, choices)
+    y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, last)))
+    return y, State(*parts)
+
+
+def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
+    """Raise unless a backend of another library can look at the memory of these arrays."""
+    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
+    for name, array in zip(names, arrays, strict=True):
+        if isinstance(array, jax.core.Tracer):
+            raise FamilyError(
+                f"{name} is traced by JAX (jit, grad, vmap, …), and backend {backend!r} cannot be traced. Ask for "
+                "backend='jax', or call multirec outside of the transformation."
+            )
+        if isinstance(array, jax.Array) and len(array.devices()) > 1:
+            raise FamilyError(
+                f"{name} is sharded over {len(array.devices())} devices, and backend {backend!r} computes on one. Ask "
+                "for backend='jax', or gather it on one first."
+            )

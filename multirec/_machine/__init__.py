@@ -1,0 +1,1 @@
+"""What the process asks of the machine: addresses, bits, the C library, threads and forks. Imports `errors` alone."""

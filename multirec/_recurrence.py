@@ -1,0 +1,146 @@
+"""`recurrence`, the one operation, for every array library."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from ._core.arrays import family_of
+from ._core.problem import ComputeDtype, Layout
+from ._core.state import State
+from ._core.validate import Choices, as_choices, plan_call
+from ._engine.call import compute, plan_of, specs_of, split_state
+from ._engine.precision import SPOILED, can_widen, remedy, spoiled
+from ._memory.copies import copies
+from ._registry import choice
+from ._registry.registry import registry
+from .errors import UnsupportedError
+
+Array: TypeAlias = Any
+
+
+def recurrence(
+    x: Array,
+    *,
+    feedforward: Array | None = None,
+    feedback: Array | None = None,
+    state: State | tuple[Array | None, Array | None] | None = None,
+    layout: Layout = "BCT",
+    reverse: bool = False,
+    backend: str = "auto",
+    compute_dtype: ComputeDtype | None = None,
+) -> tuple[Array, State]:
+    """Compute y[t] = Σ_j feedforward[j] · x[t−j] + Σ_k feedback[k−1] · y[t−k] for every example and channel.
+
+    Parameters
+    ----------
+    x
+        Array of NumPy, torch, JAX or CuPy in `layout`, with C channels, or 1 that serves all C.
+    feedforward, feedback
+        Coefficients: (C, taps) for all examples, (batch…, C, taps) for each, or time-varying with the axes of y, each
+        full or 1, and taps last. C may be 1. `feedforward` None means 1; `feedback` None means none (FIR). In SciPy's
+        convention feedforward = b / a[0] and feedback = −a[1:] / a[0].
+    state
+        What the previous call returned; None, whole or in part, means zeros.
+    layout
+        ``"BCT"`` (batch…, channels, time), ``"BTC"`` or ``"TBC"``, of x and y.
+    reverse
+        Run time backwards: y[t] depends on later samples, and the state's samples follow the block.
+    backend
+        A name of `multirec.backends()`, or ``"auto"``, which `multirec.explain` explains.
+    compute_dtype
+        ``"float32"`` or ``"float64"``: the precision of coefficients, of past outputs and of everything between x and
+        y, not below x's. None is x's own, and float32 for half types; but float64 where that would spoil a filter whose
+        coefficients are float64, of NumPy or torch, on the host and without a gradient. "Spoiled" is unstable by
+        rounding, or 1 % of the largest response off; where no float64 is to be had it is a `RoundingWarning`.
+
+    Returns
+    -------
+    y
+        In x's library, device and precision, contiguous in `layout`; complex if x or a coefficient is.
+    state
+        `State` of the last inputs, and of the last outputs in the precision they were computed in; they own their
+        memory.
+
+    Raises
+    ------
+    MultirecError
+        Shapes, dtypes, devices or libraries that do not fit together, or a backend that cannot compute this; each
+        error is also the built-in it refines (ValueError, TypeError, ImportError, NotImplementedError).
+
+    Example
+    -------
+    >>> import numpy as np, multirec as mr
+    >>> y, state = mr.recurrence(np.ones((1, 1, 4)), feedback=np.array([[0.5]]))
+    >>> y
+    array([[[1.   , 1.5  , 1.75 , 1.875]]])
+    >>> state.outputs
+    array([[[1.875]]])
+    """
+    return run((x, feedforward, feedback, *split_state(state)), as_choices(layout, reverse, backend, compute_dtype))
+
+
+def run(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
+    """Compute a recurrence of (x, feedforward, feedback, inputs, outputs)."""
+    family = family_of(arrays[0])
+    # plain imports, which dynamo traces, and only once an array shows that the caller has the library
+    if family == "torch":
+        from ._torch.door import recurrence as torch_recurrence
+
+        return torch_recurrence(arrays, choices)
+    if family == "jax":
+        from ._jax.door import recurrence as jax_recurrence
+
+        return jax_recurrence(arrays, choices)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.compiler.is_compiling():
+        raise UnsupportedError(
+            "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
+            "Pass a tensor, or call it outside of the compiled function."
+        )
+    return compute(*plan_of(arrays, choices), arrays)
+
+
+def explain(
+    x: Array,
+    *,
+    feedforward: Array | None = None,
+    feedback: Array | None = None,
+    state: State | None = None,
+    layout: Layout = "BCT",
+    reverse: bool = False,
+    backend: str = "auto",
+    compute_dtype: ComputeDtype | None = None,
+) -> choice.Explanation:
+    """Say which backend computes this call, why each other one does not, what is copied for it, and what is rounded.
+
+    Takes the arguments of `recurrence`; computes nothing. With a `backend`, it is about that one instead of about the
+    one that ``"auto"`` picks.
+
+    Example
+    -------
+    >>> import numpy as np, multirec as mr
+    >>> mr.explain(np.ones((1, 4)), feedback=np.array([[0.5]])).candidates["reference"].ok
+    True
+    >>> print(mr.explain(np.ones((1, 4), ">f8"), feedback=np.array([[0.5]])).notes[0])
+    x has its bytes in another order than this machine's: it is copied once
+    """
+    arrays = (x, feedforward, feedback, *split_state(state))
+    choices = as_choices(layout, reverse, backend, compute_dtype)
+    specs = specs_of(arrays)
+    found = spoiled(specs, arrays, choices)
+    if found:
+        wide = can_widen(x, backend)
+        choices = choices._replace(compute_dtype="float64" if wide else "float32")
+        found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else remedy(backend)}"
+    call = plan_call(*specs, choices)
+    if call.problem.family == "jax":
+        from ._jax.door import check_64_bit
+
+        check_64_bit(call)
+    explanation = choice.explain_problem(call.problem, backend)
+    if explanation.chosen is None:
+        return explanation
+    notes = copies(call, arrays, registry.info(explanation.chosen).family)
+    return replace(explanation, notes=(*([found] if found else []), *notes))

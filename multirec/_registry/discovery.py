@@ -1,0 +1,117 @@
+"""What packages register: found through entry points, and checked for what it needs without importing that."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+
+from ..backend import BackendInfo
+
+GROUP = "multirec.backends"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: its backend, or why there is none."""
+
+    name: str
+    info: BackendInfo | None
+    error: str
+    distribution: str
+
+
+def discover() -> dict[str, Entry]:
+    """Return what the installed packages register, by name."""
+    found: dict[str, Entry] = {}
+    for name, points in _by_name().items():
+        if len(points) > 1:
+            owners = " and ".join(f"{owner} ({value})" for value, owner in sorted(points))
+            found[name] = Entry(name, None, f"two plugins have this name: {owners}. Uninstall one.", owners)
+            continue
+        ((value, owner),) = points
+        found[name] = _load(name, value, owner)
+    return found
+
+
+def _by_name() -> dict[str, set[tuple[str, str]]]:
+    # imported here: it would be most of the time that `import multirec` takes
+    import importlib.metadata
+
+    points: dict[str, set[tuple[str, str]]] = {}
+    for point in importlib.metadata.entry_points(group=GROUP):
+        owner = point.dist.name if point.dist is not None else "an unknown distribution"
+        points.setdefault(point.name, set()).add((point.value, owner))
+    return points
+
+
+def _load(name: str, value: str, owner: str) -> Entry:
+    import importlib.metadata
+
+    try:
+        info = importlib.metadata.EntryPoint(name, value, GROUP).load()
+    except Exception as error:
+        return Entry(name, None, f"{value} fails to load: {type(error).__name__}: {error}", owner)
+    if not isinstance(info, BackendInfo):
+        return Entry(name, None, f"{value} is a {type(info).__name__}, not a multirec.backend.BackendInfo", owner)
+    if info.name != name:
+        return Entry(name, None, f"{value} calls itself {info.name!r}, its entry point {name!r}", owner)
+    return Entry(name, info, "", owner)
+
+
+@lru_cache(maxsize=256)
+def _is_installed(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+@lru_cache(maxsize=256)
+def _older(module: str, oldest: str) -> str:
+    """Return the version of a module that is older than `oldest`, or nothing."""
+    import importlib.metadata
+
+    try:
+        version = importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    found, needed = ([int(part) for part in re.findall(r"\d+", text)] for text in (version, oldest))
+    return version if found < needed else ""
+
+
+def forget_modules() -> None:
+    """Forget what was installed."""
+    _is_installed.cache_clear()
+    _older.cache_clear()
+
+
+def needs(info: BackendInfo) -> list[tuple[str, str]]:
+    """Return the modules that a backend requires, each with its oldest version or nothing."""
+    return [(module, oldest) for module, _, oldest in (need.partition(">=") for need in info.requires)]
+
+
+def shortfall(info: BackendInfo) -> str:
+    """Say what is missing or too old, or nothing."""
+    for module, oldest in needs(info):
+        if not _is_installed(module):
+            return f"module {module!r} is not installed"
+        version = _older(module, oldest) if oldest else ""
+        if version:
+            return f"{module} {version} is too old, it needs {oldest} or newer"
+    return ""
+
+
+def install_line(info: BackendInfo) -> str:
+    """Say how to install what a backend needs."""
+    return f"Install it with: pip install {info.install or ' '.join(module for module, _ in needs(info))}"
+
+
+def lacking(info: BackendInfo) -> str:
+    """Say what is not installed and how to install it; empty if nothing is lacking."""
+    reason = shortfall(info)
+    return f"{reason}. {install_line(info)}." if reason else ""
