@@ -10,8 +10,8 @@ from ._core.arrays import family_of
 from ._core.problem import ComputeDtype, Layout
 from ._core.state import State
 from ._core.validate import Choices, as_choices, plan_call
-from ._engine.call import compute, plan_of, specs_of, split_state
-from ._engine.precision import SPOILED, can_widen, remedy, spoiled
+from ._engine.call import launcher_of, specs_of, split_state
+from ._engine.precision import SPOILED, can_widen, decided_by_values, remedy, spoiled
 from ._memory.copies import copies
 from ._registry import choice
 from ._registry.registry import registry
@@ -99,7 +99,7 @@ def run(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, Stat
             "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
             "Pass a tensor, or call it outside of the compiled function."
         )
-    return compute(*plan_of(arrays, choices), arrays)
+    return launcher_of(arrays, choices)(arrays)
 
 
 def explain(
@@ -129,12 +129,13 @@ def explain(
     arrays = (x, feedforward, feedback, *split_state(state))
     choices = as_choices(layout, reverse, backend, compute_dtype)
     specs = specs_of(arrays)
-    found = spoiled(specs, arrays, choices)
+    call = plan_call(*specs, choices)
+    found = spoiled(call, arrays) if decided_by_values(specs, choices) else ""
     if found:
         wide = can_widen(x, backend)
         choices = choices._replace(compute_dtype="float64" if wide else "float32")
         found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else remedy(backend)}"
-    call = plan_call(*specs, choices)
+        call = plan_call(*specs, choices)
     if call.problem.family == "jax":
         from ._jax.door import check_64_bit
 

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ._calculus.formula import gradients, tangent
 from ._core.arrays import family_of, spec_of
-from ._core.axes import cast_to, operands_in, signal_in, signal_out, taps_gradient_out
 from ._core.problem import ComputeDtype, Layout, join_shape
 from ._core.state import State
 from ._core.validate import as_choices, check_signal
-from ._engine.call import plan_of, split_state
+from ._engine.call import launcher_of, split_state
 from ._recurrence import recurrence
-from .backend import Gradients, Needs, Operands
+from .backend import Needs
 from .errors import FamilyError
 
 __all__ = ["RecurrenceGradients", "gradients", "tangent", "vjp"]
@@ -79,8 +78,9 @@ def vjp(
         )
     inputs, outputs = split_state(state)
     choices = as_choices(layout, reverse, backend, compute_dtype)
-    call, plan = plan_of((x, feedforward, feedback, inputs, outputs), choices)
-    problem = call.problem
+    arrays = x, feedforward, feedback, inputs, outputs
+    launcher = launcher_of(arrays, choices)
+    call, problem = launcher.call, launcher.call.problem
     own = spec_of(x, "x")
     states = [
         join_shape(call.batch_shape, channels, count, problem.layout)
@@ -107,28 +107,6 @@ def vjp(
             compute_dtype=problem.compute_dtype,
         )
 
-    def taps_out(own: Array | None, grad: Array) -> Array | None:
-        if own is None:
-            return None
-        return cast_to(taps_gradient_out(grad, call, own.shape, x.ndim), spec_of(own, "taps").dtype)
-
-    def signal_like(own: Array | None, grad: Array) -> Array | None:
-        if own is None:
-            return None
-        return cast_to(signal_out(grad, problem.layout, call.batch_shape), spec_of(own, "signal").dtype)
-
-    with plan.on_device():
-        given = Operands(x, feedforward, feedback, inputs, outputs)
-        operands = operands_in(call, *plan.give_all(given))
-        needs = Needs(*(part is not None for part in given))
-        y, grad_y, grad_inputs, grad_outputs = (
-            None if part is None else signal_in(plan.give(part), problem.layout, problem.batch)
-            for part in (y, grad_y, grad_inputs, grad_outputs)
-        )
-        found = Gradients(*map(plan.take, plan.vjp(operands, y, grad_y, grad_inputs, grad_outputs, needs)))
-        return RecurrenceGradients(
-            signal_like(x, found.x),
-            taps_out(feedforward, found.feedforward),
-            taps_out(feedback, found.feedback),
-            State(signal_like(inputs, found.inputs), signal_like(outputs, found.outputs)),
-        )
+    needs = Needs(*(part is not None for part in arrays))
+    found = launcher.vjp(arrays, y, grad_y, grad_inputs, grad_outputs, needs)
+    return RecurrenceGradients(found.x, found.feedforward, found.feedback, State(found.inputs, found.outputs))

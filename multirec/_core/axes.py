@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ShapeError
 from .arrays import family_of, name_of
 from .operands import Operands
-from .problem import Layout, Problem, Taps, looks_like_signal, split_shape
+from .problem import Layout, Problem, Taps, join_shape, looks_like_signal, split_shape
 from .validate import Call
 
 Array: TypeAlias = Any
@@ -63,12 +63,17 @@ def contiguous(array: Array) -> Array:
     return array.copy()
 
 
+def _swapped(array: Array, one: int, other: int) -> Array:
+    # torch's `swapaxes` is not known to all of its transforms
+    return array.transpose(one, other) if hasattr(array, "permute") else array.swapaxes(one, other)
+
+
 def to_channels_time(array: Array, layout: Layout) -> Array:
     """View a signal as (batch…, channels, time)."""
     if layout == "BCT":
         return array
     if layout == "BTC":
-        return array.swapaxes(-1, -2)
+        return _swapped(array, -1, -2)
     axes = (*range(1, array.ndim), 0)
     return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
 
@@ -78,7 +83,7 @@ def from_channels_time(array: Array, layout: Layout) -> Array:
     if layout == "BCT":
         return array
     if layout == "BTC":
-        return array.swapaxes(-1, -2)
+        return _swapped(array, -1, -2)
     axes = (array.ndim - 1, *range(array.ndim - 1))
     return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
 
@@ -89,6 +94,26 @@ def signal_in(array: Array, layout: Layout, batch: int) -> Array:
     return array if array.ndim == 3 else array.reshape((batch, *array.shape[-2:]))
 
 
+def state_in(array: Array, call: Call) -> Array:
+    """Return a part of a state as (B, channels, count); one entry along a batch axis serves every example."""
+    layout = call.problem.layout
+    batch, channels, count = split_shape(array.shape, layout)
+    if batch != call.batch_shape:
+        array = namespace(array).broadcast_to(array, join_shape(call.batch_shape, channels, count, layout))
+    return signal_in(array, layout, call.problem.batch)
+
+
+def state_gradient_out(gradient: Array, call: Call, shape: tuple[int, ...]) -> Array:
+    """Return the canonical gradient of a part of a state with the shape that the caller passed."""
+    layout = call.problem.layout
+    gradient = signal_out(gradient, layout, call.batch_shape)
+    first = 1 if layout == "TBC" else 0
+    for axis, (own, full) in enumerate(zip(split_shape(shape, layout)[0], call.batch_shape, strict=True), first):
+        if own != full:
+            gradient = gradient.sum(axis=axis, keepdims=True)
+    return gradient
+
+
 def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Array:
     """Return a canonical signal (B, channels, time) with the caller's batch axes, in `layout`."""
     if len(batch_shape) == 1:
@@ -97,7 +122,7 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     if layout == "BCT":
         return array.reshape((*batch_shape, channels, time))
     if layout == "BTC":
-        return array.swapaxes(1, 2).reshape((*batch_shape, time, channels))
+        return _swapped(array, 1, 2).reshape((*batch_shape, time, channels))
     return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
 
 
@@ -133,7 +158,7 @@ def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
     if array.ndim == rank:
         array = array[..., None, :]
     elif layout == "BTC":
-        array = array.swapaxes(-2, -3)
+        array = _swapped(array, -2, -3)
     elif layout == "TBC":
         axes = (*range(1, array.ndim - 1), 0, array.ndim - 1)
         array = array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
@@ -157,7 +182,7 @@ def taps_gradient_out(gradient: Array, call: Call, shape: tuple[int, ...], rank:
     if len(shape) == rank:
         return gradient.reshape(shape)
     if call.problem.layout == "BTC":
-        return gradient.swapaxes(-2, -3)
+        return _swapped(gradient, -2, -3)
     if call.problem.layout == "TBC":
         axes = (gradient.ndim - 2, *range(gradient.ndim - 2), gradient.ndim - 1)
         return gradient.permute(axes) if hasattr(gradient, "permute") else gradient.transpose(axes)
@@ -174,8 +199,8 @@ def operands_in(
         signal_in(x, layout, batch),
         None if problem.feedforward is None else taps_in(feedforward, problem.feedforward, call, rank),
         None if problem.feedback is None else taps_in(feedback, problem.feedback, call, rank),
-        None if inputs is None else signal_in(inputs, layout, batch),
-        None if outputs is None else signal_in(outputs, layout, batch),
+        None if inputs is None else state_in(inputs, call),
+        None if outputs is None else state_in(outputs, call),
     )
 
 
@@ -219,6 +244,14 @@ def tails(problem: Problem, operands: Operands, last: Array) -> tuple[Array, Arr
         tail(operands.x, operands.inputs, problem.input_order, problem.layout, problem.reverse),
         tail(last, operands.outputs, problem.order, problem.layout, problem.reverse),
     )
+
+
+def last_of(count: int, length: int, layout: Layout, reverse: bool) -> tuple[Any, ...] | None:
+    """Return the index of the last `count` samples in running order of a signal in `layout`; None if it has fewer."""
+    if count > length:
+        return None
+    place = slice(0, count) if reverse else slice(length - count, length)
+    return {"BCT": (..., place), "BTC": (..., place, slice(None)), "TBC": (place,)}[layout]
 
 
 def ends(signal: Array, count: int, reverse: bool) -> Array:

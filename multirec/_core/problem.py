@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 Family: TypeAlias = Literal["numpy", "torch", "jax", "cupy"]
 Target: TypeAlias = Family | Literal["cuda"]
@@ -74,6 +74,14 @@ class Problem:
     x_channels: int
     feedforward: Taps | None
     feedback: Taps | None
+    _hash: int | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        # problems are looked up at every call
+        if self._hash is None:
+            parts = tuple(getattr(self, part.name) for part in fields(self) if part.init)
+            object.__setattr__(self, "_hash", hash(parts))
+        return cast(int, self._hash)
 
     @property
     def order(self) -> int:

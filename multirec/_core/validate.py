@@ -66,6 +66,8 @@ def as_layout(layout: object) -> Layout:
 
 def as_choices(layout: object, reverse: object, backend: object, compute_dtype: object) -> Choices:
     """Return choices typed; raise unless they are what choices are."""
+    if type(reverse) is bool and type(backend) is str and compute_dtype is None and type(layout) is str:
+        return Choices(as_layout(layout), reverse, backend)
     if not isinstance(reverse, bool):
         raise ArgumentError(f"reverse is True or False, got {reverse!r}.{_if_traced(reverse)}")
     if not isinstance(backend, str):
@@ -286,15 +288,26 @@ def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tu
         return
     source = "x" if part == "inputs" else "y"
     count = "q (feedforward taps less one)" if part == "inputs" else "p (feedback taps)"
-    if got.shape != shape:
+    if not _serves(got.shape, shape, layout):
         raise ShapeError(
             f"state.{part} has shape {got.shape}, expected {shape}: the last {count} samples of {source} in layout "
-            f"{layout!r}, {_LAYOUT_AXES[layout]}. Pass the state that the previous call returned, or None for zeros."
+            f"{layout!r}, {_LAYOUT_AXES[layout]}; batch axes may be 1. Pass the state that the previous call returned, "
+            "or None for zeros."
         )
     if got.dtype not in dtypes:
         own, *wider = dtypes
         others = f", or wider: {' or '.join(wider)}" if wider else ""
         raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{others}. Cast it.")
+
+
+def _serves(shape: tuple[int, ...], full: tuple[int, ...], layout: Layout) -> bool:
+    """Whether a state's part has its shape, but perhaps one entry for all examples."""
+    if shape == full:
+        return True
+    if len(shape) != len(full):
+        return False
+    (own, *rest), (batch, *others) = (split_shape(which, layout) for which in (shape, full))
+    return rest == others and all(size in (1, whole) for size, whole in zip(own, batch, strict=True))
 
 
 def check_signal(name: str, got: Spec, expected: Spec) -> None:

@@ -1,17 +1,21 @@
-"""From a call's arrays to its plan, and the run of what needs no derivative."""
+"""From a call's arrays to its launcher: one look at their signature, and at values where those decide the precision."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from .._core.arrays import spec_of
-from .._core.axes import operands_in, signal_out, tails
 from .._core.state import State
-from .._core.validate import Call, Choices, Specs, plan_call
-from ..backend import Operands
-from ..errors import ArgumentError
-from .plan import Plan, bind
-from .precision import settled
+from .._core.validate import Call, Choices, Specs, build_call, plan_call
+from .._registry.choice import chosen
+from ..errors import ArgumentError, UnsupportedError
+from .launch import Arrays, Launcher
+from .plan import Plan, plan_for
+from .precision import decided_by_values, settled
+from .table import Table
 
 Array: TypeAlias = Any
 
@@ -28,7 +32,7 @@ def split_state(state: Any) -> tuple[Array | None, Array | None]:
     return state
 
 
-def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
+def specs_of(arrays: Arrays) -> Specs:
     """Return the metadata of (x, feedforward, feedback, inputs, outputs)."""
     x, feedforward, feedback, inputs, outputs = arrays
     return (
@@ -40,24 +44,63 @@ def specs_of(arrays: tuple[Array | None, ...]) -> Specs:
     )
 
 
-def plan_of(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Call, Plan]:
-    """Validate and plan a call, remembered by its metadata; computed wide where rounding would spoil a filter."""
+def launcher_of(arrays: Arrays, choices: Choices) -> Launcher:
+    """Return what runs a call; in float64 where rounding would spoil a filter."""
+    launcher = bound(arrays, choices)
+    if not launcher.judges:
+        return launcher
+    own = settled(launcher.call, arrays, choices)
+    return launcher if own is choices else bound(arrays, own)
+
+
+_launchers: Table[Launcher] = Table()
+
+
+def bound(arrays: Arrays, choices: Choices) -> Launcher:
+    """Return what runs a call as its choices say, whatever the values; remembered by its signature."""
+    try:
+        signature: Hashable = (choices, *map(_signed, arrays))
+        launcher = _launchers.get(signature)
+    except (AttributeError, TypeError, RuntimeError):
+        # no arrays of ours, which validation says better
+        return _prepared(arrays, choices)
+    return launcher or _launchers.find(signature, lambda: _prepared(arrays, choices))
+
+
+def _signed(array: Array | None) -> Hashable:
+    """Return all that validation, planning and conversions look at."""
+    if array is None:
+        return None
+    kind = type(array)
+    if kind is np.ndarray:
+        return array.shape, array.dtype, array.flags.aligned
+    if issubclass(kind, np.ndarray):
+        return kind, array.shape, array.dtype, array.flags.aligned
+    # CuPy's arrays have a layout of none
+    return kind, array.shape, array.dtype, array.device, getattr(array, "layout", None)
+
+
+def _prepared(arrays: Arrays, choices: Choices) -> Launcher:
     specs = specs_of(arrays)
-    return bind(*specs, settled(specs, arrays, choices))
+    call = build_call(*specs, choices)
+    try:
+        plan = plan_for(call.problem, choices.backend)
+    except UnsupportedError:
+        chosen(call.problem, choices.backend, specs[0].shape)
+        raise
+    return Launcher(call, plan, arrays, decided_by_values(specs, choices))
 
 
-def call_of(arrays: tuple[Array | None, ...], choices: Choices) -> Call:
+def call_of(arrays: Arrays, choices: Choices) -> Call:
     """Validate a call, remembered by its metadata; computed wide where rounding would spoil a filter."""
     specs = specs_of(arrays)
-    return plan_call(*specs, settled(specs, arrays, choices))
+    call = plan_call(*specs, choices)
+    if not decided_by_values(specs, choices):
+        return call
+    own = settled(call, arrays, choices)
+    return call if own is choices else plan_call(*specs, own)
 
 
-def compute(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[Array, State]:
+def compute(call: Call, plan: Plan, arrays: Arrays) -> tuple[Array, State]:
     """Run a planned call on (x, feedforward, feedback, inputs, outputs), of which no derivative is wanted."""
-    with plan.on_device():
-        operands = operands_in(call, *plan.give_all(Operands(*arrays)))
-        y, last = plan.forward(operands)
-        inputs, outputs = tails(call.problem, operands, last)
-        layout, batch, take = call.problem.layout, call.batch_shape, plan.take
-        state = State(take(signal_out(inputs, layout, batch)), take(signal_out(outputs, layout, batch)))
-        return take(signal_out(y, layout, batch)), state
+    return Launcher(call, plan, arrays)(arrays)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,8 +12,7 @@ import numpy as np
 from .._calculus.derived import add_last, derived_vjp
 from .._core.arrays import name_of
 from .._core.axes import cast_to, ends, split_tail_gradient
-from .._core.problem import Family, Problem, Spec, Taps
-from .._core.validate import Call, Choices, build_call
+from .._core.problem import Family, Problem, Taps
 from .._machine.bfloat16 import from_bfloat16
 from .._memory.allocate import empty
 from .._memory.hand_over import as_layout_contiguous, device, hand_over, library_of, placed, restored, unlocked
@@ -20,6 +20,7 @@ from .._registry.choice import chosen
 from .._registry.registry import registry
 from ..backend import Allocate, BackendInfo, ForwardKernel, FusedKernel, Gradients, Needs, Operands
 from ..errors import BackendBrokenError
+from .table import Table
 
 Array: TypeAlias = Any
 
@@ -30,17 +31,22 @@ class Plan:
     """Computes one `Problem` with one backend.
 
     `give` and `take` lead from the caller's arrays to `library` and back; operands and results of `forward` and `vjp`
-    are canonical arrays of that library. bfloat16 in NumPy is its bits there. `allocate` is what kernels ask for
-    memory; another may be given to a call.
+    are canonical arrays of that library, and `laid_out` makes their memory contiguous in the layout. bfloat16 in NumPy
+    is its bits there. `allocate` is what kernels ask for memory; another may be given to a call.
     """
 
-    __slots__ = ("_kernel", "_state_dtype", "info", "library", "problem")
+    __slots__ = ("_adjoint", "_kernel", "_shares", "info", "laid_out", "library", "problem", "state_in_y")
 
     def __init__(self, problem: Problem, info: BackendInfo, kernel: ForwardKernel) -> None:
         self.problem = problem
         self.info = info
         self.library = library_of(problem, info.family)
-        self._kernel, self._state_dtype = kernel, problem.state_dtype
+        self._kernel, self._shares = kernel, self.library == info.family
+        self._adjoint = kernel.vjp if isinstance(kernel, FusedKernel) else partial(derived_vjp, kernel)
+        self.state_in_y = problem.state_dtype == problem.y_dtype
+        self.laid_out: Callable[[Array], Array] = partial(
+            as_layout_contiguous, layout=problem.layout, family=self.library
+        )
 
     def on_device(self) -> AbstractContextManager[Any]:
         """Make the device current where `library` is CuPy, which allocates there, and copies to it."""
@@ -64,7 +70,7 @@ class Plan:
 
     def give_outputs(self, array: Array | None) -> Array:
         """Return a caller's past outputs, of any axes, in `library` and in the precision they are computed in."""
-        return None if array is None else _rounded(self.give(array), self._state_dtype)
+        return None if array is None else _rounded(self.give(array), self.problem.state_dtype)
 
     def give_all(self, operands: Operands) -> Operands:
         """Return a caller's arrays, of any axes, in `library`."""
@@ -87,18 +93,25 @@ class Plan:
 
     def forward(self, operands: Operands, allocate: Allocate | None = None) -> tuple[Array, Array]:
         """Return y (B, C, T), contiguous in the layout, and its last min(p, T) samples in the state's data type."""
-        problem = self.problem
-        found = self._kernel.forward(problem, self._all_to_kernel(operands), allocate or self.allocate)
+        y, last = self.run(operands, allocate or self.allocate)
+        y = self.laid_out(y)
+        return y, ends(y, self.problem.order, self.problem.reverse) if last is None else last
+
+    def run(self, operands: Operands, allocate: Allocate) -> tuple[Array, Array | None]:
+        """Return y as the kernel gives it, and its last samples unless y has them in the state's data type."""
+        found = self._kernel.forward(self.problem, self._all_to_kernel(operands), allocate)
         y, last = found if isinstance(found, tuple) else (found, None)
-        y = as_layout_contiguous(self._from_kernel(y), problem.layout, self.library)
-        if self._state_dtype == problem.y_dtype:
-            return y, ends(y, problem.order, problem.reverse)
+        if not self._shares:
+            y, last = self._from_kernel(y), self._from_kernel(last)
+        if self.state_in_y:
+            return y, None
         if last is None:
+            problem = self.problem
             raise BackendBrokenError(
                 f"backend {self.info.name!r} gave y alone, and for y of {problem.y_dtype} the last outputs in "
-                f"{self._state_dtype} as well: multirec.backend.ForwardKernel says how. Report it."
+                f"{problem.state_dtype} as well: multirec.backend.ForwardKernel says how. Report it."
             )
-        return y, self._from_kernel(last)
+        return y, last
 
     def vjp(
         self,
@@ -111,6 +124,8 @@ class Plan:
         allocate: Allocate | None = None,
     ) -> Gradients:
         """Return the gradients of operands, given those of y and of the two tails (or None)."""
+        if grad_inputs is None and grad_outputs is None:
+            return self._vjp(operands, y, grad_y, None, needs, allocate or self.allocate)
         problem = self.problem
         past_x, block_x = split_tail_gradient(grad_inputs, problem.length, problem.reverse)
         past_y, block_y = split_tail_gradient(grad_outputs, problem.length, problem.reverse)
@@ -123,20 +138,16 @@ class Plan:
     def _vjp(
         self, operands: Operands, y: Array, grad_y: Array, grad_last: Array | None, needs: Needs, allocate: Allocate
     ) -> Gradients:
-        problem = self.problem
-        given = self._all_to_kernel(operands)
-        arrays = (self._to_kernel(y), self._to_kernel(grad_y), self._to_kernel(grad_last))
-        if isinstance(self._kernel, FusedKernel):
-            found = self._kernel.vjp(problem, given, *arrays, needs, allocate)
-        else:
-            found = derived_vjp(self._kernel, problem, given, *arrays, needs, allocate)
-        found = Gradients(*map(self._from_kernel, found))
-        if found.x is None:
-            return found
-        return found._replace(x=as_layout_contiguous(found.x, problem.layout, self.library))
+        if not self._shares:
+            operands = self._all_to_kernel(operands)
+            y, grad_y, grad_last = map(self._to_kernel, (y, grad_y, grad_last))
+        found = self._adjoint(self.problem, operands, y, grad_y, grad_last, needs, allocate)
+        if not self._shares:
+            found = Gradients(*map(self._from_kernel, found))
+        return found if found.x is None else found._replace(x=self.laid_out(found.x))
 
     def _all_to_kernel(self, operands: Operands) -> Operands:
-        return operands if self.library == self.info.family else Operands(*map(self._to_kernel, operands))
+        return operands if self._shares else Operands(*map(self._to_kernel, operands))
 
     def _to_kernel(self, array: Array | None) -> Array:
         library, target = self.library, self.info.family
@@ -155,34 +166,18 @@ class Plan:
         return empty(self.problem, channels, dtype, self.info.family)
 
 
-@lru_cache(maxsize=1024)
+_plans: Table[Plan] = Table()
+
+
 def plan_for(problem: Problem, backend: str) -> Plan:
     """Return the plan of an explicit or automatic choice; or raise, saying who could compute the problem."""
-    info = chosen(problem, backend)
-    return Plan(problem, info, registry.kernel(info))
 
+    def plan() -> Plan:
+        info = chosen(problem, backend)
+        return Plan(problem, info, registry.kernel(info))
 
-@lru_cache(maxsize=1024)
-def bind(
-    x: Spec,
-    feedforward: Spec | None,
-    feedback: Spec | None,
-    inputs: Spec | None,
-    outputs: Spec | None,
-    choices: Choices,
-) -> tuple[Call, Plan]:
-    """Validate a call and plan it: all that the hot path looks up, by metadata alone."""
-    call = build_call(x, feedforward, feedback, inputs, outputs, choices)
-    return call, plan_for(call.problem, choices.backend)
-
-
-def forget_plans() -> None:
-    """Forget all plans, since the set of backends has changed."""
-    plan_for.cache_clear()
-    bind.cache_clear()
-
-
-registry.watchers.append(forget_plans)
+    key = problem, backend
+    return _plans.get(key) or _plans.find(key, plan)
 
 
 def _rounded(array: Array, dtype: str) -> Array:

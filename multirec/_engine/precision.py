@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .._core.arrays import family_of, has_64_bit, is_double, is_traced
 from .._core.axes import taps_in
 from .._core.problem import Spec, Taps, real_precision
-from .._core.validate import Call, Choices, Specs, plan_call
+from .._core.validate import Call, Choices, Specs
 from .._registry.registry import registry
 from ..backend import Operands
 from ..errors import RoundingWarning
@@ -29,13 +29,20 @@ Design: TypeAlias = npt.NDArray[Any]
 
 SPOILED = "with its coefficients rounded to float32,"
 _MANY = 1024
-_judged: dict[bytes, str] = {}
-_told: set[bytes] = set()
+_FEW_BYTES = 1 << 12
+_judged: dict[Hashable, str] = {}
+_told: set[Hashable] = set()
 
 
-def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> Choices:
+def decided_by_values(specs: Specs, choices: Choices) -> bool:
+    """Whether the values of a call's coefficients decide what it is computed in."""
+    x, feedforward, feedback, *_ = specs
+    return choices.compute_dtype is None and not _is_wide(x) and (_is_wide(feedforward) or _is_wide(feedback))
+
+
+def settled(call: Call, arrays: tuple[Array | None, ...], choices: Choices) -> Choices:
     """Return choices that compute in float64 where rounding would spoil a filter; warn where nothing can."""
-    found = spoiled(specs, arrays, choices)
+    found = spoiled(call, arrays)
     if not found:
         return choices
     if can_widen(arrays[0], choices.backend):
@@ -44,15 +51,10 @@ def settled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) ->
     return choices
 
 
-def spoiled(specs: Specs, arrays: tuple[Array | None, ...], choices: Choices) -> str:
-    """Say which filters of a call rounding would spoil; nothing if none, or if the caller decides."""
-    x, feedforward, feedback, *_ = specs
-    if choices.compute_dtype is not None or _is_wide(x) or not (_is_wide(feedforward) or _is_wide(feedback)):
-        return ""
-    # not of the state, whose precision this decides
-    call = plan_call(x, feedforward, feedback, None, None, choices)
+def spoiled(call: Call, arrays: tuple[Array | None, ...]) -> str:
+    """Say which filters of a call, whose precision its values decide, rounding would spoil; nothing if none."""
     taps = (call.problem.feedforward, arrays[1]), (call.problem.feedback, arrays[2])
-    return _remembered(*(_static(own, array, call, len(x.shape)) for own, array in taps))[1]
+    return _remembered(*(_static(own, array, call) for own, array in taps))[1]
 
 
 def tell_once(operands: Operands, choices: Choices) -> None:
@@ -126,19 +128,21 @@ def _is_wide(array: Spec | None) -> bool:
     return array is not None and real_precision(array.dtype) == "float64"
 
 
-def _static(taps: Taps | None, array: Array | None, call: Call, rank: int) -> Design | None:
+def _static(taps: Taps | None, array: Array | None, call: Call) -> Design | None:
     """Return coefficients (B|1, C|1, taps) that do not vary along time, as far as they can be looked at."""
     values = None if taps is None or taps.time != 1 else _values(array)
-    return None if taps is None or values is None else taps_in(values, taps, call, rank)[:, :, 0]
+    return None if taps is None or values is None else taps_in(values, taps, call, len(call.y_shape))[:, :, 0]
 
 
-def _remembered(*taps: Design | None) -> tuple[bytes, str]:
+def _content(taps: Design) -> bytes:
+    """Return what tells numbers from others: themselves, if they are few."""
+    content = taps.tobytes()
+    return content if len(content) <= _FEW_BYTES else blake2b(content).digest()
+
+
+def _remembered(*taps: Design | None) -> tuple[Hashable, str]:
     """Return a key of the content of coefficients, and the damage to them."""
-    content = blake2b(repr([None if part is None else (part.shape, part.dtype.kind) for part in taps]).encode())
-    for part in taps:
-        if part is not None:
-            content.update(part.tobytes())
-    key = content.digest()
+    key = tuple(None if part is None else (part.shape, part.dtype.kind, _content(part)) for part in taps)
     found = _judged.get(key)
     if found is None:
         if len(_judged) >= _MANY:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from .._core.arrays import Array
 from .._core.axes import to_channels_time
-from .._core.problem import Problem, Target, join_shape
+from .._core.problem import Family, Problem, Target, join_shape
 from .._machine.address import address
 from .hand_over import ALIGNMENT, device, hand_over
 
@@ -21,23 +23,30 @@ def empty(problem: Problem, channels: int, dtype: str, target: Target) -> Array:
 
     It is an array of library `target`, or of the caller's own for one that works on raw CUDA memory.
     """
+    if problem.device_type == "cpu":
+        # for torch too: its own allocator gives fresh pages one by one, 78 ms against 16 for 262 MB
+        stored = to_channels_time(_host(problem, channels, dtype), problem.layout)
+        return hand_over(stored, "numpy", "torch") if target == "torch" else stored
     shape = join_shape((problem.batch,), channels, problem.length, problem.layout)
-    if "torch" in (problem.family, target) and problem.device_type != "cpu":
+    if "torch" in (problem.family, target):
         torch = sys.modules["torch"]
         tensor = torch.empty(shape, dtype=getattr(torch, dtype), device=problem.device)
         return hand_over(to_channels_time(tensor, problem.layout), "torch", target)
-    if problem.device_type == "cuda":
-        with device(problem):
-            tensor = sys.modules["cupy"].empty(shape, dtype=dtype)
-            return hand_over(to_channels_time(tensor, problem.layout), "cupy", target)
-    # for torch too: its own allocator gives fresh pages one by one, 78 ms against 16 for 262 MB
-    stored = to_channels_time(_host(shape, dtype), problem.layout)
-    return hand_over(stored, "numpy", "torch") if target == "torch" else stored
+    with device(problem):
+        tensor = sys.modules["cupy"].empty(shape, dtype=dtype)
+        return hand_over(to_channels_time(tensor, problem.layout), "cupy", target)
 
 
-def _host(shape: tuple[int, ...], dtype: str) -> Array:
+@lru_cache(maxsize=1024)
+def _storage(problem: Problem, channels: int, dtype: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Return the shape in memory, NumPy's data type, and the bytes of a signal."""
+    shape = join_shape((problem.batch,), channels, problem.length, problem.layout)
     stored = np.dtype("uint16" if dtype == "bfloat16" else dtype)
-    size = prod(shape) * stored.itemsize
+    return shape, stored, prod(shape) * stored.itemsize
+
+
+def _host(problem: Problem, channels: int, dtype: str) -> Array:
+    shape, stored, size = _storage(problem, channels, dtype)
     if size < _SMALL:
         return np.empty(shape, stored)
     try:
@@ -48,3 +57,13 @@ def _host(shape: tuple[int, ...], dtype: str) -> Array:
             "channels or samples at a time; the returned state continues a block."
         ) from None
     return np.ndarray(shape, stored, raw, -address(raw) % ALIGNMENT)
+
+
+def zeros(problem: Problem, channels: int, dtype: str, library: Family) -> Array:
+    """Return zeros (B, channels, T) of a library, in the memory of one."""
+    shape = problem.batch, channels, problem.length
+    if library == "torch":
+        torch = sys.modules["torch"]
+        return torch.zeros((), dtype=getattr(torch, dtype), device=problem.device).expand(shape)
+    array_library = sys.modules[library]
+    return array_library.broadcast_to(array_library.zeros((), "uint16" if dtype == "bfloat16" else dtype), shape)

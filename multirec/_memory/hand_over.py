@@ -121,6 +121,15 @@ def _torch_to_numpy(tensor: Array) -> Array:
     return (tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
 
+def host_view(tensor: Array) -> Array:
+    """Return a tensor on the host, of a data type that NumPy has, as NumPy's array: `hand_over`, only shorter."""
+    try:
+        array = (tensor.detach() if tensor.requires_grad else tensor).numpy()
+    except RuntimeError:  # lazy bits
+        return _to_numpy(tensor, "torch")
+    return array if array.flags.aligned else _native(array)
+
+
 def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
     # numpy works a dtype's name out anew each time
     return dtype.kind == "V" and dtype.name == "bfloat16"
@@ -201,6 +210,8 @@ def placed(array: Array, problem: Problem) -> Array:
 
 def as_layout_contiguous(array: Array, layout: Layout, family: Family) -> Array:
     """Return a canonical array whose memory is contiguous in `layout`; the array itself if it is."""
+    if family == "numpy" and layout == "BCT":
+        return np.ascontiguousarray(array)
     stored = from_channels_time(array, layout)
     if family == "numpy":
         return to_channels_time(np.ascontiguousarray(stored), layout)

@@ -78,9 +78,9 @@ def judge(info: BackendInfo, problem: Problem) -> Support:
     return Support(False, reason) if reason else info.supports(problem)
 
 
-def chosen(problem: Problem, backend: str) -> BackendInfo:
-    """Return the explicit or automatic choice; or raise, saying who could compute the problem."""
-    return _pick(problem) if backend == "auto" else _named(problem, backend)
+def chosen(problem: Problem, backend: str, shape: tuple[int, ...] | None = None) -> BackendInfo:
+    """Return the explicit or automatic choice; or raise, saying who could compute the problem of an x of `shape`."""
+    return _pick(problem) if backend == "auto" else _named(problem, backend, shape)
 
 
 def check_name(backend: str) -> None:
@@ -89,12 +89,12 @@ def check_name(backend: str) -> None:
         registry.info(backend)
 
 
-def _named(problem: Problem, name: str) -> BackendInfo:
+def _named(problem: Problem, name: str, shape: tuple[int, ...] | None) -> BackendInfo:
     info = registry.info(name)
     support = judge(info, problem)
     if support.ok:
         return info
-    x = join_shape((problem.batch,), problem.x_channels, problem.length, problem.layout)
+    x = shape or join_shape((problem.batch,), problem.x_channels, problem.length, problem.layout)
     able = [other for other, found, _ in registry.installed() if found is not None and judge(found, problem).ok]
     raise UnsupportedError(
         f"backend {name!r} does not support {support.reason} for x of shape {x}, {problem.dtype}. "

@@ -1,11 +1,10 @@
-"""The torch side of `recurrence`: three doors to one differentiable function.
+"""The torch side of `recurrence`: three doors to one recurrence.
 
-* Nothing needs a derivative: the backend is called directly, on plain tensors, outside of the dispatcher.
-* Eager with a derivative: the autograd function of `_torch_function`.
-* Under torch.compile and export, and on device meta: one opaque operator, whose autograd kernel calls that same
-  function.
-
-Inside, tensors are canonical (see `multirec.backend`); the user's axes are views made outside.
+* Plain tensors: the launcher, outside of the dispatcher; where a derivative is wanted, the autograd function of `eager`
+  around it.
+* Transforms (vmap, jvp, grad of `torch.func`), subclasses, tracers and dispatch modes: the autograd function of
+  `function`, on canonical tensors (see `multirec.backend`).
+* torch.compile and export, and device meta: one opaque operator, whose autograd kernel calls that function.
 """
 
 from __future__ import annotations
@@ -16,57 +15,76 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn import Parameter
 
 from .._core.axes import in_computed_types, operands_in, signal_out
 from .._core.problem import join_shape
 from .._core.state import State
 from .._core.validate import Call, Choices, build_call
-from .._engine.call import compute, plan_of, specs_of
-from .._engine.plan import bind
-from .._engine.precision import settled, tell_once
+from .._engine.call import bound, launcher_of, specs_of
+from .._engine.precision import decided_by_values, settled, tell_once
 from .._memory.hand_over import placed
 from .._registry.choice import check_name
 from ..backend import Operands
 from ..errors import UnsupportedError
+from . import eager
 from .function import apply, transformed
 from .operators import CHOICES, OPERANDS, library
 
 
 def recurrence(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State]:
     """`multirec.recurrence` for torch tensors: (x, feedforward, feedback, inputs, outputs)."""
-    x, *others = arrays
+    x = arrays[0]
     if torch.compiler.is_compiling() or x.is_meta:
-        if forward_ad._current_level >= 0:
-            raise UnsupportedError(
-                "forward-mode derivatives inside torch.compile, or of tensors on device meta, are not supported: the "
-                "operator used there loses them. Take them of the function before it is compiled."
-            )
-        if not torch.compiler.is_compiling():
-            choices = settled(specs_of(arrays), arrays, choices)
-        others = [torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in others]
-        y, *parts = torch.ops.multirec.recurrence(x, *others, *choices)
-        return y, State(*parts)
-    call, plan = plan_of(arrays, choices)
-    if _is_plain(arrays):
-        return compute(call, plan, arrays)
-    tensors = (placed(part, call.problem) if isinstance(part, np.ndarray) else part for part in arrays)
-    choices = choices._replace(backend=plan.info.name, compute_dtype=call.problem.compute_dtype)
-    return _differentiable(call, choices, Operands(*tensors))
+        return _opaque(arrays, choices)
+    launcher = launcher_of(arrays, choices)
+    wanted = _wanted(arrays)
+    if wanted == _NOTHING:
+        return launcher(arrays)
+    problem = launcher.call.problem
+    choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
+    if any(isinstance(part, np.ndarray) for part in arrays):
+        arrays = tuple(placed(part, problem) if isinstance(part, np.ndarray) else part for part in arrays)
+        launcher = bound(arrays, choices)
+    if wanted == _GRADIENT:
+        return eager.recurrence(launcher, arrays)
+    return _differentiable(launcher.call, choices, Operands(*arrays))
 
 
-def _is_plain(arrays: tuple[Any, ...]) -> bool:
-    """Whether these are plain arrays of which no derivative, transform or dispatch mode wants to know."""
+def _opaque(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State]:
+    x, *others = arrays
+    if forward_ad._current_level >= 0:
+        raise UnsupportedError(
+            "forward-mode derivatives inside torch.compile, or of tensors on device meta, are not supported: the "
+            "operator used there loses them. Take them of the function before it is compiled."
+        )
+    if not torch.compiler.is_compiling():
+        specs = specs_of(arrays)
+        if decided_by_values(specs, choices):
+            choices = settled(_call(arrays, choices), arrays, choices)
+    others = [torch.as_tensor(c, device=x.device) if isinstance(c, np.ndarray) else c for c in others]
+    y, *parts = torch.ops.multirec.recurrence(x, *others, *choices)
+    return y, State(*parts)
+
+
+_NOTHING, _GRADIENT, _ANYTHING = range(3)
+
+
+def _wanted(arrays: tuple[Any, ...]) -> int:
+    """Say what is wanted of tensors besides values: a gradient, or whatever transforms, modes and subclasses want."""
     if transformed() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
-        return False
-    grad = torch.is_grad_enabled()
+        return _ANYTHING
+    wanted, grad = _NOTHING, torch.is_grad_enabled()
     for part in arrays:
+        if part is None:
+            continue
         kind = type(part)
-        if kind is Tensor or kind is torch.nn.Parameter:
+        if kind is Tensor or kind is Parameter:
             if grad and part.requires_grad:
-                return False
-        elif part is not None and not isinstance(part, np.ndarray):
-            return False
-    return True
+                wanted = _GRADIENT
+        elif not isinstance(part, np.ndarray):
+            return _ANYTHING
+    return wanted
 
 
 def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Tensor, State]:
@@ -83,9 +101,10 @@ def _differentiable(call: Call, choices: Choices, tensors: Operands) -> tuple[Te
 
 def _raw_recurrence(*arguments: Any) -> tuple[Tensor, ...]:
     arrays, choices = arguments[:5], Choices(*arguments[5:])
-    call, plan = bind(*specs_of(arrays), choices)
-    tell_once(operands_in(call, *arrays), choices)
-    y, state = compute(call, plan, arrays)
+    launcher = bound(arrays, choices)
+    if launcher.judges:
+        tell_once(operands_in(launcher.call, *arrays), choices)
+    y, state = launcher(arrays)
     return (y, *state)
 
 

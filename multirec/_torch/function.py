@@ -24,7 +24,7 @@ from .operators import raw
 
 _Optional: TypeAlias = Tensor | None
 
-__all__ = ["apply", "transformed"]
+__all__ = ["adjoint_formula", "adjoint_operator", "apply", "transformed"]
 
 
 def apply(operands: Operands, choices: Choices) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,7 +82,7 @@ class _Recurrence(torch.autograd.Function):
         operands = Operands(like_x.zeros() if x is None else x, *others)
         grad_y = like_y.zeros() if grad_y is None else grad_y
         y = grad_y if y is None else y
-        adjoint = _adjoint_formula if torch.is_grad_enabled() or transformed() else _adjoint_fused
+        adjoint = adjoint_formula if torch.is_grad_enabled() or transformed() else adjoint_operator
         found = adjoint(operands, y, grad_y, grad_inputs, grad_outputs, wanted, ctx.choices)
         return (*found, *[None] * 4)
 
@@ -150,7 +150,7 @@ def _widening(x: Tensor, choices: Choices) -> Callable[[_Optional], Any]:
     return wide
 
 
-def _adjoint_formula(
+def adjoint_formula(
     operands: Operands,
     y: Tensor,
     grad_y: Tensor,
@@ -190,7 +190,7 @@ def _pad(part: Tensor, length: int, at_end: bool) -> Tensor:
     return torch.nn.functional.pad(part, (gap, 0) if at_end else (0, gap))
 
 
-def _adjoint_fused(
+def adjoint_operator(
     operands: Operands,
     y: Tensor,
     grad_y: Tensor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from ._pool import run
 
 Signal = npt.NDArray[Any]
 _NO_SIGNAL, _NO_TAPS = (0, 0, 0, 0), (0, 0, 0, 0, 0)
+_NO_GRADIENTS, _NO_EXTRA = (*_NO_SIGNAL * 5,), (0, 0, 0)
 _BLOCK = struct.Struct(f"{len(FIELDS)}q")
 assert FIELDS[-len(REGIONS) :] == tuple(f"at_{name}" for name in REGIONS)
 
@@ -26,10 +28,9 @@ class Kernel:
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
         y: Signal = allocate(problem.channels, problem.y_dtype)
-        ends: Signal | None = None
-        if problem.state_dtype != problem.y_dtype:
-            ends = np.empty((problem.batch, problem.channels, problem.order), problem.state_dtype)
-        if y.size and not (segments.worthwhile(problem) and segments.forward(problem, operands, y, ends, run_forward)):
+        planned = plan(problem)
+        ends: Signal | None = np.empty(planned.ends, problem.state_dtype) if planned.ends else None
+        if y.size and not (planned.segmented and segments.forward(problem, operands, y, ends, run_forward)):
             run_forward(problem, operands, y, ends)
         if ends is None:
             return y
@@ -49,7 +50,7 @@ class Kernel:
     ) -> Gradients:
         to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
         last = grad_last if grad_last is not None and grad_last.size else None
-        if segments.worthwhile(problem) and not problem.shared:
+        if plan(problem).segmented and not problem.shared:
             found = segments.vjp(problem, operands, y, grad_y, last, needs, to_x, run_vjp)
             if found is not None:
                 return found
@@ -61,10 +62,13 @@ def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Si
     flip = problem.reverse
     x, feedforward, feedback, inputs, outputs = operands
     signals = (
-        *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip), *_signal(ends, flip),
-        *_NO_SIGNAL * 5, *_taps(feedforward, flip), *_taps(feedback, flip), *_NO_TAPS * 2,
+        *_signal(x, flip), *_signal(y, flip),
+        *(_NO_SIGNAL if inputs is None else _signal(inputs, flip)),
+        *(_NO_SIGNAL if outputs is None else _signal(outputs, flip)),
+        *(_NO_SIGNAL if ends is None else _signal(ends, flip)),
+        *_NO_GRADIENTS, *_taps(feedforward, flip), *_taps(feedback, flip), *_NO_TAPS, *_NO_TAPS,
     )  # fmt: skip
-    _call(plan(problem), (0, 0, 0), signals, (operands, y, ends))
+    _call(plan(problem), _NO_EXTRA, signals, (operands, y, ends))
 
 
 def run_vjp(
@@ -132,7 +136,8 @@ def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
 def _fit(sums: Signal, taps: Taps | None) -> Signal:
     """Sum over the axes that the coefficients are broadcast along."""
     assert taps is not None
-    axes = tuple(axis for axis, size in enumerate(taps.shape[:2]) if size != sums.shape[axis])
+    batch, channels, *_ = sums.shape
+    axes = (*((0,) if taps.batch != batch else ()), *((1,) if taps.channels != channels else ()))
     total = _summed(sums, axes) if axes else sums
     return total if taps.dtype.startswith("complex") else total.real
 
@@ -152,26 +157,27 @@ def _signal(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time); running backwards starts at the end."""
     if array is None or not array.size:
         return _NO_SIGNAL
-    at = address(array)
     batch, channel, time = array.strides
     if array.shape[1] == 1:
         channel = 0
     if flip:
-        return at + (array.shape[2] - 1) * time, batch, channel, -time
-    return at, batch, channel, time
+        return address(array) + (array.shape[2] - 1) * time, batch, channel, -time
+    return address(array), batch, channel, time
 
 
 def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
     """Return address and byte strides (batch, channel, time, tap), 0 along axes that are broadcast."""
     if array is None or not array.size:
         return _NO_TAPS
-    at = address(array)
     batch, channel, time, tap = array.strides
     batches, channels, length, _ = array.shape
-    batch, channel = batch if batches > 1 else 0, channel if channels > 1 else 0
+    if batches == 1:
+        batch = 0
+    if channels == 1:
+        channel = 0
     if flip:
-        return at + (length - 1) * time, batch, channel, -time, tap
-    return at, batch, channel, time, tap
+        return address(array) + (length - 1) * time, batch, channel, -time, tap
+    return address(array), batch, channel, time, tap
 
 
 def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], memory: Any) -> None:
@@ -179,17 +185,16 @@ def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], 
     counter = np.zeros(8, np.int64)
     fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
     block = _BLOCK.pack(address(counter), planned.items, fronts, *planned.head, *extra, *signals, *planned.regions)
-    function, size = planned.function, planned.scratch_bytes
-
-    def work() -> None:
-        own, at = scratch(size)
-        function(block, at)
-        del own
-
     if planned.helpers:
-        run(work, planned.items, (counter, memory))
+        run(partial(_work, planned, block), planned.items, (counter, memory))
     else:
-        work()
+        _work(planned, block)
+
+
+def _work(planned: Plan, block: bytes) -> None:
+    # `_own` keeps the memory
+    _own, at = scratch(planned.scratch_bytes)
+    planned.function(block, at)
 
 
 kernel = Kernel()

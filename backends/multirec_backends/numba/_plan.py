@@ -14,6 +14,7 @@ from multirec.backend import Needs, Problem, address
 from ._compile import compiled, vector_bytes
 from ._frame import REGIONS, TILE, Spec
 from ._memory import STORAGES
+from ._segments import worthwhile
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
@@ -30,7 +31,10 @@ _LARGE = 1 << 25
 
 @dataclass(frozen=True)
 class Plan:
-    """What is fixed by the problem: the machine code, the walk over rows of (example, channel), the scratch memory."""
+    """What is fixed by the problem: the machine code, the walk over rows of (example, channel), the scratch memory.
+
+    `ends` is the shape of the last outputs where they are kept in a precision of their own.
+    """
 
     spec: Spec
     function: Any
@@ -41,6 +45,8 @@ class Plan:
     helpers: bool
     slices: int
     padded: int
+    segmented: bool
+    ends: tuple[int, int, int] | None
 
 
 @lru_cache(maxsize=512)
@@ -98,6 +104,8 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
         helpers=items > 1 and multiply_adds > SMALL,
         slices=slices,
         padded=-(-problem.length // TILE) * TILE,
+        segmented=worthwhile(problem),
+        ends=(problem.batch, problem.channels, order) if problem.state_dtype != problem.y_dtype else None,
     )
 
 
@@ -129,7 +137,7 @@ _local = _Local()
 def scratch(size: int) -> tuple[np.ndarray[Any, Any], int]:
     """Return this thread's scratch memory of at least `size` bytes, and an address in it on 64 bytes."""
     memory = _local.memory
-    if memory.nbytes < size:
+    if memory.size < size:
         memory = np.empty(size, np.uint8)
         if size <= _KEPT_BYTES:
             _local.memory = memory
