@@ -15,7 +15,7 @@ from ._engine.precision import SPOILED, can_widen, decided_by_values, remedy, sp
 from ._memory.copies import copies
 from ._registry import choice
 from ._registry.registry import registry
-from .errors import UnsupportedError
+from .errors import ArgumentError, UnsupportedError
 
 Array: TypeAlias = Any
 
@@ -30,6 +30,7 @@ def recurrence(
     reverse: bool = False,
     backend: str = "auto",
     compute_dtype: ComputeDtype | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, State]:
     """Compute y[t] = Σ_j feedforward[j] · x[t−j] + Σ_k feedback[k−1] · y[t−k] for every example and channel.
 
@@ -54,6 +55,10 @@ def recurrence(
         y, not below x's. None is x's own, and float32 for half types; but float64 where that would spoil a filter whose
         coefficients are float64, of NumPy or torch, on the host and without a gradient. "Spoiled" is unstable by
         rounding, or 1 % of the largest response off; where no float64 is to be had it is a `RoundingWarning`.
+    out
+        An array of y's shape, library, device and data type that y is written to and that is returned; x itself, where
+        x is not shared, but nothing else that is read. Not with gradients, inside torch.compile, or for JAX, whose
+        arrays are not written to. Without it, y is new memory; besides, a call allocates the state that it returns.
 
     Returns
     -------
@@ -78,20 +83,23 @@ def recurrence(
     >>> state.outputs
     array([[[1.875]]])
     """
-    return run((x, feedforward, feedback, *split_state(state)), as_choices(layout, reverse, backend, compute_dtype))
+    choices = as_choices(layout, reverse, backend, compute_dtype)
+    return run((x, feedforward, feedback, *split_state(state)), choices, out)
 
 
-def run(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
+def run(arrays: tuple[Array | None, ...], choices: Choices, out: Array | None = None) -> tuple[Array, State]:
     """Compute a recurrence of (x, feedforward, feedback, inputs, outputs)."""
     family = family_of(arrays[0])
     # plain imports, which dynamo traces, and only once an array shows that the caller has the library
     if family == "torch":
         from ._torch.door import recurrence as torch_recurrence
 
-        return torch_recurrence(arrays, choices)
+        return torch_recurrence(arrays, choices, out)
     if family == "jax":
         from ._jax.door import recurrence as jax_recurrence
 
+        if out is not None:
+            raise ArgumentError("out is given, and x is an array of JAX, which are never written to. Leave out out.")
         return jax_recurrence(arrays, choices)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
@@ -99,7 +107,7 @@ def run(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, Stat
             "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
             "Pass a tensor, or call it outside of the compiled function."
         )
-    return launcher_of(arrays, choices)(arrays)
+    return launcher_of(arrays, choices)(arrays, out)
 
 
 def explain(

@@ -48,6 +48,7 @@ __all__ = [
     "ForwardKernel",
     "FusedKernel",
     "Gradients",
+    "InPlaceKernel",
     "Kind",
     "Layout",
     "Needs",
@@ -111,6 +112,14 @@ class FusedKernel(ForwardKernel, Protocol):
         ``problem.state_dtype``. Gradients are summed over broadcast axes; where an operand is real its gradient is
         the real part. Coefficient and state gradients may be in any precision at least the kernel's own.
         """
+
+
+@runtime_checkable
+class InPlaceKernel(ForwardKernel, Protocol):
+    """A kernel that may be given the memory of x for y."""
+
+    def in_place(self, problem: Problem) -> bool:
+        """Say whether it reads each sample of x before it writes y there; x then is not shared."""
 
 
 class Support(NamedTuple):

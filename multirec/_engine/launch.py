@@ -16,8 +16,9 @@ from .._core.axes import contiguous, last_of, signal_out, tail
 from .._core.state import State
 from .._core.validate import Call
 from .._memory.allocate import zeros
-from ..backend import Gradients, Needs, Operands
+from ..backend import Allocate, Gradients, Needs, Operands
 from .plan import Plan
+from .target import Target, check_out, is_x, takes_directly
 from .ways import gradients_out, signal_way, taker, viewer, ways_in
 
 __all__ = ["Arrays", "Launcher"]
@@ -56,34 +57,56 @@ class Launcher:
             for count in (problem.input_order, problem.order)
         )
 
-    def __call__(self, arrays: Arrays) -> tuple[Array, State]:
-        """Return y and the state after the block."""
+    def __call__(self, arrays: Arrays, out: Array | None = None) -> tuple[Array, State]:
+        """Return y, in `out` if that is given, and the state after the block."""
+        if out is not None:
+            check_out(self.call, self.plan, arrays, out)
         if self._on_device is None:
-            return self._run(arrays)
+            return self._run(arrays, out)
         with self._on_device():
-            return self._run(arrays)
+            return self._run(arrays, out)
 
-    def _run(self, arrays: Arrays) -> tuple[Array, State]:
+    def _run(self, arrays: Arrays, out: Array | None) -> tuple[Array, State]:
         plan, (of_x, of_y) = self.plan, self._ends
         own_x, operands = self._operands(arrays)
         if of_x is None:
             inputs = self._tail(operands.x, operands.inputs, plan.problem.input_order)
         else:
             inputs = self._owned(own_x[of_x])
-        y, last = plan.run(operands, plan.allocate)
-        y = plan.laid_out(y)
-        own_y = y if self._view is None else self._view(y)
+        if out is None:
+            y, last = plan.run(operands, plan.allocate)
+            y = plan.laid_out(y)
+            own_y = y if self._view is None else self._view(y)
+        else:
+            y, own_y, last = self._run_into(out, operands, arrays[0])
         if of_y is None or last is not None:
             outputs = self._tail(y if last is None else last, operands.outputs, plan.problem.order)
         else:
             outputs = self._owned(own_y[of_y])
+        if out is None:
+            out = own_y if self._take_y is None else self._take_y(own_y)
         return (
-            own_y if self._take_y is None else self._take_y(own_y),
+            out,
             State(
                 inputs if self._take_x is None else self._take_x(inputs),
                 outputs if self._take_state is None else self._take_state(outputs),
             ),
         )
+
+    def _run_into(self, out: Array, operands: Operands, x: Array) -> tuple[Array, Array, Array | None]:
+        """Return canonical y, y with the caller's axes, both in the memory of `out`, and the last outputs."""
+        plan, (give, view) = self.plan, self._signal_way
+        own = out if give is None else give(out)
+        target = own if view is None else view(own)
+        is_view = len(self.call.batch_shape) <= 1
+        in_place = is_x(self.call, x, out)
+        allocate: Allocate = plan.allocate
+        if is_view and takes_directly(plan, target) and (not in_place or plan.in_place):
+            allocate = Target(plan, target)
+        y, last = plan.run(operands, allocate)
+        if y is not target:
+            own[...] = y if self._view is None else self._view(y)
+        return y, own, last
 
     def vjp(
         self,

@@ -26,21 +26,28 @@ from .._engine.precision import decided_by_values, settled, tell_once
 from .._memory.hand_over import placed
 from .._registry.choice import check_name
 from ..backend import Operands
-from ..errors import UnsupportedError
+from ..errors import ArgumentError, UnsupportedError
 from . import eager
 from .function import apply, transformed
 from .operators import CHOICES, OPERANDS, library
 
 
-def recurrence(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State]:
+def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tuple[Tensor, State]:
     """`multirec.recurrence` for torch tensors: (x, feedforward, feedback, inputs, outputs)."""
     x = arrays[0]
     if torch.compiler.is_compiling() or x.is_meta:
+        if out is not None:
+            raise UnsupportedError("out is given inside torch.compile or on device meta, where y is new. Leave it out.")
         return _opaque(arrays, choices)
     launcher = launcher_of(arrays, choices)
     wanted = _wanted(arrays)
-    if wanted == _NOTHING:
-        return launcher(arrays)
+    if wanted == _NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
+        return launcher(arrays, out)
+    if out is not None:
+        raise ArgumentError(
+            "out is given, and a gradient or a transform is wanted of x, a coefficient, the state or out: y needs "
+            "memory of its own. Leave out out, or call inside torch.no_grad()."
+        )
     problem = launcher.call.problem
     choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
     if any(isinstance(part, np.ndarray) for part in arrays):

@@ -38,6 +38,10 @@ class Kernel:
         older = max(problem.order - problem.length, 0)
         return y, ends[..., : problem.order - older] if problem.reverse else ends[..., older:]
 
+    def in_place(self, problem: Problem) -> bool:
+        # segments run twice over x
+        return not plan(problem).segmented
+
     def vjp(
         self,
         problem: Problem,
