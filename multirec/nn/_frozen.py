@@ -28,9 +28,8 @@ class _Frozen(FilterUnit):
         choices = Choices(unit.layout, unit.reverse, unit.backend, unit.compute_dtype)
         super().__init__(unit.channels, unit.order, unit.input_order, choices)
         with torch.inference_mode(False), torch.no_grad():
-            pair = unit.coefficients()
-        for name, taps in zip(("feedforward", "feedback"), pair, strict=True):
-            self.register_buffer(name, taps.clone(memory_format=torch.contiguous_format))
+            for name, taps in zip(("feedforward", "feedback"), unit.coefficients(), strict=True):
+                self.register_buffer(name, taps.clone(memory_format=torch.contiguous_format))
 
     def coefficients(self) -> Pair:
         """Return (feedforward (C, q+1), feedback (C, p)), as they were when the unit was frozen."""
