@@ -55,8 +55,8 @@ class FilterBank(LearnedUnit, SignalBank):
     ------
     x in the layout, by its number of axes: three or more have 1 or C channels and any batch ([B, 1|C, T]); two have a
     batch and no channels ([B, T]; [T, B] in ``"TBC"``); one has neither ([T]). Returns y [B, C, T], or [C, T] of [T],
-    in the layout, with x's dtype, and the `multirec.State`. A bank of one filter takes any number of channels, and y has
-    as many. `step` takes one sample, which is x without the time axis: [B, 1|C], [B], or a scalar.
+    in the layout, with x's dtype, and the `multirec.State`. A bank of one filter takes any number of channels, and y
+    has as many. `step` takes one sample, which is x without the time axis: [B, 1|C], [B], or a scalar.
 
     Raises
     ------

@@ -90,7 +90,8 @@ class FrozenLayer(_Frozen, ProjectedUnit):
 
     def __init__(self, layer: ProjectedUnit) -> None:
         super().__init__(layer)
-        self.projection = deepcopy(layer.projection).requires_grad_(False)
+        with torch.inference_mode(False):
+            self.projection = deepcopy(layer.projection).requires_grad_(False)
 
     def extra_repr(self) -> str:
         return f"{self.inputs_dim}, {self.hidden_dim}, order={self.order}" + self._options(layout="TBC")

@@ -304,6 +304,57 @@ def test_bad_arguments():
         mnn.FilterBank(4)(np.zeros((2, 10)))
 
 
+def test_a_sample_rate_is_no_order():
+    with pytest.raises(TypeError, match="positional"):
+        mnn.FilterBank(128, 16000)
+    for make in (lambda: mnn.FilterBank(128, order=16000), lambda: mnn.RecurrenceLayer(2, 3, order=16000)):
+        with pytest.raises(ArgumentError, match=r"order is at most 256, got 16000.*BandpassBank takes one"):
+            make()
+    assert mnn.FilterBank(1, order=256)(torch.randn(2, 20))[0].isfinite().all()
+    assert mnn.FilterBank(1, order=0, input_order=1000)(torch.randn(2, 20))[0].shape == (2, 1, 20)
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+def test_one_filter_serves_all_channels(layout):
+    bank = mnn.FilterBank(1, layout=layout, dtype=torch.float64)
+    order = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout]
+    dense = torch.randn(2, 3, 20, dtype=torch.float64)
+    x = dense.permute(order)
+    y, state = bank(x)
+    (b,), (a,) = bank.ba()
+    torch.testing.assert_close(y, torch.from_numpy(scipy.signal.lfilter(b, a, dense)).permute(order))
+    zeros = bank.init_state(x)
+    assert [part.shape for part in zeros] == [part.shape for part in state]
+    torch.testing.assert_close(bank(x, zeros)[0], y)
+    y.sum().backward()
+    assert bank.feedforward.grad.shape == (1, 3)
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+def test_a_signal_of_one_axis(layout):
+    bank = mnn.FilterBank(3, layout=layout, dtype=torch.float64)
+    x = torch.randn(20, dtype=torch.float64)
+    y, state = bank(x)
+    expected, _ = bank(x[:, None] if layout == "TBC" else x[None])
+    torch.testing.assert_close(y, expected.squeeze(1 if layout == "TBC" else 0))
+    assert y.shape == ((3, 20) if layout == "BCT" else (20, 3))
+    torch.testing.assert_close(torch.cat([bank(x[:8])[0], bank(x[8:], bank(x[:8])[1])[0]], y.shape.index(20)), y)
+    assert state.outputs.ndim == 2
+
+
+def test_a_signal_of_one_axis_as_long_as_its_taps():
+    bank = mnn.FilterBank(3, dtype=torch.float64)
+    x = torch.randn(3, dtype=torch.float64)
+    torch.testing.assert_close(bank(x)[0], bank(x[None])[0][0])
+
+
+def test_fir_designs_with_a_number_below():
+    taps = scipy.signal.firwin(9, 0.3)
+    bank = mnn.FilterBank.from_ba(taps, 1.0)
+    assert (bank.order, bank.input_order) == (0, 8)
+    np.testing.assert_allclose(bank.ba()[0], taps[None], rtol=1e-6)
+
+
 def test_a_wider_computation_does_not_widen_weights():
     b, a = scipy.signal.butter(4, 0.5, "high", fs=500)
     remedy = r"dtype=torch\.float64 together with compute_dtype='float64'"
