@@ -52,9 +52,9 @@ class _Frozen(FilterUnit):
 class FrozenBank(_Frozen, SignalBank):
     """A bank with the coefficients that another had when its `freeze` was called. It does not follow it.
 
-    Called, stepped and reset as that bank is. The coefficients are buffers, so they are in the `state_dict` and move
-    with ``.to(device)``. ``.to(dtype)`` leaves them as they are: signals of any precision go in. It has no parameters;
-    gradients reach x and the state.
+    It is called and stepped as that bank is. The coefficients are buffers: they are in the `state_dict` and move with
+    ``.to(device)``, and ``.to(dtype)`` leaves them as they are, since signals of any precision go in. There are no
+    parameters; gradients reach x and the state.
 
     Attributes
     ----------
