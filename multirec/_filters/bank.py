@@ -204,10 +204,9 @@ class RecurrenceBank:
     def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
         family_of(x)
-        taps = self._source.taps()
-        precision = self.compute_dtype
+        taps, precision = self._source.taps(), self.compute_dtype
         if precision is None and not is_double(x):
-            precision = self._judgement.precision(x, taps, self._source)
+            taps, precision = self._judgement.settle(x, taps, self._source)
         choices = Choices(self.layout, self.reverse, self.backend, precision)
         return run((x, *taps_for(x, taps, self.layout), *split_state(state)), choices)
 

@@ -119,6 +119,25 @@ def test_values_that_change_in_place_are_judged_anew(library: object) -> None:
             assert str(state.outputs.dtype).endswith(expected)
 
 
+def test_a_design_that_changes_in_place_is_the_one_of_now() -> None:
+    b, a = np.array([[1.0, 0.5]]), np.array([[0.5, -0.25]])
+    bank, x = mr.RecurrenceBank(feedforward=b, feedback=a), RNG.standard_normal((2, 1, 9)).astype(np.float32)
+
+    def as_called() -> None:
+        expected, _ = mr.recurrence(x, feedforward=b, feedback=a, compute_dtype="float32")
+        np.testing.assert_array_equal(bank(x)[0], expected)
+
+    as_called()
+    a[0, 0] = 0.25
+    as_called()
+    b *= 2
+    as_called()
+    a.shape = 2, 1
+    as_called()
+    twin = pickle.loads(pickle.dumps(bank))
+    np.testing.assert_array_equal(twin(x)[0], bank(x)[0])
+
+
 def test_from_sos_equals_scipy_and_continues() -> None:
     sos = np.stack([signal.butter(4, 0.1 + 0.2 * index, output="sos") for index in range(3)])
     x = RNG.standard_normal((2, 1, 40))
