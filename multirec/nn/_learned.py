@@ -78,7 +78,7 @@ def _lasting(weights: tuple[Tensor, ...]) -> bool:
 
 
 def _same(weights: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
-    return all(
-        weight.dtype == other.dtype and torch.equal(weight, other)
-        for weight, other in zip(weights, others, strict=True)
-    )
+    for weight, other in zip(weights, others, strict=True):
+        if weight.dtype != other.dtype or not torch.equal(weight, other):
+            return False
+    return True

@@ -36,15 +36,15 @@ class ProjectedUnit(FilterUnit):
 
     def _outline(self, x: torch.Tensor) -> torch.Tensor:
         # an empty block, because autocast decides the projection's dtype
-        self._check(x, 2)
+        self._projection_of(x, 2)
         return self._signal(x[:0] if self.layout == "TBC" else x[..., :0, :])
 
     def _projected(self, x: torch.Tensor, axes: int) -> torch.Tensor:
-        self._check(x, axes)
-        projected: torch.Tensor = self.projection(x)
+        projected: torch.Tensor = self._projection_of(x, axes)(x)
         return projected
 
-    def _check(self, x: torch.Tensor, axes: int) -> None:
+    def _projection_of(self, x: torch.Tensor, axes: int) -> nn.Linear:
+        """Return the projection; raise unless it takes x."""
         require_tensor(self, x)
         projection = self.projection
         if x.ndim < axes or x.shape[-1] != projection.in_features:
@@ -59,3 +59,4 @@ class ProjectedUnit(FilterUnit):
                 f"x is {x.dtype} and the projection's weights are {own}. Cast x with x.to({own}), or move the layer to "
                 "x's type with layer.to(…)."
             )
+        return projection
