@@ -6,19 +6,22 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from .._core.arrays import family_of, is_compiling, is_double, spec_of
-from .._core.axes import unambiguous, with_time, without_time
+import numpy.typing as npt
+
+from .._core.arrays import family_of, is_double
+from .._core.axes import with_time, without_time
 from .._core.problem import ComputeDtype, Layout
 from .._core.state import State
 from .._core.trees import TREES, Tree
-from .._core.validate import Choices, as_choices, check_taps_dtype
+from .._core.validate import Choices, as_choices
 from .._engine.call import split_state
-from .._engine.precision import computes_wide, damage_of, has_double, has_float64, warn
 from .._recurrence import run
 from .._registry.choice import check_name
-from ..errors import ArgumentError, ShapeError
 from .cascade import RecurrenceCascade
 from .design import Source, Taps, sections, transfer_function
+from .judgement import Judgement
+from .scipy_form import ba_of
+from .taps import check_taps, taps_for
 
 Array: TypeAlias = Any
 
@@ -63,10 +66,6 @@ class RecurrenceBank:
     array([[1.875, 0.625]])
     """
 
-    _name = ""
-    _damage = ""
-    _warned = ""
-
     def __init__(
         self,
         *,
@@ -88,8 +87,7 @@ class RecurrenceBank:
     def _hold(self, source: Source, choices: Choices, name: str = "") -> None:
         check_name(choices.backend)
         self.layout, self.reverse, self.backend, self.compute_dtype = choices
-        self._mendable = computes_wide(choices.backend)
-        self._name = name
+        self._judgement = Judgement(choices.backend, name)
         self._take(source)
         if "jax" in sys.modules:
             # makes banks pytrees
@@ -97,10 +95,10 @@ class RecurrenceBank:
 
     def _take(self, source: Source) -> None:
         taps = source.taps()
-        _check_taps(taps)
+        check_taps(taps)
         self._source = source
         if self.compute_dtype is None:
-            self._judge(taps)
+            self._judgement.look(taps, source)
 
     @classmethod
     def from_ba(
@@ -119,8 +117,9 @@ class RecurrenceBank:
         ----------
         b, a
             Numerators and denominators, (C, n) each, or (n,) for one filter that serves all channels: arrays or lists,
-            integers welcome. They are divided by a[..., 0]: NumPy's once; a torch Parameter, a tensor that requires a
-            gradient, and arrays of JAX at each call, so that they can be trained.
+            integers welcome; a number is one tap, so a = 1.0 is an FIR filter. They are divided by a[..., 0]: NumPy's
+            once; a torch Parameter, a tensor that requires a gradient, and arrays of JAX at each call, so that they can
+            be trained.
         layout, reverse, backend, compute_dtype
             As in `multirec.recurrence`. With `compute_dtype` None, a float64 design that rounding to float32 would
             make unstable, or change by more than 1 % of its largest response, is computed in float64 with float32
@@ -205,42 +204,30 @@ class RecurrenceBank:
     def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
         family_of(x)
-        own = feedback, feedforward = self._source.taps()
-        _check_kind(x, feedforward, feedback)
-        choices = Choices(self.layout, self.reverse, self.backend, self._precision(x, own))
-        feedforward, feedback = unambiguous(feedforward, x, self.layout), unambiguous(feedback, x, self.layout)
-        return run((x, feedforward, feedback, *split_state(state)), choices)
+        taps, precision = self._source.taps(), self.compute_dtype
+        if precision is None and not is_double(x):
+            taps, precision = self._judgement.settle(x, taps, self._source)
+        choices = Choices(self.layout, self.reverse, self.backend, precision)
+        return run((x, *taps_for(x, taps, self.layout), *split_state(state)), choices)
 
     def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Filter one sample: x and y are (batch…, channels), without the time axis."""
         y, state = self(with_time(x, self.layout), state)
         return without_time(y, self.layout), state
 
-    def _precision(self, x: Array, taps: Taps) -> ComputeDtype | None:
-        """Return what to compute in, by the values of float64 coefficients."""
-        if self.compute_dtype is not None or is_double(x):
-            return self.compute_dtype
-        if is_compiling():
-            # with the values of before; where those say nothing, the operator looks at them when it runs
-            return "float64" if self._damage and self._mendable and has_float64(x) else None
-        if not has_double(taps):
-            return None
-        self._judge(taps)
-        if self._damage and self._mendable and has_float64(x):
-            return "float64"
-        if self._damage and self._warned != self._damage:
-            self._warned = self._damage
-            warn(self._damage, self.backend)
-        return "float32"
+    def ba(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return SciPy's (b (C, q+1), a (C, p+1)), a[:, 0] = 1, as NumPy arrays of double precision without gradient.
 
-    def _judge(self, taps: Taps) -> None:
-        """Judge coefficients as far as they can be looked at now: a compiled call relies on it."""
-        if not has_double(taps) or any(getattr(part, "requires_grad", False) for part in self._source):
-            self._damage = ""
-            return
-        found = damage_of(taps.feedforward, taps.feedback)
-        if found is not None:
-            self._damage = self._name + found if found else ""
+        Each row is a filter for `scipy.signal.lfilter`; per-example coefficients keep their batch axes. `from_ba` makes
+        the same bank of them.
+
+        Example
+        -------
+        >>> import multirec as mr
+        >>> mr.RecurrenceBank.from_ba([1, 0, -1], [2, -1, 0.5]).ba()
+        (array([[ 0.5,  0. , -0.5]]), array([[ 1.  , -0.5 ,  0.25]]))
+        """
+        return ba_of(self._source.taps())
 
     def __repr__(self) -> str:
         compute_dtype = "" if self.compute_dtype is None else f", compute_dtype={self.compute_dtype!r}"
@@ -254,45 +241,17 @@ def _take_apart(bank: RecurrenceBank) -> tuple[list[tuple[str | int, Any]], Any]
     # all are arrays: sections of JAX's are transfer functions of their own
     source = bank._source
     choices = bank.layout, bank.reverse, bank.backend, bank.compute_dtype
-    return list(zip(source._fields, source, strict=True)), (type(source), bank._name, choices)
+    return list(zip(source._fields, source, strict=True)), (type(source), bank._judgement.name, choices)
 
 
 def _put_together(structure: Any, leaves: Iterable[Any]) -> RecurrenceBank:
     # leaves may be anything while a library takes trees apart, so nothing is checked
     bank = object.__new__(RecurrenceBank)
-    kind, bank._name, choices = structure
+    kind, name, choices = structure
     bank.layout, bank.reverse, bank.backend, bank.compute_dtype = choices
-    bank._mendable = computes_wide(bank.backend)
+    bank._judgement = Judgement(bank.backend, name)
     bank._source = kind(*leaves)
     return bank
 
 
 TREES.append(Tree(RecurrenceBank, _take_apart, _put_together))
-
-
-def _check_taps(taps: Taps) -> None:
-    if taps.feedback is None and taps.feedforward is None:
-        raise ArgumentError(
-            "feedforward and feedback are both None, so there is nothing to compute. "
-            "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
-        )
-    for name, part in zip(taps._fields, taps, strict=True):
-        if part is None:
-            continue
-        family_of(part, name)
-        if part.ndim < 2:
-            hint = f" Pass {name}[None] for one filter." if part.ndim == 1 else ""
-            raise ShapeError(
-                f"{name} has shape {tuple(part.shape)}; a bank's coefficients are (channels, taps) or "
-                f"(batch…, channels, taps).{hint}"
-            )
-        check_taps_dtype(name, spec_of(part, name))
-
-
-def _check_kind(x: Array, feedforward: Array | None, feedback: Array | None) -> None:
-    for name, taps in (("feedforward", feedforward), ("feedback", feedback)):
-        if taps is not None and taps.ndim == x.ndim + 1 and taps.ndim > 2:
-            raise ShapeError(
-                f"{name} of shape {tuple(taps.shape)} is time-varying for x of shape {tuple(x.shape)}; a bank "
-                "holds static or per-example coefficients. Call multirec.recurrence with it."
-            )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy.typing as npt
+
 from .._core.axes import with_time, without_time
 from .._core.problem import Layout
 from .._core.state import State
 from .._core.trees import TREES, Tree
 from ..errors import ArgumentError
+from .scipy_form import sos_of
 
 if TYPE_CHECKING:
     from .bank import RecurrenceBank
@@ -65,6 +68,23 @@ class RecurrenceCascade:
         layout = self.sections[0].layout
         y, state = self(with_time(x, layout), state)
         return without_time(y, layout), state
+
+    def sos(self) -> npt.NDArray[Any]:
+        """Return SciPy's second-order sections (C, S, 6), as a NumPy array of double precision without gradient.
+
+        Raises
+        ------
+        ShapeError
+            A section has more than three taps.
+
+        Example
+        -------
+        >>> import multirec as mr
+        >>> mr.RecurrenceBank.from_sos([[2, 0, 0, 2, -1, 0], [1, 1, 0, 1, 0, 0]]).sos()
+        array([[[ 1. ,  0. ,  0. ,  1. , -0.5,  0. ],
+                [ 1. ,  1. ,  0. ,  1. ,  0. ,  0. ]]])
+        """
+        return sos_of(bank.ba() for bank in self.sections)
 
     def _states(self, state: tuple[State, ...] | None) -> tuple[State | None, ...]:
         if state is None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .._core.arrays import family_of, is_traced
+from .._core.axes import namespace
 from ..errors import ArgumentError, DtypeError, FamilyError, ShapeError
 
 Array: TypeAlias = Any
@@ -29,13 +30,13 @@ class Taps(NamedTuple):
 
 
 class TransferFunction(NamedTuple):
-    """SciPy's b and a, (C, n) or (n,), divided by a[..., 0] whenever they are read."""
+    """SciPy's b and a, (C, n), (n,) or a number, divided by a[..., 0] whenever they are read."""
 
     b: Array
     a: Array
 
     def taps(self) -> Taps:
-        b, a = (part if part.ndim > 1 else part[None] for part in self)
+        b, a = (part if part.ndim > 1 else part.reshape(1, -1) for part in self)
         feedforward, feedback = normalised(b, a)
         return Taps(feedback if a.shape[-1] > 1 else None, feedforward)
 
@@ -57,8 +58,15 @@ Source: TypeAlias = Taps | TransferFunction | Section
 
 def transfer_function(b: Any, a: Any) -> Source:
     """Return the source of SciPy's b and a, checked; prepared here unless its values may change."""
-    b, a = numbers(b, "b"), numbers(a, "a")
-    check_pair(b, a)
+    if _is_number(a) and not _is_number(b):
+        b = numbers(b, "b")
+        a = _filled(b, a)
+    elif _is_number(b) and not _is_number(a):
+        a = numbers(a, "a")
+        b = _filled(a, b)
+    else:
+        b, a = numbers(b, "b"), numbers(a, "a")
+    check_pair(_vector(b), _vector(a))
     source = TransferFunction(b, a)
     if _is_live(b) or _is_live(a):
         return source
@@ -112,8 +120,8 @@ def sections(sos: Any) -> Iterator[Source]:
 
 
 def numbers(values: Any, name: str) -> Array:
-    """Return coefficients as an array of one axis or more; lists and integers become float64."""
-    if isinstance(values, list | tuple | int | float | complex):
+    """Return coefficients as an array; lists and integers become float64."""
+    if isinstance(values, list | tuple | int | float | complex | np.generic):
         try:
             values = np.asarray(values)
         except ValueError as error:
@@ -123,9 +131,23 @@ def numbers(values: Any, name: str) -> Array:
         raise DtypeError(f"{name} has dtype {values.dtype}; coefficients are numbers. Cast them to float64.")
     if "int" in dtype:
         values = values.double() if family == "torch" else values.astype("float32" if family == "jax" else "float64")
-    if values.ndim == 0 or values.shape[-1] == 0:
+    if values.ndim and values.shape[-1] == 0:
         raise ShapeError(f"{name} has shape {tuple(values.shape)}; it is (channels, taps) with at least one tap.")
     return values
+
+
+def _is_number(values: object) -> bool:
+    """Whether values are one number of no library, which takes the library and the type of what it meets."""
+    return isinstance(values, int | float | np.integer | np.floating) and not isinstance(values, bool)
+
+
+def _filled(like: Array, number: float) -> Array:
+    """Return the one tap that a number is, for the other of b and a."""
+    return namespace(like).full_like(_vector(like)[..., :1], number)
+
+
+def _vector(part: Array) -> Array:
+    return part if part.ndim else part[None]
 
 
 def _is_live(array: Array) -> bool:

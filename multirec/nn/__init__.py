@@ -7,7 +7,17 @@ from multirec._torch import door  # noqa: F401  registers the operators, which a
 from ._bandpass_bank import BandpassBank
 from ._chain import Chain
 from ._filter_bank import FilterBank
+from ._frozen import FrozenBank, FrozenLayer
 from ._recurrence_layer import RecurrenceLayer
 from ._unit import RecurrentUnit, detach_state
 
-__all__ = ["BandpassBank", "Chain", "FilterBank", "RecurrenceLayer", "RecurrentUnit", "detach_state"]
+__all__ = [
+    "BandpassBank",
+    "Chain",
+    "FilterBank",
+    "FrozenBank",
+    "FrozenLayer",
+    "RecurrenceLayer",
+    "RecurrentUnit",
+    "detach_state",
+]

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
 from multirec._core.problem import ComputeDtype
-from multirec.errors import ArgumentError, ShapeError
+from multirec._core.validate import as_choices
+from multirec.backend import Layout
+from multirec.errors import ArgumentError
 
 from . import _stable
-from ._filter_bank import SignalBank
+from ._arguments import check_weight_dtype
+from ._filter_unit import Pair
+from ._frequencies import Hertz, frequencies, grid, spacing
+from ._frozen import FrozenBank
+from ._learned import LearnedUnit
+from ._signal_bank import SignalBank
 
 __all__ = ["BandpassBank"]
 
-Hertz = npt.NDArray[np.float64]
-Warp = Callable[[Hertz], Hertz]
 
-_SCALES: dict[str, tuple[Warp, Warp]] = {
-    "linear": (lambda hertz: hertz, lambda value: value),
-    "log": (np.log, np.exp),
-    "mel": (lambda hertz: np.log1p(hertz / 700.0), lambda value: 700.0 * np.expm1(value)),
-}
-
-
-class BandpassBank(SignalBank):
+class BandpassBank(LearnedUnit, SignalBank):
     """`channels` second-order band-pass filters, each with a learnable centre frequency and bandwidth.
 
     y[t] = b0·(x[t] - x[t-2]) + feedback[0]·y[t-1] + feedback[1]·y[t-2]: half the difference of the signal
@@ -47,7 +45,7 @@ class BandpassBank(SignalBank):
     centres
         ``"mel"``, ``"log"`` or ``"linear"`` spacing between `f_min` and `f_max`, or C frequencies in Hz.
     f_min, f_max
-        Edges of the grid in Hz; `f_max` None is 0.45 of the sample rate.
+        Edges of the grid in Hz, `f_max` at most half the sample rate; None is 0.45 of the sample rate.
     bandwidths
         C bandwidths in Hz, or one for all; None is the distance between neighbouring centres.
     layout, reverse, backend, compute_dtype, device, dtype
@@ -55,12 +53,13 @@ class BandpassBank(SignalBank):
 
     Shapes
     ------
-    As in `FilterBank`: x [B, T] or [B, 1|C, T] gives y [B, C, T] and the `multirec.State`.
+    As in `FilterBank`: x [T], [B, T] or [B, 1|C, T] gives y [C, T] or [B, C, T] and the `multirec.State`.
 
     Raises
     ------
     ArgumentError
-        A frequency is not above 0 and below half the sample rate, or too near to them for `dtype`.
+        A frequency is not above 0 and below half the sample rate, or too near to them for `dtype`; `load_state_dict` of
+        a bank at another sample rate.
     ShapeError
         `centres` or `bandwidths` are not C numbers; x has another number of channels.
 
@@ -81,29 +80,28 @@ class BandpassBank(SignalBank):
         f_min: float = 40.0,
         f_max: float | None = None,
         bandwidths: npt.ArrayLike | None = None,
-        layout: str = "BCT",
+        layout: Layout = "BCT",
         reverse: bool = False,
         backend: str = "auto",
         compute_dtype: ComputeDtype | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(channels, 2, 2, layout, reverse, backend, compute_dtype, dtype)
-        if not sample_rate > 0:
+        check_weight_dtype(self, dtype)
+        super().__init__(channels, 2, 2, as_choices(layout, reverse, backend, compute_dtype))
+        if not 0 < sample_rate < math.inf:
             raise ArgumentError(f"sample_rate is above 0 Hz, got {sample_rate!r}.")
         self.sample_rate = float(sample_rate)
         self.centre_weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
         self.bandwidth_weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
         if isinstance(centres, str):
-            top = 0.45 * self.sample_rate if f_max is None else f_max
-            self._centres, spacing = _grid(channels, centres, f_min, top)
+            self._centres, apart = grid(self.channels, centres, f_min, f_max, self.sample_rate)
         else:
-            self._centres = _frequencies("centres", centres, channels)
-            spacing = None
+            self._centres, apart = frequencies("centres", centres, self.channels), None
         if bandwidths is not None:
-            self._bandwidths = _frequencies("bandwidths", bandwidths, channels)
+            self._bandwidths = frequencies("bandwidths", bandwidths, self.channels)
         else:
-            self._bandwidths = _spacing(self._centres) if spacing is None else spacing
+            self._bandwidths = spacing(self._centres) if apart is None else apart
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -122,16 +120,43 @@ class BandpassBank(SignalBank):
         """The current -3 dB bandwidths (C,) in Hz, differentiable."""
         return self._hertz(self.bandwidth_weight, self._bandwidth_bound)
 
-    def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (feedforward (C, 3), feedback (C, 2)), differentiable."""
-        dtype = _stable.coefficient_dtype(self.centre_weight, self.compute_dtype)
-        k1 = -torch.cos(math.pi * self._share(self.centre_weight, self._centre_bound))
-        k2 = torch.tan(math.pi / 4 * (1 - 2 * self._share(self.bandwidth_weight, self._bandwidth_bound)))
+    def _weights(self) -> tuple[torch.Tensor, ...]:
+        return self.centre_weight, self.bandwidth_weight
+
+    def _made_of(self, *weights: torch.Tensor) -> Pair:
+        centre, bandwidth = weights
+        dtype = _stable.coefficient_dtype(centre, self.compute_dtype)
+        k1 = -torch.cos(math.pi * self._share(centre, self._centre_bound))
+        k2 = torch.tan(math.pi / 4 - math.pi / 2 * self._share(bandwidth, self._bandwidth_bound))
         k = _stable.rounded(torch.stack([k1, k2]), dtype)
         # from the rounded k2, so that the gain at the centre is 1 for narrow bands too
         gain = (1 - k[1]) / 2
         feedforward = torch.stack([gain, torch.zeros_like(gain), -gain])
         return feedforward.to(dtype).T, _stable.feedback(k).to(dtype).T
+
+    def freeze(self) -> FrozenBank:
+        """Return a bank with the coefficients of now, which computes none at a call; it does not follow this one."""
+        return FrozenBank(self)
+
+    def get_extra_state(self) -> torch.Tensor:
+        """Return the sample rate, which says what frequencies the weights in a `state_dict` are."""
+        return torch.tensor(self.sample_rate, dtype=torch.float64, device="cpu")
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Raise unless a `state_dict` is of a bank at this sample rate."""
+        if float(state) != self.sample_rate:
+            raise ArgumentError(
+                f"the state_dict is of a BandpassBank at {float(state):g} Hz, and this one is at {self.sample_rate:g} "
+                f"Hz, where the same weights are other frequencies. Load it into a bank with sample_rate="
+                f"{float(state):g}, and give that one's centres and bandwidths in Hz to a new one."
+            )
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        # before torch has copied a weight
+        found = state_dict.get(f"{prefix}_extra_state")
+        if found is not None:
+            self.set_extra_state(found)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     # how near to 0 and to half the sample rate the rounded filter is still sure to be stable: 1 - |k| ≥ 2·eps
 
@@ -171,32 +196,3 @@ class BandpassBank(SignalBank):
 
     def extra_repr(self) -> str:
         return f"{self.channels}, sample_rate={self.sample_rate:g}" + self._options(layout="BCT")
-
-
-def _grid(channels: int, scale: str, f_min: float, f_max: float) -> tuple[Hertz, Hertz]:
-    """Return C centres equally spaced on `scale` inside the edges, and half their neighbours' distance."""
-    if scale not in _SCALES:
-        raise ArgumentError(f"centres is 'mel', 'log', 'linear' or C frequencies in Hz, got {scale!r}.")
-    if not 0 < f_min < f_max:
-        raise ArgumentError(f"f_min is above 0 and below f_max, got f_min={f_min!r}, f_max={f_max!r} Hz.")
-    warp, unwarp = _SCALES[scale]
-    low, high = warp(np.array([f_min, f_max]))
-    edges = unwarp(np.linspace(low, high, channels + 2))
-    return edges[1:-1], (edges[2:] - edges[:-2]) / 2
-
-
-def _spacing(centres: Hertz) -> Hertz:
-    """Return half the distance between the neighbours of each centre."""
-    if len(centres) < 2 or not (np.diff(centres) > 0).all():
-        raise ArgumentError(
-            "bandwidths may be left out for two or more ascending centres only, whose distances they are then. "
-            "Pass bandwidths in Hz."
-        )
-    return np.gradient(centres)
-
-
-def _frequencies(name: str, given: npt.ArrayLike, channels: int) -> Hertz:
-    hertz = np.asarray(given, dtype=np.float64)
-    if hertz.shape not in ((channels,), ()) or (hertz.ndim == 0 and name == "centres"):
-        raise ShapeError(f"{name} are {channels} frequencies in Hz, one a channel, got shape {hertz.shape}.")
-    return np.broadcast_to(hertz, (channels,)).copy()

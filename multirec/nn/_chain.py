@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from multirec.backend import Layout
 from multirec.errors import ArgumentError
 
 from ._unit import RecurrentUnit
@@ -39,6 +40,9 @@ class Chain(RecurrentUnit):
     >>> outs.shape, [type(state).__name__ for state in states]
     (torch.Size([10, 2, 5]), ['State', 'NoneType', 'State'])
     >>> outs, states = chain(torch.randn(10, 2, 3), mnn.detach_state(states))
+    >>> out, states = chain.step(torch.randn(2, 3), mnn.detach_state(states))
+    >>> out.shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *modules: nn.Module) -> None:
@@ -49,6 +53,9 @@ class Chain(RecurrentUnit):
                     f"Chain takes torch modules, got {type(module).__name__} as number {index}. Unpack a list with *."
                 )
             self.add_module(str(index), module)
+        layouts = self._layouts()
+        if len(layouts) == 1:
+            (self.layout,) = layouts
 
     def init_state(self, x: torch.Tensor) -> list[Any]:
         """Return a None for each module: each unit makes its own state of the block that reaches it."""
@@ -70,6 +77,20 @@ class Chain(RecurrentUnit):
                 x = self._plain(index, module, x, before)
             after.append(before)
         return x, after
+
+    def step(self, x: torch.Tensor, state: Sequence[Any] | None = None) -> tuple[torch.Tensor, list[Any]]:
+        """Run one sample (batch…, features); plain modules see a block of one in the layout of the units."""
+        layouts = self._layouts()
+        if len(layouts) > 1:
+            raise ArgumentError(
+                f"step of a chain puts one axis of time into the sample, but its units have the layouts "
+                f"{' and '.join(map(repr, sorted(layouts)))}. Call the chain with blocks of one sample."
+            )
+        outs, after = super().step(x, state)
+        return outs, list(after)
+
+    def _layouts(self) -> set[Layout]:
+        return {module.layout for module in self if isinstance(module, RecurrentUnit)}
 
     @staticmethod
     def _plain(index: int, module: nn.Module, x: torch.Tensor, state: Any) -> torch.Tensor:

@@ -6,48 +6,23 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from multirec import State
 from multirec._core.problem import ComputeDtype
+from multirec._core.validate import as_choices
 from multirec._engine.rounding import TOLERANCE, same_response
-from multirec.errors import ShapeError
+from multirec.backend import Layout
 
 from . import _stable
+from ._arguments import check_order, check_weight_dtype
 from ._design import require_held, require_stable, taps_of
-from ._filter_unit import FilterUnit, require_tensor
+from ._filter_unit import Pair
+from ._frozen import FrozenBank
+from ._learned import LearnedUnit
+from ._signal_bank import SignalBank
 
-__all__ = ["FilterBank", "SignalBank"]
-
-
-class SignalBank(FilterUnit):
-    """A bank that takes signals without a channel axis, with one shared channel, or with its own."""
-
-    def init_state(self, x: torch.Tensor) -> State:
-        """Return the zero state for a signal like `x`."""
-        return self._zeros(self._signal(x))
-
-    def compute(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """Filter the block `x` from `state`."""
-        return self._filter(self._signal(x), state)
-
-    def _signal(self, x: torch.Tensor) -> torch.Tensor:
-        require_tensor(self, x)
-        axis = -2 if self.layout == "BCT" else -1
-        if x.ndim < 2:
-            raise ShapeError(
-                f"{type(self).__name__} takes x without a channel axis (2-D) or in layout {self.layout!r} "
-                f"(3-D and more), got shape {tuple(x.shape)}. For one signal pass x[None]."
-            )
-        if x.ndim == 2:
-            return x.unsqueeze(axis)
-        if x.shape[axis] not in (1, self.channels):
-            raise ShapeError(
-                f"{type(self).__name__} of {self.channels} channels takes 1 or {self.channels} input channels "
-                f"in layout {self.layout!r}, got x of shape {tuple(x.shape)} with {x.shape[axis]}."
-            )
-        return x
+__all__ = ["FilterBank"]
 
 
-class FilterBank(SignalBank):
+class FilterBank(LearnedUnit, SignalBank):
     """`channels` learnable filters of one order: y[t] = Σ feedforward[j]·x[t-j] + Σ feedback[k]·y[t-k].
 
     The feedforward taps are weights as they are. The feedback is the Levinson step-up of reflection
@@ -57,9 +32,9 @@ class FilterBank(SignalBank):
     Parameters
     ----------
     channels
-        Number of filters C.
+        Number of filters C; 1 serves signals of any number of channels.
     order
-        Number p of past outputs; 0 is FIR.
+        Number p of past outputs, at most 256; 0 is FIR.
     input_order
         Number q of past inputs; `order` if None.
     layout
@@ -78,9 +53,10 @@ class FilterBank(SignalBank):
 
     Shapes
     ------
-    x: the signal without its channel axis ([B, T]; [T, B] in ``"TBC"``), or with 1 or C channels ([B, 1|C, T]
-    and any number of batch axes). Returns y [B, C, T] in the layout, with x's dtype, and the
-    `multirec.State`.
+    x in the layout, by its number of axes: three or more have 1 or C channels and any batch ([B, 1|C, T]); two have a
+    batch and no channels ([B, T]; [T, B] in ``"TBC"``); one has neither ([T]). Returns y [B, C, T], or [C, T] of [T],
+    in the layout, with x's dtype, and the `multirec.State`. A bank of one filter takes any number of channels, and y
+    has as many. `step` takes one sample, which is x without the time axis: [B, 1|C], [B], or a scalar.
 
     Raises
     ------
@@ -98,23 +74,30 @@ class FilterBank(SignalBank):
     >>> y.shape
     torch.Size([4, 128, 100])
     >>> y, state = bank(torch.randn(4, 100), state)
+    >>> y_t, state = bank.step(torch.randn(4), state)
+    >>> y_t.shape
+    torch.Size([4, 128])
+    >>> FilterBank(1)(torch.randn(4, 2, 100))[0].shape
+    torch.Size([4, 2, 100])
     """
 
     def __init__(
         self,
         channels: int,
-        order: int = 2,
         *,
+        order: int = 2,
         input_order: int | None = None,
-        layout: str = "BCT",
+        layout: Layout = "BCT",
         reverse: bool = False,
         backend: str = "auto",
         compute_dtype: ComputeDtype | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        order = check_order(order)
         input_order = order if input_order is None else input_order
-        super().__init__(channels, order, input_order, layout, reverse, backend, compute_dtype, dtype)
+        check_weight_dtype(self, dtype)
+        super().__init__(channels, order, input_order, as_choices(layout, reverse, backend, compute_dtype))
         self.feedforward = nn.Parameter(torch.empty(channels, input_order + 1, device=device, dtype=dtype))
         self.reflection_weight = nn.Parameter(torch.empty(channels, order, device=device, dtype=dtype))
         self.reset_parameters()
@@ -127,11 +110,18 @@ class FilterBank(SignalBank):
             self.feedforward.zero_()
             self.feedforward[:, :1] = 1 / _stable.noise_gain(_stable.reflection(weight, self._taps_dtype)).T
 
-    def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (feedforward (C, q+1), feedback (C, p)), differentiable."""
-        dtype = self._taps_dtype
-        feedback = _stable.feedback(_stable.reflection(self.reflection_weight, dtype))
-        return self.feedforward.to(dtype), feedback.to(dtype).T
+    def _weights(self) -> tuple[torch.Tensor, ...]:
+        return self.feedforward, self.reflection_weight
+
+    def _made_of(self, *weights: torch.Tensor) -> Pair:
+        feedforward, weight = weights
+        dtype = _stable.coefficient_dtype(weight, self.compute_dtype)
+        feedback = _stable.feedback(_stable.reflection(weight, dtype))
+        return feedforward.to(dtype), feedback.to(dtype).T
+
+    def freeze(self) -> FrozenBank:
+        """Return a bank with the coefficients of now, which computes none at a call; it does not follow this one."""
+        return FrozenBank(self)
 
     @property
     def _taps_dtype(self) -> torch.dtype:
@@ -143,7 +133,7 @@ class FilterBank(SignalBank):
         b: npt.ArrayLike,
         a: npt.ArrayLike,
         *,
-        layout: str = "BCT",
+        layout: Layout = "BCT",
         reverse: bool = False,
         backend: str = "auto",
         compute_dtype: ComputeDtype | None = None,
@@ -173,7 +163,7 @@ class FilterBank(SignalBank):
         require_stable(feedback, (k.abs() < 1).all(0).numpy())
         bank = cls(
             len(feedback),
-            feedback.shape[1],
+            order=feedback.shape[1],
             input_order=feedforward.shape[1] - 1,
             layout=layout,
             reverse=reverse,

@@ -1,81 +1,62 @@
-"""What the banks and layers share: coefficients read at each call, one recurrence, and SciPy's view of it."""
+"""What banks and layers share: one recurrence with the coefficients of now, and SciPy's view of them."""
 
 from __future__ import annotations
 
-from operator import index
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from multirec import State, recurrence
-from multirec._core.arrays import is_double
+from multirec import State
 from multirec._core.axes import unambiguous
 from multirec._core.problem import ComputeDtype, join_shape, split_shape
-from multirec._core.validate import as_choices
+from multirec._core.validate import Choices
+from multirec._engine.call import split_state
+from multirec._recurrence import run
 from multirec._registry.choice import check_name
-from multirec.errors import ArgumentError, DtypeError, FamilyError
 
-from ._unit import RecurrentUnit
+from ._arguments import whole
+from ._unit import RecurrentUnit, add_time, drop_time
 
-__all__ = ["FilterUnit", "require_tensor", "whole"]
+__all__ = ["FilterUnit", "Pair"]
 
+Pair: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+"""(feedforward (C, q+1), feedback (C, p))."""
 
-_REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-def whole(name: str, size: int, least: int) -> int:
-    """Return a size, of whatever type of integers, as an int; raise unless it is at least `least`."""
-    if isinstance(size, bool) or not hasattr(size, "__index__") or size < least:
-        raise ArgumentError(f"{name} is a whole number of at least {least}, got {size!r}.")
-    return index(size)
-
-
-def require_tensor(unit: RecurrentUnit, x: object) -> None:
-    """Raise unless x is a torch tensor."""
-    if not isinstance(x, torch.Tensor):
-        raise FamilyError(
-            f"{type(unit).__name__} takes a torch tensor, got {type(x).__module__}.{type(x).__qualname__}. Convert "
-            f"it with torch.as_tensor, or use multirec.RecurrenceBank, which takes arrays of other libraries."
-        )
+_DOUBLE = (torch.float64, torch.complex128)
 
 
 class FilterUnit(RecurrentUnit):
-    """A recurrent unit of `channels` filters whose coefficients a subclass derives from its weights."""
+    """A recurrent unit of `channels` filters; a subclass says what they are, and what of x goes into them."""
 
-    def __init__(
-        self,
-        channels: int,
-        order: int,
-        input_order: int,
-        layout: str,
-        reverse: bool,
-        backend: str,
-        compute_dtype: ComputeDtype | None,
-        dtype: torch.dtype | None,
-    ) -> None:
+    def __init__(self, channels: int, order: int, input_order: int, choices: Choices) -> None:
         super().__init__()
-        if dtype is not None and dtype not in _REAL:
-            raise DtypeError(
-                f"the weights of a {type(self).__name__} are {', '.join(map(str, _REAL))}, got dtype={dtype}. "
-                "For coefficients that are complex numbers use multirec.RecurrenceBank."
-            )
-        choices = as_choices(layout, reverse, backend, compute_dtype)
-        check_name(backend)
+        check_name(choices.backend)
         self.channels = whole("channels", channels, 1)
         self.order = whole("order", order, 0)
         self.input_order = whole("input_order", input_order, 0)
         self.layout, self.reverse, self.backend, self.compute_dtype = choices
 
-    def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (feedforward (C, q+1), feedback (C, p)), differentiable: `multirec.recurrence`'s arguments.
-
-        They have the weights' dtype, float32 for half types, or `compute_dtype` where that is wider. A loop over
-        small blocks with frozen weights is faster with ``multirec.RecurrenceBank(feedforward=…, feedback=…)`` made of
-        them once.
-        """
+    def coefficients(self) -> Pair:
+        """Return (feedforward (C, q+1), feedback (C, p)): `multirec.recurrence`'s arguments."""
         raise NotImplementedError
+
+    def _signal(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what is filtered of a block x, in the layout."""
+        raise NotImplementedError
+
+    def _sample(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what is filtered of one sample x, (batch…, channels)."""
+        raise NotImplementedError
+
+    def _outline(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a signal like that of a block x, but of any length."""
+        return self._signal(x)
+
+    def _now(self) -> Pair:
+        """Return the coefficients, or such as were kept of the same weights."""
+        return self.coefficients()
 
     def ba(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return SciPy's (b (C, q+1), a (C, p+1)), a[:, 0] = 1, as NumPy float64 arrays without gradient.
@@ -85,32 +66,52 @@ class FilterUnit(RecurrentUnit):
         feedforward, feedback = (part.detach().cpu().double().numpy() for part in self.coefficients())
         return feedforward, np.concatenate([np.ones((self.channels, 1)), -feedback], axis=-1)
 
-    def _filter(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        feedforward, feedback = (unambiguous(taps, x, self.layout) for taps in self.coefficients())
-        y, after = recurrence(
-            x,
-            feedforward=feedforward,
-            feedback=feedback,
-            state=state,
-            layout=self.layout,
-            reverse=self.reverse,
-            backend=self.backend,
-            compute_dtype=self._precision(x),
-        )
-        return y, after
-
-    def _zeros(self, x: torch.Tensor) -> State:
-        """Return the zero state for a signal x that goes into `_filter`."""
-        batch, channels, _ = split_shape(tuple(x.shape), self.layout)
-        dtype = torch.promote_types(x.dtype, getattr(torch, self._precision(x)))
+    def init_state(self, x: torch.Tensor) -> State:
+        """Return the zero state for a block like `x`."""
+        signal = self._outline(x)
+        batch, channels, _ = split_shape(tuple(signal.shape), self.layout)
+        dtype = torch.promote_types(signal.dtype, getattr(torch, self._precision(signal)))
+        own = channels if self.channels == 1 else self.channels
         return State(
-            inputs=x.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
-            outputs=x.new_zeros(join_shape(batch, self.channels, self.order, self.layout), dtype=dtype),
+            inputs=signal.new_zeros(join_shape(batch, channels, self.input_order, self.layout)),
+            outputs=signal.new_zeros(join_shape(batch, own, self.order, self.layout), dtype=dtype),
         )
 
-    def _precision(self, x: torch.Tensor) -> ComputeDtype:
+    def compute(self, x: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+        """Filter the block `x` from `state`."""
+        return self._filter(self._signal(x), state)
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """Return (outs, state); a `state` of None is the one of `init_state(x)`."""
+        if state is None and self._begins_otherwise():
+            state = self.init_state(x)
+        return self.compute(x, state)
+
+    def step(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """Filter one sample: x and the outputs are those of a call without the time axis; forward hooks do not run."""
+        if state is None and self._begins_otherwise():
+            state = self.init_state(self._block(x))
+        y, state = self._filter(add_time(self._sample(x), self.layout), state)
+        return drop_time(y, self.layout), state
+
+    def _begins_otherwise(self) -> bool:
+        """Whether a subclass has another first state than zeros, which need not be spelt out."""
+        return type(self).init_state is not FilterUnit.init_state
+
+    def _block(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a sample as a block of one, as a call takes it."""
+        return add_time(x, self.layout)
+
+    def _filter(self, signal: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+        pair: tuple[Any, Any] = self._now()
+        if signal.ndim == 2:
+            pair = unambiguous(pair[0], signal, self.layout), unambiguous(pair[1], signal, self.layout)
+        choices = Choices(self.layout, self.reverse, self.backend, self._precision(signal))
+        return run((signal, *pair, *split_state(state)), choices)
+
+    def _precision(self, signal: torch.Tensor) -> ComputeDtype:
         # named always, so that the values of weights, which change, decide nothing
-        return self.compute_dtype or ("float64" if is_double(x) else "float32")
+        return self.compute_dtype or ("float64" if signal.dtype in _DOUBLE else "float32")
 
     def _options(self, **usual: Any) -> str:
         """Return the options that differ from the usual ones, for `extra_repr`."""

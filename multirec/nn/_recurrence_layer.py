@@ -5,17 +5,22 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from multirec import State
 from multirec._core.problem import ComputeDtype
-from multirec.errors import ArgumentError, DtypeError, ShapeError
+from multirec._core.validate import as_choices
+from multirec.backend import Layout
+from multirec.errors import ArgumentError
 
 from . import _stable
-from ._filter_unit import FilterUnit, require_tensor, whole
+from ._arguments import check_order, check_weight_dtype, whole
+from ._filter_unit import Pair
+from ._frozen import FrozenLayer
+from ._learned import LearnedUnit
+from ._projected import ProjectedUnit
 
 __all__ = ["RecurrenceLayer"]
 
 
-class RecurrenceLayer(FilterUnit):
+class RecurrenceLayer(LearnedUnit, ProjectedUnit):
     """A linear projection to `hidden_dim` units, each followed by its own stable recurrence.
 
     h[t] = gain · (W x[t] + bias) + Σ feedback[k]·h[t-k], unit by unit. As in `FilterBank`, the feedback is
@@ -27,7 +32,7 @@ class RecurrenceLayer(FilterUnit):
     inputs_dim, hidden_dim
         Numbers of features of x and of the outputs.
     order
-        Number p of past outputs that each unit sees.
+        Number p of past outputs that each unit sees, at most 256.
     bias
         Whether the projection has one.
     layout
@@ -43,7 +48,8 @@ class RecurrenceLayer(FilterUnit):
 
     Shapes
     ------
-    x (T, B, inputs_dim) gives outs (T, B, hidden_dim) and the `multirec.State`.
+    x (T, B, inputs_dim), or (T, inputs_dim) without a batch, gives outs (T, B, hidden_dim) and the `multirec.State`.
+    `step` takes (B, inputs_dim) and gives (B, hidden_dim).
 
     Raises
     ------
@@ -61,16 +67,19 @@ class RecurrenceLayer(FilterUnit):
     >>> outs.shape
     torch.Size([20, 2, 8])
     >>> outs, state = layer(torch.randn(20, 2, 3), state.detach())
+    >>> out, state = layer.step(torch.randn(2, 3), state)
+    >>> out.shape
+    torch.Size([2, 8])
     """
 
     def __init__(
         self,
         inputs_dim: int,
         hidden_dim: int,
-        order: int = 2,
         *,
+        order: int = 2,
         bias: bool = True,
-        layout: str = "TBC",
+        layout: Layout = "TBC",
         reverse: bool = False,
         backend: str = "auto",
         compute_dtype: ComputeDtype | None = None,
@@ -83,20 +92,12 @@ class RecurrenceLayer(FilterUnit):
                 "RecurrenceLayer takes layout 'TBC' or 'BTC', got 'BCT': its projection is of the last axis. "
                 "For channels before time use Conv1d(inputs_dim, hidden_dim, 1) and a FilterBank in a Chain."
             )
-        super().__init__(hidden_dim, order, 0, layout, reverse, backend, compute_dtype, dtype)
+        order = check_order(order)
+        check_weight_dtype(self, dtype)
+        super().__init__(hidden_dim, order, 0, as_choices(layout, reverse, backend, compute_dtype))
         self.projection = nn.Linear(inputs_dim, hidden_dim, bias=bias, device=device, dtype=dtype)
         self.reflection_weight = nn.Parameter(torch.empty(hidden_dim, order, device=device, dtype=dtype))
         self._reset_recurrence()
-
-    @property
-    def inputs_dim(self) -> int:
-        """Number of features of x."""
-        return self.projection.in_features
-
-    @property
-    def hidden_dim(self) -> int:
-        """Number of units, and of features of the outputs."""
-        return self.channels
 
     def reset_parameters(self) -> None:
         """Draw the projection as nn.Linear does, and units that remember from one to some hundred samples."""
@@ -108,36 +109,21 @@ class RecurrenceLayer(FilterUnit):
             self.reflection_weight.normal_(std=0.1)
             self.reflection_weight[:, :1].uniform_(-3.0, 0.0)
 
-    def coefficients(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (feedforward (C, 1), which is the gain, feedback (C, p)), differentiable."""
-        dtype = _stable.coefficient_dtype(self.reflection_weight, self.compute_dtype)
-        k = _stable.reflection(self.reflection_weight, dtype)
+    def _weights(self) -> tuple[torch.Tensor, ...]:
+        return (self.reflection_weight,)
+
+    def _made_of(self, *weights: torch.Tensor) -> Pair:
+        (weight,) = weights
+        dtype = _stable.coefficient_dtype(weight, self.compute_dtype)
+        k = _stable.reflection(weight, dtype)
         return (1 / _stable.noise_gain(k)).to(dtype).T, _stable.feedback(k).to(dtype).T
 
-    def init_state(self, x: torch.Tensor) -> State:
-        """Return the zero state for a block like `x`."""
-        self._check(x)
-        # an empty block, because autocast decides the projection's dtype
-        return self._zeros(self.projection(x[:0] if self.layout == "TBC" else x[..., :0, :]))
+    def freeze(self) -> FrozenLayer:
+        """Return a layer with the projection and the coefficients of now, which computes no coefficients at a call.
 
-    def compute(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """Project the block `x` and run the recurrence from `state`."""
-        self._check(x)
-        return self._filter(self.projection(x), state)
-
-    def _check(self, x: torch.Tensor) -> None:
-        require_tensor(self, x)
-        if x.ndim < 2 or x.shape[-1] != self.inputs_dim:
-            raise ShapeError(
-                f"RecurrenceLayer({self.inputs_dim}, {self.hidden_dim}) takes x in layout {self.layout!r} "
-                f"with {self.inputs_dim} features on the last axis, got shape {tuple(x.shape)}."
-            )
-        own = self.projection.weight.dtype
-        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
-            raise DtypeError(
-                f"x is {x.dtype} and the projection's weights are {own}. Cast x with x.to({own}), or move the layer to "
-                "x's type with layer.to(…)."
-            )
+        It shares nothing with this one and does not follow it.
+        """
+        return FrozenLayer(self)
 
     def extra_repr(self) -> str:
         return f"{self.inputs_dim}, {self.hidden_dim}, order={self.order}" + self._options(layout="TBC")

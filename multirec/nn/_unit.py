@@ -7,9 +7,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from multirec.backend import Layout
 from multirec.errors import ArgumentError
 
-__all__ = ["RecurrentUnit", "detach_state"]
+__all__ = ["RecurrentUnit", "add_time", "detach_state", "drop_time"]
+
+_TIME_AXIS = {"BCT": -1, "BTC": -2, "TBC": 0}
+
+
+def add_time(sample: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Return a sample (batch…, channels) as a block of one."""
+    return sample.unsqueeze(_TIME_AXIS[layout])
+
+
+def drop_time(block: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Return a block of one sample as (batch…, channels)."""
+    return block.squeeze(_TIME_AXIS[layout])
 
 
 class RecurrentUnit(nn.Module):
@@ -17,7 +30,12 @@ class RecurrentUnit(nn.Module):
 
     A subclass gives `init_state` and `compute`, and keeps no state between calls: the caller passes the state
     that the previous call returned, so a sequence in blocks equals the whole. Blocks are sequence first,
-    (T, B, features), unless the subclass says otherwise. `multirec.nn.Chain` knows units by this class.
+    (T, B, features), unless the subclass says otherwise by its `layout`. `multirec.nn.Chain` knows units by this class.
+
+    Attributes
+    ----------
+    layout
+        ``"TBC"`` (sequence first), ``"BTC"`` or ``"BCT"``: where `step` puts the time axis of its one sample.
 
     Example
     -------
@@ -29,10 +47,16 @@ class RecurrentUnit(nn.Module):
     ...         return x.new_zeros(1, x.shape[1], self.gru.hidden_size)
     ...     def compute(self, x, state):
     ...         return self.gru(x, state)
-    >>> outs, state = GRU(3, 5)(torch.zeros(7, 2, 3))
+    >>> unit = GRU(3, 5)
+    >>> outs, state = unit(torch.zeros(7, 2, 3))
     >>> outs.shape, state.shape
     (torch.Size([7, 2, 5]), torch.Size([1, 2, 5]))
+    >>> out, state = unit.step(torch.zeros(2, 3), state)
+    >>> out.shape
+    torch.Size([2, 5])
     """
+
+    layout: Layout = "TBC"
 
     def init_state(self, x: torch.Tensor) -> Any:
         """Return the state that stands before a first block `x`; only its shape, dtype and device matter."""
@@ -45,6 +69,11 @@ class RecurrentUnit(nn.Module):
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Return (outs, state); a `state` of None is the one of `init_state(x)`."""
         return self.compute(x, self.init_state(x) if state is None else state)
+
+    def step(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Run one sample: x and the outputs are (batch…, features), without the time axis."""
+        outs, state = self(add_time(x, self.layout), state)
+        return drop_time(outs, self.layout), state
 
 
 def detach_state(state: Any) -> Any:

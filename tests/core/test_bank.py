@@ -42,6 +42,102 @@ def test_from_ba_without_recursion_is_fir() -> None:
     assert state.outputs.shape == (1, 0)
 
 
+LIBRARIES = [np.asarray, list, torch.tensor, lambda taps: torch.nn.Parameter(torch.tensor(taps))]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("number", [1, 2.0, np.float64(2), np.float32(2), np.int64(2)])
+def test_from_ba_takes_numbers_as_one_tap(library: object, number: object) -> None:
+    taps = signal.firwin(9, 0.3)
+    fir = mr.RecurrenceBank.from_ba(library(taps), number)
+    assert (fir.order, fir.feedback) == (0, None)
+    np.testing.assert_allclose(fir.ba()[0], taps[None] / float(number))
+    all_pole = mr.RecurrenceBank.from_ba(number, library(np.array([2.0, -1.0])))
+    np.testing.assert_array_equal(all_pole.ba()[0], [[float(number) / 2]])
+    np.testing.assert_array_equal(all_pole.ba()[1], [[1.0, -0.5]])
+
+
+def test_from_ba_trains_a_number() -> None:
+    gain = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+    bank = mr.RecurrenceBank.from_ba(torch.ones(1, 3, dtype=torch.float64), gain)
+    for _ in range(2):
+        bank(torch.ones(1, 1, 9, dtype=torch.float64))[0].sum().backward()
+    assert gain.grad < 0
+    with torch.no_grad():
+        gain.mul_(2)
+    assert bank.feedforward[0, 0] == 0.25
+
+
+def test_from_ba_of_no_numbers() -> None:
+    with pytest.raises(mr.errors.ArgumentError, match=r"a\[\.\.\., 0\] is 0"):
+        mr.RecurrenceBank.from_ba([1.0, 2.0], 0.0)
+    with pytest.raises(mr.errors.DtypeError, match="bool"):
+        mr.RecurrenceBank.from_ba([1.0, 2.0], True)
+    with pytest.raises(mr.errors.FamilyError, match="a is a numpy array"):
+        mr.RecurrenceBank.from_ba(torch.ones(2), np.array(2.0))
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.tensor])
+def test_ba_goes_back_to_scipy(library: object) -> None:
+    b, a = designs()
+    bank = mr.RecurrenceBank.from_ba(library(b), library(a))
+    for found, given in zip(bank.ba(), (b, a), strict=True):
+        np.testing.assert_array_equal(found, given)
+    again = mr.RecurrenceBank.from_ba(*bank.ba())
+    np.testing.assert_array_equal(again.feedback, -a[:, 1:])
+    shared = mr.RecurrenceBank(feedback=-a[:, 1:]).ba()
+    np.testing.assert_array_equal(shared[0], np.ones((3, 1)))
+    np.testing.assert_array_equal(shared[1], a)
+    one, two = mr.RecurrenceBank(feedforward=b[:1], feedback=np.full((2, 3, 1), 0.5j)).ba()
+    assert (one.shape, two.shape, two.dtype) == ((2, 3, 3), (2, 3, 2), np.complex128)
+    fir = mr.RecurrenceBank(feedforward=b.astype(np.float16)).ba()
+    assert (fir[0].dtype, fir[1].shape) == (np.float64, (3, 1))
+
+
+def test_sos_goes_back_to_scipy() -> None:
+    sos = np.stack([signal.butter(4, 0.1 + 0.2 * index, output="sos") for index in range(3)])
+    np.testing.assert_array_equal(mr.RecurrenceBank.from_sos(sos).sos(), sos)
+    np.testing.assert_array_equal(mr.RecurrenceBank.from_sos(sos[0]).sos(), sos[:1])
+    mixed = mr.RecurrenceCascade([mr.RecurrenceBank.from_sos(part).sections[0] for part in (sos, sos[0])])
+    assert mixed.sos().shape == (3, 2, 6)
+    third = mr.RecurrenceCascade([mr.RecurrenceBank(feedback=np.full((1, 3), 0.1))])
+    with pytest.raises(mr.errors.ShapeError, match=r"section 0 .* a of shape \(1, 4\)"):
+        third.sos()
+
+
+@pytest.mark.parametrize("library", [np.array, torch.tensor])
+def test_values_that_change_in_place_are_judged_anew(library: object) -> None:
+    held, spoiled = [[0.5]], [[1 - 1e-8]]
+    double = (np if library is np.array else torch).float64
+    taps = library(held, dtype=double)
+    bank = mr.RecurrenceBank(feedback=taps)
+    x = np.ones((1, 1, 4), np.float32) if library is np.array else torch.ones(1, 1, 4)
+    for values, expected in ((held, "float32"), (spoiled, "float64"), (held, "float32")):
+        taps[...] = library(values, dtype=double)
+        for y, state in (bank(x), bank.step(x[..., 0])):
+            assert str(y.dtype).endswith("float32")
+            assert str(state.outputs.dtype).endswith(expected)
+
+
+def test_a_design_that_changes_in_place_is_the_one_of_now() -> None:
+    b, a = np.array([[1.0, 0.5]]), np.array([[0.5, -0.25]])
+    bank, x = mr.RecurrenceBank(feedforward=b, feedback=a), RNG.standard_normal((2, 1, 9)).astype(np.float32)
+
+    def as_called() -> None:
+        expected, _ = mr.recurrence(x, feedforward=b, feedback=a, compute_dtype="float32")
+        np.testing.assert_array_equal(bank(x)[0], expected)
+
+    as_called()
+    a[0, 0] = 0.25
+    as_called()
+    b *= 2
+    as_called()
+    a.shape = 2, 1
+    as_called()
+    twin = pickle.loads(pickle.dumps(bank))
+    np.testing.assert_array_equal(twin(x)[0], bank(x)[0])
+
+
 def test_from_sos_equals_scipy_and_continues() -> None:
     sos = np.stack([signal.butter(4, 0.1 + 0.2 * index, output="sos") for index in range(3)])
     x = RNG.standard_normal((2, 1, 40))

@@ -141,7 +141,8 @@ def test_copies_precision_and_repr():
         ({"centres": "bark"}, ArgumentError, "'mel', 'log', 'linear'"),
         ({"f_min": 0.0}, ArgumentError, "f_min is above 0"),
         ({"f_min": 9000.0}, ArgumentError, "below f_max"),
-        ({"f_max": 20000.0}, ArgumentError, "half the sample rate, 8000 Hz"),
+        ({"f_max": 20000.0}, ArgumentError, "f_max is at most half the sample rate, 8000 Hz, got 20000 Hz"),
+        ({"f_max": float("nan")}, ArgumentError, "below f_max"),
         ({"centres": [1.0, 2.0, 8000.0]}, ArgumentError, "centres of a BandpassBank"),
         ({"centres": [100.0, 200.0]}, ShapeError, r"3 frequencies in Hz, one a channel, got shape \(2,\)"),
         ({"centres": [300.0, 200.0, 100.0]}, ArgumentError, "Pass bandwidths"),
@@ -156,8 +157,9 @@ def test_bad_frequencies(options, error, says):
 
 
 def test_bad_sample_rate_and_channels():
-    with pytest.raises(ArgumentError, match="sample_rate is above 0"):
-        mnn.BandpassBank(3, 0)
+    for rate in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match="sample_rate is above 0"):
+            mnn.BandpassBank(3, rate)
     with pytest.raises(ShapeError, match="takes 1 or 3 input channels"):
         mnn.BandpassBank(3, RATE)(torch.randn(2, 2, 10))
 
@@ -202,3 +204,26 @@ def test_a_band_that_is_too_narrow_is_told_what_holds_it():
     with pytest.raises(ArgumentError, match=r"dtype=torch\.float64 together with compute_dtype='float64'"):
         mnn.BandpassBank(1, RATE, centres=[100.0], bandwidths=1e-4)
     mnn.BandpassBank(1, RATE, centres=[100.0], bandwidths=1e-4, dtype=torch.float64, compute_dtype="float64")
+
+
+def test_a_state_dict_of_another_sample_rate_is_told():
+    bank, other = mnn.BandpassBank(3, RATE), mnn.BandpassBank(3, 48000, f_max=7000.0)
+    before = other.centres.detach().clone()
+    for strict in (True, False):
+        with pytest.raises(ArgumentError, match=r"is of a BandpassBank at 16000 Hz, and this one is at 48000 Hz"):
+            other.load_state_dict(bank.state_dict(), strict=strict)
+        torch.testing.assert_close(other.centres, before, rtol=0, atol=0)
+    with pytest.raises(ArgumentError, match="16000"):
+        torch.nn.Sequential(other).load_state_dict(torch.nn.Sequential(bank).state_dict())
+    mnn.BandpassBank(3, float(RATE)).load_state_dict(bank.state_dict())
+    with pytest.raises(RuntimeError, match=r"Missing key.*_extra_state"):
+        bank.load_state_dict(dict(bank.named_parameters()))
+    bank.load_state_dict(dict(bank.named_parameters()), strict=False)
+
+
+def test_a_state_dict_holds_tensors_alone(tmp_path):
+    bank = mnn.BandpassBank(3, RATE)
+    torch.save(bank.state_dict(), tmp_path / "bank.pt")
+    saved = torch.load(tmp_path / "bank.pt", weights_only=True)
+    assert all(isinstance(part, torch.Tensor) for part in saved.values())
+    mnn.BandpassBank(3, RATE).load_state_dict(saved)

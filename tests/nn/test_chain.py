@@ -29,7 +29,7 @@ class Delay(mnn.RecurrentUnit):
 
 def chain():
     return mnn.Chain(
-        mnn.RecurrenceLayer(3, 6), nn.ReLU(), nn.Linear(6, 4), Delay(), mnn.RecurrenceLayer(4, 4, 1)
+        mnn.RecurrenceLayer(3, 6), nn.ReLU(), nn.Linear(6, 4), Delay(), mnn.RecurrenceLayer(4, 4, order=1)
     ).double()
 
 

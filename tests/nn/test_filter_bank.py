@@ -41,7 +41,7 @@ def scipy_bank(bank, x):
 @pytest.mark.parametrize("order", [0, 1, 2, 3, 5])
 @pytest.mark.parametrize("input_order", [None, 0, 4])
 def test_is_the_filters_that_ba_says(order, input_order):
-    bank = mnn.FilterBank(4, order, input_order=input_order, dtype=torch.float64)
+    bank = mnn.FilterBank(4, order=order, input_order=input_order, dtype=torch.float64)
     torch.nn.init.normal_(bank.feedforward)
     x = torch.randn(3, 50, dtype=torch.float64)
     y, state = bank(x)
@@ -69,7 +69,7 @@ def test_every_layout_and_kind_of_input(layout, channels):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_resumes_from_its_state_and_keeps_none(reverse):
-    bank = mnn.FilterBank(3, 4, reverse=reverse, dtype=torch.float64)
+    bank = mnn.FilterBank(3, order=4, reverse=reverse, dtype=torch.float64)
     x = torch.randn(2, 30, dtype=torch.float64)
     whole, last = bank(x)
     parts, state = [], None
@@ -95,7 +95,7 @@ def test_init_state_is_none_spelt_out():
 @pytest.mark.parametrize("spread", [1.0, 4.0, 20.0, 1e30])
 def test_every_weight_is_stable_and_has_finite_gradients(dtype, order, spread):
     torch.manual_seed(0)
-    bank = mnn.FilterBank(40, order, dtype=dtype)
+    bank = mnn.FilterBank(40, order=order, dtype=dtype)
     torch.nn.init.normal_(bank.reflection_weight, std=spread)
     feedforward, feedback = bank.coefficients()
     assert all(is_stable(taps) for taps in feedback.tolist())
@@ -105,7 +105,7 @@ def test_every_weight_is_stable_and_has_finite_gradients(dtype, order, spread):
 
 def test_equal_extreme_weights_are_stable():
     signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 5)
-    bank = mnn.FilterBank(len(signs), 5)
+    bank = mnn.FilterBank(len(signs), order=5)
     with torch.no_grad():
         bank.reflection_weight.copy_(signs * 100)
     assert all(is_stable(taps) for taps in bank.coefficients()[1].tolist())
@@ -160,7 +160,7 @@ def test_gradients_stay_finite_near_the_unit_circle_after_long_training():
 
 
 def test_weights_far_beyond_the_bound_can_come_back():
-    bank = mnn.FilterBank(2, 2)
+    bank = mnn.FilterBank(2, order=2)
     torch.nn.init.constant_(bank.reflection_weight, 50.0)
     bank.coefficients()[1].sum().backward()
     assert (bank.reflection_weight.grad != 0).all()
@@ -169,7 +169,7 @@ def test_weights_far_beyond_the_bound_can_come_back():
 @pytest.mark.parametrize("order", [1, 2, 4])
 def test_gradients_of_the_weights(order):
     torch.manual_seed(1)
-    bank = mnn.FilterBank(3, order, dtype=torch.float64)
+    bank = mnn.FilterBank(3, order=order, dtype=torch.float64)
     x = torch.randn(2, 12, dtype=torch.float64)
 
     def filtered(feedforward, reflection_weight):
@@ -204,9 +204,9 @@ def test_fresh_filters_keep_the_power_of_noise_and_differ():
 
 
 def test_state_dict_deepcopy_and_pickle():
-    bank = mnn.FilterBank(3, 4, layout="BTC")
+    bank = mnn.FilterBank(3, order=4, layout="BTC")
     x = torch.randn(2, 20)
-    other = mnn.FilterBank(3, 4, layout="BTC")
+    other = mnn.FilterBank(3, order=4, layout="BTC")
     other.load_state_dict(bank.state_dict())
     for twin in (other, copy.deepcopy(bank), pickle.loads(pickle.dumps(bank))):
         torch.testing.assert_close(twin(x)[0], bank(x)[0], rtol=0, atol=0)
@@ -225,7 +225,7 @@ def test_changes_of_precision():
 
 
 def test_compiles_whole_with_gradients():
-    bank = mnn.FilterBank(3, 3)
+    bank = mnn.FilterBank(3, order=3)
     x = torch.randn(2, 20)
     compiled = torch.compile(bank, backend="aot_eager", fullgraph=True, dynamic=True)
     y, state = bank(x)
@@ -240,7 +240,7 @@ def test_compiles_whole_with_gradients():
 
 def test_repr_names_what_is_unusual():
     assert repr(mnn.FilterBank(3)) == "FilterBank(3, order=2)"
-    unusual = mnn.FilterBank(3, 1, input_order=0, layout="TBC", reverse=True, backend="reference")
+    unusual = mnn.FilterBank(3, order=1, input_order=0, layout="TBC", reverse=True, backend="reference")
     assert repr(unusual) == ("FilterBank(3, order=1, input_order=0, layout='TBC', reverse=True, backend='reference')")
 
 
@@ -265,7 +265,7 @@ def test_designs_that_cannot_be_held(b, a, error, says):
 
 
 def test_sizes_and_designs_of_other_libraries():
-    bank = mnn.FilterBank(np.int64(3), np.int8(2), input_order=np.int32(1))
+    bank = mnn.FilterBank(np.int64(3), order=np.int8(2), input_order=np.int32(1))
     assert [type(size) for size in (bank.channels, bank.order, bank.input_order)] == [int] * 3
     assert bank(torch.randn(2, 10))[0].shape == (2, 3, 10)
     design = torch.tensor([[1.0, -0.5]])
@@ -283,7 +283,7 @@ def test_bad_arguments():
     with pytest.raises(ArgumentError, match="channels is a whole number of at least 1, got 0"):
         mnn.FilterBank(0)
     with pytest.raises(ArgumentError, match="order is a whole number"):
-        mnn.FilterBank(2, -1)
+        mnn.FilterBank(2, order=-1)
     for size in (2.0, True, "2", None):
         with pytest.raises(ArgumentError, match="channels is a whole number of at least 1"):
             mnn.FilterBank(size)
@@ -298,10 +298,61 @@ def test_bad_arguments():
         mnn.FilterBank(2, backend="referense")
     with pytest.raises(ShapeError, match=r"4 channels takes 1 or 4 input channels.*with 3"):
         mnn.FilterBank(4)(torch.randn(2, 3, 10))
-    with pytest.raises(ShapeError, match=r"pass x\[None\]"):
-        mnn.FilterBank(4)(torch.randn(10))
+    with pytest.raises(ShapeError, match=r"got a scalar\. For one sample use step"):
+        mnn.FilterBank(4)(torch.tensor(1.0))
     with pytest.raises(FamilyError, match=r"takes a torch tensor, got numpy.ndarray"):
         mnn.FilterBank(4)(np.zeros((2, 10)))
+
+
+def test_a_sample_rate_is_no_order():
+    with pytest.raises(TypeError, match="positional"):
+        mnn.FilterBank(128, 16000)
+    for make in (lambda: mnn.FilterBank(128, order=16000), lambda: mnn.RecurrenceLayer(2, 3, order=16000)):
+        with pytest.raises(ArgumentError, match=r"order is at most 256, got 16000.*BandpassBank takes one"):
+            make()
+    assert mnn.FilterBank(1, order=256)(torch.randn(2, 20))[0].isfinite().all()
+    assert mnn.FilterBank(1, order=0, input_order=1000)(torch.randn(2, 20))[0].shape == (2, 1, 20)
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+def test_one_filter_serves_all_channels(layout):
+    bank = mnn.FilterBank(1, layout=layout, dtype=torch.float64)
+    order = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout]
+    dense = torch.randn(2, 3, 20, dtype=torch.float64)
+    x = dense.permute(order)
+    y, state = bank(x)
+    (b,), (a,) = bank.ba()
+    torch.testing.assert_close(y, torch.from_numpy(scipy.signal.lfilter(b, a, dense)).permute(order))
+    zeros = bank.init_state(x)
+    assert [part.shape for part in zeros] == [part.shape for part in state]
+    torch.testing.assert_close(bank(x, zeros)[0], y)
+    y.sum().backward()
+    assert bank.feedforward.grad.shape == (1, 3)
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+def test_a_signal_of_one_axis(layout):
+    bank = mnn.FilterBank(3, layout=layout, dtype=torch.float64)
+    x = torch.randn(20, dtype=torch.float64)
+    y, state = bank(x)
+    expected, _ = bank(x[:, None] if layout == "TBC" else x[None])
+    torch.testing.assert_close(y, expected.squeeze(1 if layout == "TBC" else 0))
+    assert y.shape == ((3, 20) if layout == "BCT" else (20, 3))
+    torch.testing.assert_close(torch.cat([bank(x[:8])[0], bank(x[8:], bank(x[:8])[1])[0]], y.shape.index(20)), y)
+    assert state.outputs.ndim == 2
+
+
+def test_a_signal_of_one_axis_as_long_as_its_taps():
+    bank = mnn.FilterBank(3, dtype=torch.float64)
+    x = torch.randn(3, dtype=torch.float64)
+    torch.testing.assert_close(bank(x)[0], bank(x[None])[0][0])
+
+
+def test_fir_designs_with_a_number_below():
+    taps = scipy.signal.firwin(9, 0.3)
+    bank = mnn.FilterBank.from_ba(taps, 1.0)
+    assert (bank.order, bank.input_order) == (0, 8)
+    np.testing.assert_allclose(bank.ba()[0], taps[None], rtol=1e-6)
 
 
 def test_a_wider_computation_does_not_widen_weights():

@@ -24,7 +24,7 @@ def by_hand(layer, x):
 @pytest.mark.parametrize("order", [0, 1, 2, 4])
 @pytest.mark.parametrize("bias", [True, False])
 def test_is_a_projection_and_a_recurrence(order, bias):
-    layer = mnn.RecurrenceLayer(3, 6, order, bias=bias, dtype=torch.float64)
+    layer = mnn.RecurrenceLayer(3, 6, order=order, bias=bias, dtype=torch.float64)
     x = torch.randn(12, 2, 3, dtype=torch.float64, requires_grad=True)
     outs, state = layer(x)
     expected = by_hand(layer, x)
@@ -90,7 +90,7 @@ def test_under_autocast():
 
 
 def test_copies_and_repr():
-    layer = mnn.RecurrenceLayer(3, 5, 1)
+    layer = mnn.RecurrenceLayer(3, 5, order=1)
     x = torch.randn(7, 2, 3)
     for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         torch.testing.assert_close(twin(x)[0], layer(x)[0], rtol=0, atol=0)

@@ -105,7 +105,7 @@ class TorchBackend(_Backend, TorchContestant):
         layer = RecurrenceLayer(
             case.features,
             case.channels,
-            case.order,
+            order=case.order,
             bias=False,
             layout=case.layout,
             backend=self.backend_name,
