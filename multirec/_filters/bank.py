@@ -201,19 +201,23 @@ class RecurrenceBank:
         sizes = [int(taps.shape[-2]) for taps in self._source.taps() if taps is not None]
         return next((size for size in sizes if size != 1), 1)
 
-    def __call__(self, x: Array, state: State | None = None) -> tuple[Array, State]:
+    def __call__(self, x: Array, state: State | None = None, *, out: Array | None = None) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
         family_of(x)
         taps, precision = self._source.taps(), self.compute_dtype
         if precision is None and not is_double(x):
             taps, precision = self._judgement.settle(x, taps, self._source)
         choices = Choices(self.layout, self.reverse, self.backend, precision)
-        return run((x, *taps_for(x, taps, self.layout), *split_state(state)), choices)
+        return run((x, *taps_for(x, taps, self.layout), *split_state(state)), choices, out)
 
-    def step(self, x: Array, state: State | None = None) -> tuple[Array, State]:
-        """Filter one sample: x and y are (batch…, channels), without the time axis."""
-        y, state = self(with_time(x, self.layout), state)
-        return without_time(y, self.layout), state
+    def step(self, x: Array, state: State | None = None, *, out: Array | None = None) -> tuple[Array, State]:
+        """Filter one sample: x, y and `out` are (batch…, channels), without the time axis."""
+        layout = self.layout
+        if out is None:
+            y, state = self(with_time(x, layout), state)
+            return without_time(y, layout), state
+        _, state = self(with_time(x, layout), state, out=with_time(out, layout))
+        return out, state
 
     def ba(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return SciPy's (b (C, q+1), a (C, p+1)), a[:, 0] = 1, as NumPy arrays of double precision without gradient.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy.typing as npt
 
 from .._core.axes import with_time, without_time
-from .._core.problem import Layout
+from .._core.problem import Layout, split_shape
 from .._core.state import State
 from .._core.trees import TREES, Tree
 from ..errors import ArgumentError
@@ -55,19 +55,30 @@ class RecurrenceCascade:
     def channels(self) -> int:
         return next((bank.channels for bank in self.sections if bank.channels != 1), 1)
 
-    def __call__(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
-        """Filter a block; x and y as in `multirec.recurrence`."""
+    def __call__(
+        self, x: Array, state: tuple[State, ...] | None = None, *, out: Array | None = None
+    ) -> tuple[Array, tuple[State, ...]]:
+        """Filter a block; x, y and `out` as in `multirec.recurrence`. With `out`, sections run in its memory."""
         after = []
         for bank, before in zip(self.sections, self._states(state), strict=True):
-            x, own = bank(x, before)
+            x, own = bank(x, before, out=out if bank is self.sections[-1] or self._fills(bank, x, out) else None)
             after.append(own)
         return x, tuple(after)
 
-    def step(self, x: Array, state: tuple[State, ...] | None = None) -> tuple[Array, tuple[State, ...]]:
-        """Filter one sample: x and y are (batch…, channels), without the time axis."""
-        layout = self.sections[0].layout
-        y, state = self(with_time(x, layout), state)
-        return without_time(y, layout), state
+    def _fills(self, bank: RecurrenceBank, x: Array, out: Array | None) -> bool:
+        """Whether a section's y has the shape of the cascade's."""
+        if out is None:
+            return False
+        have, wanted = (split_shape(tuple(array.shape), self.layout)[1] for array in (x, out))
+        return wanted == (bank.channels if have == 1 else have)
+
+    def step(
+        self, x: Array, state: tuple[State, ...] | None = None, *, out: Array | None = None
+    ) -> tuple[Array, tuple[State, ...]]:
+        """Filter one sample: x, y and `out` are (batch…, channels), without the time axis."""
+        layout = self.layout
+        y, state = self(with_time(x, layout), state, out=None if out is None else with_time(out, layout))
+        return without_time(y, layout) if out is None else out, state
 
     def sos(self) -> npt.NDArray[Any]:
         """Return SciPy's second-order sections (C, S, 6), as a NumPy array of double precision without gradient.

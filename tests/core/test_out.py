@@ -178,3 +178,49 @@ def test_no_gradient_is_wanted() -> None:
         compiled(torch.ones(1, 5, 70))
     with pytest.raises(ArgumentError, match="transform"):
         torch.func.vmap(lambda x: mr.recurrence(x, feedback=a, out=out)[0])(torch.ones(3, 1, 5, 70))
+
+
+@pytest.mark.parametrize("layout", SHAPES)
+def test_banks_and_steps(layout: str) -> None:
+    bank = mr.RecurrenceBank(**taps("float32"), layout=layout)
+    x = noise(layout)
+    want, state = bank(x)
+    out = np.empty_like(x)
+    assert bank(x, out=out)[0] is out
+    np.testing.assert_array_equal(out, want)
+    sample = RNG.standard_normal((2, 5)).astype("float32")
+    y, after = bank.step(sample, state)
+    y_out, after_out = bank.step(sample, state, out=sample)
+    assert y_out is sample
+    np.testing.assert_array_equal(sample, y)
+    np.testing.assert_array_equal(after_out.outputs, after.outputs)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_cascades_run_in_place(channels: int) -> None:
+    sos = np.array([[1, 0.5, 0, 1, -0.5, 0.1], [1, 1, 0.2, 1, 0.3, 0]]) * np.ones((5, 1, 1))
+    cascade = mr.RecurrenceBank.from_sos(sos)
+    x = RNG.standard_normal((2, channels, 40))
+    want, state = cascade(x)
+    out = x if channels == 5 else np.empty((2, 5, 40))
+    got, after = cascade(x, out=out)
+    assert got is out
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(after[1].outputs, state[1].outputs)
+    y, _ = cascade.step(np.ones((2, channels)), after)
+    out = np.empty((2, 5))
+    assert cascade.step(np.ones((2, channels)), after, out=out)[0] is out
+    np.testing.assert_array_equal(out, y)
+
+
+def test_a_cascade_widens_before_it_runs_in_place() -> None:
+    one = mr.RecurrenceBank.from_sos([[1, 0.5, 0, 1, -0.5, 0.1]]).sections[0]
+    five = mr.RecurrenceBank(feedback=A, feedforward=B)
+    cascade = mr.RecurrenceCascade([one, five])
+    x = RNG.standard_normal((2, 1, 40))
+    out = np.empty((2, 5, 40))
+    np.testing.assert_array_equal(cascade(x, out=out)[0], cascade(x)[0])
+    with pytest.raises(ShapeError, match=r"out has shape \(2, 4, 40\), expected \(2, 5, 40\)"):
+        cascade(x, out=np.empty((2, 4, 40)))
+    with pytest.raises(FamilyError, match=r"out is a builtins\.list"):
+        cascade.sections[0](x, out=[1.0])
