@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 
 from .._core.arrays import family_of, is_compiling, is_double, spec_of
 from .._core.axes import unambiguous, with_time, without_time
+from .._core.coefficients import check_taps_dtype
 from .._core.problem import ComputeDtype, Layout
 from .._core.state import State
 from .._core.trees import TREES, Tree
-from .._core.validate import Choices, as_choices, check_taps_dtype
+from .._core.validate import Choices, as_choices
 from .._engine.call import split_state
 from .._engine.precision import computes_wide, damage_of, has_double, has_float64, warn
 from .._recurrence import run
