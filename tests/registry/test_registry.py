@@ -212,7 +212,7 @@ class TestInProcess:
             ({"min_order": 2}, X, A, "order 1 (it supports 2 and more)"),
             ({"kinds": ("static",)}, np.ones((2, 1, 4)), np.full((2, 1, 1), 0.1), "per-example feedback"),
             ({"kinds": ("static",)}, X, np.full((1, 1, 4, 1), 0.1), "time-varying feedback (it supports static)"),
-            ({"devices": ("cuda",)}, X, A, "device 'cpu' (it supports cuda)"),
+            ({"family": "torch", "devices": ("cuda",)}, X, A, "device 'cpu' (it supports cuda)"),
             ({"decline": lambda problem: "anything at all"}, X, A, "anything at all"),
         ],
     )
