@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ShapeError
 from .arrays import family_of, name_of
 from .operands import Operands
-from .problem import Layout, Problem, Taps, looks_like_signal, split_shape
+from .problem import Layout, Problem, Taps, join_shape, looks_like_signal, split_shape
 from .validate import Call
 
 Array: TypeAlias = Any
@@ -63,23 +63,28 @@ def contiguous(array: Array) -> Array:
     return array.copy()
 
 
-def to_channels_time(array: Array, layout: Layout) -> Array:
-    """View a signal as (batch…, channels, time)."""
+def to_channels_time(array: Array, layout: Layout, after: int = 0) -> Array:
+    """View a signal as (batch…, channels, time), whatever number of axes come `after`."""
     if layout == "BCT":
         return array
     if layout == "BTC":
-        return array.swapaxes(-1, -2)
-    axes = (*range(1, array.ndim), 0)
-    return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
+        return array.swapaxes(-1 - after, -2 - after)
+    return _moved(array, 0, array.ndim - 1 - after)
 
 
-def from_channels_time(array: Array, layout: Layout) -> Array:
+def from_channels_time(array: Array, layout: Layout, after: int = 0) -> Array:
     """View (batch…, channels, time) in `layout`; the inverse of `to_channels_time`."""
     if layout == "BCT":
         return array
     if layout == "BTC":
-        return array.swapaxes(-1, -2)
-    axes = (array.ndim - 1, *range(array.ndim - 1))
+        return array.swapaxes(-1 - after, -2 - after)
+    return _moved(array, array.ndim - 1 - after, 0)
+
+
+def _moved(array: Array, start: int, end: int) -> Array:
+    """View an array with one axis moved, the others in their order."""
+    axes = list(range(array.ndim))
+    axes.insert(end, axes.pop(start))
     return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
 
 
@@ -94,11 +99,7 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     if len(batch_shape) == 1:
         return from_channels_time(array, layout)
     _, channels, time = array.shape
-    if layout == "BCT":
-        return array.reshape((*batch_shape, channels, time))
-    if layout == "BTC":
-        return array.swapaxes(1, 2).reshape((*batch_shape, time, channels))
-    return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
+    return from_channels_time(array, layout).reshape(join_shape(batch_shape, channels, time, layout))
 
 
 def with_time(x: Array, layout: Layout) -> Array:
@@ -129,14 +130,7 @@ def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
     if array.ndim == 2:
         channels, count = array.shape
         return array.reshape((1, channels, 1, count))
-    layout = call.problem.layout
-    if array.ndim == rank:
-        array = array[..., None, :]
-    elif layout == "BTC":
-        array = array.swapaxes(-2, -3)
-    elif layout == "TBC":
-        axes = (*range(1, array.ndim - 1), 0, array.ndim - 1)
-        array = array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
+    array = array[..., None, :] if array.ndim == rank else to_channels_time(array, call.problem.layout, after=1)
     if array.ndim == 4:
         return array
     if taps.batch != 1 and array.shape[:-3] != call.batch_shape:
@@ -156,12 +150,7 @@ def taps_gradient_out(gradient: Array, call: Call, shape: tuple[int, ...], rank:
             gradient = gradient.sum(axis=axis, keepdims=True)
     if len(shape) == rank:
         return gradient.reshape(shape)
-    if call.problem.layout == "BTC":
-        return gradient.swapaxes(-2, -3)
-    if call.problem.layout == "TBC":
-        axes = (gradient.ndim - 2, *range(gradient.ndim - 2), gradient.ndim - 1)
-        return gradient.permute(axes) if hasattr(gradient, "permute") else gradient.transpose(axes)
-    return gradient
+    return from_channels_time(gradient, call.problem.layout, after=1)
 
 
 def operands_in(
