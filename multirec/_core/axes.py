@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .._machine.bfloat16 import from_bfloat16
 from ..errors import ShapeError
 from .arrays import family_of, name_of
 from .operands import Operands
@@ -45,9 +46,12 @@ def concatenate(parts: tuple[Array, ...]) -> Array:
 
 
 def cast_to(array: Array, dtype: str) -> Array:
-    """Return `array` in `dtype`, itself where it has that dtype already."""
-    if name_of(array.dtype) == dtype:
+    """Return `array` in `dtype`, itself where it has that dtype already; NumPy's uint16 is the bits of bfloat16."""
+    own = name_of(array.dtype)
+    if own == dtype:
         return array
+    if own == "uint16":
+        return cast_to(from_bfloat16(array), dtype)
     if hasattr(array, "astype"):
         # a value that has no such number becomes infinite or 0, whatever the caller's np.errstate
         with np.errstate(all="ignore"):
