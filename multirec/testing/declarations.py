@@ -8,7 +8,8 @@ from .._registry.probe import status_of
 from .._registry.registry import registry
 from ..backend import HALF_DTYPES, BackendInfo
 from ..errors import BackendBrokenError, BackendMissingError
-from .libraries import Library, libraries
+from .libraries import libraries
+from .library import Library
 from .problems import Case
 from .subject import Subject, Tally, tally_of
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .._registry.registry import registry
 from ..errors import UnsupportedError
 from .asserts import mismatch, poisoned
-from .libraries import Library, Run
+from .library import Library, Run
 from .oracle import expected
 from .problems import Case, arguments
 
