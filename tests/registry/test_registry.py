@@ -137,6 +137,7 @@ class TestFromPackages:
         [
             ("raise OSError('no such driver')", "OSError: no such driver"),
             ("kernel = object()", "has no method forward"),
+            ("class kernel:\n    def forward(self, problem, operands, allocate): ...", "is a class. Name an object of"),
             ("nothing = 1", "AttributeError"),
         ],
     )
