@@ -23,7 +23,6 @@ __device__ void backward(const Problem& p) {
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, N = largest(P, Q), STATES = VA ? 2 : N;
-  using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase), wants = phase == 1 ? 0 : int(p.wants);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.grad_x.access) == ACROSS;
@@ -32,10 +31,10 @@ __device__ void backward(const Problem& p) {
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
     Place w(p, item);
     const F filter(p, w);
-    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
-    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
-    const Table table{kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)};
-    const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
+    const auto shared = Shared<F, A, P>::of(memory, w, shares_x);
+    const auto tile = shared.tile, source = shared.source;
+    const auto table = shared.table;
+    const auto varying = shared.varying;
     const int offset = w.lane * M;
 
     const i64 place = (w.row * p.segments + w.segment) * STATES;

@@ -6,7 +6,6 @@ __device__ void forward(const Problem& p) {
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, STATES = VA ? 2 : P;
-  using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.y.access) == ACROSS;
@@ -16,10 +15,10 @@ __device__ void forward(const Problem& p) {
     // phases 2 and 3 begin with what the one before read last, which the cache still holds
     Place w(p, phase == 2 ? p.items - 1 - item : item);
     const F filter(p, w);
-    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
-    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
-    const Table table{kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)};
-    const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
+    const auto shared = Shared<F, A, P>::of(memory, w, shares_x);
+    const auto tile = shared.tile, source = shared.source;
+    const auto table = shared.table;
+    const auto varying = shared.varying;
     const int offset = w.lane * M;
 
     const i64 place = (w.row * p.segments + w.segment) * STATES;

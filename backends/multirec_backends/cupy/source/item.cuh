@@ -14,6 +14,20 @@ __device__ inline bool runs_again(const Problem& p) {
   return again;
 }
 
+// What a warp has in shared memory: its row's tile and that of its x, and the powers of its feedback, or those that vary.
+template <class F, class A, int P> struct Shared {
+  using Table = Powers<typename F::WA, P, F::M>;
+  typename F::Row tile, source;
+  Table table;
+  typename F::RowA varying;
+  __device__ static Shared of(unsigned char* memory, const Place& w, bool shares_x) {
+    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
+    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
+    return {tile, source, {kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)},
+            {(A*)rest + w.warp * F::RowA::SIZE}};
+  }
+};
+
 // How a block runs the rows of an item. `place` is where the state of the warp's segment is.
 struct Manner {
   bool careful, in_turn, alone;  // scanned carefully; lanes one after another; all of a row by its first segment
