@@ -28,14 +28,16 @@ still ascending in time, follow the block.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from ._core.declaration import check_declaration, in_tuples
 from ._core.operands import Array, Gradients, Needs, Operands
 from ._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
 from ._machine.address import address
 from ._machine.bfloat16 import from_bfloat16, to_bfloat16
 from ._machine.threads import after_fork, no_fork, num_threads
+from .errors import BackendBrokenError
 
 __all__ = [
     "COMPLEX_DTYPES",
@@ -144,21 +146,25 @@ def _silent(problem: Problem) -> str:
 class BackendInfo:
     """The description of a backend: what it is, what it needs, what it computes.
 
+    Every field is checked when it is made. Lists are kept as tuples, so that a backend is hashable.
+
     Parameters
     ----------
     name, summary
-        The name users choose it by, and one line for `multirec backends`.
+        The name users choose it by, of letters, digits, "_", "-" and ".", and one line for `multirec backends`.
     kernel
         ``"module:attribute"`` of the kernel object, imported when the backend is first bound.
     family
         The array library whose arrays the kernel takes. Host arrays of the other families reach a "numpy" kernel
         without a copy, and so on (see the user guide on array families).
     requires
-        Importable top-level modules that must be installed; ``"jax>=0.10"`` names the oldest version, too.
+        Importable top-level modules that must be installed; ``"jax>=0.10"`` names the oldest version, too. The version
+        is that of the distribution which brings the module: of cupy-cuda13x for ``"cupy>=14"``.
     install
         What to pass to ``pip install`` when one of them is missing or too old.
     devices, dtypes, kinds
-        Device types, data types of x, and kinds of coefficients that it computes.
+        Device types that hold arrays of its family, data types of x, and kinds of coefficients that it computes.
+        `multirec check` fails where one of them is never computed.
     min_order, max_order
         The orders p that it computes; `max_order` None is any.
     wide
@@ -170,11 +176,20 @@ class BackendInfo:
     note
         Called with a problem that the backend computes; how it would, in a few words, for `explain`.
 
+    Raises
+    ------
+    ArgumentError
+        A field is not of these kinds: the message names it, what it has, and what it may have.
+
     Example
     -------
     >>> info = BackendInfo(name="mine", summary="a loop", kernel="mine._kernel:kernel", family="numpy")
     >>> info.devices
     ('cpu',)
+    >>> BackendInfo(name="mine", summary="a loop", kernel="mine:kernel", family="numpy", promise="exact")
+    Traceback (most recent call last):
+        ...
+    multirec.errors.ArgumentError: BackendInfo of 'mine': promise='exact', but it is 'bitwise' or 'library'.
     """
 
     name: str
@@ -193,9 +208,20 @@ class BackendInfo:
     decline: Callable[[Problem], str | None] = _accept
     note: Callable[[Problem], str] = _silent
 
+    def __post_init__(self) -> None:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        tuples = in_tuples(given)
+        check_declaration(given | tuples)
+        for name, value in tuples.items():
+            object.__setattr__(self, name, value)
+
     def supports(self, problem: Problem) -> Support:
         """Say whether this backend computes `problem`; a refusal always has its reason."""
         reason = self._mismatch(problem) or self.decline(problem)
+        if reason and not isinstance(reason, str):
+            raise BackendBrokenError(
+                f"backend {self.name!r}: decline returned {reason!r}; it returns a reason in words, or None."
+            )
         return Support(False, reason) if reason else _YES
 
     def _mismatch(self, problem: Problem) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, cast
 
 from .._core.arrays import name_of
 from .._core.axes import cast_to
-from .._core.problem import ComputeDtype, Problem, Spec, canonical_problem, in_precision
+from .._core.problem import Problem, Spec, canonical_problem, in_precision
 from .._machine.bfloat16 import from_bfloat16, to_bfloat16
 from ..backend import Allocate, ForwardKernel, Gradients, Needs, Operands
 from . import formula
@@ -28,7 +28,7 @@ def derived_vjp(
     if problem.state_dtype != problem.y_dtype:
 
         def wide(array: Array | None) -> Array:
-            return None if array is None else _wide(array, problem.compute_dtype)
+            return None if array is None else cast_to(array, in_precision(name_of(array.dtype), problem.compute_dtype))
 
         x, feedforward, feedback, inputs, outputs = operands
         # what is not read stays as it is
@@ -57,9 +57,9 @@ def add_last(whole: Array, part: Array, reverse: bool) -> None:
     count = part.shape[-1]
     place = whole[..., :count] if reverse else whole[..., whole.shape[-1] - count :]
     if _is_bits(whole):
-        place[...] = to_bfloat16(from_bfloat16(place) + _wide(part, "float32"))
+        place[...] = to_bfloat16(from_bfloat16(place) + cast_to(part, "float32"))
     else:
-        place += _wide(part, "float32") if _is_bits(part) else part
+        place += from_bfloat16(part) if _is_bits(part) else part
 
 
 def _is_bits(array: Array) -> bool:
@@ -68,13 +68,6 @@ def _is_bits(array: Array) -> bool:
 
 def _spec(array: Array, problem: Problem) -> Spec:
     return Spec(tuple(array.shape), name_of(array.dtype), problem.family, problem.device)
-
-
-def _wide(array: Array, compute_dtype: ComputeDtype) -> Array:
-    """Return an array in the precision that is computed in, from bits where it is NumPy's bfloat16."""
-    if _is_bits(array):
-        array = from_bfloat16(array)
-    return cast_to(array, in_precision(name_of(array.dtype), compute_dtype))
 
 
 def _narrow(array: Array, dtype: str) -> Array:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .._machine.bfloat16 import from_bfloat16
 from ..errors import ShapeError
 from .arrays import family_of, name_of
 from .operands import Operands
@@ -45,9 +46,12 @@ def concatenate(parts: tuple[Array, ...]) -> Array:
 
 
 def cast_to(array: Array, dtype: str) -> Array:
-    """Return `array` in `dtype`, itself where it has that dtype already."""
-    if name_of(array.dtype) == dtype:
+    """Return `array` in `dtype`, itself where it has that dtype already; NumPy's uint16 is the bits of bfloat16."""
+    own = name_of(array.dtype)
+    if own == dtype:
         return array
+    if own == "uint16":
+        return cast_to(from_bfloat16(array), dtype)
     if hasattr(array, "astype"):
         # a value that has no such number becomes infinite or 0, whatever the caller's np.errstate
         with np.errstate(all="ignore"):
@@ -68,23 +72,28 @@ def _swapped(array: Array, one: int, other: int) -> Array:
     return array.transpose(one, other) if hasattr(array, "permute") else array.swapaxes(one, other)
 
 
-def to_channels_time(array: Array, layout: Layout) -> Array:
-    """View a signal as (batch…, channels, time)."""
+def to_channels_time(array: Array, layout: Layout, after: int = 0) -> Array:
+    """View a signal as (batch…, channels, time), whatever number of axes come `after`."""
     if layout == "BCT":
         return array
     if layout == "BTC":
-        return _swapped(array, -1, -2)
-    axes = (*range(1, array.ndim), 0)
-    return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
+        return _swapped(array, -1 - after, -2 - after)
+    return _moved(array, 0, array.ndim - 1 - after)
 
 
-def from_channels_time(array: Array, layout: Layout) -> Array:
+def from_channels_time(array: Array, layout: Layout, after: int = 0) -> Array:
     """View (batch…, channels, time) in `layout`; the inverse of `to_channels_time`."""
     if layout == "BCT":
         return array
     if layout == "BTC":
-        return _swapped(array, -1, -2)
-    axes = (array.ndim - 1, *range(array.ndim - 1))
+        return _swapped(array, -1 - after, -2 - after)
+    return _moved(array, array.ndim - 1 - after, 0)
+
+
+def _moved(array: Array, start: int, end: int) -> Array:
+    """View an array with one axis moved, the others in their order."""
+    axes = list(range(array.ndim))
+    axes.insert(end, axes.pop(start))
     return array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
 
 
@@ -119,11 +128,7 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     if len(batch_shape) == 1:
         return from_channels_time(array, layout)
     _, channels, time = array.shape
-    if layout == "BCT":
-        return array.reshape((*batch_shape, channels, time))
-    if layout == "BTC":
-        return _swapped(array, 1, 2).reshape((*batch_shape, time, channels))
-    return from_channels_time(array, layout).reshape((time, *batch_shape, channels))
+    return from_channels_time(array, layout).reshape(join_shape(batch_shape, channels, time, layout))
 
 
 def with_time(x: Array, layout: Layout) -> Array:
@@ -154,14 +159,7 @@ def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
     if array.ndim == 2:
         channels, count = array.shape
         return array.reshape((1, channels, 1, count))
-    layout = call.problem.layout
-    if array.ndim == rank:
-        array = array[..., None, :]
-    elif layout == "BTC":
-        array = _swapped(array, -2, -3)
-    elif layout == "TBC":
-        axes = (*range(1, array.ndim - 1), 0, array.ndim - 1)
-        array = array.permute(axes) if hasattr(array, "permute") else array.transpose(axes)
+    array = array[..., None, :] if array.ndim == rank else to_channels_time(array, call.problem.layout, after=1)
     if array.ndim == 4:
         return array
     if taps.batch != 1 and array.shape[:-3] != call.batch_shape:
@@ -181,12 +179,7 @@ def taps_gradient_out(gradient: Array, call: Call, shape: tuple[int, ...], rank:
             gradient = gradient.sum(axis=axis, keepdims=True)
     if len(shape) == rank:
         return gradient.reshape(shape)
-    if call.problem.layout == "BTC":
-        return _swapped(gradient, -2, -3)
-    if call.problem.layout == "TBC":
-        axes = (gradient.ndim - 2, *range(gradient.ndim - 2), gradient.ndim - 1)
-        return gradient.permute(axes) if hasattr(gradient, "permute") else gradient.transpose(axes)
-    return gradient
+    return from_channels_time(gradient, call.problem.layout, after=1)
 
 
 def operands_in(

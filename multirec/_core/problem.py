@@ -18,6 +18,13 @@ REAL_DTYPES = ("float32", "float64")
 COMPLEX_DTYPES = ("complex64", "complex128")
 FLOATING_DTYPES = HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES
 
+LAYOUT_AXES: dict[str, str] = {
+    "BCT": "(batch…, channels, time)",
+    "BTC": "(batch…, time, channels)",
+    "TBC": "(time, batch…, channels)",
+}
+"""The axes of a signal, spelt out for error messages."""
+
 
 class Spec(NamedTuple):
     """What validation knows of one array."""

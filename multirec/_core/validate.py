@@ -11,29 +11,21 @@ from math import prod
 from typing import NamedTuple, TypeAlias, cast
 
 from ..errors import ArgumentError, DeviceError, DtypeError, FamilyError, ShapeError
+from .coefficients import canonical_taps, cast_hint, check_coefficient_dtypes, common_channels, view_taps
 from .problem import (
     COMPLEX_DTYPES,
     FLOATING_DTYPES,
-    HALF_DTYPES,
+    LAYOUT_AXES,
     REAL_DTYPES,
     ComputeDtype,
-    Kind,
     Layout,
     Problem,
     Spec,
     canonical_problem,
     join_shape,
-    looks_like_signal,
     real_precision,
     split_shape,
 )
-
-_LAYOUT_AXES: dict[str, str] = {
-    "BCT": "(batch…, channels, time)",
-    "BTC": "(batch…, time, channels)",
-    "TBC": "(time, batch…, channels)",
-}
-
 
 Specs: TypeAlias = tuple[Spec, Spec | None, Spec | None, Spec | None, Spec | None]
 """Of x, feedforward, feedback, and the state's inputs and outputs."""
@@ -58,8 +50,8 @@ class Call(NamedTuple):
 
 def as_layout(layout: object) -> Layout:
     """Return `layout` typed; raise unless it is one of the three."""
-    if not isinstance(layout, str) or layout not in _LAYOUT_AXES:
-        known = ", ".join(f"{name!r} {axes}" for name, axes in _LAYOUT_AXES.items())
+    if not isinstance(layout, str) or layout not in LAYOUT_AXES:
+        known = ", ".join(f"{name!r} {axes}" for name, axes in LAYOUT_AXES.items())
         raise ArgumentError(f"unknown layout {layout!r}. The layouts are {known}.{_if_traced(layout)}")
     return cast(Layout, layout)
 
@@ -111,15 +103,15 @@ def build_call(
             "Pass feedforward (an FIR filter), feedback (a recurrence), or both."
         )
     _check_places(x, feedforward, feedback, inputs, outputs)
-    _check_coefficient_dtypes(x, feedforward, feedback)
+    check_coefficient_dtypes(x, feedforward, feedback)
     batch, x_channels, length = split_shape(x.shape, layout)
     views = {
-        name: _view_taps(name, spec, x, layout)
+        name: view_taps(name, spec, x, layout)
         for name, spec in (("feedforward", feedforward), ("feedback", feedback))
         if spec is not None
     }
-    channels = _common_channels(x, x_channels, views, layout)
-    taps = {name: _canonical_taps(name, view, batch, length, layout, x) for name, view in views.items()}
+    channels = common_channels(x, x_channels, views, layout)
+    taps = {name: canonical_taps(name, view, batch, length, layout, x) for name, view in views.items()}
     one_batch = x._replace(shape=(prod(batch), x_channels, length))
     problem = canonical_problem(
         one_batch, taps.get("feedforward"), taps.get("feedback"), layout, reverse, compute_dtype
@@ -141,12 +133,12 @@ def _check_x(x: Spec, layout: Layout) -> None:
     if x.dtype not in FLOATING_DTYPES:
         raise DtypeError(
             f"x has dtype {x.dtype}; a recurrence is defined for {', '.join(FLOATING_DTYPES)}. "
-            f"Cast it first, for example {_cast('x', x)}."
+            f"Cast it first, for example {cast_hint('x', x)}."
         )
     if len(x.shape) < 2:
         one_channel = f"Pass {'x[None]' if layout == 'BCT' else 'x[:, None]'} for one channel"
         hint = one_channel if len(x.shape) == 1 else "Pass an array with a time axis and a channel axis"
-        raise ShapeError(f"x has shape {x.shape}; layout {layout!r} needs {_LAYOUT_AXES[layout]}. {hint}.")
+        raise ShapeError(f"x has shape {x.shape}; layout {layout!r} needs {LAYOUT_AXES[layout]}. {hint}.")
 
 
 def _check_precision(x: Spec, compute_dtype: ComputeDtype | None) -> None:
@@ -155,15 +147,6 @@ def _check_precision(x: Spec, compute_dtype: ComputeDtype | None) -> None:
             f"compute_dtype is float32 and x is {x.dtype}: y would have digits that were never computed. Leave "
             f"compute_dtype out, or cast x to {'complex64' if x.dtype in COMPLEX_DTYPES else 'float32'}."
         )
-
-
-_NEAREST = {"complex32": "complex64", "complex256": "complex128", "float128": "float64"}
-
-
-def _cast(name: str, got: Spec) -> str:
-    """Spell the cast of an array to the nearest dtype that a recurrence is defined for."""
-    nearest = _NEAREST.get(got.dtype, "float32")
-    return f"{name}.to(torch.{nearest})" if got.family == "torch" else f"{name}.astype('{nearest}')"
 
 
 def _check_places(x: Spec, *others: Spec | None) -> None:
@@ -184,105 +167,6 @@ def _check_places(x: Spec, *others: Spec | None) -> None:
             raise DeviceError(f"x is on {x.device} and {name} is on {other.device}. Move one of them.")
 
 
-def check_taps_dtype(name: str, got: Spec) -> None:
-    """Raise unless coefficients are floating-point or complex."""
-    if got.dtype not in FLOATING_DTYPES:
-        integers = ", or give SciPy's b and a to RecurrenceBank.from_ba, which takes integers"
-        mask = f"{name}.{'to' if got.family == 'torch' else 'astype'}(x.dtype) for a mask that is a gate"
-        raise DtypeError(
-            f"{name} has dtype {got.dtype}; coefficients are {', '.join(FLOATING_DTYPES)}. Cast them, for example "
-            f"{mask if got.dtype == 'bool' else _cast(name, got)}{integers if 'int' in got.dtype else ''}."
-        )
-
-
-def _check_coefficient_dtypes(x: Spec, *coefficients: Spec | None) -> None:
-    for name, other in zip(("feedforward", "feedback"), coefficients, strict=True):
-        if other is None:
-            continue
-        check_taps_dtype(name, other)
-        if other.dtype in COMPLEX_DTYPES and x.dtype in HALF_DTYPES:
-            raise DtypeError(
-                f"x is {x.dtype} and {name} is {other.dtype}: y would be a complex half type, which multirec "
-                "does not have. Cast x to float32."
-            )
-
-
-class _View(NamedTuple):
-    """One coefficient set, its axes named: `batch` is None where the kind has no batch axes."""
-
-    kind: Kind
-    batch: tuple[int, ...]
-    channels: int
-    time: int
-    taps: int
-    spec: Spec
-
-
-def _view_taps(name: str, spec: Spec, x: Spec, layout: Layout) -> _View:
-    shape, rank = spec.shape, len(x.shape)
-    if len(shape) < 2:
-        hint = f"pass {name}[None] for one filter" if len(shape) == 1 else f"pass {name} with a taps axis"
-        raise ShapeError(f"{name} has shape {shape}; static coefficients are (channels, taps): {hint}.")
-    if looks_like_signal(shape, x.shape, layout):
-        time_axis = {"BCT": "[..., None, :]", "BTC": "[..., None, :, :]", "TBC": "[None]"}[layout]
-        whose = "x's own shape" if shape == x.shape else "a signal's shape"
-        raise ShapeError(
-            f"{name} has {whose} {shape}. A gate, one number a sample, has an axis of taps, too: pass "
-            f"{name}[..., None]. If {shape[-1]} taps are meant that do not vary along time, give them a time axis of "
-            f"length 1: pass {name}{time_axis}."
-        )
-    if len(shape) == 2:
-        view = _View("static", (), shape[0], 1, shape[1], spec)
-    elif len(shape) == rank:
-        view = _View("per_example", shape[:-2], shape[-2], 1, shape[-1], spec)
-    elif len(shape) == rank + 1:
-        batch, channels, time = split_shape(shape[:-1], layout)
-        view = _View("time_varying", batch, channels, time, shape[-1], spec)
-    else:
-        raise ShapeError(
-            f"{name} has shape {shape}, rank {len(shape)}; with x of shape {x.shape} (layout {layout!r}) it is "
-            f"(channels, taps), rank 2{'' if rank == 2 else f', (batch…, channels, taps), rank {rank}'}, or "
-            f"time-varying with the axes of y and taps last, rank {rank + 1}."
-        )
-    if name == "feedforward" and view.taps == 0:
-        raise ShapeError(
-            f"feedforward has shape {shape}: it has no taps, so y would be zero. Pass feedforward=None for 1."
-        )
-    return view
-
-
-def _common_channels(x: Spec, x_channels: int, views: dict[str, _View], layout: Layout) -> int:
-    found = {"x": x_channels} | {name: view.channels for name, view in views.items()}
-    common = next((size for size in found.values() if size != 1), 1)
-    if all(size in (1, common) for size in found.values()):
-        return common
-    shapes = ", ".join(f"{name} of shape {view.spec.shape} has {view.channels}" for name, view in views.items())
-    hint = ""
-    if len(x.shape) == 2:
-        hint = (
-            f" A two-dimensional x is {_LAYOUT_AXES[layout].replace('batch…, ', '')}: if its first axis is a batch, "
-            f"pass {'x[:, None]' if layout == 'BCT' else 'x[..., None]'} for one shared channel."
-        )
-    raise ShapeError(
-        f"channels do not match: x of shape {x.shape} (layout {layout!r}, {_LAYOUT_AXES[layout]}) has {x_channels}, "
-        f"{shapes}. Each must be the common number of channels, or 1.{hint}"
-    )
-
-
-def _canonical_taps(name: str, view: _View, batch: tuple[int, ...], length: int, layout: Layout, x: Spec) -> Spec:
-    full = batch if view.kind != "static" else ()
-    if any(own not in (1, size) for own, size in zip(view.batch, full, strict=True)) or view.time not in (1, length):
-        axes = (
-            "(batch…, channels, taps)" if view.kind == "per_example" else "the axes of y, each full or 1, and taps last"
-        )
-        raise ShapeError(
-            f"{name} of shape {view.spec.shape} does not fit x of shape {x.shape} "
-            f"(layout {layout!r}, {_LAYOUT_AXES[layout]}): {view.kind.replace('_', '-')} coefficients have {axes}."
-        )
-    one = all(own == 1 for own in view.batch)
-    return view.spec._replace(shape=(1 if one else prod(batch), view.channels, view.time, view.taps))
-
-
 def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tuple[str, ...], layout: Layout) -> None:
     if got is None:
         return
@@ -291,7 +175,7 @@ def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tu
     if not _serves(got.shape, shape, layout):
         raise ShapeError(
             f"state.{part} has shape {got.shape}, expected {shape}: the last {count} samples of {source} in layout "
-            f"{layout!r}, {_LAYOUT_AXES[layout]}; batch axes may be 1. Pass the state that the previous call returned, "
+            f"{layout!r}, {LAYOUT_AXES[layout]}; batch axes may be 1. Pass the state that the previous call returned, "
             "or None for zeros."
         )
     if got.dtype not in dtypes:

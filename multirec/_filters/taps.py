@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from .._core.arrays import family_of, spec_of
 from .._core.axes import unambiguous
+from .._core.coefficients import check_taps_dtype
 from .._core.problem import Layout
-from .._core.validate import check_taps_dtype
 from ..errors import ArgumentError, ShapeError
 from .design import Taps
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,17 +70,32 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=256)
-def _older(module: str, oldest: str) -> str:
-    """Return the version of a module that is older than `oldest`, or nothing."""
+def version_of(module: str) -> str:
+    """Return the version of the distribution that brings a module, or nothing: of cupy-cuda13x for cupy."""
     import importlib.metadata
 
     try:
-        version = importlib.metadata.version(module)
+        return importlib.metadata.version(module)
     except importlib.metadata.PackageNotFoundError:
+        pass
+    # reads the files of every distribution
+    for distribution in importlib.metadata.packages_distributions().get(module, []):
+        return importlib.metadata.version(distribution)
+    return ""
+
+
+@lru_cache(maxsize=256)
+def _older(module: str, oldest: str) -> str:
+    """Return the version of a module that is older than `oldest`, or nothing."""
+    # imported here: few backends ask for it
+    from packaging.version import InvalidVersion, Version
+
+    version = version_of(module)
+    try:
+        return version if version and Version(version) < Version(oldest) else ""
+    except InvalidVersion:
+        # somebody's own build: it shows when it is used
         return ""
-    found, needed = ([int(part) for part in re.findall(r"\d+", text)] for text in (version, oldest))
-    return version if found < needed else ""
 
 
 def forget_modules() -> None:

@@ -6,8 +6,9 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..backend import BackendInfo
-from .discovery import install_line, needs, shortfall
+from .._core.declaration import DEVICES
+from ..backend import BackendInfo, Target
+from .discovery import install_line, needs, shortfall, version_of
 from .registry import registry
 
 
@@ -84,31 +85,28 @@ def status_of(name: str) -> BackendStatus:
 
 
 def _version(info: BackendInfo) -> str:
-    import importlib.metadata
-
     module = needs(info)[0][0] if info.requires else "numpy"
-    owners = importlib.metadata.packages_distributions().get(module, [module])
-    try:
-        return f"{module} {importlib.metadata.version(owners[0])}"
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    version = version_of(module)
+    return f"{module} {version}" if version else ""
 
 
-def _devices(family: str) -> tuple[str, ...]:
+def _devices(family: Target) -> tuple[str, ...]:
+    """Return the device types of a family that are usable on this machine."""
+    known = DEVICES[family]
     if family == "numpy":
-        return ("cpu",)
+        return known
     if family == "torch":
         torch = importlib.import_module("torch")
-        others = [
-            name
-            for name in ("cuda", "mps", "xpu")
-            if getattr(torch, name, None) and getattr(torch, name).is_available()
-        ]
-        return ("cpu", *others)
+        return tuple(name for name in known if name == "cpu" or _is_available(getattr(torch, name, None)))
     if family == "jax":
-        platforms = {device.platform for device in importlib.import_module("jax").devices()}
-        return ("cpu", *(["cuda"] if platforms & {"gpu", "cuda"} else []))
+        jax = importlib.import_module("jax")
+        platforms = {"cuda" if device.platform == "gpu" else device.platform for device in jax.devices()}
+        return tuple(name for name in known if name in {"cpu", *platforms})
     return _cuda_devices(importlib.import_module("cupy"))
+
+
+def _is_available(device: Any) -> bool:
+    return device is not None and bool(device.is_available())
 
 
 class _NoDriverError(Exception):

@@ -108,6 +108,8 @@ class Registry:
             raise BackendBrokenError(
                 f"backend {info.name!r} is installed but fails to load {info.kernel}: {type(error).__name__}: {error}"
             ) from error
+        if isinstance(kernel, type):
+            raise BackendBrokenError(f"backend {info.name!r}: {info.kernel} is a class. Name an object of that class.")
         if not isinstance(kernel, ForwardKernel):
             raise BackendBrokenError(
                 f"backend {info.name!r}: {info.kernel} has no method forward(problem, operands, allocate)."

@@ -28,14 +28,13 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
     wrong, checked = False, 0
     for name in names or [name for name, info, _ in registry.installed() if info is not None]:
         try:
-            registry.kernel(registry.info(name))
+            wrong |= not _check(name, verbose)
         except UnknownBackendError as error:
             raise click.UsageError(str(error)) from None
         except (BackendMissingError, BackendBrokenError) as error:
             click.echo(f"{name}: not checked: {error}")
             continue
         checked += 1
-        wrong |= not _check(name, verbose)
     if not checked:
         return int(Exit.NOTHING_RAN)
     return int(Exit.WRONG if wrong else Exit.FINE)
@@ -44,7 +43,7 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
 def _check(name: str, verbose: bool) -> bool:
     from rich.console import Console
 
-    from multirec.testing import check_backend
+    from multirec.testing.checks import check_backend, subjects_of, unchecked
 
     with Console(stderr=True).status(name) as status:
         results = check_backend(name, lambda done, total, text: status.update(f"{name} {done}/{total} {text}"))
@@ -53,5 +52,8 @@ def _check(name: str, verbose: bool) -> bool:
         click.echo(
             f"{name}: {'ok   ' if result.ok else 'WRONG'} {result.name}{': ' if result.detail else ''}{result.detail}"
         )
+    rest = unchecked(name, subjects_of(name))
+    if rest:
+        click.echo(f"{name}: not checked here: {', '.join(rest)}")
     click.echo(f"{name}: {len(results) - len(failures)} of {len(results)} checks passed")
     return not failures

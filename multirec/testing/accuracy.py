@@ -22,7 +22,7 @@ from ..errors import UnsupportedError
 from ._stepping import Rows
 from ._truth import Known, Trial, known_of, mean_roots
 from .family import Filter
-from .libraries import Library
+from .library import Library
 from .problems import Arguments, Case, Wide
 from .subject import Subject, Tally
 

@@ -1,7 +1,7 @@
 """Conformance: what every backend must do, one law a check, as plain functions.
 
 A check takes a `Subject` (a backend, an array library on a device, a data type of x) and returns a `Tally`. What a
-backend refuses is counted, with its reason; what it computes must be right.
+backend refuses is counted, with its reason; what it computes must be right, and what it declares must be computed.
 """
 
 from __future__ import annotations
@@ -10,19 +10,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .._registry.probe import status_of
-from .._registry.registry import registry
 from ..backend import HALF_DTYPES, REAL_DTYPES
 from ..errors import MultirecError
 from ._trials import trials
 from .accuracy import accuracy_tally
 from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
 from .cover import edge_cases, frozen_cases, memory_cases, pair_cases, product_cases, wide_cases
-from .libraries import Library, libraries
+from .declarations import declarations, dtypes_of, subjects_of, unchecked
 from .problems import Case
 from .subject import Subject, Tally, tally_of
 
-__all__ = ["CHECKS", "CheckResult", "Subject", "Tally", "check_backend", "checks_of", "dtypes_of"]
+__all__ = [
+    "CHECKS",
+    "CheckResult",
+    "Subject",
+    "Tally",
+    "check_backend",
+    "checks_of",
+    "dtypes_of",
+    "subjects_of",
+    "unchecked",
+]
 
 Check: TypeAlias = Callable[[Subject], Tally]
 
@@ -36,7 +44,7 @@ class CheckResult:
     name
         Such as ``"gradient_of_x (torch cpu)"``.
     ok
-        Whether nothing that the backend computes was wrong.
+        Whether nothing that the backend computes was wrong, and it computes what it declares.
     detail
         How many problems were computed and how many refused, why; or the first failures.
     """
@@ -139,6 +147,7 @@ CHECKS: dict[str, Check] = {
         non_finite_inputs,
         repeatability,
         refusals,
+        declarations,
         designed_filters,
     )
 }
@@ -159,16 +168,10 @@ def checks_of(subject: Subject) -> list[str]:
         name
         for name in CHECKS
         if subject.dtype in _ONLY.get(name, (subject.dtype,))
-        and (name != "repeatability" or subject.promise == "bitwise")
+        and (name != "repeatability" or subject.info.promise == "bitwise")
         # kernels are the same whatever the library: once for a device is enough
         and (name != "designed_filters" or (subject.library.name == "numpy") == (subject.library.device == "cpu"))
     ]
-
-
-def dtypes_of(backend: str, library: Library) -> tuple[str, ...]:
-    """Return the data types that both a backend and a library have."""
-    own = registry.info(backend).dtypes
-    return tuple(dtype for dtype in library.dtypes if dtype in own)
 
 
 def checked(check: Check, subject: Subject) -> Tally:
@@ -181,6 +184,9 @@ def checked(check: Check, subject: Subject) -> Tally:
 
 def check_backend(name: str, progress: Callable[[int, int, str], None] | None = None) -> list[CheckResult]:
     """Check a backend on this machine, with every array library and device that reaches it.
+
+    A kind of coefficients that it declares and refuses throughout is a failure. What it declares and this machine
+    cannot check, such as a device that is not here, is in `unchecked(name, subjects_of(name))`.
 
     Parameters
     ----------
@@ -200,21 +206,20 @@ def check_backend(name: str, progress: Callable[[int, int, str], None] | None = 
     >>> all(result.ok for result in results)  # doctest: +SKIP
     True
     """
-    info = registry.info(name)
-    registry.kernel(info)
-    devices = status_of(name).devices
-    plan = [(library, check) for library in libraries(devices, info.family) for check in CHECKS]
-    subjects = {
-        library.name: [Subject(name, library, dtype) for dtype in dtypes_of(name, library)]
-        for library in {id(library): library for library, _ in plan}.values()
-    }
+    subjects = subjects_of(name)
+    if not subjects:
+        return [CheckResult("declarations", False, f"nothing is checked: {', '.join(unchecked(name, subjects))}")]
+    by_library: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        by_library.setdefault(subject.library.name, []).append(subject)
+    plan = [(library, check) for library in by_library for check in CHECKS]
     results = []
     for done, (library, check) in enumerate(plan):
-        label = f"{check} ({library.name})"
+        label = f"{check} ({library})"
         if progress is not None:
             progress(done, len(plan), label)
         tally = Tally()
-        for subject in subjects[library.name]:
+        for subject in by_library[library]:
             if check in checks_of(subject):
                 tally += checked(CHECKS[check], subject)
         results.append(CheckResult(label, not tally.failures, str(tally)))

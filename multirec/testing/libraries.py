@@ -1,129 +1,22 @@
-"""Runs a case with the arrays of one library: values, returned state, and gradients by that library's own door."""
+"""The array libraries that are installed: how each makes arrays, and gradients by its own door."""
 
 from __future__ import annotations
 
 import importlib
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from .. import adjoint
-from .._core.axes import unambiguous
 from .._core.state import State
-from .._recurrence import explain, recurrence
 from .._registry.choice import Explanation
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Target
-from .problems import Arguments, Case, Wide, arguments
+from .library import NAMES, Array, Library, options
+from .problems import Arguments, Case, Wide
 
-__all__ = ["JaxLibrary", "Library", "NumpyLibrary", "Run", "TorchLibrary", "libraries", "options"]
-
-Array: TypeAlias = Any
-
-_OPERANDS = ("x", "feedforward", "feedback", "inputs", "outputs")
-_NAMES = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
-
-
-@dataclass
-class Run:
-    """What a call gave: float64 values by name as in `Expected`, and whatever else is wrong with it."""
-
-    values: dict[str, Wide]
-    faults: dict[str, str] = field(default_factory=dict)
-
-
-def options(case: Case, operands: list[Array]) -> dict[str, Any]:
-    """Return the keyword arguments of `recurrence`, for the operands of a case."""
-    x, feedforward, feedback, inputs, outputs = operands
-    return {
-        "feedforward": unambiguous(feedforward, x, case.layout),
-        "feedback": unambiguous(feedback, x, case.layout),
-        "state": State(inputs, outputs),
-        "layout": case.layout,
-        "reverse": case.reverse,
-        "compute_dtype": case.compute_dtype,
-    }
-
-
-class Library(ABC):
-    """An array library on one device."""
-
-    name: str
-    device: str
-    dtypes: tuple[str, ...]
-
-    @abstractmethod
-    def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
-        """Return values as an array of `dtype` that lies in memory as asked, where the library has such."""
-
-    @abstractmethod
-    def get(self, array: Array) -> Wide:
-        """Return an array's values in float64 or complex128."""
-
-    @abstractmethod
-    def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
-        """Return y, the returned state, and the gradients of the operands that are there."""
-
-    @abstractmethod
-    def dtype_of(self, array: Array) -> str:
-        """Return the name of an array's data type."""
-
-    @abstractmethod
-    def is_contiguous(self, array: Array) -> bool:
-        """Say whether an array is contiguous in C order."""
-
-    def operands(self, case: Case, given: Arguments) -> list[Array]:
-        """Return what is passed to `recurrence`: x, feedforward, feedback, state.inputs, state.outputs."""
-        batch_axis = 1 if case.layout == "TBC" else 0
-        dtypes = (
-            case.dtype,
-            case.taps_dtype("feedforward"),
-            case.taps_dtype("feedback"),
-            case.dtype,
-            case.outputs_dtype,
-        )
-        memories = (case.memory, *["strided" if case.memory == "strided" else "contiguous"] * 4)
-        axis = batch_axis if case.batch else -1
-        return [
-            None if values is None else self.put(values, dtype, memory, axis)
-            for values, dtype, memory in zip(given[:5], dtypes, memories, strict=True)
-        ]
-
-    def call(self, case: Case, backend: str, operands: list[Array]) -> tuple[Array, State]:
-        """Call `recurrence` as a case says."""
-        return recurrence(operands[0], **options(case, operands), backend=backend)
-
-    def explain(self, case: Case, operands: list[Array]) -> Explanation:
-        """Ask which backends compute a case."""
-        return explain(operands[0], **options(case, operands))
-
-    def run(self, case: Case, backend: str, gradients: bool = True) -> Run:
-        """Compute a case with a backend."""
-        given = arguments(case)
-        operands = self.operands(case, given)
-        if gradients:
-            y, state, grads = self.gradients(case, backend, operands, given)
-        else:
-            (y, state), grads = self.call(case, backend, operands), [None] * 5
-        results = {"y": y, "state.inputs": state[0], "state.outputs": state[1]}
-        dtypes = {"y": case.y_dtype, "state.inputs": case.dtype, "state.outputs": case.state_dtype}
-        for name, operand, grad in zip(_NAMES, operands, grads, strict=True):
-            if operand is not None and grad is not None:
-                results[f"gradient of {name}"] = grad
-                dtypes[f"gradient of {name}"] = self.dtype_of(operand)
-        run = Run({name: self.get(array) for name, array in results.items()})
-        for name, array in results.items():
-            if self.dtype_of(array) != dtypes[name]:
-                run.faults[name] = f"{name} has dtype {self.dtype_of(array)}, expected {dtypes[name]}"
-        if not self.is_contiguous(y):
-            run.faults["contiguous"] = f"y is not contiguous in layout {case.layout}"
-        for name, operand, values in zip(_NAMES, operands, given, strict=False):
-            if operand is not None and values is not None and not np.array_equal(self.get(operand), values):
-                run.faults["inputs"] = f"{name} was written to"
-        return run
+__all__ = ["JaxLibrary", "Library", "NumpyLibrary", "TorchLibrary", "libraries", "options"]
 
 
 class NumpyLibrary(Library):
@@ -213,7 +106,7 @@ class TorchLibrary(Library):
         return wide
 
     def gradients(self, case: Case, backend: str, operands: list[Array], given: Arguments) -> Any:
-        wants = [name.partition(".")[0] not in case.frozen for name in _NAMES]
+        wants = [name.partition(".")[0] not in case.frozen for name in NAMES]
         leaves = [
             None if operand is None else operand.detach().requires_grad_(want)
             for operand, want in zip(operands, wants, strict=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .._registry.registry import registry
 from ..errors import UnsupportedError
 from .asserts import mismatch, poisoned
-from .libraries import Library, Run
+from .library import Library, Run
 from .oracle import expected
 from .problems import Case, arguments
 
@@ -46,6 +46,11 @@ class Outcome:
     refused: str = ""
     wrong: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def computed(self) -> bool:
+        """Whether the backend did not refuse, with or without a reason."""
+        return not self.refused and "refusals" not in self.wrong
+
 
 class Subject:
     """A backend as one array library sees it, with one data type of x. Remembers what it computed.
@@ -64,7 +69,7 @@ class Subject:
         self.backend = backend
         self.library = library
         self.dtype = dtype
-        self.promise: str = registry.info(backend).promise
+        self.info = registry.info(backend)
         self._outcomes: dict[tuple[Case, bool], Outcome] = {}
 
     def outcome(self, case: Case, gradients: bool) -> Outcome:
@@ -121,7 +126,7 @@ def tally_of(subject: Subject, cases: Iterable[Case], names: tuple[str, ...] | N
         if outcome.refused:
             tally.refused[outcome.refused] += 1
             continue
-        tally.computed += 1
+        tally.computed += outcome.computed
         looked_at = outcome.wrong if names is None else (*names, "error")
         tally.failures += [outcome.wrong[name] for name in looked_at if name in outcome.wrong]
     return tally

@@ -134,6 +134,29 @@ class RefusesWithoutAReason(Mutant):
     pass
 
 
+class RefusesEverything(Mutant):
+    pass
+
+
+class RefusesAKindThatItDeclares(Mutant):
+    pass
+
+
+class RefusesADataTypeThatItDeclares(Mutant):
+    pass
+
+
+class RefusesFloat64ThatItDeclares(Mutant):
+    pass
+
+
+class IsWrongAtTheOrdersThatItDeclares(Mutant):
+    """Right for the orders that most checks ask for, which it refuses."""
+
+    def forward(self, problem, operands, allocate):
+        return right.forward(problem, operands, allocate) * 2
+
+
 class CutsFromZeroOutputs(Mutant):
     """Blocks run from zero outputs with their true inputs; what precedes them is added by superposition."""
 
@@ -189,7 +212,21 @@ MUTANTS = {cls.__name__: cls() for cls in Mutant.__subclasses__()}
 globals().update({f"{name}_kernel": kernel for name, kernel in MUTANTS.items()})
 
 
+def _has_examples(problem):
+    return any(taps is not None and taps.kind == "per_example" for taps in (problem.feedforward, problem.feedback))
+
+
+DECLINES = {
+    "RefusesWithoutAReason": lambda problem: " ",
+    "RefusesEverything": lambda problem: "whatever it is",
+    "RefusesAKindThatItDeclares": lambda problem: "coefficients of each example" if _has_examples(problem) else None,
+    "RefusesADataTypeThatItDeclares": lambda problem: "complex numbers" if problem.is_complex else None,
+    "RefusesFloat64ThatItDeclares": lambda problem: "float64" if problem.wide else None,
+}
+
+
 def info_of(name: str) -> BackendInfo:
+    orders = {"min_order": 12, "max_order": 12} if name == "IsWrongAtTheOrdersThatItDeclares" else {}
     return BackendInfo(
         name=f"mutant_{name.lower()}",
         summary="wrong on purpose",
@@ -197,5 +234,6 @@ def info_of(name: str) -> BackendInfo:
         family="numpy",
         promise="bitwise",
         wide=True,
-        decline=(lambda problem: " ") if name == "RefusesWithoutAReason" else (lambda problem: None),
+        decline=DECLINES.get(name, lambda problem: None),
+        **orders,
     )

@@ -1,15 +1,20 @@
 """A wrong backend fails exactly the checks that should see its fault."""
 
+from dataclasses import replace
+
 import pytest
+from click.testing import CliRunner
 from mutants import MUTANTS, info_of
 
 import multirec as mr
+from multirec.cli._check import command
+from multirec.errors import BackendMissingError
 from multirec.testing.accuracy import Trial
-from multirec.testing.checks import CHECKS, Subject, checked, checks_of
+from multirec.testing.checks import CHECKS, Subject, check_backend, checked, checks_of
 from multirec.testing.family import family
 from multirec.testing.libraries import NumpyLibrary, TorchLibrary
 
-DTYPES = {"RoundsItsState": ("float32",)}
+DTYPES = dict.fromkeys(("RoundsItsState", "RefusesFloat64ThatItDeclares"), ("float32",))
 """What shows a fault, where it is not in float64."""
 
 
@@ -44,7 +49,7 @@ def failing(backend, library, dtypes):
     return found
 
 
-EVERYWHERE = {"edge_sizes", "memory", "frozen_operands"}
+EVERYWHERE = {"edge_sizes", "memory", "frozen_operands", "declarations"}
 """Checks that look at values and gradients alike."""
 DESIGNED = {"designed_filters"}
 Y = EVERYWHERE | DESIGNED | {"values_of_every_combination", "values", "returned_state", "resuming"}
@@ -52,6 +57,13 @@ Y = EVERYWHERE | DESIGNED | {"values_of_every_combination", "values", "returned_
 VALUES = Y | {"gradient_of_feedback"}
 GRADIENTS = EVERYWHERE | DESIGNED | {f"gradient_of_{name}" for name in ("x", "feedforward", "feedback", "state")}
 RANGE = {"unstable_filters", "non_finite_inputs"}
+LIARS = (
+    "RefusesEverything",
+    "RefusesAKindThatItDeclares",
+    "RefusesADataTypeThatItDeclares",
+    "RefusesFloat64ThatItDeclares",
+    "IsWrongAtTheOrdersThatItDeclares",
+)
 EXPECTED = {
     "WrongSign": VALUES | RANGE,
     "IgnoresReverse": VALUES | GRADIENTS,
@@ -74,15 +86,79 @@ EXPECTED = {
     "IsDifferentEveryTime": {"repeatability"},
     # random poles are too far from zeros and from the circle
     "CutsFromZeroOutputs": DESIGNED,
+    **{name: {"declarations"} for name in LIARS},
     "RefusesWithoutAReason": EVERYWHERE | RANGE | {"refusals", "repeatability", "resuming"},
     "ComputesYAgain": {"frozen_operands", "gradient_of_feedback"},
-    "RoundsItsState": {"wide_arithmetic", "resuming"},
+    "RoundsItsState": {"wide_arithmetic", "resuming", "declarations"},
 }
 
 
 @pytest.mark.parametrize(("registered", "expected"), EXPECTED.items(), indirect=["registered"])
 def test_fails_exactly_where_it_is_wrong(registered, expected):
     assert failing(*registered) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "what", "count", "reason"),
+    [
+        ("RefusesEverything", "float64", "static coefficients", 9, "whatever it is"),
+        ("RefusesAKindThatItDeclares", "float64", "per_example coefficients", 9, "coefficients of each example"),
+        ("RefusesADataTypeThatItDeclares", "complex128", "time_varying coefficients", 9, "complex numbers"),
+        ("RefusesFloat64ThatItDeclares", "float32", "arithmetic in float64", 27, "float64"),
+    ],
+)
+def test_what_is_declared_and_never_computed_is_named(name, dtype, what, count, reason):
+    info = info_of(name)
+    mr.register_backend(info)
+    try:
+        tally = CHECKS["declarations"](Subject(info.name, NumpyLibrary(), dtype))
+    finally:
+        mr.unregister_backend(info.name)
+    said = f"{what} of {dtype}: declared, but none of {count} problems is computed: {reason}"
+    assert said in tally.failures
+
+
+@pytest.fixture
+def only_declarations(monkeypatch):
+    monkeypatch.setattr("multirec.testing.checks.CHECKS", {"declarations": CHECKS["declarations"]})
+
+
+@pytest.mark.parametrize("registered", LIARS, indirect=True)
+def test_a_liar_does_not_pass(registered, only_declarations):
+    assert not all(result.ok for result in check_backend(registered[0]))
+    outcome = CliRunner().invoke(command, [registered[0]], standalone_mode=False)
+    assert outcome.return_value == 4, outcome.output
+    assert "WRONG declarations" in outcome.output
+
+
+def test_a_backend_that_no_library_reaches_does_not_pass(registered_torch_on_mps, only_declarations):
+    (result,) = check_backend(registered_torch_on_mps)
+    assert (result.ok, result.detail) == (False, "nothing is checked: device mps, dtype float64")
+
+
+@pytest.fixture
+def registered_torch_on_mps(monkeypatch):
+    """A backend for a device that has no float64 to compare in."""
+    info = replace(info_of("Mutant"), name="on_mps", family="torch", devices=("mps",), dtypes=("float64",))
+    info = replace(info, kernel="multirec.reference:kernel")
+    monkeypatch.setattr("multirec._registry.probe._devices", lambda family: ("mps",))
+    mr.register_backend(info)
+    yield info.name
+    mr.unregister_backend(info.name)
+
+
+def test_a_backend_without_its_device_is_not_checked(registered_torch_on_mps, monkeypatch):
+    monkeypatch.setattr("multirec._registry.probe._devices", lambda family: ("cpu",))
+    with pytest.raises(BackendMissingError, match="no device of type mps is usable here"):
+        check_backend(registered_torch_on_mps)
+    outcome = CliRunner().invoke(command, [registered_torch_on_mps], standalone_mode=False)
+    assert (outcome.return_value, "not checked" in outcome.output) == (5, True)
+
+
+def test_what_this_machine_cannot_check_is_said(only_declarations):
+    outcome = CliRunner().invoke(command, ["torch_loop"], standalone_mode=False)
+    assert outcome.return_value == 0, outcome.output
+    assert "torch_loop: not checked here: device " in outcome.output
 
 
 def test_every_mutant_is_expected_to_fail():

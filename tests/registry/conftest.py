@@ -24,6 +24,13 @@ class Site:
         lines = [f"{point} = {value}" for point, value in points.items()]
         (info / "entry_points.txt").write_text("\n".join(["[multirec.backends]", *lines, ""]))
 
+    def library(self, distribution, version, *modules):
+        """Install metadata of a distribution that brings modules."""
+        info = self.path / f"{distribution.replace('-', '_')}-0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "top_level.txt").write_text("\n".join(modules))
+
     def backend(self, module, name, kernel="multirec.reference:kernel", **fields):
         """Write a module with the BackendInfo of a backend called `name`."""
         fields = {"name": name, "summary": "for a test", "kernel": kernel, "family": "numpy"} | fields

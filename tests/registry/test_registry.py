@@ -137,6 +137,7 @@ class TestFromPackages:
         [
             ("raise OSError('no such driver')", "OSError: no such driver"),
             ("kernel = object()", "has no method forward"),
+            ("class kernel:\n    def forward(self, problem, operands, allocate): ...", "is a class. Name an object of"),
             ("nothing = 1", "AttributeError"),
         ],
     )
@@ -212,7 +213,7 @@ class TestInProcess:
             ({"min_order": 2}, X, A, "order 1 (it supports 2 and more)"),
             ({"kinds": ("static",)}, np.ones((2, 1, 4)), np.full((2, 1, 1), 0.1), "per-example feedback"),
             ({"kinds": ("static",)}, X, np.full((1, 1, 4, 1), 0.1), "time-varying feedback (it supports static)"),
-            ({"devices": ("cuda",)}, X, A, "device 'cpu' (it supports cuda)"),
+            ({"family": "torch", "devices": ("cuda",)}, X, A, "device 'cpu' (it supports cuda)"),
             ({"decline": lambda problem: "anything at all"}, X, A, "anything at all"),
         ],
     )

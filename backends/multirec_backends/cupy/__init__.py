@@ -14,7 +14,7 @@ info = BackendInfo(
     summary="CUDA kernels compiled at run time: tiles of time scanned in parallel, fused gradient",
     kernel="multirec_backends.cupy._device:kernel",
     family="cuda",
-    requires=("cupy",),
+    requires=("cupy>=14",),
     install="'multirec-bank[cupy13]' (CUDA 13) or 'multirec-bank[cupy12]'",
     devices=("cuda",),
     dtypes=HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES,

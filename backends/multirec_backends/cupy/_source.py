@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.resources import files
 
-_FILES = ("device", "values", "filter", "scan", "solve", "forward", "backward", "fold", "sequential")
+_FILES = (
+    *("device", "values", "filter", "scan", "solve"),
+    *("item", "forward", "shared_x", "backward", "fold", "sequential"),
+)
 
 ENTRY = "multirec_kernel"
 OPTIONS = ("-std=c++17",)

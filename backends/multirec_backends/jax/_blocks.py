@@ -9,7 +9,7 @@ from multirec.backend import Array
 
 from ._tables import Tables
 
-__all__ = ["TRUSTED", "run_blocks"]
+__all__ = ["TRUSTED", "padded", "run_blocks"]
 
 TRUSTED = {"float32": 1e30, "float64": 1e300}
 """The sum of magnitudes up to which a sequence is trusted."""
@@ -28,9 +28,8 @@ def run_blocks(u: Array, past: Array, tables: Tables, reverse: bool) -> tuple[Ar
     table, ends, jump = tables
     batch, channels, _ = past.shape
     length, block = u.shape[-1], table.shape[-1]
-    count = -(-length // block)
-    short = count * block - length
-    u = jnp.pad(u, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
+    u = padded(u, block, reverse)
+    count, short = u.shape[-1] // block, u.shape[-1] - length
     rows = u.reshape(*u.shape[:2], count, block)
     added = _product(rows.astype(ends.dtype), ends).astype(jump.dtype)
     carries = _carries(added, jump, past, reverse).astype(u.dtype)
@@ -40,6 +39,12 @@ def run_blocks(u: Array, past: Array, tables: Tables, reverse: bool) -> tuple[Ar
     wrong = ~(jnp.abs(y).sum(2) < TRUSTED[u.real.dtype.name]).all(-1)
     y = y.reshape(batch, channels, count * block)
     return (y[..., short:] if reverse else y[..., :length]), wrong
+
+
+def padded(signal: Array, block: int, reverse: bool) -> Array:
+    """Return a signal (B, C, T) with zeros after its last sample in running order, so that it is of whole blocks."""
+    short = -signal.shape[-1] % block
+    return jnp.pad(signal, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
 
 
 def _product(rows: Array, matrix: Array) -> Array:

@@ -15,7 +15,7 @@ from jax import lax
 
 from multirec.backend import Array
 
-from ._blocks import TRUSTED
+from ._blocks import TRUSTED, padded
 from ._tables import Tables
 
 __all__ = ["run_sums"]
@@ -45,9 +45,8 @@ def run_sums(
     table, ends, jump = tables
     batch, channels, _ = past.shape
     length, block = u.shape[-1], table.shape[-1]
-    count = -(-length // block)
-    short = count * block - length
-    u = jnp.pad(u, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
+    u = padded(u, block, reverse)
+    count, short = u.shape[-1] // block, u.shape[-1] - length
     rows = _rows(u, block)
     carries, last = _carries(_columns(rows, ends), jump, past, reverse, u.dtype)
     # what overflows stays so, and a sum of products with what is not finite spoils the samples before it
@@ -59,8 +58,7 @@ def run_sums(
         return jnp.broadcast_to(y, (batch, channels, count, block))
 
     def exact(*_: Any) -> Array:
-        y = jnp.pad(steps(), ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))
-        return y.reshape(batch, channels, count, block)
+        return padded(steps(), block, reverse).reshape(batch, channels, count, block)
 
     # out of the branches come blocks: a loop over samples, which finds the block of each, is several times slower
     y = lax.cond(wrong, exact, samples, u, carries, table).reshape(batch, channels, count * block)

@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from ._emit import Int, Ptr
-from ._frame import TILE, UNROLL, Frame, Group
+from ._frame import Frame, Group
 from ._memory import interleaved, shuffle, sums_over_lanes
 from ._numbers import Tile
+from ._spec import TILE, UNROLL
 from ._sums import Sums
 from ._taps import Coefficients
 

@@ -23,7 +23,7 @@ from llvmlite import ir
 from multirec.backend import no_fork
 
 from . import _forward, _vjp
-from ._frame import Spec
+from ._spec import Spec
 
 KernelFunction = Any
 """A ctypes function (arguments address, scratch address); calling it releases the GIL."""

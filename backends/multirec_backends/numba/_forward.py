@@ -12,8 +12,9 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from ._emit import Int
-from ._frame import TILE, UNROLL, Frame, Group, Spec
+from ._frame import Frame, Group
 from ._numbers import Num, Slot
+from ._spec import TILE, UNROLL, Spec
 from ._stream import fence
 from ._taps import Coefficients
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads, to_bfloat16
 
 from . import _segments as segments
-from ._frame import FIELDS, REGIONS
 from ._plan import Plan, plan, scratch
 from ._pool import run
+from ._spec import FIELDS, REGIONS
 
 Signal = npt.NDArray[Any]
 _NO_SIGNAL, _NO_TAPS = (0, 0, 0, 0), (0, 0, 0, 0, 0)

@@ -12,9 +12,9 @@ import numpy as np
 from multirec.backend import Needs, Problem, address
 
 from ._compile import compiled, vector_bytes
-from ._frame import REGIONS, TILE, Spec
 from ._memory import STORAGES
 from ._segments import worthwhile
+from ._spec import REGIONS, TILE, Spec
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""

@@ -145,7 +145,17 @@ def vjp(
 ) -> Gradients | None:
     """Return the gradients, or None if they must run from sample to sample."""
     if problem.wide:
-        return _wide_vjp(problem, operands, y, grad_y, last, needs, to_x, run)
+        # in float64 throughout: sums for x's gradient, where segments meet, stay unrounded
+        same = replace(problem, dtype=_unrounded(problem.dtype), y_dtype=_unrounded(problem.y_dtype))
+        x, inputs = (None if part is None else part.astype(same.dtype) for part in (operands.x, operands.inputs))
+        to = None if to_x is None else np.empty(to_x.shape, same.dtype)
+        signals = operands._replace(x=x, inputs=inputs), y.astype(same.y_dtype), grad_y.astype(same.y_dtype)
+        wide = vjp(same, *signals, last, needs, to, run)
+        if wide is None or to_x is None:
+            return wide
+        with np.errstate(all="ignore"):
+            to_x[...] = to
+        return wide._replace(x=to_x)
     cuts = [_Cut(problem, operands, example) for example in range(problem.batch)]
     carries = [cut.carries(adjoint=True) for cut in cuts]
     if not all(each.trusted for each in carries if each is not None):
@@ -167,38 +177,8 @@ def vjp(
     )
 
 
-def _wide_vjp(
-    problem: Problem,
-    operands: Operands,
-    y: Signal,
-    grad_y: Signal,
-    last: Signal | None,
-    needs: Needs,
-    to_x: Signal | None,
-    run: Vjp,
-) -> Gradients | None:
-    """Return the gradients from copies in float64: sums for x's gradient, where segments meet, stay unrounded."""
-    types = {
-        part: str(np.result_type(dtype, np.float64)) for part, dtype in (("x", problem.dtype), ("y", problem.y_dtype))
-    }
-    same = replace(problem, dtype=types["x"], y_dtype=types["y"])
-    x, inputs = (None if part is None else part.astype(types["x"]) for part in (operands.x, operands.inputs))
-    to = None if to_x is None else np.empty(to_x.shape, types["x"])
-    found = vjp(
-        same,
-        operands._replace(x=x, inputs=inputs),
-        y.astype(types["y"]),
-        grad_y.astype(types["y"]),
-        last,
-        needs,
-        to,
-        run,
-    )
-    if found is None or to_x is None:
-        return found
-    with np.errstate(all="ignore"):
-        to_x[...] = to
-    return found._replace(x=to_x)
+def _unrounded(dtype: str) -> str:
+    return str(np.result_type(dtype, np.float64))
 
 
 def _vjp(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ._emit import Int
-from ._frame import TILE, Frame, Group
+from ._frame import Frame, Group
 from ._numbers import Num, Tile
+from ._spec import TILE
 
 
 class Coefficients:

@@ -6,8 +6,9 @@ from llvmlite import ir
 
 from ._adjoint import Adjoint
 from ._emit import Int
-from ._frame import TILE, UNROLL, Frame, Group, Spec
+from ._frame import Frame, Group
 from ._numbers import Num, Slot, Tile, zero
+from ._spec import TILE, UNROLL, Spec
 from ._stream import LINE, fence
 from ._sums import Sums
 from ._taps import Coefficients

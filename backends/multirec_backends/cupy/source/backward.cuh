@@ -2,32 +2,9 @@
 //
 // In each tile the adjoint recurrence gives lambda; y is computed again from x and the p samples of y before the
 // tile, which is cheaper than reading all of y; a y of half type is read, and so is one where x is not needed.
-// What it writes: the gradients of x and of the state, the gradients of varying coefficients sample by sample, and those of constant ones as sums over time: in the
-// kernel's precision within a lane's samples of a tile, in double across tiles and lanes. `fold` adds up the rest, in a
-// fixed order.
-
-// Adds up the tiles of a block's rows, and at the first tile the `Q` samples before it.
-template <int Q, class V, int M, int HALO>
-__device__ void sum_rows(const Place& w, const Problem& p, const Tile<V, M, HALO>& tile, const SumX<V>& sums) {
-  constexpr int E = Tile<V, M, HALO>::E;
-  const auto first = tile.of(-w.warp);
-  for (int u = threadIdx.x * E; u < w.left; u += blockDim.x * E) {
-    const V* from = first.place(u);
-    Pack<V, E> sum = *(const Pack<V, E>*)from;
-#pragma unroll 7
-    for (int r = 1; r < w.rows; ++r) {
-      const Pack<V, E> row = *(const Pack<V, E>*)(from + r * Tile<V, M, HALO>::SIZE);
-#pragma unroll
-      for (int e = 0; e < E; ++e) add(sum.values[e], row.values[e]);
-    }
-    store_pack<true>(sums.at + (w.t0 + u), sum);
-  }
-  if (w.t0 == 0 && int(threadIdx.x) < Q) {
-    V sum = V();
-    for (int r = 0; r < w.rows; ++r) add(sum, first.of(r)[int(threadIdx.x) - Q]);
-    sums.past(p)[threadIdx.x] = sum;
-  }
-}
+// What it writes: the gradients of x and of the state, the gradients of varying coefficients sample by sample, and those
+// of constant ones as sums over time: in the kernel's precision within a lane's samples of a tile, in double across tiles
+// and lanes. `fold` adds up the rest, in a fixed order.
 
 // Writes the samples that lanes hold, by way of the tile; what the tile held is lost.
 template <class S, class T, class V, int M>
@@ -46,7 +23,6 @@ __device__ void backward(const Problem& p) {
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, N = largest(P, Q), STATES = VA ? 2 : N;
-  using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase), wants = phase == 1 ? 0 : int(p.wants);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.grad_x.access) == ACROSS;
@@ -55,32 +31,16 @@ __device__ void backward(const Problem& p) {
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
     Place w(p, item);
     const F filter(p, w);
-    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
-    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
-    const Table table{kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)};
-    const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
+    const auto shared = Shared<F, A, P>::of(memory, w, shares_x);
+    const auto tile = shared.tile, source = shared.source;
+    const auto table = shared.table;
+    const auto varying = shared.varying;
     const int offset = w.lane * M;
 
-    bool careful = false, in_turn = false, alone = false;
-    if constexpr (P > 0 && !VA) {
-      const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
-      in_turn = table.are_large(w.lane);
-      careful = in_turn || __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
-      if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
-      if (EXACT<V> && phase == 1) {
-        const bool again = __syncthreads_or(careful) && !alone;
-        if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
-      }
-    }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
-    if constexpr (P > 0 && VA)
-      if (phase > 1) alone = any_unstable<W>(p, place);
-    const int all = int((p.length + K - 1) / K);
-    int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
-    if (alone) {
-      first = 0;
-      stop = phase == 1 || w.segment ? 0 : all;
-    }
+    const Manner manner = manner_of<F, VA, A, P>(p, w, table, phase, place);
+    const bool careful = manner.careful, in_turn = manner.in_turn, alone = manner.alone;
+    const int first = manner.first, stop = manner.stop;
 
     // `next`: what follows the tile, as lanes hold it: lambda, of which feedforward reaches Q samples
     constexpr int NEAR = Q < M ? Q : M;

@@ -69,16 +69,6 @@ template <class T> __device__ inline T* at(const Taps& s, i64 b, i64 c) {
   return (T*)s.at + b * s.batch + c * s.channel;
 }
 
-// One block's part of sum_x: its samples, and from `past` on those of the past, both in whole slots.
-template <class V> struct SumX {
-  static constexpr i64 E = 16 / int(sizeof(V));
-  V* at;
-  __device__ SumX(const Problem& p, i64 block)
-      : at((V*)p.sum_x + block * (slots(p.length) + slots(p.input_order))) {}
-  __device__ static i64 slots(i64 count) { return (count + E - 1) / E * E; }
-  __device__ V* past(const Problem& p) const { return at + slots(p.length); }
-};
-
 // Where a warp stands: its row, its block's first row, its tile. A warp without a row reads the last one's, and writes
 // nothing.
 struct Place {

@@ -1,25 +1,11 @@
 // The fast forward kernel, and the scans over segments.
 
-// What `carry_varying` says of a block's rows; by a vote, which shows the compiler that the lanes of a warp agree: else it
-// prepares every shuffle that follows for lanes that do not.
-template <class W> __device__ inline bool any_unstable(const Problem& p, i64 place) {
-  return __any_sync(ALL, __syncthreads_or(size_of(((const W*)p.starts)[place + 1]) != 0));
-}
-
-// Whether phase 3 runs any of a block's rows again, as phase 1 said.
-__device__ inline bool runs_again(const Problem& p) {
-  bool again = false;
-  for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) again = again || ((const i64*)p.again)[Place(p, item).row];
-  return again;
-}
-
 template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, int LANE>
 __device__ void forward(const Problem& p) {
   using F = Filter<X, Y, B, A, P, Q, VB, VA, LANE>;
   using V = typename F::V;
   using W = typename F::W;
   constexpr int M = F::M, K = F::K, STATES = VA ? 2 : P;
-  using Table = Powers<typename F::WA, P, M>;
   extern __shared__ __align__(16) unsigned char memory[];
   const int phase = int(p.phase);
   const bool shares_x = int(p.shares_x), block_sync = int(p.block_sync), across = int(p.y.access) == ACROSS;
@@ -29,32 +15,16 @@ __device__ void forward(const Problem& p) {
     // phases 2 and 3 begin with what the one before read last, which the cache still holds
     Place w(p, phase == 2 ? p.items - 1 - item : item);
     const F filter(p, w);
-    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
-    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
-    const Table table{kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)};
-    const typename F::RowA varying{(A*)rest + w.warp * F::RowA::SIZE};
+    const auto shared = Shared<F, A, P>::of(memory, w, shares_x);
+    const auto tile = shared.tile, source = shared.source;
+    const auto table = shared.table;
+    const auto varying = shared.varying;
     const int offset = w.lane * M;
 
-    bool careful = false, in_turn = false, alone = false;
-    if constexpr (P > 0 && !VA) {
-      const double loss = table.template build<V>(at<const A>(p.a, w.b, w.c), p.a.tap, p.segments > 1, w.lane);
-      in_turn = table.are_large(w.lane);
-      careful = in_turn || __any_sync(ALL, !(loss <= LARGEST_LOSS * LARGEST_LOSS));
-      if (p.segments > 1) alone = __syncthreads_or(in_turn || table.reach_large(p.length, w.lane));
-      if (EXACT<V> && phase == 1) {
-        const bool again = __syncthreads_or(careful) && !alone;
-        if (w.segment == 0 && w.lane == 0 && w.active) ((i64*)p.again)[w.row] = again;
-      }
-    }
     const i64 place = (w.row * p.segments + w.segment) * STATES;
-    if constexpr (P > 0 && VA)
-      if (phase > 1) alone = any_unstable<W>(p, place);
-    const int all = int((p.length + K - 1) / K);
-    int first = int(w.segment * p.tiles), stop = first + int(p.tiles) < all ? first + int(p.tiles) : all;
-    if (alone) {
-      first = 0;
-      stop = phase == 1 || w.segment ? 0 : all;
-    }
+    const Manner manner = manner_of<F, VA, A, P>(p, w, table, phase, place);
+    const bool careful = manner.careful, in_turn = manner.in_turn, alone = manner.alone;
+    const int first = manner.first, stop = manner.stop;
 
     V state[F::P1] = {};
     W* const wide = EXACT<V> || in_turn ? nullptr : (W*)table[5].entries;  // free after `reach_large`

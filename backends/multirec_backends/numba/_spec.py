@@ -1,0 +1,129 @@
+"""What a kernel is specialised for, the words of its arguments, and the scratch memory that it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ._memory import STORAGES
+from ._numbers import Format
+from ._stream import LINE, stage_bytes
+
+TILE = 64
+"""Samples in a tile: three tiles of rows lie in the first-level cache together."""
+UNROLL = 4
+"""Samples processed by one turn of a loop; tiles are rounded up to it."""
+
+_SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
+_TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
+_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
+KEPT = (
+    *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
+    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
+    *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+)
+REGIONS = (*_TILES, *KEPT)
+"""Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
+FIELDS = (
+    *("counter", "items", "fronts", "length", "batch", "channels", "span", "rows", "blocks", "run"),
+    *("order", "input_order"),
+    *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
+    *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
+    *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
+    *(f"at_{name}" for name in REGIONS),
+)
+"""The words of the argument block, in order. `_at` is an address, the rest of a signal's words are byte strides."""
+FIELD = {name: index for index, name in enumerate(FIELDS)}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One specialisation. Orders of None are read at run time."""
+
+    vjp: bool
+    double: bool
+    x: str
+    y: str
+    feedforward: str | None
+    feedback: str | None
+    input_order: int | None
+    order: int | None
+    shared: bool
+    feedforward_varies: bool
+    feedback_varies: bool
+    vector_bytes: int
+    grad_x: bool = False
+    grad_inputs: bool = False
+    grad_feedforward: bool = False
+    grad_feedback: bool = False
+
+    @cached_property
+    def format(self) -> Format:
+        return Format(self.double, self.y.startswith("complex"), self.vector_bytes)
+
+    @property
+    def in_registers(self) -> bool:
+        """Whether the gradient keeps its history in registers."""
+        return self.order is not None and self.input_order is not None
+
+    @property
+    def compute(self) -> str:
+        """The storage of what is handed over in the precision computed in, such as past outputs."""
+        kind = "complex" if self.format.is_complex else "float"
+        return f"{kind}{8 * self.format.parts * self.format.real_bytes}"
+
+    @property
+    def compute_x(self) -> str:
+        """The same, for gradients of a signal of x's kind."""
+        return self.compute if self.x.startswith("complex") else f"float{8 * self.format.real_bytes}"
+
+    def scratch(self, order: int, input_order: int) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the bytes of every region of scratch memory: in turn, and kept by each group."""
+        fmt, history = self.format, max(order, input_order)
+        row, table = fmt.row_bytes, 8 * (fmt.lanes + 1)
+        one = fmt.parts * fmt.real_bytes if self.shared else row
+        doubles = fmt.lanes * fmt.parts * 8
+        deep = history + TILE + fmt.width
+        later = history if self.vjp and self.in_registers else 0
+
+        def varying(count: int, varies: bool) -> int:
+            return row * count * (TILE + later) if varies else 0
+
+        def products(count: int, varies: bool) -> int:
+            return row * (count * TILE if self.in_registers else deep) if varies else 0
+
+        def steady(count: int, varies: bool) -> int:
+            return 0 if varies else row * (count + UNROLL + fmt.width)
+
+        turn = {
+            "offsets_any": table,
+            "x": one * deep,
+            "y": row * (deep + UNROLL),
+            "b": varying(input_order + 1, self.feedforward_varies),
+            "a": varying(order, self.feedback_varies),
+            "stage": max(stage_bytes(fmt, STORAGES[name], TILE) for name in (self.x, self.y, self.compute)),
+        }
+        kept = dict.fromkeys(("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"), table)
+        kept |= {
+            "carry": fmt.lanes * LINE,
+            "past_x": one * (input_order + fmt.width),
+            "past_y": row * (order + UNROLL + fmt.width),
+            "steady_b": steady(input_order + 1, self.feedforward_varies),
+            "steady_a": steady(order, self.feedback_varies),
+        }
+        if self.vjp:
+            turn |= {"g": row * TILE}
+            kept |= {"carry_b": kept["carry"] * (input_order + 1), "carry_a": kept["carry"] * order}
+            turn |= {"out_b": products(input_order + 1, self.feedforward_varies)}
+            turn |= {"out_a": products(order, self.feedback_varies)}
+            kept |= dict.fromkeys(("offsets_grad_x", "offsets_grad_b", "offsets_grad_a"), table)
+            kept |= {
+                "later_b": row * (input_order + 1) * later if self.feedforward_varies else 0,
+                "later_a": row * order * later if self.feedback_varies else 0,
+                "lam": row * (deep + history),
+                "gx": row * deep,
+                "last": row * (order + fmt.width),
+                "sum_b": doubles * (input_order + 1),
+                "sum_a": doubles * order,
+            }
+        return turn, kept
