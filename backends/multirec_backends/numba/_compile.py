@@ -23,6 +23,7 @@ from llvmlite import ir
 from multirec.backend import no_fork
 
 from . import _forward, _vjp
+from ._headers import HEADER
 from ._spec import Spec
 
 KernelFunction = Any
@@ -80,7 +81,7 @@ def _fingerprint() -> str | None:
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.read_bytes())
-    for part in (llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()):
+    for part in (llvmlite.__version__, str(HEADER), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()):
         digest.update(part.encode())
     return digest.hexdigest() if sources else None
 

@@ -9,9 +9,10 @@ from typing import Protocol
 from llvmlite import ir
 
 from ._emit import I32, I64, PTR, Function, Int, Ptr
+from ._headers import unpack
 from ._memory import STORAGES
 from ._numbers import SharedTile, Tile
-from ._spec import FIELD, KEPT, TILE, UNROLL, Spec
+from ._spec import FIELD, KEPT, TILE, UNROLL, WORDS, Spec
 from ._stream import LINE
 from ._tiles import Tiles
 
@@ -30,12 +31,21 @@ class Frame:
         self.length = self.word("length")
         self.kept: Int = self.f.int(0)
         self.backward = False
+        unpack(self)
 
     def word(self, name: str) -> Int:
-        return (self.arguments + 8 * FIELD[name]).int()
+        """Load an argument, or the address or a stride of an array."""
+        if name in WORDS:
+            return (self.scratch + 8 * WORDS[name]).int()
+        return (self.arguments + self.offset(name)).int()
+
+    @staticmethod
+    def offset(name: str) -> int:
+        """Return where an argument is in its block."""
+        return 8 * FIELD[name]
 
     def pointer(self, name: str) -> Ptr:
-        return Ptr(self.f, (self.arguments + 8 * FIELD[f"{name}_at"]).load(PTR))
+        return Ptr(self.f, (self.scratch + 8 * WORDS[f"{name}_at"]).load(PTR))
 
     def region(self, name: str) -> Ptr:
         start = self.scratch + self.word(f"at_{name}")
@@ -75,7 +85,7 @@ class Frame:
     @contextmanager
     def _items(self) -> Iterator[Int]:
         f = self.f
-        counter = f.b.bitcast(Ptr(f, (self.arguments + 8 * FIELD["counter"]).load(PTR)).v, I64.as_pointer())
+        counter = f.b.bitcast(Ptr(f, (self.arguments + self.offset("counter")).load(PTR)).v, I64.as_pointer())
         head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))
         f.b.branch(head)
         f.b.position_at_end(head)

@@ -12,15 +12,14 @@ import numpy.typing as npt
 from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads, to_bfloat16
 
 from . import _segments as segments
+from ._headers import header
 from ._plan import Plan, plan, scratch
 from ._pool import run
-from ._spec import FIELDS, REGIONS
+from ._spec import ARGUMENTS
 
 Signal = npt.NDArray[Any]
-_NO_SIGNAL, _NO_TAPS = (0, 0, 0, 0), (0, 0, 0, 0, 0)
-_NO_GRADIENTS, _NO_EXTRA = (*_NO_SIGNAL * 5,), (0, 0, 0)
-_BLOCK = struct.Struct(f"{len(FIELDS)}q")
-assert FIELDS[-len(REGIONS) :] == tuple(f"at_{name}" for name in REGIONS)
+_NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)
+_CALL = struct.Struct(f"{len(ARGUMENTS)}q")
 
 
 class Kernel:
@@ -63,16 +62,9 @@ class Kernel:
 
 def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Signal | None) -> None:
     """Fill y (B, C, T) and `ends` (B, C, p), the last outputs in the precision computed in; either may be None."""
-    flip = problem.reverse
     x, feedforward, feedback, inputs, outputs = operands
-    signals = (
-        *_signal(x, flip), *_signal(y, flip),
-        *(_NO_SIGNAL if inputs is None else _signal(inputs, flip)),
-        *(_NO_SIGNAL if outputs is None else _signal(outputs, flip)),
-        *(_NO_SIGNAL if ends is None else _signal(ends, flip)),
-        *_NO_GRADIENTS, *_taps(feedforward, flip), *_taps(feedback, flip), *_NO_TAPS, *_NO_TAPS,
-    )  # fmt: skip
-    _call(plan(problem), _NO_EXTRA, signals, (operands, y, ends))
+    given = (x, y, inputs, outputs, ends, *_NO_GRADIENTS, feedforward, feedback, None, None)
+    _call(plan(problem), _NO_EXTRA, given, None)
 
 
 def run_vjp(
@@ -101,15 +93,11 @@ def run_vjp(
             0 if shared is None else address(shared),
             0 if shared is None else shared.strides[1],
         )
-        signals = (
-            *_signal(x, flip), *_signal(y, flip), *_signal(inputs, flip), *_signal(outputs, flip), *_NO_SIGNAL,
-            *_signal(grad_y, flip), *_signal(last, flip),
-            *(_signal(to_x, flip) if shared is None else _NO_SIGNAL),
-            *_signal(to_inputs, flip), *_signal(to_outputs, flip),
-            *_taps(feedforward, flip), *_taps(feedback, flip), *_taps(to_b, flip), *_taps(to_a, flip),
-        )  # fmt: skip
-        memory = (operands, y, grad_y, last, to_x, shared, to_b, to_a, to_inputs, to_outputs)
-        _call(planned, extra, signals, memory)
+        given = (
+            *(x, y, inputs, outputs, None, grad_y, last, to_x if shared is None else None, to_inputs, to_outputs),
+            *(feedforward, feedback, to_b, to_a),
+        )
+        _call(planned, extra, given, shared)
         if shared is not None:
             total = _summed(shared[..., : problem.length], (0,))[0][:, None]
             _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
@@ -157,40 +145,13 @@ def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
     target[...] = to_bfloat16(values) if dtype == "bfloat16" else values
 
 
-def _signal(array: Signal | None, flip: bool) -> tuple[int, ...]:
-    """Return address and byte strides (batch, channel, time); running backwards starts at the end."""
-    if array is None or not array.size:
-        return _NO_SIGNAL
-    batch, channel, time = array.strides
-    if array.shape[1] == 1:
-        channel = 0
-    if flip:
-        return address(array) + (array.shape[2] - 1) * time, batch, channel, -time
-    return address(array), batch, channel, time
-
-
-def _taps(array: Signal | None, flip: bool) -> tuple[int, ...]:
-    """Return address and byte strides (batch, channel, time, tap), 0 along axes that are broadcast."""
-    if array is None or not array.size:
-        return _NO_TAPS
-    batch, channel, time, tap = array.strides
-    batches, channels, length, _ = array.shape
-    if batches == 1:
-        batch = 0
-    if channels == 1:
-        channel = 0
-    if flip:
-        return address(array) + (length - 1) * time, batch, channel, -time, tap
-    return address(array), batch, channel, time, tap
-
-
-def _call(planned: Plan, extra: tuple[int, int, int], signals: tuple[int, ...], memory: Any) -> None:
-    """Run the kernel; `memory` is the arrays that `extra` and `signals` have the addresses of."""
+def _call(planned: Plan, extra: tuple[int, int, int], arrays: tuple[Signal | None, ...], shared: Signal | None) -> None:
+    """Run the kernel on arrays in the order of its arguments; `extra` has the address of `shared`."""
     counter = np.zeros(8, np.int64)
     fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
-    block = _BLOCK.pack(address(counter), planned.items, fronts, *planned.head, *extra, *signals, *planned.regions)
+    block = _CALL.pack(address(counter), fronts, *extra, *map(header, arrays)) + planned.constants
     if planned.helpers:
-        run(partial(_work, planned, block), planned.items, (counter, memory))
+        run(partial(_work, planned, block), planned.items, (counter, arrays, shared))
     else:
         _work(planned, block)
 

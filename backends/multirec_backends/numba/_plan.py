@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +15,7 @@ from multirec.backend import Needs, Problem, address
 from ._compile import compiled, vector_bytes
 from ._memory import STORAGES
 from ._segments import worthwhile
-from ._spec import REGIONS, TILE, Spec
+from ._spec import CONSTANTS, REGIONS, TILE, Spec
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
@@ -38,8 +39,7 @@ class Plan:
 
     spec: Spec
     function: Any
-    head: tuple[int, ...]
-    regions: tuple[int, ...]
+    constants: bytes
     scratch_bytes: int
     items: int
     helpers: bool
@@ -89,16 +89,16 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     kept_bytes = end - turn_bytes
     starts |= kept_starts
     y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
-    head = (
-        *(problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
-        *(kept_bytes, int(y_bytes > _LARGE)),
+    constants = (
+        *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
+        *(kept_bytes, int(y_bytes > _LARGE), int(problem.reverse)),
+        *(starts.get(name, 0) for name in REGIONS),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
         spec=spec,
         function=compiled(spec),
-        head=head,
-        regions=tuple(starts.get(name, 0) for name in REGIONS),
+        constants=struct.pack(f"{len(CONSTANTS)}q", *constants),
         scratch_bytes=turn_bytes + run * kept_bytes + 64,
         items=items,
         helpers=items > 1 and multiply_adds > SMALL,

@@ -14,9 +14,9 @@ TILE = 64
 UNROLL = 4
 """Samples processed by one turn of a loop; tiles are rounded up to it."""
 
-_SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
-_TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
-_TILES = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
+SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
+TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
+_TILES = ("words", "offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
 KEPT = (
     *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
     *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
@@ -24,16 +24,26 @@ KEPT = (
 )
 REGIONS = (*_TILES, *KEPT)
 """Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
-FIELDS = (
-    *("counter", "items", "fronts", "length", "batch", "channels", "span", "rows", "blocks", "run"),
-    *("order", "input_order"),
-    *("kept_bytes", "large", "last_steps", "grad_shared", "grad_shared_row"),
-    *(f"{name}_{part}" for name in _SIGNALS for part in ("at", "batch", "channel", "time")),
-    *(f"{name}_{part}" for name in _TAPS for part in ("at", "batch", "channel", "time", "tap")),
+ARGUMENTS = (
+    *("counter", "fronts", "last_steps", "grad_shared", "grad_shared_row"),
+    *(f"{name}_header" for name in (*SIGNALS, *TAPS)),
+)
+CONSTANTS = (
+    *("items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
+    *("kept_bytes", "large", "flip"),
     *(f"at_{name}" for name in REGIONS),
 )
-"""The words of the argument block, in order. `_at` is an address, the rest of a signal's words are byte strides."""
-FIELD = {name: index for index, name in enumerate(FIELDS)}
+FIELD = {name: index for index, name in enumerate((*ARGUMENTS, *CONSTANTS))}
+"""The words of the argument block, by name: first those of the call, then what the plan fixes."""
+AXES = (("batch", "channel", "time"), ("batch", "channel", "time", "tap"))
+"""The axes of a signal, and of coefficients."""
+WORDS = {
+    f"{name}_{part}": index
+    for index, (name, part) in enumerate(
+        (name, part) for name in (*SIGNALS, *TAPS) for part in ("at", *AXES[name in TAPS])
+    )
+}
+"""Where the words of arrays are in scratch memory: `_at` is an address, the others are byte strides."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ class Spec:
             return 0 if varies else row * (count + UNROLL + fmt.width)
 
         turn = {
+            "words": 8 * len(WORDS),
             "offsets_any": table,
             "x": one * deep,
             "y": row * (deep + UNROLL),
