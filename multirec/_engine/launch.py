@@ -134,12 +134,12 @@ class Launcher:
         if grad_y is None:
             grad_y = zeros(problem, problem.channels, problem.y_dtype, plan.library)
         found = plan.vjp(operands, grad_y if y is None else y, grad_y, grad_inputs, grad_outputs, needs)
-        return Gradients(
-            *(
+        # a value that a narrower type has no number for becomes infinite, whatever the caller's np.errstate
+        with np.errstate(all="ignore"):
+            return Gradients._make(
                 None if gradient is None or out is None else out(gradient)
                 for gradient, out in zip(found, self._gradients, strict=True)
             )
-        )
 
     def _operands(self, arrays: Arrays) -> tuple[Array, Operands]:
         """Return x in the kernel's library, with the caller's axes, and the canonical operands."""

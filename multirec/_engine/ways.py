@@ -98,11 +98,12 @@ def gradients_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> t
 def _gradient_out(plan: Plan, dtype: str, back: Callable[[Array], Array]) -> Step:
     if not _is_hosted(plan, dtype):
         return lambda gradient: cast_to(plan.take(back(gradient)), dtype)
-    take = taker(plan, dtype)
+    take, own = taker(plan, dtype), np.dtype(dtype)
 
     def out(gradient: Array) -> Array:
-        # in NumPy, where a cast costs less than torch's
-        gradient = cast_to(back(gradient), dtype)
+        # in NumPy, where a cast costs less than torch's; the launcher has silenced it
+        gradient = back(gradient)
+        gradient = gradient if gradient.dtype is own else gradient.astype(own, copy=False)
         return gradient if take is None else take(gradient)
 
     return out

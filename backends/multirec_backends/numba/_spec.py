@@ -76,13 +76,13 @@ class Spec:
         """Whether the gradient keeps its history in registers."""
         return self.order is not None and self.input_order is not None
 
-    @property
+    @cached_property
     def compute(self) -> str:
         """The storage of what is handed over in the precision computed in, such as past outputs."""
         kind = "complex" if self.format.is_complex else "float"
         return f"{kind}{8 * self.format.parts * self.format.real_bytes}"
 
-    @property
+    @cached_property
     def compute_x(self) -> str:
         """The same, for gradients of a signal of x's kind."""
         return self.compute if self.x.startswith("complex") else f"float{8 * self.format.real_bytes}"
