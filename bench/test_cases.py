@@ -1,7 +1,7 @@
 """The cases of `multirec bench` under pytest-benchmark, in one process: for work on a kernel, with its history.
 
     pytest bench                                              numba on all cases
-    pytest bench --contestant jax --case forum --case dense
+    pytest bench --contestant jax --case biquads --case dense
     pytest bench --benchmark-save=before; …; pytest bench --benchmark-compare
 
 `multirec bench` is what compares contestants with each other: it interleaves them, and knows its own noise.
@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from multirec.bench._case import Mode
-from multirec.bench._cases import case_named
-from multirec.bench._oracle import compute, judge, kept, masked, windowed
-from multirec.bench._signals import signals
+from multirec.bench.cases.case import Mode
+from multirec.bench.cases.named import case_named
+from multirec.bench.cases.reference import compute, judge, kept, masked, windowed
+from multirec.bench.cases.signals import signals
 from multirec.bench.contestants import Contestant, named
 
 

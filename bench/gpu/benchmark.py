@@ -72,7 +72,7 @@ def streaming() -> Iterator[Row]:
 
 def peer(name: str) -> Iterator[Row]:
     """Check and time a peer on W1, next to our own call; with its gradient where it has one."""
-    workload = Workload(WORKLOADS["W1 forum"])
+    workload = Workload(WORKLOADS["W1 biquads"])
     prepare = PEERS[name]
     with torch.no_grad():
         work = prepare(*(leaf.detach() for leaf in workload.leaves))

@@ -64,14 +64,14 @@ class Spec:
 
 
 WORKLOADS = {
-    "W1 forum": Spec(32, 128, 16_000, shared=True),
+    "W1 biquads": Spec(32, 128, 16_000, shared=True),
     "W2 dense": Spec(32, 128, 16_000),
     "W3 long": Spec(2, 1, 10_000_000),
     "W4 order 16": Spec(16, 32, 48_000, order=16, taps=17, shared=True),
     "W5 gated": Spec(8, 1024, 4096, order=1, taps=0, varies=True),
     "W8 complex": Spec(8, 256, 4096, order=1, taps=0, dtype=torch.complex64),
 }
-_W1 = WORKLOADS["W1 forum"]
+_W1 = WORKLOADS["W1 biquads"]
 SWEEP = {
     "order 1, no feedforward": replace(_W1, order=1, taps=0),
     "order 4": replace(_W1, order=4),

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from multirec.bench import _interrupt as interrupt
+from multirec.bench.host import interrupt
 
 from ._lazy import Known, LazyGroup
 

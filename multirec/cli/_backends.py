@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from multirec.bench._results import Exit
+from multirec.bench.results.cells import Exit
 
 _STYLES = {"ready": "green", "missing": "yellow", "broken": "red"}
 
@@ -48,4 +48,4 @@ def command(as_json: bool) -> int:
             table.add_row(name, state, ", ".join(status.devices), status.version, about.replace("[", r"\["))
         console.width = min(console.width, 100) if console.is_terminal else 100
         console.print(table)
-    return int(Exit.FINE if any(status.status == "ready" for status in found.values()) else Exit.NOTHING_RAN)
+    return int(Exit.OK if any(status.status == "ready" for status in found.values()) else Exit.NOTHING_RAN)

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from multirec.bench import _interrupt as interrupt
-from multirec.bench._cases import NAMED
-from multirec.bench._clock import Budget
-from multirec.bench._journal import JournalError, beside
-from multirec.bench._results import Exit
-from multirec.bench._run import Run
-from multirec.bench._write import document
+from multirec.bench.cases.named import NAMED
+from multirec.bench.host import interrupt
+from multirec.bench.host.clock import Budget
+from multirec.bench.measure.run import Run
+from multirec.bench.results.cells import Exit
+from multirec.bench.results.journal import JournalError, beside
+from multirec.bench.results.write import document
 
 from ._bench_request import AXIS, DTYPE, LAYOUT, MODE, request
 from ._options import Duration
@@ -84,7 +84,7 @@ def command(
     interleaved rounds; nothing is timed before its values and gradients agree with the float64 reference.
 
     \b
-    Cases: forum (the default), dense, long, high-order, gated, layer, streaming, complex.
+    Cases: biquads (the default), dense, long, high-order, gated, layer, streaming, complex.
     Sizes are a value, a list (1k,4k) or a range (1k:64k:x4 or 1:9:2); each combination is a case.
 
     \b

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import click
 
-from multirec.bench._compare import Comparison, Pair, compare
-from multirec.bench._compare_report import comparison_report
-from multirec.bench._document import Document
-from multirec.bench._results import Exit
+from multirec.bench.results.cells import Exit
+from multirec.bench.results.compare import Comparison, Pair, compare
+from multirec.bench.results.format import Document
+from multirec.bench.show.comparison import comparison_report
 from multirec.errors import ArgumentError
 
 from ._options import Percent
@@ -60,7 +60,7 @@ def command(base: Document, new: Document, fail_on: float | None, strict: bool, 
         f"regression beyond {fail_on or 0:g} % not excluded", found, lambda pair: pair.doubtful(beyond)
     ):
         return int(Exit.UNCLEAR)
-    return int(Exit.FINE)
+    return int(Exit.OK)
 
 
 def _told(what: str, found: Comparison, concerns: Callable[[Pair], bool]) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from multirec.bench._report import labelled
-from multirec.bench._text import bytes_text, percent_text, seconds_text
+from multirec.bench.show.report import labelled
+from multirec.bench.show.text import bytes_text, percent_text, seconds_text
 
 from ._print import print_lines, width
 
@@ -39,8 +39,8 @@ def command(as_json: bool) -> int:
       multirec bench env
       multirec bench env --json
     """  # noqa: D301
-    from multirec.bench._fitness import advice, measure
-    from multirec.bench._machine import describe_machine, versions
+    from multirec.bench.host.machine import describe_machine, versions
+    from multirec.bench.measure.environment import advice, measure
 
     machine = describe_machine()
     found = measure()

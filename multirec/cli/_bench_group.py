@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from multirec.bench import _interrupt as interrupt
-from multirec.bench._cases import NAMED
+from multirec.bench.cases.named import NAMED
+from multirec.bench.host import interrupt
 
 from ._lazy import Known, LazyGroup
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from multirec.bench._load import load
-from multirec.bench._report import Line, labelled
+from multirec.bench.results.load import load
+from multirec.bench.show.report import Line, labelled
 from multirec.errors import ArgumentError
 
 from ._print import print_lines, width
@@ -41,7 +41,7 @@ def command(folder: Path | None) -> int:
 
 
 def _cases() -> Iterator[tuple[str, str]]:
-    from multirec.bench._cases import NAMED
+    from multirec.bench.cases.named import NAMED
 
     for name, (case, summary) in NAMED.items():
         yield name, f"{case.describe()}: {summary}"

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import click
 
-from multirec.bench._document import Document
-from multirec.bench._plots import METRICS, Axis, swept_axes
+from multirec.bench.results.format import Document
+from multirec.bench.show.panels import METRICS, Axis, swept_axes
 from multirec.errors import ArgumentError
 
 from ._output import check_writable, save
@@ -62,11 +62,11 @@ def command(documents: tuple[Document, ...], output: Path, what: str | None, axi
     _tell_apart(documents)
     try:
         if suffix in _PAGES:
-            from multirec.bench._html import html_report
+            from multirec.bench.show.html import html_report
 
             content: str | bytes = html_report(documents)
         else:
-            from multirec.bench._draw import figure
+            from multirec.bench.show.draw import figure
 
             content = _picture(figure(documents, what or "time", axis or next(iter(swept), None)), suffix)
     except ArgumentError as error:

@@ -12,11 +12,11 @@ from typing import Any, get_args
 import click
 
 from multirec._core.problem import Layout
-from multirec.bench._axes import parse_axis
-from multirec.bench._case import DTYPES, MODES, Case, Mode
-from multirec.bench._cases import case_named, swept
-from multirec.bench._request import PRESETS, Request
+from multirec.bench.cases.axes import parse_axis
+from multirec.bench.cases.case import DTYPES, MODES, Case, Mode
+from multirec.bench.cases.named import case_named, swept
 from multirec.bench.contestants import Contestant, named, ready
+from multirec.bench.measure.request import PRESETS, Request
 
 MOST_CELLS = 500
 
@@ -82,11 +82,11 @@ def request(
     preset = "quick" if quick else "rigorous" if rigorous else "default"
     modes: tuple[Mode, ...] = MODES if "both" in mode else tuple(each for each in MODES if each in mode)
     given = {axis: values for axis, values in axes.items() if values is not None}
-    count = len(cases or ["forum"]) * len(modes)
+    count = len(cases or ["biquads"]) * len(modes)
     for values in given.values():
         count *= len(values)
     try:
-        bases = [case_named(name) for name in cases or ["forum"]]
+        bases = [case_named(name) for name in cases or ["biquads"]]
     except ValueError as error:
         saved = [name for name in cases if name.endswith(".json")]
         hint = f" To see a saved run: multirec bench show {shlex.quote(saved[0])}" if saved else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from multirec._registry.registry import registry
-from multirec.bench._results import Exit
+from multirec.bench.results.cells import Exit
 from multirec.errors import BackendBrokenError, BackendMissingError, UnknownBackendError
 
 
@@ -38,7 +38,7 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
         wrong |= not _check(name, verbose)
     if not checked:
         return int(Exit.NOTHING_RAN)
-    return int(Exit.WRONG if wrong else Exit.FINE)
+    return int(Exit.WRONG if wrong else Exit.OK)
 
 
 def _check(name: str, verbose: bool) -> bool:

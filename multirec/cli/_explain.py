@@ -9,7 +9,7 @@ import click
 from multirec._core.problem import ComputeDtype, Family, Layout, Spec, join_shape
 from multirec._registry.registry import registry
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
-from multirec.bench._results import Exit
+from multirec.bench.results.cells import Exit
 from multirec.errors import MultirecError
 
 from ._options import COUNT
@@ -83,7 +83,7 @@ def command(
     except MultirecError as error:
         raise click.UsageError(str(error)) from None
     click.echo(str(explanation))
-    return int(Exit.FINE if explanation.chosen is not None else Exit.NOTHING_RAN)
+    return int(Exit.OK if explanation.chosen is not None else Exit.NOTHING_RAN)
 
 
 def _check_device(family: Family, device: str) -> None:

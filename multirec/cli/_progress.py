@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from multirec.bench._clock import Budget
-from multirec.bench._results import Cell
-from multirec.bench._text import seconds_text
+from multirec.bench.host.clock import Budget
+from multirec.bench.results.cells import Cell
+from multirec.bench.show.text import seconds_text
 
 
 class Reporter:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from multirec.bench._document import Document
-from multirec.bench._load import load
+from multirec.bench.results.format import Document
+from multirec.bench.results.load import load
 from multirec.errors import ArgumentError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from multirec.bench._case import Case, Mode
-from multirec.bench._signals import Signals
+from multirec.bench.cases.case import Case, Mode
+from multirec.bench.cases.signals import Signals
 from multirec.bench.contestants import Contestant, Loaded, Outputs, Run, Sample
 
 
@@ -174,7 +174,7 @@ class WrongGradient(Fake):
         return None
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
-        from multirec.bench._filtered import both
+        from multirec.bench.cases.filtered import both
 
         if mode == "forward":
             return super().prepare(case, signals, mode)

@@ -13,8 +13,8 @@ import documents
 import pytest
 from jsonschema import Draft202012Validator
 
-from multirec.bench._document import SCHEMA, Document
-from multirec.bench._load import load
+from multirec.bench.results.format import SCHEMA, Document
+from multirec.bench.results.load import load
 from multirec.errors import ArgumentError
 
 VERSION_1: dict[str, Any] = {
@@ -43,7 +43,7 @@ def saved(path: Path, content: Any) -> Path:
 
 
 def test_the_newest_version_is_read_as_it_is(tmp_path: Path) -> None:
-    document = documents.forum()
+    document = documents.biquads()
     assert load(saved(tmp_path, document)) == json.loads(json.dumps(document))
 
 
@@ -85,14 +85,14 @@ def test_readers_know_what_the_schema_requires(required: set[str], known: set[st
     assert known == required
 
 
-@pytest.mark.parametrize("make", [documents.forum, documents.sweep])
+@pytest.mark.parametrize("make", [documents.biquads, documents.sweep])
 def test_the_documents_of_these_tests_fit_the_schema(make: Callable[[], Any]) -> None:
     errors = Draft202012Validator(SCHEMA_FILE).iter_errors(make())
     assert [f"{list(error.path)}: {error.message}" for error in errors] == []
 
 
 def broken(change: Callable[[Any], Any]) -> Any:
-    document = json.loads(json.dumps(documents.forum()))
+    document = json.loads(json.dumps(documents.biquads()))
     change(document)
     return document
 
@@ -106,7 +106,7 @@ def cell(**values: Any) -> Any:
     [
         ("", "is empty"),
         ("hello", "line 1, column 1: expected a value; this is not JSON"),
-        (json.dumps(documents.forum(), indent=1)[:900], "the file ends in the middle, it is truncated"),
+        (json.dumps(documents.biquads(), indent=1)[:900], "the file ends in the middle, it is truncated"),
         ('{"schema": "multirec.be', "column 12: expected the end of the text that begins here; the file ends"),
         ('{"schema": "multirec.bench/2"', "column 30: expected a comma or a closing bracket; the file ends"),
         ('{"a": 1} {"b": 2}', "column 10: expected the end of the file; this is not JSON"),

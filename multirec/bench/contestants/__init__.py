@@ -7,16 +7,16 @@ from typing import Any
 
 from multirec._registry.choice import explain_problem
 from multirec._registry.registry import registry
-from multirec.bench._case import Case, Mode
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
 
+from ..cases.case import Case, Mode
+from ..cases.reference import Outputs
+from ..cases.signals import Signals
 from .backends import from_info, problem_of
 from .base import Contestant, Loaded, Peak, Run, Sample
 from .float64 import Float64
-from .forum import OneByOne, VersionA, VersionB
 from .jax_scans import JaxAssociativeScan, JaxScan
 from .memcpy import GpuMemcpy, Memcpy, copied_bytes
+from .python_loops import LoopCloned, LoopInPlace, LoopPerFilter
 from .scipy_loops import CupyxLoop, ScipyLoop, ScipySections
 from .torch_layers import LAYERS
 from .torch_peers import Philtorch, TorchAssociativeScan, Torchaudio, Torchlpc
@@ -45,14 +45,14 @@ PEERS: tuple[Contestant, ...] = (
     Torchaudio(),
     Philtorch(),
     Torchlpc(),
-    VersionA(),
-    VersionB(),
+    LoopInPlace(),
+    LoopCloned(),
     JaxScan(),
     JaxAssociativeScan(),
     TorchAssociativeScan(),
     CupyxLoop(),
     *LAYERS,
-    OneByOne(),
+    LoopPerFilter(),
 )
 
 

@@ -10,10 +10,10 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from multirec.bench._case import Case, Feature, Mode
-from multirec.bench._memory import host_growth, reset_host_peak
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
+from ..cases.case import Case, Feature, Mode
+from ..cases.reference import Outputs
+from ..cases.signals import Signals
+from ..host.memory import host_growth, reset_host_peak
 
 # who is interrupted for a moment loses a block, not the sample
 _BLOCKS = 15
