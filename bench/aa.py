@@ -28,11 +28,11 @@ from typing import Any
 from multirec.bench.cases.case import Case
 from multirec.bench.cases.named import case_named
 from multirec.bench.contestants import Contestant, named
-from multirec.bench.host.machine import describe_machine, versions
 from multirec.bench.measure.request import Request
 from multirec.bench.measure.run import Run
 from multirec.bench.measure.session import Session
 from multirec.bench.results.cells import Cell
+from multirec.bench.results.origin import describe_machine, versions
 from multirec.bench.results.write import document
 
 # small enough for one thread, so that a second process disturbs it no more than it must

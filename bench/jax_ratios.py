@@ -30,8 +30,8 @@ from multirec.bench.cases.named import case_named
 from multirec.bench.cases.signals import Signals, signals
 from multirec.bench.contestants.jax_scans import JaxAssociativeScan, JaxContestant, JaxScan
 from multirec.bench.contestants.torch_peers import Philtorch
-from multirec.bench.host.machine import describe_machine, versions
 from multirec.bench.host.memory import host_growth, reset_host_peak
+from multirec.bench.results.origin import describe_machine, versions
 
 CASES = {"W1": "biquads", "W2": "dense", "W3": "long", "W5": "gated", "W8": "complex"}
 Call = Callable[[], object]

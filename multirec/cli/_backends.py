@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from multirec.bench.results.cells import Exit
+from ._exit import Exit
 
 _STYLES = {"ready": "green", "missing": "yellow", "broken": "red"}
 

@@ -12,11 +12,11 @@ from multirec.bench.cases.named import NAMED
 from multirec.bench.host import interrupt
 from multirec.bench.host.clock import Budget
 from multirec.bench.measure.run import Run
-from multirec.bench.results.cells import Exit
 from multirec.bench.results.journal import JournalError, beside
 from multirec.bench.results.write import document
 
 from ._bench_request import AXIS, DTYPE, LAYOUT, MODE, request
+from ._exit import Exit, exit_of
 from ._options import Duration
 from ._output import check_writable, save
 from ._print import print_report
@@ -107,18 +107,18 @@ def command(
             raise click.UsageError(str(error)) from None
         results = run.go()
     results.notes.extend(notes)
-    if results.interrupted and output is not None:
+    if results.run["interrupted"] and output is not None:
         results.notes.append("Interrupted. The same command with --resume continues.")
-    found: Any = document(results)
+    found = document(results)
     text = json.dumps(found, indent=1, allow_nan=False)
     if output is not None:
         save(output, text)
-    run.journal.close(done=not results.interrupted)
+    run.journal.close(done=not results.run["interrupted"])
     if as_json:
         click.echo(text)
     else:
         print_report(found)
-    return int(Exit.INTERRUPTED if interrupt.pressed() else results.exit_code())
+    return int(Exit.INTERRUPTED if interrupt.pressed() else exit_of(results))
 
 
 def _journal(output: Path | None, force: bool, resume: bool) -> Path | None:

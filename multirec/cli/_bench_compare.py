@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import click
 
-from multirec.bench.results.cells import Exit
 from multirec.bench.results.compare import Comparison, Pair, compare
 from multirec.bench.results.format import Document
 from multirec.bench.show.comparison import comparison_report
 from multirec.errors import ArgumentError
 
+from ._exit import Exit
 from ._options import Percent
 from ._print import print_lines, width
 from ._results_file import RESULTS

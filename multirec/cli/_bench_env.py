@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from multirec.bench.results.format import Machine
 from multirec.bench.show.report import labelled
 from multirec.bench.show.text import bytes_text, percent_text, seconds_text
 
@@ -39,8 +40,8 @@ def command(as_json: bool) -> int:
       multirec bench env
       multirec bench env --json
     """  # noqa: D301
-    from multirec.bench.host.machine import describe_machine, versions
     from multirec.bench.measure.environment import advice, measure
+    from multirec.bench.results.origin import describe_machine, versions
 
     machine = describe_machine()
     found = measure()
@@ -55,7 +56,7 @@ def command(as_json: bool) -> int:
     return 0
 
 
-def _facts(machine: dict[str, Any], versions: dict[str, str], found: Any) -> Iterator[tuple[str, str]]:
+def _facts(machine: Machine, versions: dict[str, str], found: Any) -> Iterator[tuple[str, str]]:
     memory = bytes_text(machine["memory_bytes"]) if machine["memory_bytes"] else "unknown"
     yield "machine", f"{machine['cpu']}, {machine['cores']} cores, {memory}, {machine['system']}"
     if machine["gpus"]:

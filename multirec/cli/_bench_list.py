@@ -70,6 +70,6 @@ def _runs(folder: Path) -> Iterator[tuple[str, str]]:
         cases, machine = document["cases"], document["machine"]
         timed = {cell["contestant"] for cell in document["cells"] if cell["median_s"] is not None}
         what = cases[0]["text"] if len(cases) == 1 else f"{len(cases)} cases of {cases[0]['base']}"
-        when = f"{document['run']['started'][:10]}, " if document["run"]["started"] else ""
+        when = document["run"]["started"][:10]
         cut = ", interrupted" if document["run"]["interrupted"] else ""
-        yield path.name, f"{what}; {len(timed)} contestants; {when}{machine['cpu']}, {machine['cores']} cores{cut}"
+        yield path.name, f"{what}; {len(timed)} contestants; {when}, {machine['cpu']}, {machine['cores']} cores{cut}"

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import click
 
-from multirec.bench.results.format import Document
-from multirec.bench.show.panels import METRICS, Axis, swept_axes
+from multirec.bench.results.format import Axis, Document
+from multirec.bench.show.panels import METRICS, swept_axes
 from multirec.errors import ArgumentError
 
 from ._output import check_writable, save

@@ -17,6 +17,7 @@ from multirec.bench.cases.case import DTYPES, MODES, Case, Mode
 from multirec.bench.cases.named import case_named, swept
 from multirec.bench.contestants import Contestant, named, ready
 from multirec.bench.measure.request import PRESETS, Request
+from multirec.bench.results.format import PresetName
 
 MOST_CELLS = 500
 
@@ -79,7 +80,7 @@ def request(
     """Return the request, and notes on who is not here."""
     if quick and rigorous:
         raise click.UsageError("--quick and --rigorous ask for opposite things. Give one of them, or --time.")
-    preset = "quick" if quick else "rigorous" if rigorous else "default"
+    preset: PresetName = "quick" if quick else "rigorous" if rigorous else "default"
     modes: tuple[Mode, ...] = MODES if "both" in mode else tuple(each for each in MODES if each in mode)
     given = {axis: values for axis, values in axes.items() if values is not None}
     count = len(cases or ["biquads"]) * len(modes)

@@ -22,10 +22,10 @@ from ._results_file import RESULTS
     type=click.Choice(["table", "markdown", "csv", "json", "torch"]),
     default="table",
     show_default=True,
-    help="'torch' is the table of torch.utils.benchmark.Compare; 'json' is the newest version of the document.",
+    help="'torch' is the table of torch.utils.benchmark.Compare; 'json' is the document itself.",
 )
 def command(document: Document, kind: str) -> int:
-    """Show a saved run on stdout. Files of older versions are read too.
+    """Show a saved run on stdout.
 
     \b
     Examples:

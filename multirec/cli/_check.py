@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from multirec._registry.registry import registry
-from multirec.bench.results.cells import Exit
 from multirec.errors import BackendBrokenError, BackendMissingError, UnknownBackendError
+
+from ._exit import Exit
 
 
 @click.command(

@@ -9,9 +9,9 @@ import click
 from multirec._core.problem import ComputeDtype, Family, Layout, Spec, join_shape
 from multirec._registry.registry import registry
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
-from multirec.bench.results.cells import Exit
 from multirec.errors import MultirecError
 
+from ._exit import Exit
 from ._options import COUNT
 
 _FAMILIES: tuple[Family, ...] = get_args(Family)

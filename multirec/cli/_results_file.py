@@ -14,7 +14,7 @@ from multirec.errors import ArgumentError
 
 
 class ResultsFile(click.ParamType[Document]):
-    """A file that ``multirec bench -o`` wrote, of any version, as a document."""
+    """A file that ``multirec bench -o`` wrote, as a document."""
 
     name = "results"
 

@@ -1,4 +1,4 @@
-"""Synthetic documents of version 2: the times are made up, everything else is as a run would write it."""
+"""Synthetic documents: the times are made up, everything else is as a run would write it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ ROUNDS = 15
 
 def case(name: str = "biquads", **axes: Any) -> dict[str, Any]:
     """A case as the document has it."""
-    sizes = {"batch": 32, "channels": 128, "length": 16000, "order": 2, "dtype": "float32", "layout": "BCT"} | axes
+    sizes = {"batch": 32, "channels": 128, "length": 16000, "order": 2, "dtype": "float32", "layout": "BCT"}
+    kinds = {"shared": True, "feedforward": True, "time_varying": False, "stateful": False, "features": 0, "seed": 0}
+    sizes = sizes | kinds | axes
     batch, channels, length = sizes["batch"], sizes["channels"], sizes["length"]
     size = 4 * batch * channels * length
     text = f"x[{batch}, {length}] -> y[{batch}, {channels}, {length}], order {sizes['order']}, {sizes['dtype']}"
@@ -66,6 +68,10 @@ def cell(place: int, name: str, seconds: float, mode: Mode = FORWARD, noise: flo
         "memcpy_fraction": None,
         "peak_bytes": 262_144_000,
         "allocator_peak_bytes": None,
+        "hot_s": None,
+        "host_s": None,
+        "hot_samples_s": [],
+        "host_samples_s": [],
     }
     return row | more
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
-
 import pytest
 from jsonschema import Draft202012Validator
 
 from multirec.bench.cases.case import Case
 from multirec.bench.host.clock import Budget
-from multirec.bench.host.machine import describe_machine, versions
 from multirec.bench.measure.notes import notes
-from multirec.bench.results.cells import Cell, Results, Status
+from multirec.bench.results.cells import Cell, Results
+from multirec.bench.results.format import Run, Status
+from multirec.bench.results.origin import describe_machine, versions
+from multirec.bench.results.schema import json_schema
 from multirec.bench.results.write import document
+from multirec.cli._exit import exit_of
 
 
 def results_of(*statuses: Status, interrupted: bool = False) -> Results:
-    run = {
+    run: Run = {
         "name": "test",
         "started": "2026-01-01T00:00:00Z",
         "elapsed_s": 1.0,
@@ -26,8 +26,9 @@ def results_of(*statuses: Status, interrupted: bool = False) -> Results:
         "preset": "default",
         "seed": 0,
         "command": "multirec bench",
+        "interrupted": interrupted,
     }
-    results = Results(run, describe_machine(), versions(["numpy"]), None, [Case()], interrupted=interrupted)
+    results = Results(run, describe_machine(), versions(["numpy"]), None, [Case()])
     for place, status in enumerate(statuses):
         cell = Cell(f"contestant_{place}", "forward")
         cell.close(status, "a reason " * 20)
@@ -50,8 +51,8 @@ def results_of(*statuses: Status, interrupted: bool = False) -> Results:
     ],
 )
 def test_exit_codes(statuses: tuple[Status, ...], code: int) -> None:
-    assert results_of(*statuses).exit_code() == code
-    assert results_of(*statuses, interrupted=True).exit_code() == 130
+    assert exit_of(results_of(*statuses)) == code
+    assert exit_of(results_of(*statuses, interrupted=True)) == 130
 
 
 def measured(name: str, seconds: float, factor: float = 1.1) -> Cell:
@@ -89,7 +90,7 @@ def test_a_sweep_has_one_note_of_its_noise_and_one_of_its_drift() -> None:
 
 
 def test_the_document_fits_its_schema() -> None:
-    schema = json.loads((files("multirec.bench") / "schema" / "multirec.bench-2.json").read_text())
+    schema = json_schema()
     Draft202012Validator.check_schema(schema)
     found = document(compared())
     assert list(Draft202012Validator(schema).iter_errors(found)) == []

@@ -19,6 +19,7 @@ from multirec.bench.measure.run import Run
 from multirec.bench.results.cells import Cell, Results
 from multirec.bench.results.journal import JournalError
 from multirec.bench.results.write import document
+from multirec.cli._exit import exit_of
 
 CASE = Case(batch=2, channels=12, length=120)
 
@@ -213,8 +214,8 @@ class PressesCtrlC(Silent):
 
 def test_ctrl_c_keeps_what_was_measured() -> None:
     results = run(fakes.Fake(), fakes.NotLoaded(), seconds=20.0, progress=PressesCtrlC())
-    assert results.interrupted
-    assert results.exit_code() == 130
+    assert results.run["interrupted"]
+    assert exit_of(results) == 130
     assert results.cells[0].status == "ok"
     assert results.cells[0].samples
 

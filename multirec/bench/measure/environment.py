@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from time import monotonic, perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..cases.case import Case
 from ..cases.signals import signals
 from ..contestants import Memcpy, copied_bytes
 from ..results import statistics
+from ..results.format import Machine
 
 # 64 MiB, more than caches hold
 _CASE = Case(batch=4, channels=64, length=1 << 16)
@@ -54,24 +55,24 @@ def measure(seconds: float = 1.5) -> Environment:
     return Environment(moved / median(samples[0] + samples[1]), floor, len(samples[0]), stolen)
 
 
-def advice(machine: dict[str, Any], found: Environment) -> Iterator[str]:
+def advice(machine: Machine, found: Environment) -> Iterator[str]:
     """Yield what makes measurements on this machine worse, and what to do about it; one sentence where nothing does."""
     told = [*_of_processor(machine), *_of_power(), *_of_measurement(machine, found)]
     yield from told or ["Nothing that was looked at makes measurements here worse."]
 
 
-def _of_processor(machine: dict[str, Any]) -> Iterator[str]:
+def _of_processor(machine: Machine) -> Iterator[str]:
     cores, threads, load = machine["cores"] or 1, machine["threads"], machine["load_before"]
     if load is not None and load > _BUSY * cores:
         yield (
             f"The load is {load:.1f} on {cores} cores: other programs take time from what is measured. Close them, or "
             "wait until they are done."
         )
-    if threads is not None and threads < cores:
+    if threads < cores:
         cause = "OMP_NUM_THREADS" if os.environ.get("OMP_NUM_THREADS") else "the affinity mask of this process"
         yield f"Kernels use {threads} of {cores} cores, because of {cause}. Lift it if all of them should work."
     quota = _quota()
-    if quota is not None and threads is not None and quota < threads:
+    if quota is not None and quota < threads:
         yield (
             f"This container may use {quota:g} cores at a time, less than the {threads} threads of kernels: they are "
             f"halted again and again. Raise the quota, or set OMP_NUM_THREADS={max(1, int(quota))}."
@@ -89,7 +90,7 @@ def _of_power() -> Iterator[str]:
         yield "The machine runs on its battery, which slows it down. Connect it to power."
 
 
-def _of_measurement(machine: dict[str, Any], found: Environment) -> Iterator[str]:
+def _of_measurement(machine: Machine, found: Environment) -> Iterator[str]:
     if found.stolen is not None and found.stolen > _STOLEN:
         yield (
             f"Other guests of this host took {100 * found.stolen:.0f} % of the processor's time. Believe ratios within "
@@ -101,7 +102,7 @@ def _of_measurement(machine: dict[str, Any], found: Environment) -> Iterator[str
             "--rigorous or more --time, and close what else runs."
         )
     resolution = machine["timer_resolution_s"]
-    if resolution is not None and resolution > _COARSE:
+    if resolution > _COARSE:
         yield f"The timer's step is {1e6 * resolution:.1f} µs, so calls of microseconds are timed in batches."
 
 

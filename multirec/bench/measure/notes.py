@@ -35,7 +35,7 @@ def _load(results: Results) -> Iterator[str]:
             f"Before the run about {load:.1f} processes were running on {cores} cores. Close them and repeat: "
             "they take time from everyone, and more from those who use all cores."
         )
-    if cores and threads and threads < cores:
+    if cores and threads < cores:
         yield (
             f"Kernels used {threads} of {cores} cores, because of the affinity mask or OMP_NUM_THREADS. "
             "Unset them to use all."

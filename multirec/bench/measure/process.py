@@ -15,7 +15,7 @@ from typing import Any
 from ..contestants import Contestant
 from ..host import interrupt
 from ..host.clock import Budget
-from ..results.cells import Status
+from ..results.format import Status
 from .worker import serve
 
 # the fork server imports it once, before any thread or GPU is touched; JAX must not be forked

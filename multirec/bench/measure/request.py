@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..cases.case import Case, Mode
 from ..contestants import Contestant
+from ..results.format import PresetName
 
 
 class Preset(NamedTuple):
@@ -18,7 +19,7 @@ class Preset(NamedTuple):
     rounds: int
 
 
-PRESETS = {
+PRESETS: dict[PresetName, Preset] = {
     "default": Preset(60.0, 0.01, 400),
     "quick": Preset(15.0, 0.05, 100),
     "rigorous": Preset(600.0, 0.004, 1600),
@@ -32,7 +33,7 @@ class Request:
     contestants: Sequence[Contestant]
     cases: Sequence[Case]
     modes: Sequence[Mode]
-    preset: str = "default"
+    preset: PresetName = "default"
     seconds: float | None = None
     seed: int = 0
     name: str = "multirec bench"

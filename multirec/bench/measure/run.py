@@ -8,9 +8,9 @@ from pathlib import Path
 from ..contestants import picked
 from ..host import interrupt
 from ..host.clock import Budget
-from ..host.machine import describe_machine, git_state, load, versions
 from ..results.cells import Cell, Results
 from ..results.journal import Journal, restore
+from ..results.origin import describe_machine, git_state, load, versions
 from .check import Checks
 from .context import Progress, RunContext
 from .notes import notes
@@ -61,7 +61,7 @@ class Run:
             Checks(self.context).go()
             Rounds(self.context).go()
         except (interrupt.Interrupted, KeyboardInterrupt):
-            results.interrupted = True
+            results.run["interrupted"] = True
         finally:
             self.context.stop_workers()
         for cell in results.cells:
@@ -88,6 +88,7 @@ class Run:
                 "preset": request.preset,
                 "seed": request.seed,
                 "command": request.command,
+                "interrupted": False,
             },
             machine=describe_machine(),
             versions=versions(contestant.distribution for contestant in request.contestants),

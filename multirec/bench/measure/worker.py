@@ -11,7 +11,7 @@ import signal
 from multiprocessing.connection import Connection
 
 from ..contestants import Contestant
-from ..results.cells import Status
+from ..results.format import Status
 from .session import Session
 
 

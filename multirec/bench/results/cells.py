@@ -1,30 +1,14 @@
-"""The cells of a run, their status, and the JSON document made of them."""
+"""The cells of a run while it goes on, and what is known of them so far."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias
 
 from ..cases.case import Case, Mode
 from ..contestants import Sample
 from . import statistics
-
-Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
-SCHEMA = "multirec.bench/2"
-
-
-class Exit(IntEnum):
-    """The exit codes of the command line; 1 is Python's own."""
-
-    OK = 0
-    USAGE = 2
-    REGRESSION = 3
-    WRONG = 4
-    NOTHING_RAN = 5
-    UNCLEAR = 6
-    BROKE = 7
-    INTERRUPTED = 130
+from .format import Git, Machine, Run, Status
 
 
 @dataclass
@@ -103,10 +87,10 @@ class Results:
     `copies` has the reference's hidden second copy of every group, and `picks` what ``backend="auto"`` takes there.
     """
 
-    run: dict[str, Any]
-    machine: dict[str, Any]
+    run: Run
+    machine: Machine
     versions: dict[str, str]
-    git: dict[str, Any] | None
+    git: Git | None
     cases: list[Case]
     cells: list[Cell] = field(default_factory=list)
     copies: dict[Group, Cell] = field(default_factory=dict)
@@ -114,7 +98,6 @@ class Results:
     bandwidth: dict[str, float] = field(default_factory=dict)
     bandwidth_samples: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    interrupted: bool = False
 
     def group(self, group: Group) -> list[Cell]:
         """Return the cells of a case and mode."""
@@ -143,14 +126,3 @@ class Results:
         return statistics.ratio(
             statistics.paired(reference.by_round, cell.by_round), statistics.noise(self.aa_ratios(group))
         )
-
-    def exit_code(self) -> Exit:
-        """Return the exit code that the cells ask for."""
-        found = {cell.status for cell in self.cells}
-        if self.interrupted:
-            return Exit.INTERRUPTED
-        if found <= {"skipped", "unsupported", "too_slow"}:
-            return Exit.NOTHING_RAN
-        if "failed_check" in found:
-            return Exit.WRONG
-        return Exit.BROKE if found & {"crash", "timeout", "oom"} else Exit.OK

@@ -71,7 +71,7 @@ def compare(base: Document, new: Document, ratios: bool = False) -> Comparison:
     ArgumentError
         No cell is in both.
     """
-    same_machine = base["machine"]["id"] is not None and base["machine"]["id"] == new["machine"]["id"]
+    same_machine = base["machine"]["id"] == new["machine"]["id"]
     by: By = "times" if same_machine and not ratios else "ratios"
     before, after = _cells(base), _cells(new)
     if not before.keys() & after.keys():
@@ -154,7 +154,7 @@ def _sides(base: Document, new: Document, places: tuple[Key, Key]) -> tuple[_Sid
 def _compared(pair: Pair, old: CellRow, new: CellRow, sides: tuple[_Side, _Side], by: By) -> Pair:
     if by == "times":
         pair = pair._replace(base=old["median_s"], new=new["median_s"])
-        speed: statistics.Ratio | None = _quotient(old["samples_s"], new["samples_s"])
+        speed = _quotient(old["samples_s"], new["samples_s"])
     else:
         if sides[0].reference is None or sides[0].reference != sides[1].reference:
             names = " and ".join(str(side.reference or "none") for side in sides)
@@ -165,8 +165,6 @@ def _compared(pair: Pair, old: CellRow, new: CellRow, sides: tuple[_Side, _Side]
             return pair._replace(reason="it has no ratio to the reference in one of the runs")
         pair = pair._replace(base=sides[0].ratio["ratio"], new=sides[1].ratio["ratio"])
         speed = _quotient_of_ratios(sides[0].ratio, sides[1].ratio)
-    if speed is None:
-        return pair._replace(reason="a run of an older multirec has no intervals")
     floors = [side.floor for side in sides if side.floor is not None]
     outcome = _OUTCOMES[statistics.verdict(speed, max(floors, default=None))]
     reason = "" if floors else "neither run has an A/A floor"
@@ -188,10 +186,8 @@ def _quotient(old: Sequence[float], new: Sequence[float]) -> statistics.Ratio:
     return statistics.Ratio(ratio, float(low), float(high), rounds)
 
 
-def _quotient_of_ratios(old: Ratio, new: Ratio) -> statistics.Ratio | None:
+def _quotient_of_ratios(old: Ratio, new: Ratio) -> statistics.Ratio:
     """Return the new ratio over the old one, their intervals added in quadrature of logarithms."""
-    if old["low"] is None or old["high"] is None or new["low"] is None or new["high"] is None:
-        return None
     middle = log(new["ratio"] / old["ratio"])
     half = hypot(log(old["high"] / old["low"]), log(new["high"] / new["low"])) / 2
     rounds = min(old["rounds"], new["rounds"])
@@ -208,9 +204,7 @@ def _geometric_mean(pairs: Sequence[Pair]) -> tuple[float, float, float] | None:
 
 
 def _notes(base: Document, new: Document, by: By) -> Iterator[str]:
-    if base["machine"]["id"] is None or new["machine"]["id"] is None:
-        yield "a run of an older multirec does not say which machine it ran on, so ratios to the reference are compared"
-    elif base["machine"]["id"] != new["machine"]["id"]:
+    if base["machine"]["id"] != new["machine"]["id"]:
         machines = " and ".join(f"{document['machine']['cpu']}" for document in (base, new))
         yield f"the machines differ ({machines}), so ratios to the reference are compared; raw times would say nothing"
     if base["machine"]["threads"] != new["machine"]["threads"]:

@@ -1,43 +1,58 @@
-"""The result document, version 2, as its readers see it. Times are seconds, sizes bytes, unknown is None."""
+"""The declaration of the result document. What is written, what is read and the JSON schema follow from it.
+
+Times are seconds, sizes bytes, unknown is None. There are no NaN or infinite numbers. What an annotation adds to a type
+are keywords of JSON Schema and their values, for the schema alone.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 
-SCHEMA = "multirec.bench/2"
+from multirec._core.problem import Layout
+
+from ..cases.case import Mode
+
+SCHEMA: Final = "multirec.bench/2"
 
 Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
 Verdict: TypeAlias = Literal["faster", "slower", "tie", "unclear"]
-Mode: TypeAlias = Literal["forward", "forward+backward"]
+PresetName: TypeAlias = Literal["default", "quick", "rigorous"]
+Axis: TypeAlias = Literal["length", "channels", "order", "batch"]
+
+Count: TypeAlias = Annotated[int, ("minimum", 0)]
+AtLeastOne: TypeAlias = Annotated[int, ("minimum", 1)]
+Positive: TypeAlias = Annotated[float, ("exclusiveMinimum", 0)]
+Elapsed: TypeAlias = Annotated[float, ("minimum", 0)]
+Place: TypeAlias = Annotated[int, ("minimum", 0), ("description", "index into cases")]
 
 
 class Run(TypedDict):
     """What was asked for, and how it went."""
 
     name: str
-    started: str | None
-    elapsed_s: float
-    budget_s: float
-    compile_s: float | None
-    preset: str
+    started: Annotated[str, ("description", "UTC, ISO 8601")]
+    elapsed_s: Elapsed
+    budget_s: Positive
+    compile_s: Annotated[Elapsed, ("description", "first compilations into an empty cache, not in the budget")]
+    preset: PresetName
     seed: int
-    command: str | None
+    command: str
     interrupted: bool
 
 
 class Machine(TypedDict):
-    """Where it ran."""
+    """Where it ran; nothing that names the host."""
 
-    id: str | None
+    id: Annotated[str, ("description", "a hash of processor, cores, memory and system")]
     cpu: str
-    cores: int | None
-    threads: int | None
-    memory_bytes: int | None
+    cores: Count | None
+    threads: AtLeastOne
+    memory_bytes: Count | None
     system: str
     load_before: float | None
     load_after: float | None
     governor: str | None
-    timer_resolution_s: float | None
+    timer_resolution_s: Positive
     gpus: list[str]
 
 
@@ -51,23 +66,29 @@ class Git(TypedDict):
 class Calibration(TypedDict):
     """What a copy of memory reached in the same rounds, by kind of device."""
 
-    memcpy_bytes_per_s: dict[str, float]
-    samples_s: dict[str, list[float]]
+    memcpy_bytes_per_s: dict[str, Positive]
+    samples_s: dict[str, list[Positive]]
 
 
 class CaseRow(TypedDict):
-    """One problem; a document's cases may have further axes than these."""
+    """One problem; `traffic_bytes` is what any implementation must move at least, by mode."""
 
     name: str
     text: str
     base: str
-    batch: int
-    channels: int
-    length: int
-    order: int
+    batch: Count
+    channels: Count
+    length: Count
+    order: Count
     dtype: str
-    layout: str
-    traffic_bytes: dict[str, int]
+    layout: Layout
+    shared: bool
+    feedforward: bool
+    time_varying: bool
+    stateful: bool
+    features: Count
+    seed: int
+    traffic_bytes: dict[str, Count]
 
 
 class Check(TypedDict):
@@ -77,10 +98,14 @@ class Check(TypedDict):
     what: str
 
 
-class _Cell(TypedDict):
-    """What every cell has."""
+class CellRow(TypedDict):
+    """One contestant on one case in one mode.
 
-    case: int
+    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
+    of the host's part of a call. Their samples are those of the same rounds, and empty on a CPU.
+    """
+
+    case: Place
     mode: Mode
     contestant: str
     version: str
@@ -90,26 +115,17 @@ class _Cell(TypedDict):
     check: Check | None
     first_call_s: float | None
     break_even_calls: float | None
-    calls_per_sample: int
-    rounds: list[int]
-    positions: list[int]
-    samples_s: list[float]
+    calls_per_sample: AtLeastOne
+    rounds: list[Count]
+    positions: list[Count]
+    samples_s: list[Positive]
     median_s: float | None
     low_s: float | None
     high_s: float | None
     spread_s: float | None
     memcpy_fraction: float | None
-    peak_bytes: int | None
-    allocator_peak_bytes: int | None
-
-
-class CellRow(_Cell, total=False):
-    """One contestant on one case in one mode.
-
-    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
-    of the host's part of a call. Their samples are those of the same rounds.
-    """
-
+    peak_bytes: Count | None
+    allocator_peak_bytes: Count | None
     hot_s: float | None
     host_s: float | None
     hot_samples_s: list[float]
@@ -119,25 +135,25 @@ class CellRow(_Cell, total=False):
 class Floor(TypedDict):
     """The reference of a case against a hidden second copy of itself: by how much ratios around 1 differ."""
 
-    case: int
+    case: Place
     mode: Mode
     contestant: str
-    samples_s: list[float]
-    rounds: list[int]
+    samples_s: list[Positive]
+    rounds: list[Count]
     floor: float | None
 
 
 class Ratio(TypedDict):
-    """How many times faster than the reference of its case a contestant is."""
+    """How many times faster than the reference of its case a contestant is: reference time over contestant time."""
 
-    case: int
+    case: Place
     mode: Mode
     contestant: str
     reference: str
-    ratio: float
-    low: float | None
-    high: float | None
-    rounds: int
+    ratio: Positive
+    low: Positive
+    high: Positive
+    rounds: AtLeastOne
     verdict: Verdict
 
 
@@ -146,25 +162,25 @@ class Fit(TypedDict):
 
     contestant: str
     mode: Mode
-    axis: str
+    axis: Axis
     exponent: float
-    points: int
+    points: AtLeastOne
 
 
 class Regret(TypedDict):
     """What backend="auto" picks takes `regret` times what the fastest backend of multirec takes."""
 
-    case: int
+    case: Place
     mode: Mode
     picked: str
     fastest: str
-    regret: float
+    regret: Positive
 
 
 class Document(TypedDict):
-    """A whole run."""
+    """A run of multirec bench. Times in seconds, sizes in bytes, unknown is null."""
 
-    schema: str
+    schema: Literal["multirec.bench/2"]
     run: Run
     machine: Machine
     versions: dict[str, str]

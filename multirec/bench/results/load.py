@@ -1,4 +1,4 @@
-"""Reading a result file: every version becomes the newest, and what is wrong is said with its place in the file."""
+"""Reading a result file: it is held to the declaration, and what is wrong is said with its place in the file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 from multirec.errors import ArgumentError
 
 from .format import SCHEMA, Document
-from .upgrade import VersionOne, upgraded
 
-_FAMILY = "multirec.bench/"
-_NEWEST = int(SCHEMA.removeprefix(_FAMILY))
+_FAMILY, _, _VERSION = SCHEMA.partition("/")
 _EXPECTED = {
     "Expecting value": "a value",
     "Expecting ','": "a comma or a closing bracket",
@@ -33,7 +31,7 @@ def load(path: Path) -> Document:
     Raises
     ------
     ArgumentError
-        The file cannot be read, is not JSON, is no result of ``multirec bench``, is of a newer version, or has a field
+        The file cannot be read, is not JSON, is no result of ``multirec bench``, is of another version, or has a field
         that is missing or of the wrong kind. The message names the file and the line or the field.
 
     Example
@@ -44,13 +42,11 @@ def load(path: Path) -> Document:
     multirec.errors.ArgumentError: results/none.json cannot be read: No such file or directory.
     """
     data = _parsed(path)
-    version = _version(path, data)
-    fault = _fault(data, VersionOne if version == 1 else Document, "")
-    if fault is None:
-        document: Document = upgraded(data, path.stem) if version == 1 else data
-        fault = _dangling(document)
+    _check_version(path, data)
+    fault = _fault(data, Document, "") or _dangling(data)
     if fault is not None:
         raise ArgumentError(f"{path}: {fault}. It was changed by hand, or written by something else.")
+    document: Document = data
     return document
 
 
@@ -79,21 +75,21 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"expected finite numbers, found {constant}.")
 
 
-def _version(path: Path, data: Any) -> int:
+def _check_version(path: Path, data: Any) -> None:
     schema = data.get("schema") if isinstance(data, dict) else None
-    found = re.fullmatch(rf"{_FAMILY}(\d+)", schema) if isinstance(schema, str) else None
+    found = re.fullmatch(rf"{_FAMILY}/(\d+)", schema) if isinstance(schema, str) else None
     if found is None:
         what = f'"schema": {json.dumps(schema)[:60]}' if schema is not None else _shown(data)
         raise ArgumentError(
             f'{path} is not a result of multirec bench: expected an object with "schema": "{SCHEMA}", found {what}.'
         )
-    version = int(found[1])
-    if not 1 <= version <= _NEWEST:
+    if schema != SCHEMA:
+        newer = int(found[1]) > int(_VERSION)
+        fix = "Upgrade with: pip install --upgrade multirec-bank" if newer else "Run the benchmark again."
         raise ArgumentError(
-            f"{path} was written by another version of multirec: its schema is {schema}, and this one reads "
-            f"{_FAMILY}1 to {SCHEMA}. Upgrade with: pip install --upgrade multirec-bank"
+            f"{path} was written by another version of multirec: its schema is {schema}, and this one reads {SCHEMA}. "
+            f"{fix}"
         )
-    return version
 
 
 def _fault(value: Any, shape: Any, place: str) -> str | None:

@@ -7,12 +7,13 @@ Intervals are percentile bootstraps with a fixed seed: the same samples always g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Verdict: TypeAlias = Literal["faster", "slower", "tie", "unclear"]
+from .format import Verdict
+
 Array: TypeAlias = npt.NDArray[Any]
 
 ENOUGH = 8

@@ -1,4 +1,4 @@
-"""The JSON document of a run, version 2, as schema/multirec.bench-2.json describes it."""
+"""The document of a run."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from math import isfinite
 from statistics import median
-from typing import Any
+from typing import Any, cast, get_args
 
-from ..cases.case import MODES
+from ..cases.case import MODES, Case, Mode
 from . import statistics
-from .cells import SCHEMA, Cell, Group, Results
+from .cells import Cell, Group, Results
+from .format import SCHEMA, Axis, CaseRow, CellRow, Document, Fit, Floor, Ratio, Regret
 
-_AXES = ("length", "channels", "order", "batch")
+_AXES: tuple[Axis, ...] = get_args(Axis)
 
 
-def document(results: Results) -> dict[str, Any]:
+def document(results: Results) -> Document:
     """Return the document, ready for `json.dumps(..., allow_nan=False)`."""
     return {
         "schema": SCHEMA,
-        "run": results.run | {"interrupted": results.interrupted},
+        "run": results.run,
         "machine": results.machine,
         "versions": results.versions,
         "git": results.git,
         "calibration": {"memcpy_bytes_per_s": results.bandwidth, "samples_s": results.bandwidth_samples},
-        "cases": [
-            case.as_dict() | {"traffic_bytes": {mode: case.traffic(mode) for mode in MODES}} for case in results.cases
-        ],
+        "cases": [_case(case) for case in results.cases],
         "cells": [_cell(results, cell) for cell in results.cells],
         "floors": [_floor(results, group) for group in results.copies],
         "ratios": list(_ratios(results)),
@@ -36,7 +35,12 @@ def document(results: Results) -> dict[str, Any]:
     }
 
 
-def _cell(results: Results, cell: Cell) -> dict[str, Any]:
+def _case(case: Case) -> CaseRow:
+    return cast(CaseRow, case.as_dict() | {"traffic_bytes": {mode: case.traffic(mode) for mode in MODES}})
+
+
+def _cell(results: Results, cell: Cell) -> CellRow:
+    assert cell.status is not None
     found = statistics.interval(cell.samples)
     return {
         "case": cell.case,
@@ -93,7 +97,7 @@ def _memcpy_fraction(results: Results, cell: Cell) -> float | None:
     return results.cases[cell.case].traffic(cell.mode) / cell.median / rate
 
 
-def _floor(results: Results, group: Group) -> dict[str, Any]:
+def _floor(results: Results, group: Group) -> Floor:
     copy = results.copies[group]
     return {
         "case": copy.case,
@@ -105,7 +109,7 @@ def _floor(results: Results, group: Group) -> dict[str, Any]:
     }
 
 
-def _ratios(results: Results) -> Iterator[dict[str, Any]]:
+def _ratios(results: Results) -> Iterator[Ratio]:
     for cell in results.cells:
         group = (cell.case, cell.mode)
         found, reference = results.ratio(cell), results.reference(group)
@@ -115,14 +119,17 @@ def _ratios(results: Results) -> Iterator[dict[str, Any]]:
                 "mode": cell.mode,
                 "contestant": cell.contestant,
                 "reference": reference.contestant,
-                **found._asdict(),
+                "ratio": found.ratio,
+                "low": found.low,
+                "high": found.high,
+                "rounds": found.rounds,
                 "verdict": statistics.verdict(found, statistics.floor(results.aa_ratios(group))),
             }
 
 
-def _fits(results: Results) -> Iterator[dict[str, Any]]:
+def _fits(results: Results) -> Iterator[Fit]:
     """Fit the growth along each axis that is swept while the others stay."""
-    rows: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
+    rows: dict[tuple[str, Mode, Axis, tuple[Any, ...]], list[tuple[int, float]]] = {}
     for cell in results.cells:
         seconds = cell.median
         if seconds is None:
@@ -137,7 +144,7 @@ def _fits(results: Results) -> Iterator[dict[str, Any]]:
             yield {"contestant": contestant, "mode": mode, "axis": axis, "exponent": exponent, "points": len(points)}
 
 
-def _regrets(results: Results) -> Iterator[dict[str, Any]]:
+def _regrets(results: Results) -> Iterator[Regret]:
     """Compare what auto picks with the fastest of multirec's backends that were timed."""
     for group, picked in results.picks.items():
         timed = {cell.contestant: cell.median for cell in results.group(group) if cell.backend and cell.median}

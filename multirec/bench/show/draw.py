@@ -13,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from multirec.errors import ArgumentError
 
-from ..results.format import Document
-from .panels import AXES, METRICS, Axis, Metric, Panel, Series, all_series, panels
+from ..results.format import Axis, Document
+from .panels import AXES, METRICS, Metric, Panel, Series, all_series, panels
 from .text import half_width
 
 # Okabe and Ito's colours, and lighter ones of the same hues
@@ -247,6 +247,6 @@ def figure(documents: Sequence[Document], metric: str, axis: Axis | None = None,
 
 def _footer(documents: Sequence[Document]) -> str:
     """Return where it was measured, which a figure says wherever it is shown."""
-    machines = {f"{doc['machine']['cpu']}, {doc['machine']['threads'] or '?'} threads" for doc in documents}
+    machines = {f"{doc['machine']['cpu']}, {doc['machine']['threads']} threads" for doc in documents}
     versions = {f"multirec {doc['versions'].get('multirec', 'unknown')}" for doc in documents}
     return f"{'; '.join(sorted(machines))}; {', '.join(sorted(versions))}; medians with 95 % intervals"

@@ -6,9 +6,10 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
+from ..cases.case import MODES
 from ..results.format import CellRow, Document, ratios_of
 from .report import closing, introduction, legend
-from .table import MODES, Row, Table, tables
+from .table import Row, Table, tables
 from .text import digits, half_width
 
 _AXES = ("batch", "channels", "length", "order", "dtype", "layout")
@@ -118,7 +119,7 @@ def _compare_section(document: Document, mode: str) -> Iterator[str]:
     head = line(["", *names])
     yield f"[{f' {mode} ':-^{len(head) - 2}}]"
     yield head
-    threads = f"{document['machine']['threads'] or '?'} threads: "
+    threads = f"{document['machine']['threads']} threads: "
     yield threads.ljust(len(head), "-")
     yield from map(line, texts)
     yield ""

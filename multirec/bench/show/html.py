@@ -11,9 +11,9 @@ import matplotlib
 
 from multirec.errors import ArgumentError
 
-from ..results.format import Document
+from ..results.format import Axis, Document
 from .draw import figure
-from .panels import METRICS, Axis, swept_axes
+from .panels import METRICS, swept_axes
 from .report import closing, introduction, legend
 from .table import Row, Table, tables
 
@@ -53,9 +53,7 @@ def html_report(documents: Sequence[Document]) -> str:
 def _run(document: Document) -> Iterator[str]:
     run = document["run"]
     yield f"<h2>{escape(run['name'])}</h2>\n"
-    facts = [*introduction(document)]
-    facts += [(name, text) for name, text in (("started", run["started"]), ("command", run["command"])) if text]
-    yield _definitions(facts)
+    yield _definitions([*introduction(document), ("started", run["started"]), ("command", run["command"])])
     columns: list[str] = []
     for table in tables(document):
         columns += [column for column in table.columns if column not in columns]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from ..results.format import CaseRow, CellRow, Document, Ratio, ratios_of, references_of
+from ..results.format import Axis, CaseRow, CellRow, Document, Ratio, ratios_of, references_of
 from .text import bytes_text, percent_text, ratio_text, seconds_text
 
-Axis: TypeAlias = Literal["length", "channels", "order", "batch"]
 AXES: dict[Axis, str] = {
     "length": "T, samples of a signal",
     "channels": "C, filters",
@@ -147,7 +146,7 @@ def _value(metric: str, cell: CellRow, ratio: Ratio | None) -> Value | None:
     if metric == "time":
         return whole
     if metric == "ratio":
-        return Value(ratio["ratio"], ratio["low"] or ratio["ratio"], ratio["high"] or ratio["ratio"]) if ratio else None
+        return Value(ratio["ratio"], ratio["low"], ratio["high"]) if ratio else None
     if metric == "memcpy":
         part = cell["memcpy_fraction"]
         # the fraction is the inverse of a time

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from math import ceil
 from typing import NamedTuple
 
-from ..results.format import CellRow, Document, Mode, Ratio, Regret, floors_of, ratios_of, references_of
+from ..cases.case import MODES, Mode
+from ..results.format import CellRow, Document, Ratio, Regret, floors_of, ratios_of, references_of
 from .text import DASH, bytes_text, half_width, percent_text, ratio_text, seconds_text
 
-MODES: tuple[Mode, ...] = ("forward", "forward+backward")
 _WHAT = {"forward": "y alone", "forward+backward": "y, then the gradients of x and of the coefficients"}
 _EVERY = "every case"
 MEANINGS = {
@@ -204,7 +204,7 @@ def _ratio(row: Ratio | None) -> str:
     faster = row["ratio"] >= 1
     half = half_width(row["ratio"], row["low"], row["high"]) / row["ratio"]
     ratio = row["ratio"] if faster else 1 / row["ratio"]
-    doubt = "?" if row["verdict"] == "unclear" and row["low"] is not None else ""
+    doubt = "?" if row["verdict"] == "unclear" else ""
     return f"{ratio_text(ratio, half * ratio)} {'faster' if faster else 'slower'}{doubt}"
 
 

@@ -1,4 +1,4 @@
-"""What a run says about where it ran."""
+"""What a document says about where its run was made: the machine, the versions, the commit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import time
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from multirec._machine.threads import num_threads
 
-from .memory import physical_bytes
+from ..host.memory import physical_bytes
+from .format import Git, Machine
 
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> Machine:
     """Return the processor, memory, load and threads; nothing that names the host."""
     cpu, cores, memory = _cpu_name(), os.cpu_count(), physical_bytes()
     system = f"{platform.system()} {platform.machine()}"
@@ -70,7 +70,7 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def git_state() -> dict[str, Any] | None:
+def git_state() -> Git | None:
     """Return the commit of the checkout that multirec is imported from, and whether it has changes; None elsewhere."""
     root = Path(__file__).parents[3]
     if not (root / ".git").exists():
