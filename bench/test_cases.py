@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from multirec.bench.cases.case import Mode
+from multirec.bench.cases.judge import judge
 from multirec.bench.cases.named import case_named
-from multirec.bench.cases.reference import compute, judge, kept, masked, windowed
+from multirec.bench.cases.reference import compute, kept
 from multirec.bench.cases.signals import signals
+from multirec.bench.cases.window import masked, windowed
 from multirec.bench.contestants import Contestant, named
 
 
@@ -45,7 +47,7 @@ def test_case(
     if declined:
         pytest.skip(declined)
     compute(case, [mode], tmp_path)
-    arrays = masked(case, signals(case, mode))
+    arrays = masked(case, mode)
     outputs = contestant.outputs(contestant.prepare(case, arrays, mode)())
     own = contestant.own_reference(case, arrays, mode)
     verdict = judge(case, kept(tmp_path, mode) if own is None else windowed(case, own), outputs)

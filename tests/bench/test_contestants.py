@@ -13,9 +13,11 @@ import pytest
 
 from multirec.backend import HALF_DTYPES
 from multirec.bench.cases.case import MODES, Case, Mode
+from multirec.bench.cases.judge import judge
 from multirec.bench.cases.named import NAMED, case_named
-from multirec.bench.cases.reference import compute, judge, kept, masked, windowed
+from multirec.bench.cases.reference import compute, kept
 from multirec.bench.cases.signals import signals
+from multirec.bench.cases.window import masked, windowed
 from multirec.bench.contestants import Contestant, Memcpy, gpu, named, picked, ready, registered
 from multirec.bench.contestants.memcpy import copied_bytes
 from multirec.testing._rounding import ROUNDOFF

@@ -16,6 +16,8 @@ from multirec.reference import narrow
 from .case import Case, Mode
 
 Array: TypeAlias = npt.NDArray[Any]
+Outputs: TypeAlias = dict[str, Array]
+"""Arrays by name: y, and with backward the gradients of x, feedforward, feedback, weight, where there are such."""
 
 # a prime near 2^20: repeats never line up with the rows of an array
 _PERIOD = 1_048_573

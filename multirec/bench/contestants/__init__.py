@@ -9,8 +9,7 @@ from multirec._registry.choice import explain_problem
 from multirec._registry.registry import registry
 
 from ..cases.case import Case, Mode
-from ..cases.reference import Outputs
-from ..cases.signals import Signals
+from ..cases.signals import Outputs, Signals
 from .backends import from_info, problem_of
 from .base import Contestant, Loaded, Peak, Run, Sample
 from .float64 import Float64

@@ -14,8 +14,7 @@ from multirec.backend import BackendInfo
 from multirec.errors import BackendBrokenError, BackendMissingError
 
 from ..cases.case import Case, Feature, Mode
-from ..cases.reference import Outputs
-from ..cases.signals import Signals
+from ..cases.signals import Outputs, Signals
 from .base import Contestant, Loaded, Run
 from .jax_scans import JaxContestant
 from .torch_based import Function, TorchContestant

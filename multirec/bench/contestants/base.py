@@ -11,8 +11,7 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from ..cases.case import Case, Feature, Mode
-from ..cases.reference import Outputs
-from ..cases.signals import Signals
+from ..cases.signals import Outputs, Signals
 from ..host.memory import host_growth, reset_host_peak
 
 # who is interrupted for a moment loses a block, not the sample

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cases.case import Case, Mode
-from ..cases.reference import Outputs
-from ..cases.signals import Signals
+from ..cases.signals import Outputs, Signals
 from .base import Contestant, Run
 
 

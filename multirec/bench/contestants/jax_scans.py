@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..cases.case import Case, Feature, Mode
-from ..cases.reference import Outputs
-from ..cases.signals import Array, Signals
+from ..cases.signals import Array, Outputs, Signals
 from .base import ONE_DTYPE, Contestant, Loaded, Run
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"

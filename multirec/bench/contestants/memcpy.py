@@ -10,8 +10,7 @@ import numpy as np
 from multirec._machine.threads import num_threads
 
 from ..cases.case import Case, Mode
-from ..cases.reference import Outputs
-from ..cases.signals import Signals
+from ..cases.signals import Outputs, Signals
 from .base import Contestant, Run
 from .torch_based import Function, TorchContestant
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..cases.case import Case, Feature, Mode
-from ..cases.reference import Outputs, canonical
-from ..cases.signals import Array, Signals
+from ..cases.signals import Array, Outputs, Signals
+from ..cases.window import canonical
 from .base import Contestant, Loaded, Run, Sample
 from .gpu import measure
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..cases.case import Case, Feature, Mode
-from ..cases.reference import Outputs
-from ..cases.signals import Signals
+from ..cases.signals import Outputs, Signals
 from .base import Run
 from .torch_based import Function, TorchContestant
 

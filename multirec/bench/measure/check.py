@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..cases.reference import window_of
+from ..cases.window import window_of
 from ..contestants import Float64, Loaded
 from ..host.caches import compiled_files
 from ..host.memory import available_bytes

@@ -9,8 +9,10 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from ..cases.case import Case, Mode
-from ..cases.reference import compute, judge, kept, masked, windowed
+from ..cases.judge import judge
+from ..cases.reference import compute, kept
 from ..cases.signals import signals
+from ..cases.window import masked, windowed
 from ..contestants import Contestant, Loaded, Peak, Run, Sample
 from ..host.caches import compiled_files
 from ..host.cores import begin_on_core

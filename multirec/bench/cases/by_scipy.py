@@ -1,50 +1,33 @@
-"""The recurrence and its adjoint in float64: by SciPy where it is installed and the filters stay, else by the oracle.
+"""The recurrence and its adjoint in float64 by SciPy, for static filters on signals too long for the oracle's loop.
 
-All arrays have the axes (B, C, T), coefficients (C, taps), or (B, C, T, taps) where they change with time.
+All arrays have the axes (B, C, T), coefficients (C, taps). Tests hold it to the oracle.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from multirec._core.problem import Spec
-from multirec._core.validate import Choices, build_call
-from multirec.backend import Operands
-from multirec.reference import kernel
-
-from .signals import Array
+from .signals import Array, Outputs
 
 # up to here the loop takes less time than importing SciPy
 _SHORT = 2000
-State = tuple[Array, Array] | None
+State: TypeAlias = tuple[Array, Array] | None
 
 
-def outputs_of(dtype: str, x: Array, feedforward: Array | None, feedback: Array, state: State) -> Array:
-    """Return y."""
-    if _by_scipy(x, feedback):
-        return _filter(*_wide(x, feedforward, feedback), state)
-    return kernel.wide_forward(*_canonical(dtype, x, feedforward, feedback, state))
+def serves(x: Array, feedback: Array) -> bool:
+    """Say whether SciPy is here, can compute this, and is worth its import."""
+    return feedback.ndim == 2 and x.shape[-1] > _SHORT and find_spec("scipy") is not None
 
 
-def both(
-    dtype: str, x: Array, feedforward: Array | None, feedback: Array, state: State, grad_y: Array
-) -> dict[str, Array]:
-    """Return y and the gradients by name, conjugated as torch's are."""
-    if not _by_scipy(x, feedback):
-        problem, operands = _canonical(dtype, x, feedforward, feedback, state)
-        found = {"y": kernel.wide_forward(problem, operands)}
-        wide = kernel.wide_vjp(problem, operands, grad_y)
-        found["x"] = np.asarray(wide.x)
-        if feedforward is not None:
-            found["feedforward"] = np.asarray(wide.feedforward)[0, :, 0]
-        taps = np.asarray(wide.feedback)
-        found["feedback"] = taps if feedback.ndim == 4 else taps[0, :, 0]
-        return found
+def results(x: Array, feedforward: Array | None, feedback: Array, state: State, grad_y: Array | None) -> Outputs:
+    """Return y, and with a gradient of y those of x and of the coefficients, conjugated as torch's are."""
     x, b, a = _wide(x, feedforward, feedback)
     y = _filter(x, b, a, state)
+    if grad_y is None:
+        return {"y": y}
     slope = _filter(grad_y[..., ::-1].astype(y.dtype), np.ones((len(a), 1)), a.conj(), None)[..., ::-1]
     grad_x = np.zeros_like(slope)
     for j in range(b.shape[1]):
@@ -54,10 +37,6 @@ def both(
     if feedforward is not None:
         found["feedforward"] = _correlated(slope, x, past[0], range(b.shape[1]))
     return found | {"feedback": _correlated(slope, y, past[1], range(1, a.shape[1]))}
-
-
-def _by_scipy(x: Array, feedback: Array) -> bool:
-    return feedback.ndim == 2 and x.shape[-1] > _SHORT and find_spec("scipy") is not None
 
 
 def _wide(x: Array, feedforward: Array | None, feedback: Array) -> tuple[Array, Array, Array]:
@@ -96,17 +75,3 @@ def _correlated(slope: Array, signal: Array, past: Array | None, delays: range) 
         for d in delays
     ]
     return np.stack(sums, axis=-1) if sums else np.zeros((slope.shape[1], 0), slope.dtype)
-
-
-def _canonical(dtype: str, x: Array, feedforward: Array | None, feedback: Array, state: State) -> tuple[Any, Operands]:
-    def four(taps: Array | None) -> Array | None:
-        return taps if taps is None or taps.ndim == 4 else taps[None, :, None]
-
-    def spec(array: Array | None) -> Spec | None:
-        return None if array is None else Spec(array.shape, dtype, "numpy", "cpu")
-
-    inputs, outputs = (None, None) if state is None else state
-    x_spec = spec(x)
-    assert x_spec is not None
-    call = build_call(x_spec, spec(feedforward), spec(feedback), spec(inputs), spec(outputs), Choices())
-    return call.problem, Operands(x, four(feedforward), four(feedback), inputs, outputs)
