@@ -1,4 +1,7 @@
-"""Who takes part: every registered backend, and the peers. A new peer is one class and one line here."""
+"""Who takes part: every registered backend, and the peers. A new peer is one class and one line here.
+
+Imports `host` and `cases`. A peer's library is imported in its own process, when it is loaded.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from .base import Contestant, Loaded, Peak, Run, Sample
 from .float64 import Float64
 from .jax_scans import JaxAssociativeScan, JaxScan
 from .memcpy import GpuMemcpy, Memcpy, copied_bytes
+from .njit_loops import LOOPS
 from .python_loops import LoopCloned, LoopInPlace, LoopPerFilter
 from .scipy_loops import CupyxLoop, ScipyLoop, ScipySections
 from .torch_layers import LAYERS
@@ -41,6 +45,7 @@ __all__ = [
 PEERS: tuple[Contestant, ...] = (
     ScipyLoop(),
     ScipySections(),
+    *LOOPS,
     Torchaudio(),
     Philtorch(),
     Torchlpc(),

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import cupy
-from here import use_checkout
 
-use_checkout()
-
-from kernels import SMALL, check  # noqa: E402
+from .kernels import SMALL, check
 
 
 def main() -> None:

@@ -8,11 +8,8 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
-from here import use_checkout
 
-use_checkout()
-
-from multirec.bench.contestants.gpu import measure  # noqa: E402
+from multirec.bench.contestants.gpu import measure
 
 
 class Times(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -10,24 +9,20 @@ from os import cpu_count
 from time import perf_counter
 from types import SimpleNamespace
 
-from here import ROOT, use_checkout
-from items import Items
-from results import Row
+from checked import faults_of
+from emulated import RecordingDevice
+from multirec_backends.cupy._device import Kernels
+from multirec_backends.cupy._kernel import Kernel
+from multirec_backends.cupy._plan import plan
 
-use_checkout()
-sys.path.insert(0, str(ROOT / "tests" / "cuda"))
+import multirec as mr
+from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo
+from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of
+from multirec.testing.libraries import NumpyLibrary
 
-from checked import faults_of  # noqa: E402
-from emulated import RecordingDevice  # noqa: E402
-from kernels import LARGER, SMALL  # noqa: E402
-from multirec_backends.cupy._device import Kernels  # noqa: E402
-from multirec_backends.cupy._kernel import Kernel  # noqa: E402
-from multirec_backends.cupy._plan import plan  # noqa: E402
-
-import multirec as mr  # noqa: E402
-from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo  # noqa: E402
-from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of  # noqa: E402
-from multirec.testing.libraries import NumpyLibrary  # noqa: E402
+from ..items import Items
+from ..results import Row
+from .kernels import LARGER, SMALL
 
 recorder = SimpleNamespace(forward=None, vjp=None)
 
@@ -42,7 +37,7 @@ class Names(RecordingDevice):
 def timed_names() -> Iterator[str]:
     """Name the kernels that the benchmark needs, but for those that add up."""
     # not for the processes that compile: they would import torch
-    from workloads import SWEEP, WORKLOADS
+    from .workloads import SWEEP, WORKLOADS
 
     for spec in (*WORKLOADS.values(), *SWEEP.values()):
         for problem in spec.problems:

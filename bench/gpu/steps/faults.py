@@ -10,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from here import use_checkout
-from items import Items, SkippedError
-from results import Row
 
-use_checkout()
+import multirec as mr
 
-from peers import jax_on_gpu  # noqa: E402
-
-import multirec as mr  # noqa: E402
+from ..items import Items, SkippedError
+from ..results import Row
+from .peers import jax_on_gpu
 
 MANY_CHANNELS = 70_001
 MANY_ELEMENTS = (60_000, 40_000)
@@ -168,13 +165,13 @@ def no_memory() -> None:
 def first_call() -> Row:
     """With a warm cache on disk the first call of a new process takes less than a second, imports not counted."""
     program = (
-        "from here import use_checkout; use_checkout(); import torch, cupy, time, multirec as mr\n"
+        "import gpu.steps, torch, cupy, time, multirec as mr\n"
         "x, a = torch.randn(4, 16, 5000, device='cuda'), torch.full((16, 2), 0.4, device='cuda')\n"
         "torch.cuda.synchronize(); start = time.perf_counter()\n"
         "mr.recurrence(x, feedback=a, backend='cupy'); torch.cuda.synchronize(); print(time.perf_counter() - start)"
     )
     command = [sys.executable, "-c", program]
-    seconds = float(subprocess.check_output(command, cwd=Path(__file__).parent, text=True, timeout=25))
+    seconds = float(subprocess.check_output(command, cwd=Path(__file__).parents[2], text=True, timeout=25))
     return {"seconds": seconds, "status": "ok" if seconds < 1 else "failed"}
 
 

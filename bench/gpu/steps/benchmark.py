@@ -7,17 +7,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from here import use_checkout
-from items import Items
-from results import PEER, Row
 
-use_checkout()
+import multirec as mr
 
-from peers import OWN, PEERS  # noqa: E402
-from timing import bandwidths, device_times, host_times  # noqa: E402
-from workloads import SWEEP, TOLERANCES, WORKLOADS, Spec, Workload  # noqa: E402
-
-import multirec as mr  # noqa: E402
+from ..items import Items
+from ..results import PEER, Row
+from .peers import OWN, PEERS
+from .timing import bandwidths, device_times, host_times
+from .workloads import SWEEP, TOLERANCES, WORKLOADS, Spec, Workload
 
 SHAPE = (1, 128, 256)
 """Of a chunk in streaming."""

@@ -15,7 +15,7 @@ def use_checkout() -> None:
     for folder in (ROOT / "backends", ROOT):
         sys.path.insert(0, str(folder))
     multirec = import_module("multirec")
-    registered = import_module("multirec._registry").registry.names()
+    registered = import_module("multirec._registry.registry").registry.names()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for name, value in project["entry-points"]["multirec.backends"].items():
         module, _, attribute = value.partition(":")

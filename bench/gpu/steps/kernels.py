@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import cupy
 import numpy as np
-from here import ROOT, use_checkout
-from items import Items
-from results import Row
+from checked import CASES, faults_of, strides_of
+from multirec_backends.cupy._device import kernel
 
-use_checkout()
-sys.path.insert(0, str(ROOT / "tests" / "cuda"))
-
-from checked import CASES, faults_of, strides_of  # noqa: E402
-from multirec_backends.cupy._device import kernel  # noqa: E402
+from ..items import Items
+from ..results import Row
 
 SMALL = CASES
 LARGER: tuple[dict[str, Any], ...] = (

@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
-from items import SkippedError
 
 import multirec as mr
+
+from ..items import SkippedError
 
 
 class Peer(NamedTuple):

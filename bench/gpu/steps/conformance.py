@@ -8,15 +8,13 @@ from typing import Any
 
 import cupy
 import numpy as np
-from here import use_checkout
-from items import Items
-from results import Row
 
-use_checkout()
+from multirec.backend import COMPLEX_DTYPES, REAL_DTYPES
+from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of
+from multirec.testing.libraries import Library, NumpyLibrary, TorchLibrary
 
-from multirec.backend import COMPLEX_DTYPES, REAL_DTYPES  # noqa: E402
-from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of  # noqa: E402
-from multirec.testing.libraries import Library, NumpyLibrary, TorchLibrary  # noqa: E402
+from ..items import Items
+from ..results import Row
 
 
 class CupyLibrary(NumpyLibrary):
