@@ -18,6 +18,7 @@ from ._print import print_lines, width
 _LIBRARIES = (
     "torch",
     "llvmlite",
+    "numba",
     "jax",
     "scipy",
     "torchaudio",
@@ -29,11 +30,11 @@ _LIBRARIES = (
 
 
 @click.command("env", epilog="Exit codes: 0 fine, 2 wrong usage.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(as_json: bool) -> int:
-    """Say how this machine is fit to measure: machine, versions, threads, load, timer, memory speed, noise, advice.
+    """Show how well this machine is suited to measuring: threads, load, timer, memory bandwidth, noise, and advice.
 
-    The speed of memory and the A/A floor are measured now, in about two seconds.
+    Memory bandwidth and the A/A floor, the difference between two equal programs, are measured in about two seconds.
 
     \b
     Examples:

@@ -19,9 +19,9 @@ _FOLDER = Path("bench/results")
 @click.command("list", epilog="Exit codes: 0 fine, 2 wrong usage.")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
 def command(folder: Path | None) -> int:
-    """List what can be measured and what was: cases, contestants and what each one lacks, saved runs.
+    """List the cases, the contestants (and what is missing for those that cannot run), and the saved runs.
 
-    Saved runs are looked for in FOLDER; without it in bench/results, where there is such a folder.
+    Saved runs are read from FOLDER, or from bench/results if that folder exists.
 
     \b
     Examples:

@@ -29,17 +29,17 @@ _PAGES = (".html", ".htm")
     type=click.Path(path_type=Path),
     default="bench.html",
     show_default=True,
-    help="By its suffix a .png or .svg with one figure, or an .html report with the tables and all figures.",
+    help="A .png or .svg file gets one figure; an .html file is a report with the tables and all figures.",
 )
-@click.option("--what", type=click.Choice([*METRICS]), help="What a .png or .svg shows.  [default: time]")
-@click.option("--axis", type=click.Choice(get_args(Axis)), help="Scaling along this axis.  [default: the one swept]")
-@click.option("--force", is_flag=True, help="Let --output replace an existing file.")
+@click.option("--what", type=click.Choice([*METRICS]), help="What the figure shows.  [default: time]")
+@click.option("--axis", type=click.Choice(get_args(Axis)), help="The axis to plot along.  [default: the one swept]")
+@click.option("--force", is_flag=True, help="Overwrite the file of --output if it exists.")
 def command(documents: tuple[Document, ...], output: Path, what: str | None, axis: Axis | None, force: bool) -> int:
-    """Draw saved runs: how times scale, ratios, fractions of memcpy, memory.
+    """Plot saved runs: times, ratios, fractions of memory bandwidth, memory.
 
-    Runs that swept an axis (-T, -C, --order, -B) become lines along it, others stand side by side. Several files
-    are drawn together, each under the name of its run. The HTML report needs no other file and follows the light
-    or dark setting of who reads it.
+    Runs that swept an axis (-T, -C, --order, -B) become lines along it; others are shown side by side. Several files
+    are plotted together, labelled with the names of their runs. The HTML report is a single file that follows the
+    reader's light or dark setting.
 
     \b
     Examples:

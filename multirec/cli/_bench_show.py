@@ -25,7 +25,7 @@ from ._results_file import RESULTS
     help="'torch' is the table of torch.utils.benchmark.Compare; 'json' is the document itself.",
 )
 def command(document: Document, kind: str) -> int:
-    """Show a saved run on stdout.
+    """Show a saved run.
 
     \b
     Examples:

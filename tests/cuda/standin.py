@@ -117,7 +117,7 @@ class Graph:
     """A graph that was captured and cannot replay."""
 
     def replay(self) -> None:
-        from items import SkippedError
+        from gpu.items import SkippedError
 
         raise SkippedError("a stand-in does not replay")
 

@@ -40,6 +40,9 @@ NAMED: dict[str, Named] = {
         Case(batch=8, channels=256, length=4096, order=1, dtype="complex64", shared=False, feedforward=False),
         "complex resonators",
     ),
+    "overhead": Named(
+        Case(batch=1, channels=4, length=64, shared=False), "a tiny call, whose time is the cost of calling"
+    ),
 }
 NAMED = {name: named._replace(case=replace(named.case, name=name, base=name)) for name, named in NAMED.items()}
 _SYMBOLS = {"batch": "B", "channels": "C", "length": "T"}
