@@ -2,9 +2,9 @@
 
 Its rooms, each of which may import those before it and none after:
 
-1. `host`: what the machine and this process tell and do. Imports nothing of the harness.
+1. `host`: what is asked of the operating system and of this process. Imports nothing of the harness.
 2. `cases`: what is computed, on which numbers, and what is right.
-3. `contestants`: who computes it.
+3. `contestants`: what computes it.
 4. `results`: what is kept of a run, how it is declared, and what samples say.
 5. `show`: what is shown of results: tables, pages, figures.
 6. `measure`: how a run goes: processes, checks, rounds.

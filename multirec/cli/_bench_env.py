@@ -46,14 +46,14 @@ def command(as_json: bool) -> int:
 
     machine = describe_machine()
     found = measure()
-    told = list(advice(machine, found))
+    sentences = list(advice(machine, found))
     if as_json:
-        document = {"machine": machine, "versions": versions(_LIBRARIES), **found._asdict(), "advice": told}
+        document = {"machine": machine, "versions": versions(_LIBRARIES), **found._asdict(), "advice": sentences}
         click.echo(json.dumps(document, indent=1))
     else:
         print_lines(labelled(_facts(machine, versions(_LIBRARIES), found), width()))
         click.echo()
-        print_lines(labelled((("advice" if not place else "", text) for place, text in enumerate(told)), width()))
+        print_lines(labelled((("advice" if not place else "", text) for place, text in enumerate(sentences)), width()))
     return 0
 
 
@@ -66,7 +66,7 @@ def _facts(machine: Machine, versions: dict[str, str], found: Any) -> Iterator[t
     yield "threads", f"{machine['threads']} for kernels" + (f" (OMP_NUM_THREADS={limit})" if limit else "")
     load = machine["load_before"]
     yield "load", "unknown" if load is None else f"{load:.2f} over the last minute"
-    yield "governor", machine["governor"] or "not told, as is usual in virtual machines"
+    yield "governor", machine["governor"] or "unknown, as is usual in virtual machines"
     yield "timer", f"step {seconds_text(machine['timer_resolution_s'], machine['timer_resolution_s'] / 10)}"
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items())
     yield "memcpy", f"{found.memcpy / 1e9:.3g} GB/s moved (read + written) by a copy of warm memory"

@@ -56,7 +56,7 @@ def _contestants() -> Iterator[tuple[str, str]]:
         if reason is None:
             yield name, contestant.summary
         else:
-            lacking[name] = f"not here: {reason}"
+            lacking[name] = f"cannot run here: {reason}"
     yield from lacking.items()
 
 

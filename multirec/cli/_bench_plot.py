@@ -54,8 +54,8 @@ def command(documents: tuple[Document, ...], output: Path, what: str | None, axi
         raise click.UsageError("--what and --axis choose the figure of a .png or .svg; an HTML report has all of them.")
     swept = swept_axes(documents)
     if axis is not None and axis not in swept:
-        told = f"Swept: {', '.join(swept)}." if swept else "None was swept."
-        raise click.UsageError(f"--axis {axis}: no cases of these files differ along it alone. {told}")
+        known = f"Swept: {', '.join(swept)}." if swept else "None was swept."
+        raise click.UsageError(f"--axis {axis}: no cases of these files differ along it alone. {known}")
     if find_spec("matplotlib") is None:
         raise click.UsageError("plots need matplotlib. Install it with: pip install 'multirec-bank[bench]'")
     check_writable(output, force)

@@ -77,7 +77,7 @@ def request(
     output: Path | None,
     sweep_is_meant: bool,
 ) -> tuple[Request, list[str]]:
-    """Return the request, and notes on who is not here."""
+    """Return the request, and notes on contestants that do not take part."""
     if quick and rigorous:
         raise click.UsageError("--quick and --rigorous ask for opposite things. Give one of them, or --time.")
     preset: PresetName = "quick" if quick else "rigorous" if rigorous else "default"
@@ -122,5 +122,5 @@ def _chosen(names: Sequence[str], cases: Sequence[Case], modes: Sequence[Mode]) 
         each for each in contestants if any(each.declines(case, mode) is None for case in cases for mode in modes)
     ]
     unfit = [each.name for each in contestants if each not in fitting]
-    notes = [f"not here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
-    return fitting, notes + ([f"not made for this: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])
+    notes = [f"cannot run here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
+    return fitting, notes + ([f"not made for these cases: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])

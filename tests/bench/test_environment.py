@@ -30,7 +30,7 @@ def told(machine: dict[str, Any], found: Environment = QUIET) -> str:
 
 
 def test_a_quiet_machine_needs_nothing(files: dict[str, str]) -> None:
-    assert told({}) == "Nothing that was looked at makes measurements here worse."
+    assert told({}) == "Nothing was found that would make measurements worse."
 
 
 @pytest.mark.parametrize(

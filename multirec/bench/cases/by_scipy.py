@@ -18,7 +18,7 @@ State: TypeAlias = tuple[Array, Array] | None
 
 
 def serves(x: Array, feedback: Array) -> bool:
-    """Say whether SciPy is here, can compute this, and is worth its import."""
+    """Say whether SciPy is installed, can compute this, and is faster here, its import included."""
     return feedback.ndim == 2 and x.shape[-1] > _SHORT and find_spec("scipy") is not None
 
 

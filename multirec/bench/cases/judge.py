@@ -50,7 +50,7 @@ def judge(case: Case, wanted: Outputs, outputs: Outputs) -> Verdict:
             faults.append(f"{label} has values that are not finite")
         elif not errors[name] <= limit:
             faults.append(f"{'values of y' if name == 'y' else label} off by {errors[name]:.2g}, allowed {limit:.2g}")
-    # y may be told of twice: as a whole, and in the window
+    # y may be named twice: as a whole, and in the window
     return Verdict(errors, "; ".join(dict.fromkeys(faults)))
 
 

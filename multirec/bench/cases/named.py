@@ -90,7 +90,7 @@ def swept(base: Case, axes: Mapping[str, Sequence[Any]]) -> list[Case]:
     found = []
     for values in product(*axes.values()):
         sizes = dict(zip(axes, values, strict=True))
-        told = [axis for axis in axes if len(axes[axis]) > 1 or sizes[axis] != asdict(base)[axis]]
-        name = " ".join([base.name, *(f"{_SYMBOLS.get(axis, axis)}={sizes[axis]}" for axis in told)])
+        named = [axis for axis in axes if len(axes[axis]) > 1 or sizes[axis] != asdict(base)[axis]]
+        name = " ".join([base.name, *(f"{_SYMBOLS.get(axis, axis)}={sizes[axis]}" for axis in named)])
         found.append(replace(base, **sizes, name=name))
     return found

@@ -1,4 +1,4 @@
-"""Who takes part: every registered backend, and the peers. A new peer is one class and one line here.
+"""What is compared: every registered backend, and the peers. A new peer is one class and one line here.
 
 Imports `host` and `cases`. A peer's library is imported in its own process, when it is loaded.
 """

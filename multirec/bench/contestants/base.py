@@ -14,7 +14,7 @@ from ..cases.case import Case, Feature, Mode
 from ..cases.signals import Outputs, Signals
 from ..host.memory import host_growth, reset_host_peak
 
-# who is interrupted for a moment loses a block, not the sample
+# a short interruption costs a block, not the sample
 _BLOCKS = 15
 
 ONE_DTYPE = "it is written for x and coefficients of one dtype; here x is half and they are float32"
@@ -55,7 +55,7 @@ class Contestant(ABC):
     requires, install
         Importable modules that it needs, and what ``pip install`` should be given for them.
     distribution
-        Whose version is reported.
+        The package whose version is reported.
     lacks
         Why it cannot do what some cases need.
     needs_layer

@@ -1,4 +1,4 @@
-"""What the machine and this process tell and do: memory, caches, cores, clock, interrupts, what machine it is.
+"""What is asked of the operating system and of this process: memory, caches, cores, the clock, interrupts.
 
 Imports nothing of the harness, and of the library `_machine` alone.
 """

@@ -50,7 +50,7 @@ def reset_host_peak() -> None:
 
 
 def host_growth() -> int | None:
-    """Return the peak above what was held at the reset, in bytes; None where the system does not tell."""
+    """Return the peak above what was held at the reset, in bytes; None where the system does not say."""
     if _before < 0:
         return None
     return max(_kilobytes("VmHWM") - _before, 0) * 1024

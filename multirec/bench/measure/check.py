@@ -1,4 +1,4 @@
-"""The first part of a run: who can compute what, and is it right. Nothing is timed before all of it is done."""
+"""The first part of a run: which cells can be computed, and are they right. Nothing is timed before it is over."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_CALL, _LONGEST_SHARE = 1 / 12, 2.5
 _UNTIL, _AT_LAST = 0.45, 0.8
 # what it takes to begin the rounds: seconds, and no more of the budget than this
 _TO_BEGIN, _MOST_TO_BEGIN = 3.0, 0.15
-# a sample is thought to take so much more than the call that was checked
+# a sample is assumed to take so much more than the call that was checked
 _SLACK = 1.5
 # seconds: up to the first, or after a first call, calls are repeated; up to the second, a cell is checked at once
 _QUICK, _SHORT = 0.3, 1.0
@@ -54,7 +54,7 @@ class Checks:
         if not cells:
             return
         self.longest = self.budget.seconds * min(_LONGEST_CALL, _LONGEST_SHARE / len(cells))
-        # whoever hangs takes a part of the budget from the others, not all of it
+        # a hung contestant takes a part of the budget from the others, not all of it
         self.budget.compile_allowance = ANSWER_LIMIT if compiled_files() == 0 else 0.0
         self.answer_limit = self.budget.compile_allowance or max(self.budget.seconds / 4, _LEAST_LIMIT)
         self._start(cells)
@@ -87,7 +87,7 @@ class Checks:
                     raise WorkerError("skipped", f"{sizes}; nothing was allocated; lower -B, -C or -T")
 
     def _start(self, cells: list[Cell]) -> None:
-        """Start at once the processes of those who come first; they import while the reference is computed."""
+        """Start the processes of the first contestants at once; they import while the reference is computed."""
         workers = {cell.contestant: self.context.worker(cell) for cell in cells}
         self.context.progress.phase("load", len(workers))
         self.context.add_worker(_REFERENCE, Float64()).start()
@@ -146,7 +146,7 @@ class Checks:
 
     @contextmanager
     def _settling(self, cell: Cell) -> Iterator[None]:
-        """Settle a cell with what went wrong; the time that a hung one took is not taken from those who wait."""
+        """Settle a cell with what went wrong; the time that a hung one took is given back to those that wait."""
         began = self._spent()
         self.context.progress.step(f"{cell.contestant} {cell.mode}")
         with self.context.settling(cell):

@@ -1,4 +1,4 @@
-"""What the parts of a run share: the results so far, the processes, the budget, and who is told."""
+"""What the parts of a run share: the results so far, the processes, the budget, and progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER_LIMIT = 60.0
 
 
 class Progress(Protocol):
-    """Who is told how far a run is."""
+    """What receives the progress of a run."""
 
     def phase(self, name: str, steps: int) -> None:
         """A part of the run begins, with so many steps."""

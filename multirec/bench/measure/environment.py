@@ -1,4 +1,4 @@
-"""How fit a machine is to measure: what a copy of memory reaches, how much two equal things differ, and advice."""
+"""How well a machine is suited to measuring: memory bandwidth, how much two equal things differ, and advice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BUSY, _NOISY, _STOLEN, _COARSE = 0.25, 0.05, 0.01, 1e-6
 class Environment(NamedTuple):
     """What was measured: bytes moved a second, the A/A floor and over how many rounds, and time taken by others.
 
-    `stolen` is the part of the processor's time that a hypervisor gave to others, None where that is not told.
+    `stolen` is the part of the processor's time that a hypervisor gave to others, None where it is unknown.
     """
 
     memcpy: float
@@ -43,10 +43,10 @@ def measure(seconds: float = 1.5) -> Environment:
     samples: list[list[float]] = [[], []]
     rng, ends, before = random.Random(0), monotonic() + seconds, _stolen()
     while monotonic() < ends or len(samples[0]) < statistics.ENOUGH:
-        for who in rng.sample((0, 1), 2):
+        for which in rng.sample((0, 1), 2):
             start = perf_counter()
-            same[who]()
-            samples[who].append(perf_counter() - start)
+            same[which]()
+            samples[which].append(perf_counter() - start)
     after = _stolen()
     floor = statistics.floor([first / second for first, second in zip(*samples, strict=True)])
     assert floor is not None
@@ -57,8 +57,8 @@ def measure(seconds: float = 1.5) -> Environment:
 
 def advice(machine: Machine, found: Environment) -> Iterator[str]:
     """Yield what makes measurements on this machine worse, and what to do about it; one sentence where nothing does."""
-    told = [*_of_processor(machine), *_of_power(), *_of_measurement(machine, found)]
-    yield from told or ["Nothing that was looked at makes measurements here worse."]
+    found_advice = [*_of_processor(machine), *_of_power(), *_of_measurement(machine, found)]
+    yield from found_advice or ["Nothing was found that would make measurements worse."]
 
 
 def _of_processor(machine: Machine) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _of_measurement(machine: Machine, found: Environment) -> Iterator[str]:
 
 
 def _quota() -> float | None:
-    """Return how many cores a control group allows, None where there is no limit or it is not told."""
+    """Return how many cores a control group allows, None where there is no limit or it is unknown."""
     limit, _, period = (_read(_SYSTEM / "fs/cgroup/cpu.max") or "max").partition(" ")
     return None if limit == "max" else int(limit) / int(period)
 

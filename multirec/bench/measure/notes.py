@@ -33,7 +33,7 @@ def _load(results: Results) -> Iterator[str]:
     if load is not None and cores and load > _BUSY * cores:
         yield (
             f"Before the run about {load:.1f} processes were running on {cores} cores. Close them and repeat: "
-            "they take time from everyone, and more from those who use all cores."
+            "they take time from every contestant, and most from those that use all cores."
         )
     if cores and threads < cores:
         yield (

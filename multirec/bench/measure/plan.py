@@ -1,4 +1,4 @@
-"""Arithmetic of a run: what a whole call will take, how the budget is shared, who runs in which round."""
+"""Arithmetic of a run: what a whole call will take, how the budget is shared, which members run in which round."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
 def predict(runs: Sequence[Short], length: int) -> float:
     """Extrapolate short runs to `length`: a straight line, or a power where growth is faster.
 
-    One run tells no growth. Growth is believed only of three runs, and where the last is long enough to stand out of
+    One run shows no growth. Growth is used only from three runs on, and where the last is long enough to stand out of
     the noise. The last two pairs are asked, and the lower answer taken: what slows down one run alone is not growth.
-    A quarter of proportional growth is the least, lest one slow run hide the growth after it.
+    A quarter of proportional growth is the least, so that one slow run does not hide the growth after it.
 
     Example
     -------
@@ -98,8 +98,8 @@ def calls_per_sample(cost: float, least: float = 0.003) -> int:
 def share(costs: Sequence[float], had: Sequence[int], least: Sequence[int], budget: float, most: int) -> list[int]:
     """Return how many further samples each gets in `budget` seconds.
 
-    First everyone has one; then the least that it needs, the cheap before the expensive, as far as the budget goes.
-    What is left is equal time for all. Who has no sample gets one in any case.
+    First each gets one; then the least that it needs, the cheap before the expensive, as far as the budget goes.
+    What is left is shared as equal time. A member without a sample gets one in any case.
 
     Parameters
     ----------
@@ -118,10 +118,10 @@ def share(costs: Sequence[float], had: Sequence[int], least: Sequence[int], budg
     [16, 1]
     """
     needed, left = [0] * len(costs), budget
-    wishes = [(n > 0, cost, who) for who, cost in enumerate(costs) for n in range(had[who], least[who])]
-    for _, cost, who in sorted(wishes):
+    wishes = [(n > 0, cost, member) for member, cost in enumerate(costs) for n in range(had[member], least[member])]
+    for _, cost, member in sorted(wishes):
         if cost <= left:
-            needed[who] += 1
+            needed[member] += 1
             left -= cost
 
     def counts(seconds: float) -> list[int]:
@@ -137,10 +137,10 @@ def share(costs: Sequence[float], had: Sequence[int], least: Sequence[int], budg
 
 
 def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
-    """Yield who runs in each round, in a fresh seeded random order.
+    """Yield the members of each round, in a fresh seeded random order.
 
-    There are as many rounds as the largest count; who has fewer turns takes part in rounds spread evenly, and up to
-    three turns in the first half: if time runs out, it is not they who lose one.
+    There are as many rounds as the largest count. Members with fewer turns take part in rounds spread evenly; those
+    with up to three have them in the first half, so that they lose none if time runs out.
 
     Example
     -------
@@ -151,10 +151,10 @@ def rounds(counts: Sequence[int], seed: int) -> Iterator[list[int]]:
     total = max(counts, default=0)
     spans = [total if count > LEAST else max(count, total // 2) for count in counts]
     for turn in range(total):
-        # rounded up, so that the first round has everyone
+        # rounded up, so that the first round has all members
         present = [
-            who
-            for who, (count, span) in enumerate(zip(counts, spans, strict=True))
+            member
+            for member, (count, span) in enumerate(zip(counts, spans, strict=True))
             if turn < span and -(-(turn + 1) * count // span) > -(-turn * count // span)
         ]
         generator.shuffle(present)

@@ -28,7 +28,7 @@ PRESETS: dict[PresetName, Preset] = {
 
 @dataclass(frozen=True)
 class Request:
-    """Who computes what, in how much time. `seconds` is the preset's where it is None."""
+    """Which contestants compute what, in how much time. `seconds` is the preset's where it is None."""
 
     contestants: Sequence[Contestant]
     cases: Sequence[Case]

@@ -1,7 +1,7 @@
 """The timed part of a run: interleaved rounds of a case and mode, with the reference a second time and memcpy.
 
-How far the reference and its copy differ is what no other difference may be believed below. What is slow takes part
-in fewer rounds, spread evenly.
+How far the reference and its copy differ is the smallest difference that is called one. What is slow takes part in
+fewer rounds, spread evenly.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Rounds:
         self._keep_bandwidth()
 
     def _measure(self, schedule: Schedule, later: list[Schedule]) -> None:
-        """Run a first round, which tells better than the checks what a round takes, and then the others."""
+        """Run a first round, which shows better than the checks what a round takes, and then the others."""
         spare = self._plan(schedule, later)
         self.context.progress.phase("first round", len(schedule.members))
         self._run(schedule, [1] * len(schedule.members), spare)
         taken = 0
-        # what is left in the end, because calls were quicker than thought, is planned again
+        # what is left in the end, because calls were quicker than predicted, is planned again
         while not schedule.finished() and taken < schedule.taken() and not (taken and later):
             taken = schedule.taken()
             spare = self._plan(schedule, later)
@@ -113,16 +113,16 @@ class Rounds:
         return max(left * reserved / max(reserved + own, 1e-9), first)
 
     def _run(self, schedule: Schedule, turns: list[int], spare: float) -> None:
-        """Run rounds until the time of this schedule is up, or nobody gains from another."""
+        """Run rounds until the time of this schedule is up, or no member gains from another."""
         # what the floor needs may come out of the time of later groups, where it is little
         little = 4 * statistics.ENOUGH * turn_seconds(schedule.reference) < self.budget.left() - spare
         first = max((turn + 1 for cell in schedule.members for turn in cell.rounds), default=0)
         seed = hash((self.context.request.seed, schedule.copy.case, first))
         for number, order in enumerate(rounds(turns, seed), first):
-            for position, who in enumerate(order):
-                cell = schedule.members[who]
-                least = statistics.ENOUGH if who < 2 and little else LEAST if cell.cost < _ANYWAY else 1
-                if cell.open and schedule.wants(who) and self._in_time(schedule, cell, least, spare):
+            for position, member in enumerate(order):
+                cell = schedule.members[member]
+                least = statistics.ENOUGH if member < 2 and little else LEAST if cell.cost < _ANYWAY else 1
+                if cell.open and schedule.wants(member) and self._in_time(schedule, cell, least, spare):
                     self._turn(schedule, cell, number, position)
             timed = [cell for cell in schedule.cells if cell.samples]
             if timed:

@@ -24,9 +24,9 @@ class Run:
     Parameters
     ----------
     request
-        Who computes what.
+        What is to be computed by which contestants.
     progress
-        Who is told.
+        What receives the progress.
     journal
         Where findings are kept while the run goes on; None keeps none.
     resume

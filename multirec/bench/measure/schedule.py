@@ -1,4 +1,4 @@
-"""The rounds of one case and mode: who takes part, how often, and when more of them are not worth while."""
+"""The rounds of one case and mode: what takes part, how often, and when further rounds gain nothing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .plan import LEAST
 WARM = 0.1
 # what a turn costs besides its calls
 _OVERHEAD = 0.001
-# samples after which it is asked whether more are worth while
+# numbers of samples after which it is asked whether more would gain anything
 _LOOKS = (6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256, 360, 512, 720, 1024, 1440)
 # after so many samples, an interval still wider than this part of what it was four looks ago does not narrow
-_STUCK_AFTER, _WORTH_WHILE = 128, 0.9
+_STUCK_AFTER, _NARROWED = 128, 0.9
 
 
 def turn_seconds(cell: Cell) -> float:
@@ -86,26 +86,26 @@ class Schedule:
         return sum(turn_seconds(cell) * count for cell, count in zip(self.members, self.turns, strict=True))
 
     def look(self, results: Results, narrow: float) -> None:
-        """Find who needs no more rounds: its ratio is known well enough, or its noise does not average out."""
+        """Find the members that need no more rounds: the ratio is known well enough, or noise does not average out."""
         noise = statistics.noise(results.aa_ratios(self.group))
-        for who, cell in enumerate(self.members):
-            if who == 0 or who in self.done or len(cell.samples) not in _LOOKS:
+        for member, cell in enumerate(self.members):
+            if member == 0 or member in self.done or len(cell.samples) not in _LOOKS:
                 continue
             found = statistics.ratio(statistics.paired(self.reference.by_round, cell.by_round), noise)
             if found is None:
                 continue
             width = (found.high - found.low) / (2 * found.ratio)
-            seen = self.widths.setdefault(who, [])
+            seen = self.widths.setdefault(member, [])
             seen.append(width)
-            stuck = len(cell.samples) >= _STUCK_AFTER and len(seen) > 4 and width > _WORTH_WHILE * seen[-5]
+            stuck = len(cell.samples) >= _STUCK_AFTER and len(seen) > 4 and width > _NARROWED * seen[-5]
             if width <= narrow or stuck:
-                self.done.add(who)
+                self.done.add(member)
 
-    def wants(self, who: int) -> bool:
+    def wants(self, member: int) -> bool:
         """Say whether a member takes part in further rounds; the reference and its copy do as long as there are any."""
-        return who < 2 or who not in self.done
+        return member < 2 or member not in self.done
 
     def finished(self) -> bool:
-        """Say whether nobody is left who gains from another round."""
-        others = [who for who, cell in enumerate(self.members) if who > 1 and cell in self.cells and cell.open]
-        return not self.reference.open or all(who in self.done for who in others or [1])
+        """Say whether no member gains from another round."""
+        others = [member for member, cell in enumerate(self.members) if member > 1 and cell in self.cells and cell.open]
+        return not self.reference.open or all(member in self.done for member in others or [1])

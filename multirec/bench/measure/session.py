@@ -41,7 +41,7 @@ class Session:
         self._prepared: tuple[Case, Mode, Run] | None = None
 
     def load(self, watch: bool) -> Loaded:
-        """Import what the contestant needs. `watch`: there are no compiled kernels yet, and making them is told."""
+        """Import what the contestant needs. `watch`: no kernels are compiled yet, so compilations are reported."""
         self.watch = watch
         loaded = self.contestant.load()
         # what was imported stays: later collections need not walk it

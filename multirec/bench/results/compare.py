@@ -25,7 +25,7 @@ _OUTCOMES: dict[str, Outcome] = {"faster": "faster", "slower": "slower", "tie": 
 # what counts as a fault of a contestant that once had times
 _FAULTS = {"failed_check", "crash", "timeout", "oom"}
 _RESAMPLES = 2000
-# other speed of memory than this between two runs is worth a word
+# a difference of memory bandwidth between two runs that gets a note
 _DRIFT = 1.1
 
 
@@ -120,7 +120,7 @@ def _pairs(base: Document, new: Document, by: By) -> Iterator[Pair]:
 
 
 def _without_times(old: CellRow | None, new: CellRow | None) -> tuple[Outcome | None, str]:
-    """Return the outcome, and why, of a pair that is not told by times; None where it is."""
+    """Return the outcome, and why, of a pair that times do not decide; None where they do."""
     was = f"was {old['status']}: {old['reason']}" if old is not None else "not in the base run"
     now = f"{new['status']}: {new['reason']}" if new is not None else "not in the new run"
     if old is not None and new is not None:
@@ -172,18 +172,14 @@ def _compared(pair: Pair, old: CellRow, new: CellRow, sides: tuple[_Side, _Side]
 
 
 def _quotient(old: Sequence[float], new: Sequence[float]) -> statistics.Ratio:
-    """Return the old median over the new one; few samples are only worth their range."""
+    """Return the old median over the new one; of few samples the interval is their range."""
     ratio = float(np.median(old) / np.median(new))
     rounds = min(len(old), len(new))
     if rounds < statistics.ENOUGH:
         return statistics.Ratio(ratio, min(old) / max(new), max(old) / min(new), rounds)
     rng = np.random.default_rng(0)
-    drawn = [
-        np.median(np.asarray(samples)[rng.integers(len(samples), size=(_RESAMPLES, len(samples)))], axis=1)
-        for samples in (old, new)
-    ]
-    low, high = np.quantile(drawn[0] / drawn[1], [0.025, 0.975])
-    return statistics.Ratio(ratio, float(low), float(high), rounds)
+    before, after = (statistics.resampled(samples, rng, _RESAMPLES) for samples in (old, new))
+    return statistics.Ratio(ratio, *statistics.bounds(before / after), rounds)
 
 
 def _quotient_of_ratios(old: Ratio, new: Ratio) -> statistics.Ratio:

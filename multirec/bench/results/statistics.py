@@ -1,6 +1,6 @@
 """What samples say: medians with intervals, paired ratios, the floor of a run, and verdicts.
 
-Ratios are taken round by round, so that drift of the machine falls out of them, and are summarised by their median.
+Ratios are taken round by round, which cancels the drift of the machine, and are summarised by their median.
 Intervals are percentile bootstraps with a fixed seed: the same samples always give the same figures.
 """
 
@@ -17,12 +17,12 @@ from .format import Verdict
 Array: TypeAlias = npt.NDArray[Any]
 
 ENOUGH = 8
-"""Rounds from which a bootstrap is believed; fewer are summarised by their range, widened by the floor."""
+"""Rounds from which a bootstrap is used; fewer are summarised by their range, widened by the floor."""
 _LEVEL = 0.95
 _RESAMPLES = 1000
 # two processes of one program differ by about this much by where their memory happens to lie
 _LEAST_FLOOR = 0.04
-# what a tie may be told from, where the floor is lower
+# how near 1 a tie has to be, where the floor is lower
 _COARSE = 0.1
 # and the least that a handful of rounds can exclude
 _LEAST_GUESSED = 0.05
@@ -34,11 +34,6 @@ class Interval(NamedTuple):
     median: float
     low: float
     high: float
-
-    @property
-    def width(self) -> float:
-        """Half the interval, relative to the median."""
-        return (self.high - self.low) / (2 * self.median)
 
 
 class Ratio(NamedTuple):
@@ -78,9 +73,20 @@ def interval(samples: Sequence[float], seed: int = 0) -> Interval | None:
     median = float(np.median(values))
     if len(values) < ENOUGH:
         return Interval(median, float(values.min()), float(values.max()))
-    drawn = np.random.default_rng(seed).integers(len(values), size=(_RESAMPLES, len(values)))
-    low, high = np.quantile(np.median(values[drawn], axis=1), [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Interval(median, float(low), float(high))
+    return Interval(median, *bounds(resampled(values, np.random.default_rng(seed), _RESAMPLES)))
+
+
+def resampled(samples: Sequence[float] | Array, rng: np.random.Generator, count: int) -> Array:
+    """Return the medians of `count` bootstrap samples."""
+    values = np.asarray(samples, np.float64)
+    medians: Array = np.median(values[rng.integers(len(values), size=(count, len(values)))], axis=1)
+    return medians
+
+
+def bounds(resamples: Array) -> tuple[float, float]:
+    """Return the ends of the 95 % percentile interval."""
+    low, high = np.quantile(resamples, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return float(low), float(high)
 
 
 def paired(reference: dict[int, float], contestant: dict[int, float]) -> list[float]:

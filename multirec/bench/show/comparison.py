@@ -37,7 +37,9 @@ def comparison_report(comparison: Comparison, width: int = WIDTH) -> Iterator[Li
             yield from wrapped(f"{'':{widths[0]}}  {pair.reason}", width, role, widths[0] + 2)
     yield Line("", "note")
     yield from wrapped(f"{_MEANINGS[comparison.by]}; ±: half of its 95 % interval", width, "note")
-    yield from wrapped("same: no difference beyond the A/A floor; unclear: the interval does not tell", width, "note")
+    yield from wrapped(
+        "same: no difference beyond the A/A floor; unclear: the interval is too wide to say", width, "note"
+    )
     yield from wrapped(_summary(comparison), width, "title")
     for note in comparison.notes:
         yield from wrapped(f"note: {note}", width, "note")
@@ -66,10 +68,10 @@ def _line(texts: tuple[str, ...], widths: list[int]) -> str:
 
 def _summary(comparison: Comparison) -> str:
     counts = Counter(pair.outcome for pair in comparison.pairs)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     if comparison.mean is None:
-        return told
+        return outcomes
     mean, low, high = comparison.mean
     half = (high - low) / 2
     interval = f"{ratio_text(low, half)} to {ratio_text(high, half)}"
-    return f"{told}; geometric mean of the speeds {ratio_text(mean, half)}, 95 % interval {interval}"
+    return f"{outcomes}; geometric mean of the speeds {ratio_text(mean, half)}, 95 % interval {interval}"

@@ -14,7 +14,7 @@ WIDTH, LEAST = 100, 72
 # what is left out first where there is no room
 _DISPENSABLE = ("n", "error", "±", " ±", "memory", "repaid", "1st call")
 
-_TOLD = {"±": "± of median", " ±": "± of vs"}
+_LONG_TITLES = {"±": "± of median", " ±": "± of vs"}
 
 
 class Line(NamedTuple):
@@ -44,7 +44,7 @@ def report(document: Document, width: int = WIDTH) -> Iterator[Line]:
     for text in closing(document):
         yield from wrapped(text, width, "note")
     if left_out:
-        titles = ", ".join(_TOLD.get(name, name) for name in left_out)
+        titles = ", ".join(_LONG_TITLES.get(name, name) for name in left_out)
         yield from wrapped(
             f"no room for: {titles} (a wider terminal has it, and `show --format markdown`)", width, "note"
         )
@@ -93,8 +93,8 @@ def closing(document: Document) -> Iterator[str]:
     if run["compile_s"]:
         took += f", and {run['compile_s']:.0f} s of first compilations besides"
     loads = {"before": machine["load_before"], "after": machine["load_after"]}
-    told = ", ".join(f"{load:.1f} {when}" for when, load in loads.items() if load is not None)
-    yield took + (f"; load of the machine {told}" if told else "")
+    load_text = ", ".join(f"{load:.1f} {when}" for when, load in loads.items() if load is not None)
+    yield took + (f"; load of the machine {load_text}" if load_text else "")
     if run["interrupted"]:
         yield "Interrupted: the rows hold what was measured until then."
     for note in document["notes"]:

@@ -16,7 +16,7 @@ MEANINGS = {
     "median": "of n samples, in interleaved rounds; ±: half of its 95 % interval",
     "hot": "the same with the data in the GPU's second-level cache; the median begins with a cold one",
     "host": "the host's part of a call on a GPU",
-    "vs": "paired by round; tie: no difference beyond the A/A floor; ?: the interval does not tell",
+    "vs": "paired by round; tie: no difference beyond the A/A floor; ?: the interval is too wide to say",
     "memcpy": "the least traffic that the work needs, over what a copy moves in that time",
     "memory": "growth of the process (on a GPU, of its allocator) at the peak of a call",
     "error": "the largest of values and gradients, relative, against float64",
@@ -70,8 +70,8 @@ def growth(document: Document, mode: Mode) -> list[str]:
         for fit in fits:
             if fit["axis"] == axis:
                 powers.setdefault(fit["contestant"], []).append(fit["exponent"])
-        told = ", ".join(f"{name} {_span(found)}" for name, found in powers.items())
-        lines.append(f"growth: time is proportional to {axis} to the power of: {told}")
+        exponents = ", ".join(f"{name} {_span(found)}" for name, found in powers.items())
+        lines.append(f"growth: time is proportional to {axis} to the power of: {exponents}")
     return lines
 
 
@@ -139,7 +139,7 @@ def _columns(document: Document, mode: Mode) -> dict[str, Callable[[CellRow], st
 
 
 def _everywhere(cells: list[CellRow]) -> list[CellRow]:
-    """Return the cells of whoever has the same status and reason, and no times, in several cases and in no other."""
+    """Return the cells of contestants that have one status and reason, and no times, in all of several cases."""
     found: dict[str, list[CellRow]] = {}
     for cell in cells:
         found.setdefault(cell["contestant"], []).append(cell)
@@ -159,8 +159,8 @@ def _remarks(document: Document, place: int, mode: Mode) -> list[str]:
         lines.append(f"A/A floor ±{width}: {floor['contestant']} against a hidden second copy of itself")
     choices = [row for row in document["regret"] if (row["case"], row["mode"]) == (place, mode)]
     alone = len(document["cases"]) == 1
-    told = [_choice(row) for row in choices if alone or row["picked"] != row["fastest"]]
-    return lines + told
+    choices_text = [_choice(row) for row in choices if alone or row["picked"] != row["fastest"]]
+    return lines + choices_text
 
 
 def _choices(document: Document, mode: Mode) -> list[str]:
