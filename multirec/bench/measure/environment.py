@@ -19,7 +19,7 @@ from ..results.format import Machine
 # 64 MiB, more than caches hold
 _CASE = Case(batch=4, channels=64, length=1 << 16)
 _SYSTEM = Path("/sys")
-_BUSY, _NOISY, _STOLEN, _COARSE = 0.25, 0.05, 0.01, 1e-6
+_BUSY, _NOISY, _STOLEN, _COARSE = 0.5, 0.05, 0.01, 1e-6
 
 
 class Environment(NamedTuple):
@@ -57,16 +57,17 @@ def measure(seconds: float = 1.5) -> Environment:
 
 def advice(machine: Machine, found: Environment) -> Iterator[str]:
     """Yield what makes measurements on this machine worse, and what to do about it; one sentence where nothing does."""
-    found_advice = [*_of_processor(machine), *_of_power(), *_of_measurement(machine, found)]
+    found_advice = [*of_machine(machine), *_of_measurement(machine, found)]
     yield from found_advice or ["Nothing was found that would make measurements worse."]
 
 
-def _of_processor(machine: Machine) -> Iterator[str]:
+def of_machine(machine: Machine) -> Iterator[str]:
+    """Yield what of load, threads and power makes measurements worse, and what to do about it."""
     cores, threads, load = machine["cores"] or 1, machine["threads"], machine["load_before"]
     if load is not None and load > _BUSY * cores:
         yield (
-            f"The load is {load:.1f} on {cores} cores: other programs take time from what is measured. Close them, or "
-            "wait until they are done."
+            f"The load before was {load:.1f} on {cores} cores: other programs take time from what is measured, most of "
+            "all from what uses all cores. Close them, or wait until they are done."
         )
     if threads < cores:
         cause = "OMP_NUM_THREADS" if os.environ.get("OMP_NUM_THREADS") else "the affinity mask of this process"
@@ -78,12 +79,9 @@ def _of_processor(machine: Machine) -> Iterator[str]:
             f"halted again and again. Raise the quota, or set OMP_NUM_THREADS={max(1, int(quota))}."
         )
 
-
-def _of_power() -> Iterator[str]:
-    governor = _read(_SYSTEM / "devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    if governor not in (None, "performance"):
+    if machine["governor"] not in (None, "performance"):
         yield (
-            f"The clock follows the governor {governor!r}, so it changes while something is measured. "
+            f"The clock follows the governor {machine['governor']!r}, so it changes while something is measured. "
             "Set another: sudo cpupower frequency-set -g performance"
         )
     if any(_read(path) == "Discharging" for path in (_SYSTEM / "class/power_supply").glob("*/status")):

@@ -9,14 +9,15 @@ from typing import NamedTuple
 from ..host.clock import Budget
 from ..results import statistics
 from ..results.cells import Results
+from .environment import of_machine
 
-_NOISY, _DRIFTS, _BUSY = 0.10, 0.10, 0.5
+_NOISY, _DRIFTS = 0.10, 0.10
 _ENOUGH = 9
 
 
 def notes(results: Results, budget: Budget) -> Iterator[str]:
     """Yield sentences on noise, throttling, load, threads and clocks."""
-    yield from _load(results)
+    yield from of_machine(results.machine)
     yield from _noise(results)
     if budget.backwards:
         yield "The clock went backwards while the run was going on; its budget may not have been kept."
@@ -25,23 +26,6 @@ def notes(results: Results, budget: Budget) -> Iterator[str]:
             f"{budget.excluded:.1f} s went into compiling kernels for the first time; they are kept on disk and were "
             "not counted."
         )
-
-
-def _load(results: Results) -> Iterator[str]:
-    machine = results.machine
-    cores, threads, load = machine["cores"], machine["threads"], machine["load_before"]
-    if load is not None and cores and load > _BUSY * cores:
-        yield (
-            f"Before the run about {load:.1f} processes were running on {cores} cores. Close them and repeat: "
-            "they take time from every contestant, and most from those that use all cores."
-        )
-    if cores and threads < cores:
-        yield (
-            f"Kernels used {threads} of {cores} cores, because of the affinity mask or OMP_NUM_THREADS. "
-            "Unset them to use all."
-        )
-    if machine["governor"] not in (None, "performance"):
-        yield f"The processor's governor is {machine['governor']!r}; 'performance' gives steadier times."
 
 
 def _noise(results: Results) -> Iterator[str]:

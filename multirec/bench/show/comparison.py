@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..results.compare import Comparison, Pair
 from .report import LEAST, WIDTH, Line, wrapped
-from .text import DASH, ratio_text, seconds_text
+from .text import DASH, interval_text, ratio_text, seconds_text
 
 _ROLES = {"faster": "good", "fixed": "good", "slower": "bad", "broken": "bad", "unclear": "unsure", "gone": "unsure"}
 _MEANINGS = {
@@ -50,12 +50,9 @@ def _texts(pair: Pair, by: str) -> tuple[str, ...]:
     sides = [DASH if value is None else text(value) for value in (pair.base, pair.new)]
     if pair.speed is None:
         return (pair.contestant, *sides, DASH, "", pair.outcome)
-    if pair.low is None or pair.high is None:
-        return (pair.contestant, *sides, ratio_text(pair.speed), "", pair.outcome)
-    half = (pair.high - pair.low) / 2
-    percent = 100 * half / pair.speed
-    width = f"{percent:.0f}%" if percent >= 1 else f"{percent:.1f}%"
-    return (pair.contestant, *sides, ratio_text(pair.speed, half), width, pair.outcome)
+    half = (pair.high - pair.low) / 2 if pair.low is not None and pair.high is not None else None
+    interval = interval_text(pair.low, pair.high, pair.speed)
+    return (pair.contestant, *sides, ratio_text(pair.speed, half), interval, pair.outcome)
 
 
 def _line(texts: tuple[str, ...], widths: list[int]) -> str:

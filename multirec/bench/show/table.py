@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..cases.case import MODES, Mode
 from ..results.format import CellRow, Document, Ratio, Regret, floors_of, ratios_of, references_of
-from .text import DASH, bytes_text, half_width, percent_text, ratio_text, seconds_text
+from .text import DASH, bytes_text, half_width, interval_text, percent_text, ratio_text, seconds_text
 
 _WHAT = {"forward": "y alone", "forward+backward": "y, then the gradients of x and of the coefficients"}
 _EVERY = "every case"
@@ -120,11 +120,11 @@ def _columns(document: Document, mode: Mode) -> dict[str, Callable[[CellRow], st
 
     def half_of_ratio(cell: CellRow) -> str:
         row = ratio(cell)
-        return "" if row is None else _relative(row["low"], row["high"], row["ratio"])
+        return "" if row is None else interval_text(row["low"], row["high"], row["ratio"])
 
     return {
         "median": lambda cell: _median(cell),
-        "±": lambda cell: _relative(cell["low_s"], cell["high_s"], cell["median_s"]),
+        "±": lambda cell: interval_text(cell["low_s"], cell["high_s"], cell["median_s"]),
         "hot": lambda cell: _or_dash(cell.get("hot_s"), seconds_text),
         "host": lambda cell: _or_dash(cell.get("host_s"), seconds_text),
         "n": lambda cell: str(len(cell["samples_s"])),
@@ -206,21 +206,6 @@ def _ratio(row: Ratio | None) -> str:
     ratio = row["ratio"] if faster else 1 / row["ratio"]
     doubt = "?" if row["verdict"] == "unclear" else ""
     return f"{ratio_text(ratio, half * ratio)} {'faster' if faster else 'slower'}{doubt}"
-
-
-def _relative(low: float | None, high: float | None, value: float | None) -> str:
-    half = _half(low, high)
-    if half is None or not value:
-        return ""
-    half /= value
-    if half > 1:
-        return ">100%"
-    return f"{100 * half:.0f}%" if half >= 0.01 else f"{100 * half:.1f}%"
-
-
-def _half(low: float | None, high: float | None) -> float | None:
-    """Return half of an interval; None where there is none, as of a single sample."""
-    return (high - low) / 2 if low is not None and high is not None and high > low else None
 
 
 def _memory(cell: CellRow) -> int | None:

@@ -95,3 +95,21 @@ def half_width(value: float, low: float | None, high: float | None) -> float:
     (50.0, 74.41, '740')
     """
     return (high - low) / 2 if low is not None and high is not None and high > low else value / 10
+
+
+def interval_text(low: float | None, high: float | None, value: float | None) -> str:
+    """Return half of an interval in per cent of the value; nothing where there is none, as of a single sample.
+
+    Example
+    -------
+    >>> interval_text(0.9, 1.1, 1.0), interval_text(0.998, 1.002, 1.0), interval_text(0.1, 4.1, 1.0)
+    ('10%', '0.2%', '>100%')
+    >>> interval_text(1.0, 1.0, 1.0)
+    ''
+    """
+    if low is None or high is None or high <= low or not value:
+        return ""
+    half = (high - low) / 2 / value
+    if half > 1:
+        return ">100%"
+    return f"{100 * half:.0f}%" if half >= 0.01 else f"{100 * half:.1f}%"
