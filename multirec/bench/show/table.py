@@ -16,7 +16,7 @@ MEANINGS = {
     "median": "of n samples, in interleaved rounds; ±: half of its 95 % interval",
     "hot": "the same with the data in the GPU's second-level cache; the median begins with a cold one",
     "host": "the host's part of a call on a GPU",
-    "vs": "paired by round; tie: no difference beyond the A/A floor; ?: the interval is too wide to say",
+    "vs": "paired by round; tie: no difference beyond the A/A floor; ?: the interval is too wide",
     "memcpy": "the least traffic that the work needs, over what a copy moves in that time",
     "memory": "growth of the process (on a GPU, of its allocator) at the peak of a call",
     "error": "the largest of values and gradients, relative, against float64",
