@@ -27,7 +27,7 @@ $(PLUGIN): $(INSTALLED)
 	$(BIN)/python $(INSTALL) --no-build-isolation --no-deps -e tests/plugin_example
 	touch $@
 
-bench: $(INSTALLED)  ## install, then run the forum's case on every backend that is ready here
+bench: $(INSTALLED)  ## install, then run the default case on every backend that is ready here
 	$(BIN)/multirec bench
 
 # torchaudio and philtorch are built for one torch; torchlpc is compiled here, against it: pip must neither take another
@@ -51,7 +51,7 @@ test-long: $(PLUGIN)  ## the slower checks, marked long
 	$(BIN)/python -m pytest -q -m long
 
 gpu:  ## on a machine with a GPU, in PYTHON as it is: checks, benchmark, sanitizer; under 8 minutes
-	$(PYTHON) bench/gpu/run.py --results $(RESULTS)
+	PYTHONPATH=bench $(PYTHON) -m gpu --results $(RESULTS)
 
 lint: $(INSTALLED)  ## ruff
 	$(BIN)/ruff check .

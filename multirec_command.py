@@ -7,7 +7,7 @@ def main() -> None:
     """Run the command line, which decides what Ctrl-C does."""
     pressed: list[object] = []
     signal.signal(signal.SIGINT, lambda *details: pressed.append(details))
-    from multirec.bench import _interrupt as interrupt
+    from multirec.bench.host import interrupt
     from multirec.cli import main as command
 
     interrupt.hold()

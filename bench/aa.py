@@ -25,18 +25,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from multirec.bench._case import Case
-from multirec.bench._cases import case_named
-from multirec.bench._machine import describe_machine, versions
-from multirec.bench._request import Request
-from multirec.bench._results import Cell
-from multirec.bench._run import Run
-from multirec.bench._session import Session
-from multirec.bench._write import document
+from multirec.bench.cases.case import Case
+from multirec.bench.cases.named import case_named
 from multirec.bench.contestants import Contestant, named
+from multirec.bench.measure.request import Request
+from multirec.bench.measure.run import Run
+from multirec.bench.measure.session import Session
+from multirec.bench.results.cells import Cell
+from multirec.bench.results.origin import describe_machine, versions
+from multirec.bench.results.write import document
 
 # small enough for one thread, so that a second process disturbs it no more than it must
-CASE = replace(case_named("forum"), batch=1, channels=32, length=2000)
+CASE = replace(case_named("biquads"), batch=1, channels=32, length=2000)
 SECONDS = 6.0
 
 

@@ -11,8 +11,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    from multirec.bench._case import MODES
-    from multirec.bench._cases import NAMED
+    from multirec.bench.cases.case import MODES
+    from multirec.bench.cases.named import NAMED
 
     if "case_name" in metafunc.fixturenames:
         metafunc.parametrize("case_name", metafunc.config.getoption("--case") or list(NAMED))

@@ -25,15 +25,15 @@ import torch
 from workloads import measure
 
 import multirec as mr
-from multirec.bench._case import MODES, Case, Mode
-from multirec.bench._cases import case_named
-from multirec.bench._machine import describe_machine, versions
-from multirec.bench._memory import host_growth, reset_host_peak
-from multirec.bench._signals import Signals, signals
+from multirec.bench.cases.case import MODES, Case, Mode
+from multirec.bench.cases.named import case_named
+from multirec.bench.cases.signals import Signals, signals
 from multirec.bench.contestants.jax_scans import JaxAssociativeScan, JaxContestant, JaxScan
 from multirec.bench.contestants.torch_peers import Philtorch
+from multirec.bench.host.memory import host_growth, reset_host_peak
+from multirec.bench.results.origin import describe_machine, versions
 
-CASES = {"W1": "forum", "W2": "dense", "W3": "long", "W5": "gated", "W8": "complex"}
+CASES = {"W1": "biquads", "W2": "dense", "W3": "long", "W5": "gated", "W8": "complex"}
 Call = Callable[[], object]
 
 

@@ -1,7 +1,7 @@
 """The cases of `multirec bench` under pytest-benchmark, in one process: for work on a kernel, with its history.
 
     pytest bench                                              numba on all cases
-    pytest bench --contestant jax --case forum --case dense
+    pytest bench --contestant jax --case biquads --case dense
     pytest bench --benchmark-save=before; …; pytest bench --benchmark-compare
 
 `multirec bench` is what compares contestants with each other: it interleaves them, and knows its own noise.
@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from multirec.bench._case import Mode
-from multirec.bench._cases import case_named
-from multirec.bench._oracle import compute, judge, kept, masked, windowed
-from multirec.bench._signals import signals
+from multirec.bench.cases.case import Mode
+from multirec.bench.cases.judge import judge
+from multirec.bench.cases.named import case_named
+from multirec.bench.cases.reference import compute, kept
+from multirec.bench.cases.signals import signals
+from multirec.bench.cases.window import masked, windowed
 from multirec.bench.contestants import Contestant, named
 
 
@@ -45,7 +47,7 @@ def test_case(
     if declined:
         pytest.skip(declined)
     compute(case, [mode], tmp_path)
-    arrays = masked(case, signals(case, mode))
+    arrays = masked(case, mode)
     outputs = contestant.outputs(contestant.prepare(case, arrays, mode)())
     own = contestant.own_reference(case, arrays, mode)
     verdict = judge(case, kept(tmp_path, mode) if own is None else windowed(case, own), outputs)

@@ -238,7 +238,27 @@ def w7(backend: str) -> Workload:
     work.forward["from torch"] = quiet(torch_bank, tensor, torch_state)
     zi = np.zeros((128, 1, 2), np.float32)
     work.forward["scipy (per filter)"] = lambda: [signal.lfilter(b[c], a[c], x[:, c], zi=zi[c]) for c in range(128)]
+    add_small_calls(work, backend)
     return work
+
+
+def add_small_calls(work: Workload, backend: str) -> None:
+    """Add calls on x[1, 4, 64], order 2, whose time is the cost of calling, beside those of a linear layer."""
+    b, a = stable_biquads(4)
+    x, feedback = np.ones((1, 4, 64), np.float32), -a[:, 1:].copy()
+
+    def filtered(x: torch.Tensor, b: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        return mr.recurrence(x, feedforward=b, feedback=a, backend=backend)[0]
+
+    inputs, linear = leaves(x, b, feedback), torch.nn.Linear(64, 64)
+    grad = torch.ones(1, 4, 64)
+    work.forward["x[1,4,64]"] = lambda: mr.recurrence(x, feedforward=b, feedback=feedback, backend=backend)
+    work.forward["x[1,4,64] from torch"] = quiet(filtered, *inputs)
+    work.forward["x[1,4,64] nn.Linear"] = quiet(linear, inputs[0])
+    work.both["limit"] = copy(x)
+    work.both["x[1,4,64] from torch"] = train(filtered, inputs, grad)
+    whole = [inputs[0], *linear.parameters()]
+    work.both["x[1,4,64] nn.Linear"] = lambda: torch.autograd.grad(linear(inputs[0]), whole, grad)
 
 
 def w8(backend: str) -> Workload:
@@ -312,7 +332,7 @@ def main() -> None:
             samples = measure(getattr(work, mode), options.rounds)
             if not samples:
                 continue
-            # a ratio is taken round by round, so that drift of the machine falls out of it
+            # ratios are taken round by round, which cancels the drift of the machine
             limit = np.array(samples["limit"])
             for contestant, taken in samples.items():
                 ratio = float(np.median(np.array(taken) / limit))

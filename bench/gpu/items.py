@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 
 import cupy
-from results import Results, Row
+
+from .results import Results, Row
 
 Items = Mapping[str, Callable[[], Iterable[Row]]]
 """What a step does, by name: each item gives its rows one by one."""

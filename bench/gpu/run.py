@@ -20,9 +20,10 @@ from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
-from results import Results, without_folders
+from .results import Results, without_folders
 
-HERE = Path(__file__).parent
+BENCH = Path(__file__).parents[1]
+"""Where `python -m gpu` finds this package."""
 SECONDS = 450
 STEPS = {
     "compiling": (60, 60),
@@ -63,7 +64,7 @@ def short_name(device: str) -> str:
 def attempt(command: list[str], limit: float, log: Path) -> int:
     """Run a command with all its children, its output to the end of `log`; return its exit code."""
     with log.open("ab") as output:
-        process = subprocess.Popen(command, cwd=HERE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(command, cwd=BENCH, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             return process.wait(max(limit, 1))
         except subprocess.TimeoutExpired:
@@ -99,7 +100,7 @@ class Runner:
         deadline = min(perf_counter() + seconds, self._start + SECONDS)
         first = 0
         while perf_counter() < deadline:
-            command = [sys.executable, "run.py", "--results", str(self.folder), "--card", self.card]
+            command = [sys.executable, "-m", "gpu", "--results", str(self.folder), "--card", self.card]
             command += ["--step", name, "--first", str(first), "--limit", str(limit)]
             code = self._attempt(command, deadline - perf_counter())
             if code == 0:
@@ -128,7 +129,8 @@ class Runner:
             if self.left() < 10:
                 results.add(step="sanitizer", item=name, status="unfinished", reason="no time left")
                 continue
-            command = [tool, "--tool", name, "--error-exitcode", str(FOUND), sys.executable, "sanitized.py"]
+            command = [tool, "--tool", name, "--error-exitcode", str(FOUND)]
+            command += [sys.executable, "-m", "gpu.steps.sanitized"]
             code = self._attempt(command, min(seconds, self.left()))
             status = {0: "ok", CUT_SHORT: "unfinished", FOUND: "failed"}.get(code, "skipped")
             results.add(step="sanitizer", item=name, status=status, reason=_ending(code))
@@ -157,9 +159,9 @@ def main() -> int:
     given, start = parser.parse_args(), perf_counter()
     folder = given.results.resolve()
     if given.step:
-        from items import run_items
+        from .items import run_items
 
-        step = importlib.import_module(given.step)
+        step = importlib.import_module(f".steps.{given.step}", __package__)
         results = Results(folder, given.card, "benchmark" if given.step == "benchmark" else "checks")
         run_items(given.step, step.ITEMS, results, given.first, given.limit)
         return 0
@@ -180,7 +182,3 @@ def main() -> int:
     faults = runner.results("benchmark").faults + runner.results("checks").faults
     print(f"== {SECONDS - runner.left():.0f} s in all; results in {folder}", *faults, sep="\n")
     return 1 if faults else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,17 +7,17 @@ from typing import NoReturn
 
 import click
 
-from multirec.bench import _interrupt as interrupt
+from multirec.bench.host import interrupt
 
 from ._lazy import Known, LazyGroup
 
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
-    "bench": Known("_bench_group", "Time every contestant on this machine, after checking its values and gradients."),
-    "backends": Known("_backends", "List the backends, and what each one that cannot run lacks."),
-    "explain": Known("_explain", "Say which backend 'auto' picks for a problem, and why."),
-    "check": Known("_check", "Check backends for conformance on this machine."),
+    "bench": Known("_bench_group", "Check every contestant on this machine, then time it."),
+    "backends": Known("_backends", "List the backends, and what is missing for those that cannot run."),
+    "explain": Known("_explain", "Show which backend 'auto' picks for a problem, and why."),
+    "check": Known("_check", "Check that backends compute correct values and gradients here."),
 }
 _EXIT_INTERRUPTED = 130
 
@@ -26,18 +26,18 @@ _EXIT_INTERRUPTED = 130
     cls=LazyGroup,
     known=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Each command has its own --help, with examples.",
+    epilog="Every command has its own --help, with examples.",
 )
 @click.version_option(package_name="multirec-bank", prog_name="multirec")
 def cli() -> None:
-    """Linear recurrences of any order, a filter for each channel, on the backend that suits the machine.
+    """Linear recurrences of any order, one filter per channel, on the backend that fits the machine.
 
     \b
-    multirec bench                       the main question: how fast is each backend here?
-    multirec bench -b numba -b scipy     only these two
-    multirec backends                    what is installed, and what is lacking
+    multirec bench                       how fast is each backend on this machine?
+    multirec bench -b numba -b scipy     compare only these two
+    multirec backends                    which backends are installed, and what the others need
     multirec explain -C 128 -T 16000     which backend 'auto' picks, and why
-    multirec check numba                 are its values and gradients right on this machine?
+    multirec check numba                 are its values and gradients correct on this machine?
     """  # noqa: D301
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from multirec.bench._results import Exit
+from ._exit import Exit
 
 _STYLES = {"ready": "green", "missing": "yellow", "broken": "red"}
 
@@ -16,11 +16,11 @@ _STYLES = {"ready": "green", "missing": "yellow", "broken": "red"}
     "backends",
     epilog="Exit codes: 0 at least one backend is ready, 5 none is.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of the table.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def command(as_json: bool) -> int:
-    """List the backends, and what each one that cannot run here lacks.
+    """List the backends, and what is missing for those that cannot run here.
 
-    Every backend is imported and asked for its devices, which takes some seconds.
+    Every backend is imported to find its devices, which takes a few seconds.
 
     \b
     Examples:
@@ -48,4 +48,4 @@ def command(as_json: bool) -> int:
             table.add_row(name, state, ", ".join(status.devices), status.version, about.replace("[", r"\["))
         console.width = min(console.width, 100) if console.is_terminal else 100
         console.print(table)
-    return int(Exit.FINE if any(status.status == "ready" for status in found.values()) else Exit.NOTHING_RAN)
+    return int(Exit.OK if any(status.status == "ready" for status in found.values()) else Exit.NOTHING_RAN)

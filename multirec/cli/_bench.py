@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from multirec.bench import _interrupt as interrupt
-from multirec.bench._cases import NAMED
-from multirec.bench._clock import Budget
-from multirec.bench._journal import JournalError, beside
-from multirec.bench._results import Exit
-from multirec.bench._run import Run
-from multirec.bench._write import document
+from multirec.bench.cases.named import NAMED
+from multirec.bench.host import interrupt
+from multirec.bench.host.clock import Budget
+from multirec.bench.measure.run import Run
+from multirec.bench.results.journal import JournalError, beside
+from multirec.bench.results.write import document
 
 from ._bench_request import AXIS, DTYPE, LAYOUT, MODE, request
+from ._exit import Exit, exit_of
 from ._options import Duration
 from ._output import check_writable, save
 from ._print import print_report
@@ -46,23 +46,23 @@ def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete:
     multiple=True,
     metavar="NAME",
     shell_complete=_complete_contestant,
-    help="A contestant, peers included; repeatable. Without it: all that can run here.",
+    help="Time this backend or peer; repeatable.  [default: all that can run here]",
 )
-@click.option("-B", "--batch", type=AXIS, metavar="N", help="Signals in a batch.")
-@click.option("-C", "--channels", type=AXIS, metavar="N", help="Filters.")
-@click.option("-T", "--length", type=AXIS, metavar="N", help="Samples of a signal.")
-@click.option("--order", type=AXIS, metavar="N", help="Order of the filters.")
-@click.option("--dtype", type=DTYPE, help="Of signals; coefficients are float32 where it is a half type.")
-@click.option("--layout", type=LAYOUT, help="Axes of x and y.")
-@click.option("--mode", type=MODE, default="both", show_default=True, help="What is timed.")
-@click.option("--time", "seconds", type=Duration(), help="Budget for all of it; without it 60s.")
-@click.option("--quick", is_flag=True, help="A first look: 15s.")
-@click.option("--rigorous", is_flag=True, help="Narrower intervals: 10min.")
-@click.option("--yes", is_flag=True, help="A sweep of more than 500 cells is meant.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also save the JSON document to this file.")
-@click.option("--force", is_flag=True, help="Let --output replace an existing file.")
-@click.option("--resume", is_flag=True, help="Continue the run of --output that was interrupted.")
+@click.option("-B", "--batch", type=AXIS, metavar="N", help="Number of signals in a batch.")
+@click.option("-C", "--channels", type=AXIS, metavar="N", help="Number of filters.")
+@click.option("-T", "--length", type=AXIS, metavar="N", help="Samples per signal.")
+@click.option("--order", type=AXIS, metavar="N", help="Filter order.")
+@click.option("--dtype", type=DTYPE, help="Data type of x and y; with a half type, coefficients are float32.")
+@click.option("--layout", type=LAYOUT, help="Order of the axes of x and y.")
+@click.option("--mode", type=MODE, default="both", show_default=True, help="What to time.")
+@click.option("--time", "seconds", type=Duration(), help="Time budget for the whole run.  [default: 60s]")
+@click.option("--quick", is_flag=True, help="A first look: a budget of 15s.")
+@click.option("--rigorous", is_flag=True, help="Narrower intervals: a budget of 10min.")
+@click.option("--yes", is_flag=True, help="Allow a sweep of more than 500 cells.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of a table.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also save the result as JSON to this file.")
+@click.option("--force", is_flag=True, help="Overwrite the file of --output if it exists.")
+@click.option("--resume", is_flag=True, help="Continue the interrupted run of --output.")
 def command(
     cases: tuple[str, ...],
     names: tuple[str, ...],
@@ -77,15 +77,16 @@ def command(
     resume: bool,
     **axes: list[Any] | None,
 ) -> int:
-    """Time every contestant on this machine, after checking its values and gradients.
+    """Check every contestant on this machine, then time it.
 
-    Without options: the case x[32, 16000] -> y[32, 128, 16000], forward and forward+backward, on every backend that
-    is ready here, the installed peers, and what people write first. Each runs in a process of its own, in
-    interleaved rounds; nothing is timed before its values and gradients agree with the float64 reference.
+    Without options it runs the case x[32, 16000] -> y[32, 128, 16000]: a bank of 128 filters of order 2 on 32 signals,
+    forward and forward+backward. The contestants are all backends that can run here, the installed peers (such as
+    SciPy, numba and torchaudio), and plain Python loops. Each runs in its own process. Values and gradients are
+    compared with a float64 reference first, and only correct contestants are timed, in interleaved rounds.
 
     \b
-    Cases: forum (the default), dense, long, high-order, gated, layer, streaming, complex.
-    Sizes are a value, a list (1k,4k) or a range (1k:64k:x4 or 1:9:2); each combination is a case.
+    Cases: biquads (the default), dense, long, high-order, gated, layer, streaming, complex, overhead.
+    Sizes: a number, a list (1k,4k) or a range (1k:64k:x4 or 1:9:2); every combination becomes a case.
 
     \b
     Examples:
@@ -107,18 +108,18 @@ def command(
             raise click.UsageError(str(error)) from None
         results = run.go()
     results.notes.extend(notes)
-    if results.interrupted and output is not None:
+    if results.run["interrupted"] and output is not None:
         results.notes.append("Interrupted. The same command with --resume continues.")
-    found: Any = document(results)
+    found = document(results)
     text = json.dumps(found, indent=1, allow_nan=False)
     if output is not None:
         save(output, text)
-    run.journal.close(done=not results.interrupted)
+    run.journal.close(done=not results.run["interrupted"])
     if as_json:
         click.echo(text)
     else:
         print_report(found)
-    return int(Exit.INTERRUPTED if interrupt.pressed() else results.exit_code())
+    return int(Exit.INTERRUPTED if interrupt.pressed() else exit_of(results))
 
 
 def _journal(output: Path | None, force: bool, resume: bool) -> Path | None:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import click
 
-from multirec.bench._compare import Comparison, Pair, compare
-from multirec.bench._compare_report import comparison_report
-from multirec.bench._document import Document
-from multirec.bench._results import Exit
+from multirec.bench.results.compare import Comparison, Pair, compare
+from multirec.bench.results.format import Document
+from multirec.bench.show.comparison import comparison_report
 from multirec.errors import ArgumentError
 
+from ._exit import Exit
 from ._options import Percent
 from ._print import print_lines, width
 from ._results_file import RESULTS
@@ -29,16 +29,18 @@ from ._results_file import RESULTS
     "--fail-on",
     type=Percent(),
     metavar="PERCENT",
-    help="Exit with 3 where a cell takes more than so many per cent more time, or broke.",
+    help="Exit with 3 if a cell became slower by more than this, or broke.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 6 where that is unclear, or a cell is gone.")
-@click.option("--ratios", is_flag=True, help="Compare ratios to the reference on one machine, too: drift falls out.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
+@click.option("--strict", is_flag=True, help="Exit with 6 if a regression cannot be ruled out, or a cell is missing.")
+@click.option(
+    "--ratios", is_flag=True, help="Compare ratios to the reference even on one machine, which cancels its drift."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON instead of a table.")
 def command(base: Document, new: Document, fail_on: float | None, strict: bool, ratios: bool, as_json: bool) -> int:
-    """Say what became faster or slower from the run BASE to the run NEW.
+    """Compare the runs BASE and NEW: what became faster or slower.
 
-    Cells are the same where case, mode and contestant are. On one machine medians are compared; across machines
-    ratios to the reference are, for raw times would say nothing.
+    Cells with the same case, mode and contestant are compared: by their medians if both runs are from one machine,
+    else by their ratios to the reference, since raw times of different machines cannot be compared.
 
     \b
     Examples:
@@ -60,7 +62,7 @@ def command(base: Document, new: Document, fail_on: float | None, strict: bool, 
         f"regression beyond {fail_on or 0:g} % not excluded", found, lambda pair: pair.doubtful(beyond)
     ):
         return int(Exit.UNCLEAR)
-    return int(Exit.FINE)
+    return int(Exit.OK)
 
 
 def _told(what: str, found: Comparison, concerns: Callable[[Pair], bool]) -> bool:

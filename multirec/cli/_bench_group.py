@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
-from multirec.bench import _interrupt as interrupt
-from multirec.bench._cases import NAMED
+from multirec.bench.cases.named import NAMED
+from multirec.bench.host import interrupt
 
 from ._lazy import Known, LazyGroup
 
 _COMMANDS = {
-    "run": Known("_bench", "Time every contestant; the word may be left out."),
-    "show": Known("_bench_show", "Show a saved run: as a table, Markdown, CSV, JSON, or as torch prints it."),
-    "compare": Known("_bench_compare", "Say what became faster or slower between two saved runs; a gate for CI."),
-    "plot": Known("_bench_plot", "Draw saved runs: scaling, ratios, memcpy, memory; or one HTML report of all."),
-    "env": Known("_bench_env", "Say how this machine is fit to measure, and what would make it fitter."),
+    "run": Known("_bench", "Check and time contestants. This is the default: the word may be omitted."),
+    "show": Known("_bench_show", "Show a saved run as a table, Markdown, CSV or JSON, or in the style of torch."),
+    "compare": Known("_bench_compare", "Compare two saved runs: what became faster or slower. Can fail a CI job."),
+    "plot": Known(
+        "_bench_plot", "Plot saved runs: scaling, ratios, memory bandwidth, memory; or write an HTML report."
+    ),
+    "env": Known("_bench_env", "Show how well this machine is suited to measuring, and what would help."),
     "list": Known("_bench_list", "List cases, contestants, and saved runs."),
 }
 # closer than this to a command's name, a word is a slip rather than the name of a case
@@ -68,4 +70,4 @@ class _BenchGroup(LazyGroup):
 
 @click.group("bench", cls=_BenchGroup, known=_COMMANDS)
 def command() -> None:
-    """Time every contestant on this machine, after checking its values and gradients."""
+    """Check every contestant on this machine, then time it."""

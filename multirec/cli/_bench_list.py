@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from multirec.bench._load import load
-from multirec.bench._report import Line, labelled
+from multirec.bench.results.load import load
+from multirec.bench.show.report import Line, labelled
 from multirec.errors import ArgumentError
 
 from ._print import print_lines, width
@@ -19,9 +19,9 @@ _FOLDER = Path("bench/results")
 @click.command("list", epilog="Exit codes: 0 fine, 2 wrong usage.")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
 def command(folder: Path | None) -> int:
-    """List what can be measured and what was: cases, contestants and what each one lacks, saved runs.
+    """List the cases, the contestants (and what is missing for those that cannot run), and the saved runs.
 
-    Saved runs are looked for in FOLDER; without it in bench/results, where there is such a folder.
+    Saved runs are read from FOLDER, or from bench/results if that folder exists.
 
     \b
     Examples:
@@ -41,7 +41,7 @@ def command(folder: Path | None) -> int:
 
 
 def _cases() -> Iterator[tuple[str, str]]:
-    from multirec.bench._cases import NAMED
+    from multirec.bench.cases.named import NAMED
 
     for name, (case, summary) in NAMED.items():
         yield name, f"{case.describe()}: {summary}"
@@ -56,7 +56,7 @@ def _contestants() -> Iterator[tuple[str, str]]:
         if reason is None:
             yield name, contestant.summary
         else:
-            lacking[name] = f"not here: {reason}"
+            lacking[name] = f"cannot run here: {reason}"
     yield from lacking.items()
 
 
@@ -70,6 +70,6 @@ def _runs(folder: Path) -> Iterator[tuple[str, str]]:
         cases, machine = document["cases"], document["machine"]
         timed = {cell["contestant"] for cell in document["cells"] if cell["median_s"] is not None}
         what = cases[0]["text"] if len(cases) == 1 else f"{len(cases)} cases of {cases[0]['base']}"
-        when = f"{document['run']['started'][:10]}, " if document["run"]["started"] else ""
+        when = document["run"]["started"][:10]
         cut = ", interrupted" if document["run"]["interrupted"] else ""
-        yield path.name, f"{what}; {len(timed)} contestants; {when}{machine['cpu']}, {machine['cores']} cores{cut}"
+        yield path.name, f"{what}; {len(timed)} contestants; {when}, {machine['cpu']}, {machine['cores']} cores{cut}"

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import click
 
-from multirec.bench._document import Document
-from multirec.bench._plots import METRICS, Axis, swept_axes
+from multirec.bench.results.format import Axis, Document
+from multirec.bench.show.panels import METRICS, swept_axes
 from multirec.errors import ArgumentError
 
 from ._output import check_writable, save
@@ -29,17 +29,17 @@ _PAGES = (".html", ".htm")
     type=click.Path(path_type=Path),
     default="bench.html",
     show_default=True,
-    help="By its suffix a .png or .svg with one figure, or an .html report with the tables and all figures.",
+    help="A .png or .svg file gets one figure; an .html file is a report with the tables and all figures.",
 )
-@click.option("--what", type=click.Choice([*METRICS]), help="What a .png or .svg shows.  [default: time]")
-@click.option("--axis", type=click.Choice(get_args(Axis)), help="Scaling along this axis.  [default: the one swept]")
-@click.option("--force", is_flag=True, help="Let --output replace an existing file.")
+@click.option("--what", type=click.Choice([*METRICS]), help="What the figure shows.  [default: time]")
+@click.option("--axis", type=click.Choice(get_args(Axis)), help="The axis to plot along.  [default: the one swept]")
+@click.option("--force", is_flag=True, help="Overwrite the file of --output if it exists.")
 def command(documents: tuple[Document, ...], output: Path, what: str | None, axis: Axis | None, force: bool) -> int:
-    """Draw saved runs: how times scale, ratios, fractions of memcpy, memory.
+    """Plot saved runs: times, ratios, fractions of memory bandwidth, memory.
 
-    Runs that swept an axis (-T, -C, --order, -B) become lines along it, others stand side by side. Several files
-    are drawn together, each under the name of its run. The HTML report needs no other file and follows the light
-    or dark setting of who reads it.
+    Runs that swept an axis (-T, -C, --order, -B) become lines along it; others are shown side by side. Several files
+    are plotted together, labelled with the names of their runs. The HTML report is a single file that follows the
+    reader's light or dark setting.
 
     \b
     Examples:
@@ -54,19 +54,19 @@ def command(documents: tuple[Document, ...], output: Path, what: str | None, axi
         raise click.UsageError("--what and --axis choose the figure of a .png or .svg; an HTML report has all of them.")
     swept = swept_axes(documents)
     if axis is not None and axis not in swept:
-        told = f"Swept: {', '.join(swept)}." if swept else "None was swept."
-        raise click.UsageError(f"--axis {axis}: no cases of these files differ along it alone. {told}")
+        known = f"Swept: {', '.join(swept)}." if swept else "None was swept."
+        raise click.UsageError(f"--axis {axis}: no cases of these files differ along it alone. {known}")
     if find_spec("matplotlib") is None:
         raise click.UsageError("plots need matplotlib. Install it with: pip install 'multirec-bank[bench]'")
     check_writable(output, force)
     _tell_apart(documents)
     try:
         if suffix in _PAGES:
-            from multirec.bench._html import html_report
+            from multirec.bench.show.html import html_report
 
             content: str | bytes = html_report(documents)
         else:
-            from multirec.bench._draw import figure
+            from multirec.bench.show.draw import figure
 
             content = _picture(figure(documents, what or "time", axis or next(iter(swept), None)), suffix)
     except ArgumentError as error:

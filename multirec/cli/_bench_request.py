@@ -12,11 +12,12 @@ from typing import Any, get_args
 import click
 
 from multirec._core.problem import Layout
-from multirec.bench._axes import parse_axis
-from multirec.bench._case import DTYPES, MODES, Case, Mode
-from multirec.bench._cases import case_named, swept
-from multirec.bench._request import PRESETS, Request
+from multirec.bench.cases.axes import parse_axis
+from multirec.bench.cases.case import DTYPES, MODES, Case, Mode
+from multirec.bench.cases.named import case_named, swept
 from multirec.bench.contestants import Contestant, named, ready
+from multirec.bench.measure.request import PRESETS, Request
+from multirec.bench.results.format import PresetName
 
 MOST_CELLS = 500
 
@@ -76,17 +77,17 @@ def request(
     output: Path | None,
     sweep_is_meant: bool,
 ) -> tuple[Request, list[str]]:
-    """Return the request, and notes on who is not here."""
+    """Return the request, and notes on contestants that do not take part."""
     if quick and rigorous:
         raise click.UsageError("--quick and --rigorous ask for opposite things. Give one of them, or --time.")
-    preset = "quick" if quick else "rigorous" if rigorous else "default"
+    preset: PresetName = "quick" if quick else "rigorous" if rigorous else "default"
     modes: tuple[Mode, ...] = MODES if "both" in mode else tuple(each for each in MODES if each in mode)
     given = {axis: values for axis, values in axes.items() if values is not None}
-    count = len(cases or ["forum"]) * len(modes)
+    count = len(cases or ["biquads"]) * len(modes)
     for values in given.values():
         count *= len(values)
     try:
-        bases = [case_named(name) for name in cases or ["forum"]]
+        bases = [case_named(name) for name in cases or ["biquads"]]
     except ValueError as error:
         saved = [name for name in cases if name.endswith(".json")]
         hint = f" To see a saved run: multirec bench show {shlex.quote(saved[0])}" if saved else ""
@@ -121,5 +122,5 @@ def _chosen(names: Sequence[str], cases: Sequence[Case], modes: Sequence[Mode]) 
         each for each in contestants if any(each.declines(case, mode) is None for case in cases for mode in modes)
     ]
     unfit = [each.name for each in contestants if each not in fitting]
-    notes = [f"not here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
-    return fitting, notes + ([f"not made for this: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])
+    notes = [f"cannot run here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
+    return fitting, notes + ([f"not made for these cases: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from multirec.bench._document import Document
+from multirec.bench.results.format import Document
 
 from ._print import print_report
 from ._results_file import RESULTS
@@ -22,10 +22,10 @@ from ._results_file import RESULTS
     type=click.Choice(["table", "markdown", "csv", "json", "torch"]),
     default="table",
     show_default=True,
-    help="'torch' is the table of torch.utils.benchmark.Compare; 'json' is the newest version of the document.",
+    help="'torch' is the table of torch.utils.benchmark.Compare; 'json' is the document itself.",
 )
 def command(document: Document, kind: str) -> int:
-    """Show a saved run on stdout. Files of older versions are read too.
+    """Show a saved run.
 
     \b
     Examples:
@@ -41,7 +41,7 @@ def command(document: Document, kind: str) -> int:
 
 
 def _text(document: Any, kind: str) -> str:
-    from multirec.bench._formats import as_csv, as_markdown, as_torch_compare
+    from multirec.bench.show.export import as_csv, as_markdown, as_torch_compare
 
     if kind == "json":
         return json.dumps(document, indent=1) + "\n"

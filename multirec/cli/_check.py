@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from multirec._registry.registry import registry
-from multirec.bench._results import Exit
 from multirec.errors import BackendBrokenError, BackendMissingError, UnknownBackendError
+
+from ._exit import Exit
 
 
 @click.command(
@@ -14,11 +15,11 @@ from multirec.errors import BackendBrokenError, BackendMissingError, UnknownBack
     epilog="Exit codes: 0 all is right, 2 wrong usage, 4 something is wrong, 5 nothing could be checked.",
 )
 @click.argument("names", nargs=-1, metavar="[BACKEND]...")
-@click.option("-v", "--verbose", is_flag=True, help="List the checks that passed, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list the checks that passed.")
 def command(names: tuple[str, ...], verbose: bool) -> int:
-    """Check backends on this machine: values and gradients against the float64 reference, layouts, states, edges.
+    """Check backends on this machine: values and gradients against a float64 reference, layouts, states, edge cases.
 
-    Without a name: every backend that can run here. A backend of another package is checked just the same.
+    Without a name it checks every backend that can run here, including those of other packages.
 
     \b
     Examples:
@@ -37,7 +38,7 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
         checked += 1
     if not checked:
         return int(Exit.NOTHING_RAN)
-    return int(Exit.WRONG if wrong else Exit.FINE)
+    return int(Exit.WRONG if wrong else Exit.OK)
 
 
 def _check(name: str, verbose: bool) -> bool:

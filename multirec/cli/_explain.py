@@ -9,9 +9,9 @@ import click
 from multirec._core.problem import ComputeDtype, Family, Layout, Spec, join_shape
 from multirec._registry.registry import registry
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
-from multirec.bench._results import Exit
 from multirec.errors import MultirecError
 
+from ._exit import Exit
 from ._options import COUNT
 
 _FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -20,21 +20,27 @@ _LIKE = {"static": (), "per-example": ("batch",), "time-varying": ("batch", "tim
 
 
 @click.command("explain", epilog="Exit codes: 0 a backend was found, 2 wrong usage, 5 none computes this.")
-@click.option("-B", "--batch", type=COUNT, default=32, show_default=True, help="Signals in a batch.")
-@click.option("-C", "--channels", type=COUNT, default=128, show_default=True, help="Filters.")
-@click.option("-T", "--length", type=COUNT, default=16000, show_default=True, help="Samples of a signal.")
-@click.option("--order", type=click.IntRange(min=0), default=2, show_default=True, help="Order; 0 is FIR.")
+@click.option("-B", "--batch", type=COUNT, default=32, show_default=True, help="Number of signals in a batch.")
+@click.option("-C", "--channels", type=COUNT, default=128, show_default=True, help="Number of filters.")
+@click.option("-T", "--length", type=COUNT, default=16000, show_default=True, help="Samples per signal.")
+@click.option("--order", type=click.IntRange(min=0), default=2, show_default=True, help="Filter order; 0 is FIR.")
 @click.option(
     "--dtype", type=click.Choice([*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES]), default="float32", show_default=True
 )
-@click.option("--compute-dtype", type=click.Choice(REAL_DTYPES), help="What is computed in, if not the signal's own.")
-@click.option("--layout", type=click.Choice(_LAYOUTS), default="BCT", show_default=True, help="Axes of x and y.")
+@click.option(
+    "--compute-dtype", type=click.Choice(REAL_DTYPES), help="Precision of the arithmetic, if not that of the signal."
+)
+@click.option(
+    "--layout", type=click.Choice(_LAYOUTS), default="BCT", show_default=True, help="Order of the axes of x and y."
+)
 @click.option("--coefficients", type=click.Choice(list(_LIKE)), default="static", show_default=True)
-@click.option("--dense", is_flag=True, help="x has a channel for each filter; else all share one.")
+@click.option("--dense", is_flag=True, help="x has one channel per filter, instead of one for all.")
 @click.option("--reverse", is_flag=True, help="Time runs backwards.")
-@click.option("--family", type=click.Choice(_FAMILIES), default="torch", show_default=True, help="Whose array x is.")
-@click.option("--device", default="cpu", show_default=True, help="Where x is: cpu, cuda:0, …")
-@click.option("-b", "--backend", default="auto", show_default=True, help="Ask about this one instead of about 'auto'.")
+@click.option(
+    "--family", type=click.Choice(_FAMILIES), default="torch", show_default=True, help="The library that x belongs to."
+)
+@click.option("--device", default="cpu", show_default=True, help="The device of x: cpu, cuda:0, …")
+@click.option("-b", "--backend", default="auto", show_default=True, help="Ask about this backend instead of 'auto'.")
 def command(
     batch: int,
     channels: int,
@@ -50,7 +56,7 @@ def command(
     device: str,
     backend: str,
 ) -> int:
-    """Say which backend computes a problem, and why not each other one. Computes nothing.
+    """Show which backend computes a problem, and why each other one does not. Nothing is computed.
 
     \b
     Examples:
@@ -83,7 +89,7 @@ def command(
     except MultirecError as error:
         raise click.UsageError(str(error)) from None
     click.echo(str(explanation))
-    return int(Exit.FINE if explanation.chosen is not None else Exit.NOTHING_RAN)
+    return int(Exit.OK if explanation.chosen is not None else Exit.NOTHING_RAN)
 
 
 def _check_device(family: Family, device: str) -> None:

@@ -19,7 +19,7 @@ def check_writable(output: Path, replace: bool, hint: str = "add --force to repl
     if not folder.is_dir():
         raise click.UsageError(f"--output {output}: there is no folder {folder}. Create it first.")
     try:
-        # a trial: permissions alone do not tell of read-only file systems
+        # a trial: permissions alone do not show that a file system is read-only
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from multirec.bench._document import Document
-from multirec.bench._report import WIDTH, Line, report
+from multirec.bench.results.format import Document
+from multirec.bench.show.report import WIDTH, Line, report
 
 _STYLES = {
     "note": "",

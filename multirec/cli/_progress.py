@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from multirec.bench._clock import Budget
-from multirec.bench._results import Cell
-from multirec.bench._text import seconds_text
+from multirec.bench.host.clock import Budget
+from multirec.bench.results.cells import Cell
+from multirec.bench.show.text import seconds_text
 
 
 class Reporter:
-    """Shows how far a run is: the part, its steps, who runs, who leads, and what is left of the budget."""
+    """Shows how far a run is: the part, its steps, what runs, the fastest so far, and what is left of the budget."""
 
     def __init__(self, budget: Budget) -> None:
         self.console = Console(stderr=True)
@@ -30,7 +30,7 @@ class Reporter:
                 TextColumn("{task.fields[left]:>5}"),
                 TextColumn("{task.description}{task.fields[leader]}"),
             )
-            # drawn at steps alone: a thread that draws would take time from who is timed
+            # drawn at steps alone: a thread that draws would take time from what is timed
             self.bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
 
     def __enter__(self) -> Reporter:
@@ -65,7 +65,7 @@ class Reporter:
     def leader(self, cell: Cell) -> None:
         """So far, this cell is the fastest of its case and mode."""
         if self.bar is not None and self.task is not None and cell.median is not None:
-            self.bar.update(self.task, leader=f"  (leads: {escape(cell.contestant)} {seconds_text(cell.median)})")
+            self.bar.update(self.task, leader=f"  (fastest: {escape(cell.contestant)} {seconds_text(cell.median)})")
 
     def settled(self, cell: Cell) -> None:
         """A cell has its status."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from multirec.bench._document import Document
-from multirec.bench._load import load
+from multirec.bench.results.format import Document
+from multirec.bench.results.load import load
 from multirec.errors import ArgumentError
 
 
 class ResultsFile(click.ParamType[Document]):
-    """A file that ``multirec bench -o`` wrote, of any version, as a document."""
+    """A file that ``multirec bench -o`` wrote, as a document."""
 
     name = "results"
 

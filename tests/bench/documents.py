@@ -1,4 +1,4 @@
-"""Synthetic documents of version 2: the times are made up, everything else is as a run would write it."""
+"""Synthetic documents: the times are made up, everything else is as a run would write it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from multirec.bench._document import SCHEMA, CellRow, Document, Mode, Ratio
+from multirec.bench.results.format import SCHEMA, CellRow, Document, Mode, Ratio
 
 MACHINE: dict[str, Any] = {
     "id": "3f9a1c2b",
@@ -29,14 +29,16 @@ FLOOR = 0.02
 ROUNDS = 15
 
 
-def case(name: str = "forum", **axes: Any) -> dict[str, Any]:
+def case(name: str = "biquads", **axes: Any) -> dict[str, Any]:
     """A case as the document has it."""
-    sizes = {"batch": 32, "channels": 128, "length": 16000, "order": 2, "dtype": "float32", "layout": "BCT"} | axes
+    sizes = {"batch": 32, "channels": 128, "length": 16000, "order": 2, "dtype": "float32", "layout": "BCT"}
+    kinds = {"shared": True, "feedforward": True, "time_varying": False, "stateful": False, "features": 0, "seed": 0}
+    sizes = sizes | kinds | axes
     batch, channels, length = sizes["batch"], sizes["channels"], sizes["length"]
     size = 4 * batch * channels * length
     text = f"x[{batch}, {length}] -> y[{batch}, {channels}, {length}], order {sizes['order']}, {sizes['dtype']}"
     traffic = {"forward": size, "forward+backward": 2 * size}
-    return {"name": name, "text": text, "base": "forum", **sizes, "traffic_bytes": traffic}
+    return {"name": name, "text": text, "base": "biquads", **sizes, "traffic_bytes": traffic}
 
 
 def cell(place: int, name: str, seconds: float, mode: Mode = FORWARD, noise: float = 0.02, **more: Any) -> CellRow:
@@ -66,6 +68,10 @@ def cell(place: int, name: str, seconds: float, mode: Mode = FORWARD, noise: flo
         "memcpy_fraction": None,
         "peak_bytes": 262_144_000,
         "allocator_peak_bytes": None,
+        "hot_s": None,
+        "host_s": None,
+        "hot_samples_s": [],
+        "host_samples_s": [],
     }
     return row | more
 
@@ -138,7 +144,7 @@ def ratio(row: CellRow, reference: CellRow) -> Ratio:
     return {"case": row["case"], "mode": row["mode"], **names, **found}
 
 
-def forum() -> Document:
+def biquads() -> Document:
     """One case, both modes, cells of every status, a tie, and an unclear ratio."""
     rows = [
         cell(0, "numba", 0.0274, first_call_s=0.9, break_even_calls=2.0),
@@ -146,10 +152,10 @@ def forum() -> Document:
         cell(0, "jax", 0.470, first_call_s=1.8),
         cell(0, "scipy", 0.468),
         cell(0, "torchaudio", 0.642, peak_bytes=1_048_576_000),
-        cell(0, "forum_a", 0.732),
+        cell(0, "loop_in_place", 0.732),
         untimed(0, "philtorch", "failed_check", "values of y off by 3e-2 relative, 1e-4 is allowed"),
         untimed(0, "torchlpc", "skipped", "module 'torchlpc' is not installed; install it with: pip install torchlpc"),
-        untimed(0, "forum_b", "too_slow", "14 min a call predicted from two short runs, the limit is 5.00 s"),
+        untimed(0, "loop_cloned", "too_slow", "14 min a call predicted from two short runs, the limit is 5.00 s"),
         cell(0, "numba", 0.0818, BOTH, first_call_s=2.1, break_even_calls=1.0),
         cell(0, "unfold_scan", 1.45, BOTH),
         cell(0, "torch_loop", 2.43, BOTH),
@@ -171,7 +177,7 @@ def forum() -> Document:
 
 def sweep(axis: str = "length", values: Sequence[int] = (1000, 4000, 16000, 64000)) -> Document:
     """One axis swept, three contestants."""
-    cases = [case(f"forum {axis}={value}", **{axis: value}) for value in values]
+    cases = [case(f"biquads {axis}={value}", **{axis: value}) for value in values]
     cells: list[CellRow] = []
     for place, value in enumerate(values):
         cells += [

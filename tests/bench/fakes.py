@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from multirec.bench._case import Case, Mode
-from multirec.bench._signals import Signals
+from multirec.bench.cases.case import Case, Mode
+from multirec.bench.cases.signals import Signals
 from multirec.bench.contestants import Contestant, Loaded, Outputs, Run, Sample
 
 
@@ -174,12 +174,11 @@ class WrongGradient(Fake):
         return None
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
-        from multirec.bench._filtered import both
+        from multirec.bench.cases.reference import right
 
         if mode == "forward":
             return super().prepare(case, signals, mode)
-        state = None
-        found = both(case.dtype, signals.x, signals.feedforward, signals.feedback, state, signals.grad_y)
+        found = right(case, signals.x, signals.feedforward, signals.feedback, None, signals.grad_y)
         found = {name: array.astype(case.dtype) for name, array in found.items()}
         found["feedback"] = 1.1 * found["feedback"]
         return lambda: found

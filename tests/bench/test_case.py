@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from multirec.backend import HALF_DTYPES
-from multirec.bench import _filtered, _oracle
-from multirec.bench._axes import parse_axis
-from multirec.bench._case import Case
-from multirec.bench._cases import NAMED, case_named, swept
-from multirec.bench._oracle import canonical, compute, judge, kept, masked, window_of, windowed
-from multirec.bench._plan import predict, probe_lengths, rounds, share
-from multirec.bench._signals import coefficients, noise, numbers, signals
+from multirec.bench.cases import by_scipy, window
+from multirec.bench.cases.axes import parse_axis
+from multirec.bench.cases.case import Case
+from multirec.bench.cases.judge import judge
+from multirec.bench.cases.named import NAMED, case_named, swept
+from multirec.bench.cases.reference import compute, kept
+from multirec.bench.cases.signals import coefficients, noise, numbers, signals
+from multirec.bench.cases.window import canonical, masked, window_of, windowed
+from multirec.bench.measure.plan import predict, probe_lengths, rounds, share
 from multirec.reference import narrow
 from multirec.testing._rounding import ROUNDOFF
 
@@ -35,7 +37,7 @@ def test_coefficients_are_stable_and_rounded_once(order: int, dtype: str) -> Non
     assert (coefficients(Case(channels=33, order=order, dtype=dtype))[1] == a).all()
 
 
-def test_order_two_is_the_forums_band_pass() -> None:
+def test_order_two_is_a_band_pass() -> None:
     b, _ = coefficients(Case())
     assert b is not None
     assert (b[:, 1] == 0).all()
@@ -56,7 +58,7 @@ def test_noise_repeats_with_a_period_that_lines_up_with_nothing() -> None:
     assert not (array[0] == array[1]).any()
 
 
-def test_traffic_of_the_forums_case() -> None:
+def test_traffic_of_the_default_case() -> None:
     case = Case()
     x, y, taps = 32 * 16000 * 4, 32 * 128 * 16000 * 4, 128 * 5 * 4
     assert case.traffic("forward") == x + y + taps
@@ -84,7 +86,7 @@ def test_half_signals_are_float32s_rounded(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", HALF_DTYPES)
 def test_half_outputs_may_be_off_by_one_rounding(dtype: str, tmp_path: Path) -> None:
-    case = small("forum", dtype=dtype)
+    case = small("biquads", dtype=dtype)
     compute(case, ["forward"], tmp_path)
     wanted = kept(tmp_path, "forward")
     y = np.zeros(case.y_shape)
@@ -144,20 +146,20 @@ def _unwindowed(case: Case, name: str, part: np.ndarray) -> np.ndarray:
     return whole
 
 
-@pytest.mark.parametrize("name", ["forum", "dense", "high-order", "streaming", "complex"])
-def test_both_ways_to_the_reference_agree(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["biquads", "dense", "high-order", "streaming", "complex"])
+def test_scipy_agrees_with_the_oracle(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("scipy")
-    monkeypatch.setattr(_filtered, "_SHORT", 0)
+    monkeypatch.setattr(by_scipy, "_SHORT", 0)
     case = small(name)
     found = []
-    for place, spec in (("scipy", _filtered.find_spec), ("loop", lambda name: None)):
-        monkeypatch.setattr(_filtered, "find_spec", spec)
+    for place, spec in (("scipy", by_scipy.find_spec), ("oracle", lambda name: None)):
+        monkeypatch.setattr(by_scipy, "find_spec", spec)
         compute(case, ["forward", "forward+backward"], tmp_path / place)
         found.append({key: np.array(value) for key, value in kept(tmp_path / place, "forward+backward").items()})
-    by_scipy, by_loop = found
-    assert set(by_scipy) == set(by_loop)
-    for key, value in by_scipy.items():
-        np.testing.assert_allclose(value, by_loop[key], rtol=1e-9, atol=1e-9 * np.abs(value).max())
+    scipys, oracles = found
+    assert set(scipys) == set(oracles)
+    for key, value in scipys.items():
+        np.testing.assert_allclose(value, oracles[key], rtol=1e-9, atol=1e-9 * np.abs(value).max())
 
 
 def test_the_window_covers_both_ends_of_the_bank() -> None:
@@ -174,7 +176,7 @@ def test_the_window_covers_both_ends_of_the_bank() -> None:
 
 def test_the_reference_is_at_full_length_where_scipy_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert window_of(case_named("long")).length == 10_000_000
-    monkeypatch.setattr(_oracle, "find_spec", lambda name: None)
+    monkeypatch.setattr(window, "find_spec", lambda name: None)
     assert window_of(case_named("long")).describe(case_named("long")).endswith("first 100000 of 10000000 samples")
 
 

@@ -8,9 +8,9 @@ from math import isclose
 import documents
 import pytest
 
-from multirec.bench._compare import Comparison, Pair, compare
-from multirec.bench._compare_report import comparison_report
-from multirec.bench._document import Document
+from multirec.bench.results.compare import Comparison, Pair, compare
+from multirec.bench.results.format import Document
+from multirec.bench.show.comparison import comparison_report
 from multirec.errors import ArgumentError
 
 
@@ -41,7 +41,7 @@ def pair_of(comparison: Comparison, contestant: str, mode: str = "forward") -> P
     ("factor", "outcome"), [(1.2, "slower"), (1.1, "slower"), (1.0, "same"), (0.8, "faster"), (1.015, "same")]
 )
 def test_raw_times_are_compared_on_one_machine(factor: float, outcome: str) -> None:
-    base = documents.forum()
+    base = documents.biquads()
     found = compare(base, changed(base, "scipy", factor))
     pair = pair_of(found, "scipy")
     assert found.by == "times"
@@ -54,7 +54,7 @@ def test_raw_times_are_compared_on_one_machine(factor: float, outcome: str) -> N
 
 
 def test_ratios_are_compared_across_machines_or_on_request() -> None:
-    base = documents.forum()
+    base = documents.biquads()
     # twice as fast a machine is no change of a contestant
     new = base
     for name in {cell["contestant"] for cell in base["cells"]}:
@@ -70,12 +70,12 @@ def test_ratios_are_compared_across_machines_or_on_request() -> None:
 
 
 def test_a_slower_contestant_is_found_across_machines() -> None:
-    base = documents.forum()
+    base = documents.biquads()
     assert pair_of(compare(base, elsewhere(changed(base, "numba", 1.2))), "numba").outcome == "slower"
 
 
 def test_other_references_cannot_be_compared() -> None:
-    base, new = documents.forum(), elsewhere(documents.forum())
+    base, new = documents.biquads(), elsewhere(documents.biquads())
     for row in (*new["ratios"], *new["floors"]):
         row.update({key: "jax" for key in ("reference", "contestant") if row.get(key) == "scipy"})  # type: ignore[typeddict-item]
     pair = pair_of(compare(base, new), "numba")
@@ -83,20 +83,21 @@ def test_other_references_cannot_be_compared() -> None:
     assert "the references differ: scipy and jax" in pair.reason
 
 
-def test_what_broke_went_came_or_was_mended() -> None:
-    base, new = documents.forum(), documents.forum()
+def test_what_broke_went_came_or_was_fixed() -> None:
+    base, new = documents.biquads(), documents.biquads()
     new["cells"][0].update(documents.untimed(0, "numba", "crash", "SIGSEGV"))
     new["cells"][2].update(documents.untimed(0, "jax", "skipped", "not installed"))
     new["cells"][6].update(documents.cell(0, "philtorch", 1.0))
-    new["cells"][8].update(documents.cell(0, "forum_b", 9.0))
+    new["cells"][8].update(documents.cell(0, "loop_cloned", 9.0))
     del new["cells"][4]
     found = compare(base, new)
-    outcomes = {name: pair_of(found, name).outcome for name in ("numba", "jax", "philtorch", "forum_b", "torchaudio")}
+    names = ("numba", "jax", "philtorch", "loop_cloned", "torchaudio")
+    outcomes = {name: pair_of(found, name).outcome for name in names}
     assert outcomes == {
         "numba": "broken",
         "jax": "gone",
-        "philtorch": "mended",
-        "forum_b": "new",
+        "philtorch": "fixed",
+        "loop_cloned": "new",
         "torchaudio": "gone",
     }
     assert pair_of(found, "torchlpc").outcome == "untimed"
@@ -127,11 +128,11 @@ def test_the_geometric_mean() -> None:
 def test_nothing_in_common_is_an_error() -> None:
     other = documents.document([documents.cell(0, "numba", 1.0)], [documents.case(length=99)])
     with pytest.raises(ArgumentError, match="no cell in common"):
-        compare(documents.forum(), other)
+        compare(documents.biquads(), other)
 
 
 def test_changes_around_the_run_are_noted() -> None:
-    base, new = documents.forum(), documents.forum()
+    base, new = documents.biquads(), documents.biquads()
     new["versions"]["torch"] = "9.9"
     new["machine"]["threads"] = 8
     new["calibration"]["memcpy_bytes_per_s"]["cpu"] = 1e9
@@ -143,7 +144,7 @@ def test_changes_around_the_run_are_noted() -> None:
 
 @pytest.mark.parametrize("width", [72, 80, 100])
 def test_the_report_fits_and_has_every_pair_with_times(width: int) -> None:
-    base = documents.forum()
+    base = documents.biquads()
     found = compare(base, changed(base, "numba", 1.2))
     lines = [line.text for line in comparison_report(found, width)]
     assert max(map(len, lines)) <= width

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from multirec.backend import HALF_DTYPES
-from multirec.bench._case import MODES, Case, Mode
-from multirec.bench._cases import NAMED, case_named
-from multirec.bench._oracle import compute, judge, kept, masked, windowed
-from multirec.bench._signals import signals
+from multirec.bench.cases.case import MODES, Case, Mode
+from multirec.bench.cases.judge import judge
+from multirec.bench.cases.named import NAMED, case_named
+from multirec.bench.cases.reference import compute, kept
+from multirec.bench.cases.signals import signals
+from multirec.bench.cases.window import masked, windowed
 from multirec.bench.contestants import Contestant, Memcpy, gpu, named, picked, ready, registered
 from multirec.bench.contestants.memcpy import copied_bytes
 from multirec.testing._rounding import ROUNDOFF
@@ -28,18 +30,18 @@ def small(name: str, **changes: object) -> Case:
 
 CASES = [
     *(small(name) for name in NAMED),
-    small("forum", order=1),
-    small("forum", order=3),
-    small("forum", dtype="float64"),
+    small("biquads", order=1),
+    small("biquads", order=3),
+    small("biquads", dtype="float64"),
     small("dense", layout="BTC"),
     small("dense", layout="TBC"),
     small("gated", layout="TBC", order=2),
     small("layer", layout="BTC"),
 ]
 HALVES = [
-    small("forum", dtype="float16"),
+    small("biquads", dtype="float16"),
     small("streaming", dtype="bfloat16"),
-    small("forum", dtype="bfloat16", order=3),
+    small("biquads", dtype="bfloat16", order=3),
     small("dense", dtype="float16", layout="TBC"),
     small("gated", dtype="bfloat16"),
     small("streaming", dtype="float16"),
@@ -74,7 +76,7 @@ def test_contestants_are_right(name: str, references: dict[Case, Path]) -> None:
     contestant = loaded(name)
     computed = 0
     # each compilation takes JAX about a second, and high orders far more
-    few = ("forum", "dense", "gated", "streaming", "complex")
+    few = ("biquads", "dense", "gated", "streaming", "complex")
     least = [each for each in CASES[: len(NAMED)] if each.base in few] + HALVES[:2]
     cases = least if contestant.compiles else CASES
     for case in cases:
@@ -113,15 +115,15 @@ def test_half_types_are_for_backends_and_scipy(case: Case) -> None:
 
 
 def test_peers_say_which_type_they_miss() -> None:
-    half, bits = small("forum", dtype="float16"), small("forum", dtype="bfloat16")
-    for name in ("torchaudio", "philtorch", "torchlpc", "forum_a", "jax_scan", "jax_assoc"):
+    half, bits = small("biquads", dtype="float16"), small("biquads", dtype="bfloat16")
+    for name in ("torchaudio", "philtorch", "torchlpc", "loop_in_place", "jax_scan", "jax_assoc"):
         assert "x is half and they are float32" in str(registered()[name].declines(half, "forward"))
     assert registered()["scipy"].declines(half, "forward") is None
     assert "NumPy has no bfloat16" in str(registered()["scipy"].declines(bits, "forward"))
 
 
 def test_half_types_may_be_held_in_float32_too() -> None:
-    single, half = small("forum"), small("forum", dtype="float16")
+    single, half = small("biquads"), small("biquads", dtype="float16")
     (contestant,) = named(("unfold_scan",))
     assert contestant.memory(half, "forward") == 1.5 * contestant.memory(single, "forward") + half.coefficient_bytes / 2
 
@@ -133,11 +135,11 @@ def test_only_layers_and_backends_run_the_layer() -> None:
         if not found.backend and not found.declines(small("layer"), "forward")
     }
     assert able == {"nn.Linear", "nn.RNN", "nn.GRU", "nn.LSTM"}
-    assert "only the case 'layer'" in str(registered()["nn.GRU"].declines(small("forum"), "forward"))
+    assert "only the case 'layer'" in str(registered()["nn.GRU"].declines(small("biquads"), "forward"))
 
 
-def test_autograd_refuses_version_a() -> None:
-    contestant, case = loaded("forum_a"), small("forum")
+def test_autograd_refuses_the_loop_in_place() -> None:
+    contestant, case = loaded("loop_in_place"), small("biquads")
     mode: Mode = "forward+backward"
     run = contestant.prepare(case, signals(case, mode), mode)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -157,10 +159,10 @@ def test_a_close_name_is_suggested() -> None:
 
 
 def test_what_auto_picks_is_a_contestant() -> None:
-    assert picked(case_named("forum")) in registered()
+    assert picked(case_named("biquads")) in registered()
 
 
-def test_the_yardstick_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memcpy_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     case, copied = Case(channels=2), list[tuple[int, int]]()
     run = Memcpy().prepare(case, signals(case, "forward"), "forward")
     monkeypatch.setattr(np, "copyto", lambda target, source: copied.append((target.nbytes, source.nbytes)))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from multirec.bench._cores import begin_on_core
+from multirec.bench.host.cores import begin_on_core
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system places threads by itself")
 

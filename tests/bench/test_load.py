@@ -1,39 +1,29 @@
-"""Reading files: older versions are upgraded, and what is wrong is said with its place."""
+"""Reading files: what is wrong is said with its place, and the schema says the same."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any
 
 import documents
 import pytest
 from jsonschema import Draft202012Validator
 
-from multirec.bench._document import SCHEMA, Document
-from multirec.bench._load import load
+from multirec.bench.results.format import SCHEMA
+from multirec.bench.results.load import load
+from multirec.bench.results.schema import json_schema
 from multirec.errors import ArgumentError
 
-VERSION_1: dict[str, Any] = {
-    "schema": "multirec.bench/1",
-    "case": {"text": "x[2, 9]", "batch": 2, "channels": 3, "length": 9, "order": 2, "dtype": "float32", "seed": 0},
-    "machine": {"system": "Linux", "cpu": "A", "cores": 2, "threads": 2, "load_1min": 0.5}
-    | {"python": "3.11", "numpy": "2.4", "multirec": "0.1"},
-    "budget_s": 60.0,
-    "elapsed_s": 50.0,
-    "interrupted": False,
-    "memcpy_bytes_per_s": {"cpu": 1e9},
-    "notes": ["a note"],
-    "results": [
-        {"backend": "numba", "mode": "forward", "status": "ok", "reason": "", "version": "1", "device": "cpu"}
-        | {"median_s": 0.5, "spread_s": 0.1, "ratio": 4.0, "ratio_to": "scipy", "memcpy_fraction": 0.3}
-        | {"peak_bytes": 100, "first_call_s": 1.0, "errors": {"y": 1e-6}, "checked": "all", "calls_per_sample": 1}
-        | {"samples_s": [0.4, 0.6], "positions": [[0, 1], [3, 0]]}
-    ],
-}
+VALIDATOR = Draft202012Validator(json_schema())
+
+
+def whole() -> Any:
+    """A document with a row in every table."""
+    document: Any = json.loads(json.dumps(documents.sweep()))
+    document["regret"] = [{"case": 0, "mode": "forward", "picked": "numba", "fastest": "numba", "regret": 1.0}]
+    return document
 
 
 def saved(path: Path, content: Any) -> Path:
@@ -43,56 +33,48 @@ def saved(path: Path, content: Any) -> Path:
 
 
 def test_the_newest_version_is_read_as_it_is(tmp_path: Path) -> None:
-    document = documents.forum()
+    document = documents.biquads()
     assert load(saved(tmp_path, document)) == json.loads(json.dumps(document))
 
 
-def test_version_1_is_upgraded(tmp_path: Path) -> None:
-    document = load(saved(tmp_path, VERSION_1))
-    assert document["schema"] == SCHEMA
-    assert document["run"]["name"] == "results"
-    (cell,) = document["cells"]
-    assert (cell["contestant"], cell["rounds"], cell["positions"]) == ("numba", [0, 3], [1, 0])
-    assert (cell["median_s"], cell["low_s"]) == (0.5, None)
-    assert cell["check"] == {"errors": {"y": 1e-6}, "what": "all"}
-    (ratio,) = document["ratios"]
-    assert (ratio["ratio"], ratio["reference"], ratio["low"]) == (4.0, "scipy", None)
-    assert document["notes"][0] == "a note"
-    # what an upgrade makes is a whole document
-    assert load(saved(tmp_path, document)) == document
+@pytest.mark.parametrize("name", ["biquads", "sweep"])
+def test_the_results_of_the_repository_fit_the_declaration(name: str) -> None:
+    file = Path(__file__).parents[2] / "bench" / "results" / f"{name}-epyc-2-cores.json"
+    assert list(VALIDATOR.iter_errors(load(file))) == []
 
 
-def shapes(schema: Any, shape: Any, place: str = "document") -> Iterator[tuple[str, set[str], set[str]]]:
-    """The fields that the schema requires and those that readers know, of each object that both name."""
-    if get_origin(shape) in (Union, UnionType):
-        schema = next(kind for kind in schema.get("oneOf", [schema]) if kind.get("type") != "null")
-        shape = get_args(shape)[0]
-    if get_origin(shape) is list:
-        yield from shapes(schema["items"], get_args(shape)[0], place)
-    elif is_typeddict(shape):
-        yield place, set(schema["required"]), set(shape.__required_keys__)
-        for name, kind in get_type_hints(shape).items():
-            yield from shapes(schema["properties"][name], kind, f"{place}.{name}")
+def objects(schema: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], list[str]]]:
+    """The place of the first of each kind of object in a document, and the fields that the schema requires of it."""
+    for kind in schema.get("anyOf", [schema]):
+        if "items" in kind:
+            yield from objects(kind["items"], (*place, 0))
+        if "properties" in kind:
+            yield place, kind["required"]
+            for name, field in kind["properties"].items():
+                yield from objects(field, (*place, name))
 
 
-SCHEMA_FILE = json.loads((files("multirec.bench") / "schema" / "multirec.bench-2.json").read_text())
+@pytest.mark.parametrize("place", [pytest.param(place, id=str(place)) for place in objects(json_schema())])
+def test_readers_ask_for_what_the_schema_requires(tmp_path: Path, place: tuple[tuple[Any, ...], list[str]]) -> None:
+    path, fields = place
+    for field in fields:
+        document: Any = whole()
+        inside = document
+        for step in path:
+            inside = inside[step]
+        del inside[field]
+        assert not VALIDATOR.is_valid(document)
+        with pytest.raises(ArgumentError, match=field):
+            load(saved(tmp_path, document))
 
 
-@pytest.mark.parametrize(
-    ("required", "known"), [pytest.param(*sets, id=place) for place, *sets in shapes(SCHEMA_FILE, Document)]
-)
-def test_readers_know_what_the_schema_requires(required: set[str], known: set[str]) -> None:
-    assert known == required
-
-
-@pytest.mark.parametrize("make", [documents.forum, documents.sweep])
+@pytest.mark.parametrize("make", [documents.biquads, documents.sweep])
 def test_the_documents_of_these_tests_fit_the_schema(make: Callable[[], Any]) -> None:
-    errors = Draft202012Validator(SCHEMA_FILE).iter_errors(make())
-    assert [f"{list(error.path)}: {error.message}" for error in errors] == []
+    assert [f"{list(error.path)}: {error.message}" for error in VALIDATOR.iter_errors(make())] == []
 
 
 def broken(change: Callable[[Any], Any]) -> Any:
-    document = json.loads(json.dumps(documents.forum()))
+    document = json.loads(json.dumps(documents.biquads()))
     change(document)
     return document
 
@@ -106,7 +88,7 @@ def cell(**values: Any) -> Any:
     [
         ("", "is empty"),
         ("hello", "line 1, column 1: expected a value; this is not JSON"),
-        (json.dumps(documents.forum(), indent=1)[:900], "the file ends in the middle, it is truncated"),
+        (json.dumps(documents.biquads(), indent=1)[:900], "the file ends in the middle, it is truncated"),
         ('{"schema": "multirec.be', "column 12: expected the end of the text that begins here; the file ends"),
         ('{"schema": "multirec.bench/2"', "column 30: expected a comma or a closing bracket; the file ends"),
         ('{"a": 1} {"b": 2}', "column 10: expected the end of the file; this is not JSON"),
@@ -115,6 +97,7 @@ def cell(**values: Any) -> Any:
         ([1, 2], f'expected an object with "schema": "{SCHEMA}", found a list of 2'),
         ({"benchmarks": []}, "is not a result of multirec bench"),
         ({"schema": "other/2"}, 'found "schema": "other/2"'),
+        ({"schema": "multirec.bench/1"}, "Run the benchmark again."),
         ({"schema": "multirec.bench/3"}, "Upgrade with: pip install --upgrade multirec-bank"),
         (broken(lambda d: d.pop("cells")), "the document: expected a field 'cells'"),
         (broken(lambda d: d["run"].pop("seed")), "run: expected a field 'seed'"),

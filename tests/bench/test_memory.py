@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multirec.bench._memory import host_growth, reset_host_peak
+from multirec.bench.host.memory import host_growth, reset_host_peak
 
 SIZE = 8_000_000
 

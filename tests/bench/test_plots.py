@@ -11,16 +11,16 @@ from xml.etree import ElementTree
 import documents
 import pytest
 
-from multirec.bench._draw import figure
-from multirec.bench._plots import METRICS, all_series, panels, swept_axes
+from multirec.bench.show.draw import figure
+from multirec.bench.show.panels import METRICS, all_series, panels, swept_axes
 from multirec.errors import ArgumentError
 
-FORUM, SWEEP = documents.forum(), documents.sweep()
+BIQUADS, SWEEP = documents.biquads(), documents.sweep()
 
 
 def test_axes_are_swept_where_cases_differ_in_nothing_else() -> None:
     assert swept_axes([SWEEP]) == ["length"]
-    assert swept_axes([FORUM]) == []
+    assert swept_axes([BIQUADS]) == []
     assert swept_axes([documents.sweep("order", (1, 2, 4))]) == ["order"]
     # two named cases differ in much, so nothing was swept
     cases = [documents.case(), documents.case("long", base="long", length=99, channels=2)]
@@ -38,9 +38,9 @@ def test_a_sweep_is_one_panel_with_a_line_for_each_contestant() -> None:
 
 
 def test_side_by_side_there_is_a_panel_for_each_mode_and_case() -> None:
-    assert [panel.column for panel in panels([FORUM], "time", None)] == ["forward", "forward+backward"]
+    assert [panel.column for panel in panels([BIQUADS], "time", None)] == ["forward", "forward+backward"]
     assert len(panels([SWEEP], "time", None)) == 4
-    (forward, _) = panels([FORUM], "ratio", None)
+    (forward, _) = panels([BIQUADS], "ratio", None)
     assert "philtorch" not in forward.series
     assert (forward.limit_name, forward.limit) == ("scipy", {0.0: 1.0})
     value = forward.series["torchaudio"][0].value
@@ -48,16 +48,16 @@ def test_side_by_side_there_is_a_panel_for_each_mode_and_case() -> None:
 
 
 def test_the_fraction_of_memcpy_turns_the_interval_around() -> None:
-    value = panels([FORUM], "memcpy", None)[0].series["unfold_scan"][0].value
+    value = panels([BIQUADS], "memcpy", None)[0].series["unfold_scan"][0].value
     assert value.low < value.middle < value.high
 
 
 def test_runs_drawn_together_keep_their_names() -> None:
-    other = copy.deepcopy(FORUM)
+    other = copy.deepcopy(BIQUADS)
     other["run"]["name"] = "other"
-    (forward, _) = panels([FORUM, other], "time", None)
+    (forward, _) = panels([BIQUADS, other], "time", None)
     assert {"numba · example", "numba · other"} <= set(forward.series)
-    series = all_series([FORUM, other])
+    series = all_series([BIQUADS, other])
     assert (series["numba · example"], series["numba · other"]) == ((0, 0), (0, 1))
     assert series["jax · other"].contestant == series["jax · example"].contestant > 0
 
@@ -77,7 +77,7 @@ def test_figures_label_axes_units_and_lines() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1k", "4k", "16k", "64k"]
     assert any(label.get_text() == "10 ms" for label in axes.get_yticklabels())
     assert {text.get_text() for text in axes.texts} == {"numba", "scipy", "torchaudio", "copy"}
-    dots = figure([FORUM], "time").axes[0]
+    dots = figure([BIQUADS], "time").axes[0]
     assert [label.get_text() for label in dots.get_yticklabels()][-1] == "numba"
     # figures at the dots have the digits of their interval
     assert "200 ms" in {text.get_text() for text in dots.texts}
@@ -105,7 +105,7 @@ def test_a_name_has_one_colour_in_every_figure() -> None:
 
 def test_labels_are_moved_apart_and_stay_in_order() -> None:
     pytest.importorskip("matplotlib")
-    from multirec.bench._draw import _apart
+    from multirec.bench.show.draw import _apart
 
     heights = [0.0, 0.5, 0.9, 30.0, 31.0]
     placed = _apart(heights, 5.0)
@@ -134,7 +134,7 @@ class Page(HTMLParser):
 
 def test_the_html_report_is_whole_and_needs_nothing_else() -> None:
     pytest.importorskip("matplotlib")
-    from multirec.bench._html import html_report
+    from multirec.bench.show.html import html_report
 
     text = html_report([SWEEP])
     page = Page(text)
@@ -152,7 +152,7 @@ def test_the_html_report_is_whole_and_needs_nothing_else() -> None:
 
 def test_the_html_report_escapes_what_it_shows() -> None:
     pytest.importorskip("matplotlib")
-    from multirec.bench._html import html_report
+    from multirec.bench.show.html import html_report
 
     document = documents.document([documents.untimed(0, "<b>", "crash", "a < b & c")])
     text = html_report([document])

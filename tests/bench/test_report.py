@@ -9,11 +9,11 @@ import re
 import documents
 import pytest
 
-from multirec.bench._document import Document
-from multirec.bench._formats import as_csv, as_markdown, as_torch_compare
-from multirec.bench._report import report
+from multirec.bench.results.format import Document
+from multirec.bench.show.export import as_csv, as_markdown, as_torch_compare
+from multirec.bench.show.report import report
 
-ALL = [documents.forum, documents.sweep]
+ALL = [documents.biquads, documents.sweep]
 
 
 def text_of(document: Document, width: int = 100) -> str:
@@ -35,22 +35,22 @@ def test_it_fits(make: type, width: int) -> None:
 
 @pytest.mark.parametrize("width", [72, 100])
 def test_what_there_is_no_room_for_is_named(width: int) -> None:
-    text = text_of(documents.forum(), width)
+    text = text_of(documents.biquads(), width)
     assert ("no room for: n, error" in text) == (width == 72)
 
 
 def test_every_cell_has_a_row_with_its_status_and_reason() -> None:
-    text = text_of(documents.forum())
-    for row in documents.forum()["cells"]:
+    text = text_of(documents.biquads())
+    for row in documents.biquads()["cells"]:
         assert row["contestant"] in text
         if row["status"] != "ok":
             assert f"{row['status']}: {row['reason']}" in " ".join(text.split())
 
 
 def test_a_tie_is_called_a_tie_and_a_doubt_a_doubt() -> None:
-    assert " tie " in row_of(documents.forum(), "jax")
-    assert " 1.4× slower? " in row_of(documents.forum(), "torchaudio")
-    assert " 17.0× faster " in row_of(documents.forum(), "numba")
+    assert " tie " in row_of(documents.biquads(), "jax")
+    assert " 1.4× slower? " in row_of(documents.biquads(), "torchaudio")
+    assert " 17.0× faster " in row_of(documents.biquads(), "numba")
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_columns_without_a_figure_are_left_out() -> None:
     head = row_of(document, "contestant")
     assert "repaid" not in head
     assert "memory" not in head
-    assert "repaid" in row_of(documents.forum(), "contestant")
-    assert "hot" not in row_of(documents.forum(), "contestant")
+    assert "repaid" in row_of(documents.biquads(), "contestant")
+    assert "hot" not in row_of(documents.biquads(), "contestant")
     on_gpu = documents.document([documents.cell(0, "cupy", 0.001, device="cuda:0", hot_s=0.0009, host_s=2e-5)])
     assert {"900 µs", "20.0 µs"} <= set(re.split(r"  +", row_of(on_gpu, "cupy")))
 
@@ -101,8 +101,8 @@ def test_what_is_missing_in_every_case_is_said_once() -> None:
 
 
 def test_remarks_of_floor_auto_and_growth() -> None:
-    assert "A/A floor ±2.0%: scipy against a hidden second copy" in text_of(documents.forum())
-    assert "backend='auto' picks numba, the fastest" in text_of(documents.forum())
+    assert "A/A floor ±2.0%: scipy against a hidden second copy" in text_of(documents.biquads())
+    assert "backend='auto' picks numba, the fastest" in text_of(documents.biquads())
     assert "proportional to length to the power of: numba 0.98" in text_of(documents.sweep())
     many = documents.sweep()
     many["fits"].append(many["fits"][0] | {"exponent": 0.5})
@@ -113,13 +113,13 @@ def test_remarks_of_floor_auto_and_growth() -> None:
     assert "to the power of: numba 0.50 to 0.98" in text_of(many)
     assert "picks the fastest of multirec's backends in 2 of 3 cases" in text_of(many)
     assert text_of(many).count("picks numba, which takes 1.50× the time of jax") == 1
-    slow = documents.forum()
+    slow = documents.biquads()
     slow["regret"][0].update(fastest="unfold_scan", regret=1.31)
     assert "picks numba, which takes 1.31× the time of unfold_scan" in text_of(slow)
 
 
 def test_an_interrupted_run_says_so() -> None:
-    document = documents.forum()
+    document = documents.biquads()
     document["run"]["interrupted"] = True
     assert "Interrupted" in text_of(document)
 
@@ -140,7 +140,7 @@ def test_csv_has_a_line_for_each_cell_and_the_figures_as_they_are(make: type) ->
 
 
 def test_markdown_rows_have_as_many_cells_as_their_head() -> None:
-    document = documents.forum()
+    document = documents.biquads()
     document["cells"][6]["reason"] = "a | b"
     rows = [line.replace("\\|", "") for line in as_markdown(document).splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {12}
@@ -148,11 +148,11 @@ def test_markdown_rows_have_as_many_cells_as_their_head() -> None:
 
 
 def test_torch_style_has_a_section_a_mode_and_names_what_has_no_time() -> None:
-    text = as_torch_compare(documents.forum())
+    text = as_torch_compare(documents.biquads())
     assert text.count("Times are in milliseconds (ms).") == 2
     head = text.splitlines()[1]
     assert [name.strip() for name in head.split("|")[1:]] == [
-        *("numba", "unfold_scan", "jax", "scipy", "torchaudio", "forum_a")
+        *("numba", "unfold_scan", "jax", "scipy", "torchaudio", "loop_in_place")
     ]
     assert "2 threads: ---" in text
-    assert "forum scipy: unsupported: SciPy has no gradient" in text
+    assert "biquads scipy: unsupported: SciPy has no gradient" in text

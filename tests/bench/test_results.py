@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
-
 import pytest
 from jsonschema import Draft202012Validator
 
-from multirec.bench._case import Case
-from multirec.bench._clock import Budget
-from multirec.bench._machine import describe_machine, versions
-from multirec.bench._results import Cell, Results, Status
-from multirec.bench._surprises import surprises
-from multirec.bench._write import document
+from multirec.bench.cases.case import Case
+from multirec.bench.host.clock import Budget
+from multirec.bench.measure.notes import notes
+from multirec.bench.results.cells import Cell, Results
+from multirec.bench.results.format import Run, Status
+from multirec.bench.results.origin import describe_machine, versions
+from multirec.bench.results.schema import json_schema
+from multirec.bench.results.write import document
+from multirec.cli._exit import exit_of
 
 
 def results_of(*statuses: Status, interrupted: bool = False) -> Results:
-    run = {
+    run: Run = {
         "name": "test",
         "started": "2026-01-01T00:00:00Z",
         "elapsed_s": 1.0,
@@ -26,8 +26,9 @@ def results_of(*statuses: Status, interrupted: bool = False) -> Results:
         "preset": "default",
         "seed": 0,
         "command": "multirec bench",
+        "interrupted": interrupted,
     }
-    results = Results(run, describe_machine(), versions(["numpy"]), None, [Case()], interrupted=interrupted)
+    results = Results(run, describe_machine(), versions(["numpy"]), None, [Case()])
     for place, status in enumerate(statuses):
         cell = Cell(f"contestant_{place}", "forward")
         cell.close(status, "a reason " * 20)
@@ -50,8 +51,8 @@ def results_of(*statuses: Status, interrupted: bool = False) -> Results:
     ],
 )
 def test_exit_codes(statuses: tuple[Status, ...], code: int) -> None:
-    assert results_of(*statuses).exit_code() == code
-    assert results_of(*statuses, interrupted=True).exit_code() == 130
+    assert exit_of(results_of(*statuses)) == code
+    assert exit_of(results_of(*statuses, interrupted=True)) == 130
 
 
 def measured(name: str, seconds: float, factor: float = 1.1) -> Cell:
@@ -64,17 +65,17 @@ def measured(name: str, seconds: float, factor: float = 1.1) -> Cell:
 
 def compared() -> Results:
     results = results_of("crash", "skipped", "too_slow")
-    results.cells += [measured("numba", 0.02), measured("scipy", 0.8), measured("twin", 0.0201)]
+    results.cells += [measured("numba", 0.02), measured("scipy", 0.8), measured("duplicate", 0.0201)]
     results.cells[3].backend = results.cells[5].backend = True
     results.copies[0, "forward"] = measured("numba", 0.021)
-    results.picks[0, "forward"] = "twin"
+    results.picks[0, "forward"] = "duplicate"
     results.bandwidth = {"cpu": 26.5e9}
     return results
 
 
 def test_a_sweep_has_one_note_of_its_noise_and_one_of_its_drift() -> None:
     results = results_of()
-    results.cases = [Case(name=f"forum T={length}", length=length) for length in (100, 200, 300)]
+    results.cases = [Case(name=f"biquads T={length}", length=length) for length in (100, 200, 300)]
     for place in range(3):
         reference = measured("numba", 0.02, factor=1.0 + 0.05 * place)
         reference.samples.append(reference.samples[-1])
@@ -83,13 +84,13 @@ def test_a_sweep_has_one_note_of_its_noise_and_one_of_its_drift() -> None:
         results.cells.append(reference)
         copy = measured("numba", 0.02 * (1 + place / 4), factor=1.0 + 0.05 * place)
         results.copies[place, "forward"] = copy
-    noise, drift = (note for note in surprises(results, Budget(1.0)) if "cases and modes" in note)
-    assert "differ from itself by 50 % (forum T=300 forward, after 8 rounds of numba; by over 10 % in 2 of 3" in noise
-    assert "slowed down by 77 % (forum T=300 forward; by over 10 % in 2 of 3 cases and modes)" in drift
+    noise, drift = (note for note in notes(results, Budget(1.0)) if "cases and modes" in note)
+    assert "differ from itself by 50 % (biquads T=300 forward, after 8 rounds of numba; by over 10 % in 2 of 3" in noise
+    assert "slowed down by 77 % (biquads T=300 forward; by over 10 % in 2 of 3 cases and modes)" in drift
 
 
 def test_the_document_fits_its_schema() -> None:
-    schema = json.loads((files("multirec.bench") / "schema" / "multirec.bench-2.json").read_text())
+    schema = json_schema()
     Draft202012Validator.check_schema(schema)
     found = document(compared())
     assert list(Draft202012Validator(schema).iter_errors(found)) == []
@@ -100,17 +101,17 @@ def test_the_document_fits_its_schema() -> None:
 def test_ratios_are_paired_so_that_drift_falls_out() -> None:
     found = document(compared())
     ratios = {row["contestant"]: row for row in found["ratios"]}
-    assert set(ratios) == {"scipy", "twin"}
+    assert set(ratios) == {"scipy", "duplicate"}
     assert ratios["scipy"]["ratio"] == pytest.approx(1 / 40)
     assert ratios["scipy"]["high"] - ratios["scipy"]["low"] < 1e-9
-    assert (ratios["scipy"]["verdict"], ratios["twin"]["verdict"]) == ("slower", "tie")
+    assert (ratios["scipy"]["verdict"], ratios["duplicate"]["verdict"]) == ("slower", "tie")
     assert found["floors"][0]["floor"] == pytest.approx(0.05, rel=1e-3)
 
 
 def test_regret_is_over_the_fastest_backend_timed() -> None:
     (row,) = document(compared())["regret"]
     assert row["regret"] == pytest.approx(1.005)
-    assert (row["picked"], row["fastest"]) == ("twin", "numba")
+    assert (row["picked"], row["fastest"]) == ("duplicate", "numba")
 
 
 def test_fraction_of_memcpy() -> None:
@@ -132,7 +133,7 @@ def test_growth_is_fitted_along_a_swept_axis() -> None:
     assert row["exponent"] == pytest.approx(2)
 
 
-def test_a_dear_first_call_is_repaid_by_faster_ones() -> None:
+def test_an_expensive_first_call_is_repaid_by_faster_ones() -> None:
     results = compared()
     numba, scipy = results.cells[3], results.cells[4]
     numba.first_call, scipy.first_call = 10.0, scipy.median

@@ -10,14 +10,16 @@ from pathlib import Path
 import fakes
 import pytest
 
-from multirec.bench import _check, _run
-from multirec.bench._case import Case
-from multirec.bench._clock import Budget
-from multirec.bench._journal import JournalError
-from multirec.bench._request import Request
-from multirec.bench._results import Cell, Results
-from multirec.bench._write import document
+from multirec.bench.cases.case import Case
 from multirec.bench.contestants import Contestant, named
+from multirec.bench.host.clock import Budget
+from multirec.bench.measure import check
+from multirec.bench.measure.request import Request
+from multirec.bench.measure.run import Run
+from multirec.bench.results.cells import Cell, Results
+from multirec.bench.results.journal import JournalError
+from multirec.bench.results.write import document
+from multirec.cli._exit import exit_of
 
 CASE = Case(batch=2, channels=12, length=120)
 
@@ -47,7 +49,7 @@ def asked(*contestants: Contestant, seconds: float = 3.0, **changes: object) -> 
 
 
 def run(*contestants: Contestant, seconds: float = 3.0, progress: Silent | None = None, **changes: object) -> Results:
-    return _run.Run(asked(*contestants, seconds=seconds, **changes), progress or Silent()).go()
+    return Run(asked(*contestants, seconds=seconds, **changes), progress or Silent()).go()
 
 
 def called(name: str, contestant: Contestant) -> Contestant:
@@ -83,7 +85,7 @@ def test_a_bad_contestant_costs_one_row(contestant: Contestant, status: str, rea
 
 
 def test_a_hanging_contestant_is_ended_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_check, "compiled_files", lambda: 1)
+    monkeypatch.setattr(check, "compiled_files", lambda: 1)
     began = time.monotonic()
     cell, bystander = run(fakes.Hangs(), fakes.Fake(), seconds=8.0).cells
     assert time.monotonic() - began < 8.8
@@ -92,15 +94,15 @@ def test_a_hanging_contestant_is_ended_within_the_budget(monkeypatch: pytest.Mon
 
 
 def test_who_hangs_takes_no_time_from_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_check, "compiled_files", lambda: 1)
+    monkeypatch.setattr(check, "compiled_files", lambda: 1)
     # a hang takes a quarter of the budget, and with the start of processes that is all the time for checks
-    monkeypatch.setattr(_check, "_UNTIL", 0.3)
+    monkeypatch.setattr(check, "_UNTIL", 0.3)
     cell, bystander = run(fakes.Hangs(), fakes.Fake(), seconds=16.0, cases=[replace(CASE, length=4000)]).cells
     assert (cell.status, bystander.status, bystander.reason) == ("timeout", "ok", "")
 
 
 def test_an_import_takes_no_time_from_the_case_that_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_check, "compiled_files", lambda: 1)
+    monkeypatch.setattr(check, "compiled_files", lambda: 1)
     monkeypatch.setattr(fakes.Fake, "first", True)
     # a sixth of the time for checks is less than the import takes
     cases = [replace(CASE, name=f"T={length}", length=length) for length in range(1100, 1106)]
@@ -164,7 +166,7 @@ class Watcher(Silent):
         self.turns.append(cell.case)
 
 
-def test_dear_cases_are_timed_before_cheap_ones() -> None:
+def test_expensive_cases_are_timed_before_cheap_ones() -> None:
     watcher = Watcher()
     cases = [replace(CASE, name=f"T={length}", length=length) for length in (20, 900, 200)]
     run(fakes.Linear(), progress=watcher, cases=cases)
@@ -190,14 +192,14 @@ def test_the_reference_runs_twice_in_every_round() -> None:
 
 
 def test_a_sweep_has_a_row_for_every_cell_and_growth() -> None:
-    cases = [Case(name=f"forum T={length}", batch=1, channels=3, length=length) for length in (50, 100, 200)]
+    cases = [Case(name=f"biquads T={length}", batch=1, channels=3, length=length) for length in (50, 100, 200)]
     results = run(fakes.Quadratic(), cases=cases, seconds=3.0)
     assert [cell.status for cell in results.cells] == ["ok"] * 3
     (fit,) = document(results)["fits"]
     assert fit["exponent"] == pytest.approx(2.0)
 
 
-class Impatient(Silent):
+class PressesCtrlC(Silent):
     """Presses Ctrl-C after some turns of one contestant."""
 
     def __init__(self, who: str = "right forward") -> None:
@@ -211,9 +213,9 @@ class Impatient(Silent):
 
 
 def test_ctrl_c_keeps_what_was_measured() -> None:
-    results = run(fakes.Fake(), fakes.NotLoaded(), seconds=20.0, progress=Impatient())
-    assert results.interrupted
-    assert results.exit_code() == 130
+    results = run(fakes.Fake(), fakes.NotLoaded(), seconds=20.0, progress=PressesCtrlC())
+    assert results.run["interrupted"]
+    assert exit_of(results) == 130
     assert results.cells[0].status == "ok"
     assert results.cells[0].samples
 
@@ -231,11 +233,11 @@ def test_ctrl_c_before_anything_leaves_reasons() -> None:
 def test_an_interrupted_run_is_continued(tmp_path: Path) -> None:
     journal = tmp_path / "run.json.journal"
     request = asked(fakes.Fake(), fakes.Wrong(), seconds=20.0)
-    first = _run.Run(request, Impatient(), journal)
+    first = Run(request, PressesCtrlC(), journal)
     before = first.go().cells[0]
     first.journal.close(done=False)
     request = asked(fakes.Fake(), fakes.Wrong(), seconds=2.0)
-    second = _run.Run(request, Silent(), journal, resume=True)
+    second = Run(request, Silent(), journal, resume=True)
     results = second.go()
     second.journal.close(done=True)
     right, wrong = results.cells
@@ -249,10 +251,10 @@ def test_an_interrupted_run_is_continued(tmp_path: Path) -> None:
 
 def test_every_hot_and_host_sample_of_a_gpu_is_kept_and_continued(tmp_path: Path) -> None:
     journal = tmp_path / "run.json.journal"
-    first = _run.Run(asked(fakes.OnDevice(), seconds=20.0), Impatient("on_device forward"), journal)
+    first = Run(asked(fakes.OnDevice(), seconds=20.0), PressesCtrlC("on_device forward"), journal)
     before = first.go().cells[0]
     first.journal.close(done=False)
-    results = _run.Run(asked(fakes.OnDevice(), seconds=2.0), Silent(), journal, resume=True).go()
+    results = Run(asked(fakes.OnDevice(), seconds=2.0), Silent(), journal, resume=True).go()
     (cell,) = document(results)["cells"]
     assert cell["hot_samples_s"][: len(before.hot)] == before.hot != []
     assert cell["hot_samples_s"] == [seconds / 2 for seconds in cell["samples_s"]]
@@ -281,9 +283,9 @@ def test_the_end_of_the_budget_is_not_a_contestants_time_out() -> None:
 def test_what_a_journal_has_settled_is_not_run_again(tmp_path: Path) -> None:
     journal = tmp_path / "run.json.journal"
     request = asked(fakes.Fake(), fakes.Wrong(), seconds=2.0)
-    _run.Run(request, Silent(), journal).go()
+    Run(request, Silent(), journal).go()
     progress = Silent()
-    results = _run.Run(request, progress, journal, resume=True).go()
+    results = Run(request, progress, journal, resume=True).go()
     assert [cell.status for cell in results.cells] == ["ok", "failed_check"]
     assert progress.steps == []
 
@@ -302,16 +304,16 @@ def test_a_foreign_journal_is_refused(tmp_path: Path, text: str, message: str) -
     journal = tmp_path / "run.json.journal"
     journal.write_text(text)
     with pytest.raises(JournalError, match=message):
-        _run.Run(asked(fakes.Fake()), Silent(), journal, resume=True)
+        Run(asked(fakes.Fake()), Silent(), journal, resume=True)
     assert journal.read_text() == text
 
 
 def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
     journal = tmp_path / "run.json.journal"
-    _run.Run(asked(fakes.Wrong()), Silent(), journal).go()
+    Run(asked(fakes.Wrong()), Silent(), journal).go()
     whole = journal.read_text()
     journal.write_text(whole[:-20])
-    results = _run.Run(asked(fakes.Wrong()), Silent(), journal, resume=True).results
+    results = Run(asked(fakes.Wrong()), Silent(), journal, resume=True).results
     assert results.cells[0].open
 
 
@@ -324,13 +326,13 @@ def test_a_clock_that_goes_backwards_is_said() -> None:
         return last[0]
 
     request = asked(fakes.Fake())
-    results = _run.Run(request, Silent(), budget=Budget(20.0, clock)).go()
+    results = Run(request, Silent(), budget=Budget(20.0, clock)).go()
     assert results.cells[0].status == "ok"
     assert any("clock went backwards" in note for note in results.notes)
 
 
 def test_too_slow_is_predicted_from_short_runs() -> None:
-    (contestant,) = named(("one_by_one",))
+    (contestant,) = named(("loop_per_filter",))
     if contestant.missing():
         pytest.skip(str(contestant.missing()))
     case = Case(batch=1, channels=256, length=20_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multirec.bench import _statistics as statistics
+from multirec.bench.results import statistics
 
 
 def called(seed: int, factor: float, noise: float, rounds: int, drift: float = 0.0) -> str:
@@ -15,10 +15,10 @@ def called(seed: int, factor: float, noise: float, rounds: int, drift: float = 0
     reference, copy, contestant = (
         dict(enumerate(machine * scale * np.exp(noise * rng.standard_normal(rounds)))) for scale in (1, 1, factor)
     )
-    twins = statistics.paired(reference, copy)
-    found = statistics.ratio(statistics.paired(reference, contestant), statistics.noise(twins))
+    same = statistics.paired(reference, copy)
+    found = statistics.ratio(statistics.paired(reference, contestant), statistics.noise(same))
     assert found is not None
-    return statistics.verdict(found, statistics.floor(twins))
+    return statistics.verdict(found, statistics.floor(same))
 
 
 @pytest.mark.parametrize("rounds", [6, 12, 40, 100])

@@ -25,7 +25,7 @@ COMMANDS = ("run", "show", "compare", "plot", "env", "list")
 def saved(tmp_path: Path) -> Callable[..., str]:
     def save(document: Any = None, name: str = "run.json") -> str:
         path = tmp_path / name
-        path.write_text(json.dumps(documents.forum() if document is None else document))
+        path.write_text(json.dumps(documents.biquads() if document is None else document))
         return str(path)
 
     return save
@@ -106,7 +106,7 @@ def test_show_formats(saved: Callable[..., str], kind: str, first: str) -> None:
     assert result.output.startswith(first)
     assert "\x1b" not in result.output
     if kind == "json":
-        assert json.loads(result.output) == json.loads(json.dumps(documents.forum()))
+        assert json.loads(result.output) == json.loads(json.dumps(documents.biquads()))
 
 
 def test_show_reads_the_results_of_the_repository() -> None:
@@ -144,7 +144,7 @@ def lone() -> Any:
 
 
 def slower() -> Any:
-    document = documents.forum()
+    document = documents.biquads()
     for cell in document["cells"]:
         if cell["contestant"] == "numba":
             cell["samples_s"] = [1.2 * seconds for seconds in cell["samples_s"]]
@@ -241,7 +241,7 @@ def test_list_has_cases_contestants_and_runs(saved: Callable[..., str], tmp_path
     result = bench("list", str(tmp_path))
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    assert "forum" in text
+    assert "biquads" in text
     assert "reference" in text
     assert "run.json x[32, 16000]" in text
     assert "other.json is not a result of multirec bench" in text

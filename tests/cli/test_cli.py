@@ -26,7 +26,7 @@ def test_help_shows_examples_and_imports_little() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "multirec bench -b numba -b scipy" in done.stdout
     modules = set(done.stdout.splitlines()[-1].split())
-    assert not modules & {"torch", "jax", "scipy", "numba", "rich", "multirec.bench._run", "multirec.cli._bench"}
+    assert not modules & {"torch", "jax", "scipy", "numba", "rich", "multirec.bench.measure.run", "multirec.cli._bench"}
 
 
 @pytest.mark.parametrize("name", ["bench", "backends", "explain", "check"])
@@ -88,8 +88,8 @@ def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
         (("bench", "-T", "1k:64k:x1"), "never ends"),
         (("bench", "-T", "1:1000", "-C", "1,2"), "add --yes to mean it"),
         (("bench", "dens"), "Did you mean 'dense'?"),
-        (("bench", "forun"), "Did you mean 'forum'?"),
-        (("bench", "forum", "a.json"), "To see a saved run: multirec bench show a.json"),
+        (("bench", "biquds"), "Did you mean 'biquads'?"),
+        (("bench", "biquads", "a.json"), "To see a saved run: multirec bench show a.json"),
         (("bench", "-b", "numba,scipy"), "Give each name its own -b: -b numba -b scipy"),
         (("bench", "layer", "--layout", "BCT"), "needs the features last"),
         (("bench", "--quick", "--rigorous"), "opposite"),

@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_leaves
 from multirec._core import arrays
 from multirec._registry import discovery
 
-BENCH = Path(__file__).parents[2] / "bench" / "gpu"
+BENCH = Path(__file__).parents[2] / "bench"
 ON_DEVICE = torch.device("cuda", 0)
 launcher = RecordingDevice()
 
@@ -117,7 +117,7 @@ class Graph:
     """A graph that was captured and cannot replay."""
 
     def replay(self) -> None:
-        from items import SkippedError
+        from gpu.items import SkippedError
 
         raise SkippedError("a stand-in does not replay")
 
@@ -249,17 +249,11 @@ def fake_multirec() -> None:
 
 def small() -> None:
     """Make the benchmark's problems small, and its checks few."""
-    import benchmark
-    import compiling
-    import conformance
-    import faults
-    import kernels
-    import timing
-    import workloads
+    from gpu.steps import benchmark, compiling, conformance, faults, kernels, timing, workloads
 
     for name, items in (("WORKLOADS", workloads.WORKLOADS), ("SWEEP", workloads.SWEEP)):
         for key, spec in items.items():
-            sizes = {"W1 forum": (2, 3, 600), "W3 long": (2, 1, 4200)}.get(key, (1, 3, 240))
+            sizes = {"W1 biquads": (2, 3, 600), "W3 long": (2, 1, 4200)}.get(key, (1, 3, 240))
             items[key] = replace(spec, **dict(zip(("batch", "channels", "length"), sizes, strict=True)))
             title = key if name == "WORKLOADS" else f"W1, {key}"
             benchmark.ITEMS[title] = partial(benchmark.ITEMS[title].func, items[key])
@@ -287,11 +281,11 @@ def _printed(command: list[str], **_: Any) -> str:
 
 def in_process(command: list[str], limit: float, log: Path) -> int:
     """Run what `make gpu` would run in a process of its own."""
-    script = next(index for index, word in enumerate(command) if word.endswith(".py"))
-    sys.argv, before = command[script:], sys.argv
+    module, *arguments = command[command.index("-m") + 1 :]
+    sys.argv, before = [module, *arguments], sys.argv
     code: Any = 0
     try:
-        runpy.run_path(str(BENCH / command[script]), run_name="__main__")
+        runpy.run_module(module, run_name="__main__")
     except SystemExit as ended:
         code = ended.code
     sys.argv = before
@@ -308,8 +302,8 @@ def main(folder: str, names: Path) -> None:
     fake_torch()
     fake_multirec()
     small()
-    import run
-    import workloads
+    from gpu import run
+    from gpu.steps import workloads
 
     if not names.exists():
         errors = workloads.Workload.errors
@@ -318,7 +312,7 @@ def main(folder: str, names: Path) -> None:
     run.STEPS = dict.fromkeys(run.STEPS, (1e4, 1e4))
     run.SECONDS = 1e4
     run.shutil = SimpleNamespace(which=lambda name: "/stand-in/" + name)
-    sys.argv = ["run.py", "--results", folder]
+    sys.argv = ["gpu", "--results", folder]
     code = run.main()
     if not names.exists():
         names.write_text("\n".join(sorted(set(launcher.launched))))

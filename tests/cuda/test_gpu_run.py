@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +15,7 @@ from time import perf_counter
 import pytest
 
 HERE = Path(__file__).parent
-BENCH = HERE.parents[1] / "bench" / "gpu"
+BENCH = HERE.parents[1] / "bench"
 
 
 @pytest.mark.long
@@ -33,7 +34,7 @@ def test_make_gpu_ends_well_on_a_stand_in(tmp_path):
     modes = {}
     for row in benchmark:
         modes.setdefault(row["item"], set()).add(row.get("mode"))
-    own = {"W1 forum", "W2 dense", "W3 long", "W4 order 16", "W5 gated", "W8 complex"}
+    own = {"W1 biquads", "W2 dense", "W3 long", "W4 order 16", "W5 gated", "W8 complex"}
     assert all(modes[name] >= {"check", "forward", "backward", "forward+backward"} for name in own)
     assert "host time of a call" in modes["W7 streaming"]
     assert {row["step"] for row in checks} == {"compiling", "kernels", "conformance", "faults", "sanitizer"}
@@ -45,8 +46,7 @@ def test_make_gpu_ends_well_on_a_stand_in(tmp_path):
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCH))
-    sys.modules.pop("run", None)
-    return __import__("run")
+    return import_module("gpu.run")
 
 
 CHILD = """
@@ -54,7 +54,7 @@ import faulthandler, os, sys, time
 sys.path.insert(0, {bench!r})
 from pathlib import Path
 from time import perf_counter
-from results import Results
+from gpu.results import Results
 results, first = Results(Path({folder!r}), "card", "checks"), int(sys.argv[1])
 results.note(step="kernels", items=["fine", "crashes", "hangs", "last"])
 for number in range(first, 4):
@@ -87,9 +87,9 @@ def test_a_crash_and_a_hang_cost_their_own_item(run, tmp_path, monkeypatch):
 
 def test_a_step_that_does_not_start_or_end_is_a_row(run, tmp_path, monkeypatch):
     runner = run.Runner(tmp_path, "card", perf_counter())
-    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setattr(run, "BENCH", tmp_path)
     runner.step("kernels", 20, 10)
-    (tmp_path / "run.py").write_text(
+    (tmp_path / "gpu.py").write_text(
         "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
     )
     runner.step("faults", 0.5, 10)
@@ -112,7 +112,7 @@ def test_results_name_no_folders_and_a_peer_fails_alone(run, tmp_path):
 
 
 def test_without_a_gpu_it_says_what_it_needs(tmp_path):
-    command = [sys.executable, "run.py", "--results", str(tmp_path / "results")]
+    command = [sys.executable, "-m", "gpu", "--results", str(tmp_path / "results")]
     done = subprocess.run(command, cwd=BENCH, capture_output=True, text=True, check=False)
     if done.returncode != 2:
         pytest.skip("there is a GPU here")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import multirec
+import multirec.bench
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = sorted(path for path in (ROOT / "multirec").rglob("*.py"))
@@ -85,7 +86,7 @@ def test_test_and_command_line_libraries_stay_where_they_belong(path):
     elif path.stem not in ("conformance", "strategies"):
         assert not used & {"pytest", "hypothesis", "scipy"}
     if folder not in ("cli",) and path.stem != "__main__":
-        assert not used & {"click"}
+        assert not used & {"click", "rich"}
 
 
 def rooms():
@@ -113,6 +114,20 @@ def test_a_room_imports_those_before_it(path):
     # `multirec` itself is what users import: its names are everywhere's
     front = set() if ROOMS.index(room_of(path)) < ROOMS.index("nn") else PUBLIC
     assert modules_of(imports(path)) <= {*known, *front}
+
+
+HARNESS = re.findall(r"^\d\. `(\w+)`", multirec.bench.__doc__, re.MULTILINE)
+IN_HARNESS = [path for path in LIBRARY if path.relative_to(ROOT / "multirec").parts[0] == "bench"]
+
+
+def test_every_room_of_the_harness_is_in_its_docstring():
+    assert {path.parent.name for path in IN_HARNESS} - {"bench"} == set(HARNESS)
+
+
+@pytest.mark.parametrize("path", [path for path in IN_HARNESS if path.parent.name != "bench"], ids=name_of)
+def test_a_room_of_the_harness_imports_those_before_it(path):
+    used = {name.split(".")[2] for name in imports(path) if name.startswith("multirec.bench.")}
+    assert used <= set(HARNESS[: HARNESS.index(path.parent.name) + 1])
 
 
 def test_no_module_imports_itself_by_way_of_others():

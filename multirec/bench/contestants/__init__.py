@@ -1,4 +1,7 @@
-"""Who takes part: every registered backend, and the peers. A new peer is one class and one line here."""
+"""What is compared: every registered backend, and the peers. A new peer is one class and one line here.
+
+Imports `host` and `cases`. A peer's library is imported in its own process, when it is loaded.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from typing import Any
 
 from multirec._registry.choice import explain_problem
 from multirec._registry.registry import registry
-from multirec.bench._case import Case, Mode
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
 
+from ..cases.case import Case, Mode
+from ..cases.signals import Outputs, Signals
 from .backends import from_info, problem_of
 from .base import Contestant, Loaded, Peak, Run, Sample
 from .float64 import Float64
-from .forum import OneByOne, VersionA, VersionB
 from .jax_scans import JaxAssociativeScan, JaxScan
 from .memcpy import GpuMemcpy, Memcpy, copied_bytes
+from .njit_loops import LOOPS
+from .python_loops import LoopCloned, LoopInPlace, LoopPerFilter
 from .scipy_loops import CupyxLoop, ScipyLoop, ScipySections
 from .torch_layers import LAYERS
 from .torch_peers import Philtorch, TorchAssociativeScan, Torchaudio, Torchlpc
@@ -42,17 +45,18 @@ __all__ = [
 PEERS: tuple[Contestant, ...] = (
     ScipyLoop(),
     ScipySections(),
+    *LOOPS,
     Torchaudio(),
     Philtorch(),
     Torchlpc(),
-    VersionA(),
-    VersionB(),
+    LoopInPlace(),
+    LoopCloned(),
     JaxScan(),
     JaxAssociativeScan(),
     TorchAssociativeScan(),
     CupyxLoop(),
     *LAYERS,
-    OneByOne(),
+    LoopPerFilter(),
 )
 
 

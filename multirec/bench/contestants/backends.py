@@ -11,11 +11,10 @@ from multirec._core.validate import Choices, build_call
 from multirec._registry.probe import status_of
 from multirec._registry.registry import registry
 from multirec.backend import BackendInfo
-from multirec.bench._case import Case, Feature, Mode
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
 from multirec.errors import BackendBrokenError, BackendMissingError
 
+from ..cases.case import Case, Feature, Mode
+from ..cases.signals import Outputs, Signals
 from .base import Contestant, Loaded, Run
 from .jax_scans import JaxContestant
 from .torch_based import Function, TorchContestant

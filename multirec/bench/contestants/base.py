@@ -10,12 +10,11 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from multirec.bench._case import Case, Feature, Mode
-from multirec.bench._memory import host_growth, reset_host_peak
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
+from ..cases.case import Case, Feature, Mode
+from ..cases.signals import Outputs, Signals
+from ..host.memory import host_growth, reset_host_peak
 
-# who is interrupted for a moment loses a block, not the sample
+# a short interruption costs a block, not the sample
 _BLOCKS = 15
 
 ONE_DTYPE = "it is written for x and coefficients of one dtype; here x is half and they are float32"
@@ -56,7 +55,7 @@ class Contestant(ABC):
     requires, install
         Importable modules that it needs, and what ``pip install`` should be given for them.
     distribution
-        Whose version is reported.
+        The package whose version is reported.
     lacks
         Why it cannot do what some cases need.
     needs_layer

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from multirec.bench._case import Case, Mode
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
-
+from ..cases.case import Case, Mode
+from ..cases.signals import Outputs, Signals
 from .base import Contestant, Run
 
 

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from multirec.bench._case import Case, Feature, Mode
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Array, Signals
-
+from ..cases.case import Case, Feature, Mode
+from ..cases.signals import Array, Outputs, Signals
 from .base import ONE_DTYPE, Contestant, Loaded, Run
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"

@@ -1,4 +1,4 @@
-"""The yardstick: a copy of warm memory on the same device, in the same rounds."""
+"""The limit that times are held to: a copy of warm memory on the same device, in the same rounds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from multirec._machine.threads import num_threads
-from multirec.bench._case import Case, Mode
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
 
+from ..cases.case import Case, Mode
+from ..cases.signals import Outputs, Signals
 from .base import Contestant, Run
 from .torch_based import Function, TorchContestant
 
@@ -21,7 +20,7 @@ _LEAST = 1 << 24
 
 
 def copied_bytes(case: Case) -> int:
-    """Return how many bytes the yardstick copies: as many as y has, within 16 and 256 MiB."""
+    """Return how many bytes are copied: as many as y has, within 16 and 256 MiB."""
     return max(_LEAST, min(case.y_bytes, _MOST))
 
 

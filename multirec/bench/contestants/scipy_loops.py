@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from multirec.bench._case import Case, Feature, Mode
-from multirec.bench._oracle import Outputs, canonical
-from multirec.bench._signals import Array, Signals
-
+from ..cases.case import Case, Feature, Mode
+from ..cases.signals import Array, Outputs, Signals
+from ..cases.window import canonical
 from .base import Contestant, Loaded, Run, Sample
 from .gpu import measure
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multirec.bench._case import Case, Feature, Mode
-from multirec.bench._oracle import Outputs
-from multirec.bench._signals import Signals
-
+from ..cases.case import Case, Feature, Mode
+from ..cases.signals import Outputs, Signals
 from .base import Run
 from .torch_based import Function, TorchContestant
 

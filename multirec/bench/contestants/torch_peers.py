@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multirec.bench._case import Case, Feature, Mode
-
+from ..cases.case import Case, Feature, Mode
 from .base import Loaded
 from .torch_based import Function, TorchContestant, with_leading_one
 

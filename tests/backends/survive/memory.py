@@ -14,7 +14,7 @@ from work import BACKEND, bank, main, same, torch_bank
 
 import multirec as mr
 from multirec.adjoint import vjp
-from multirec.bench import _memory
+from multirec.bench.host import memory
 
 PROCESS = psutil.Process()
 MIB = 1 << 20
@@ -139,10 +139,10 @@ def _training_step(shared: bool, learnt: bool) -> None:
         x = torch.randn(4, 1 if shared else 128, length).requires_grad_()
         b, a = (torch.full((128, 2), 0.3, requires_grad=learnt) for _ in range(2))
         grad_y = torch.randn(4, 128, length)
-        _memory.reset_host_peak()
+        memory.reset_host_peak()
         y, _ = mr.recurrence(x, feedforward=b, feedback=a, backend=BACKEND)
         y.backward(grad_y)
-    grown, moved = _memory.host_growth(), x.nbytes + grad_y.nbytes
+    grown, moved = memory.host_growth(), x.nbytes + grad_y.nbytes
     assert grown is not None
     # y is as large as its gradient, the gradient of x as x
     assert moved * 0.9 < grown < moved + 0.1 * 2 * moved, (grown / MIB, moved / MIB)

@@ -1,0 +1,93 @@
+"""Compiles what the benchmark and the checks need, in many processes at once, into CuPy's cache on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from os import cpu_count
+from time import perf_counter
+from types import SimpleNamespace
+
+from checked import faults_of
+from emulated import RecordingDevice
+from multirec_backends.cupy._device import Kernels
+from multirec_backends.cupy._kernel import Kernel
+from multirec_backends.cupy._plan import plan
+
+import multirec as mr
+from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo
+from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of
+from multirec.testing.libraries import NumpyLibrary
+
+from ..items import Items
+from ..results import Row
+from .kernels import LARGER, SMALL
+
+recorder = SimpleNamespace(forward=None, vjp=None)
+
+
+class Names(RecordingDevice):
+    """Records the names of all kernels that are launched."""
+
+    def has(self, arguments: str) -> bool:
+        return True
+
+
+def timed_names() -> Iterator[str]:
+    """Name the kernels that the benchmark needs, but for those that add up."""
+    # not for the processes that compile: they would import torch
+    from .workloads import SWEEP, WORKLOADS
+
+    for spec in (*WORKLOADS.values(), *SWEEP.values()):
+        for problem in spec.problems:
+            chosen = plan(problem, Names().has)
+            yield from chosen.kernels
+            if chosen.grids[0].segments > 1 and problem.order:
+                yield from chosen.carries
+
+
+def kernel_names() -> list[str]:
+    """Return the kernels that the benchmark and the checks need."""
+    device = Names()
+    recorded = Kernel(device)
+    recorder.forward, recorder.vjp = recorded.forward, recorded.vjp
+    dtypes = HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES
+    mr.register_backend(
+        BackendInfo(name="names", summary="records", kernel=f"{__name__}:recorder", family="numpy", dtypes=dtypes)
+    )
+    for dtype in dtypes_of("names", NumpyLibrary()):
+        subject = Subject("names", NumpyLibrary(), dtype)
+        for check in checks_of(subject):
+            checked(CHECKS[check], subject)
+    for case in (*SMALL, *LARGER):
+        faults_of(recorded, case | {"far": False}, oracle=False)
+    return sorted({*device.launched, *timed_names()})
+
+
+def compile_kernel(name: str) -> tuple[str, float, str]:
+    """Compile one; return its name, the seconds that it took, and what went wrong."""
+    start, fault = perf_counter(), ""
+    try:
+        Kernels().get(name, 0)
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+    return name, perf_counter() - start, fault
+
+
+def compiled() -> Iterator[Row]:
+    """Compile all of them; a row for each that fails, and one for the whole."""
+    start = perf_counter()
+    names = kernel_names()
+    workers = min(12, cpu_count() or 1)
+    slowest = ("", 0.0)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for name, seconds, fault in pool.map(compile_kernel, names):
+            slowest = max(slowest, (name, seconds), key=lambda pair: pair[1])
+            if fault:
+                yield {"status": "failed", "kernel": name, "reason": fault}
+    whole = {"kernels": len(names), "processes": workers, "seconds": perf_counter() - start}
+    yield whole | {"slowest": slowest[0], "slowest_seconds": slowest[1]}
+
+
+ITEMS: Items = {"all kernels": compiled}

@@ -1,0 +1,128 @@
+"""The cells of a run while it goes on, and what is known of them so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..cases.case import Case, Mode
+from ..contestants import Sample
+from . import statistics
+from .format import Git, Machine, Run, Status
+
+
+@dataclass
+class Cell:
+    """One contestant in one mode of one case, and all that is known of it so far. Times are seconds, sizes bytes.
+
+    `backend` says whether it is one of multirec's; `hot` and `host` have for each sample on a GPU the time of a call on
+    data that the second-level cache holds, and the host's part of a call.
+    """
+
+    contestant: str
+    mode: Mode
+    case: int = 0
+    backend: bool = False
+    status: Status | None = None
+    reason: str = ""
+    version: str = ""
+    device: str = "cpu"
+    first_call: float | None = None
+    cost: float = 0.0
+    peak: int | None = None
+    allocator_peak: int | None = None
+    errors: dict[str, float] | None = None
+    checked: str = ""
+    samples: list[float] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    calls: int = 1
+    hot: list[float] = field(default_factory=list)
+    host: list[float] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still on its way to a result."""
+        return self.status is None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has yet to be timed for the first time."""
+        return self.open and not self.samples
+
+    def close(self, status: Status, reason: str = "") -> None:
+        """Settle the status; the first reason given stays."""
+        if self.status is None:
+            self.status, self.reason = status, reason
+
+    def add(self, sample: Sample, turn: int, position: int) -> None:
+        """Keep a sample, and where in the run it was taken."""
+        self.samples.append(sample.seconds)
+        self.rounds.append(turn)
+        self.positions.append(position)
+        if sample.hot is not None and sample.host is not None:
+            self.hot.append(sample.hot)
+            self.host.append(sample.host)
+
+    @property
+    def by_round(self) -> dict[int, float]:
+        """The samples by their round."""
+        return dict(zip(self.rounds, self.samples, strict=True))
+
+    @property
+    def median(self) -> float | None:
+        """The median of the samples, if any."""
+        found = statistics.interval(self.samples)
+        return found.median if found is not None else None
+
+
+Group: TypeAlias = tuple[int, Mode]
+"""The cells that are compared with each other: those of a case and a mode."""
+
+
+@dataclass
+class Results:
+    """A whole run.
+
+    `copies` has the reference's hidden second copy of every group, and `picks` what ``backend="auto"`` takes there.
+    """
+
+    run: Run
+    machine: Machine
+    versions: dict[str, str]
+    git: Git | None
+    cases: list[Case]
+    cells: list[Cell] = field(default_factory=list)
+    copies: dict[Group, Cell] = field(default_factory=dict)
+    picks: dict[Group, str] = field(default_factory=dict)
+    bandwidth: dict[str, float] = field(default_factory=dict)
+    bandwidth_samples: dict[str, list[float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def group(self, group: Group) -> list[Cell]:
+        """Return the cells of a case and mode."""
+        return [cell for cell in self.cells if (cell.case, cell.mode) == group]
+
+    def reference(self, group: Group) -> Cell | None:
+        """Return the cell that the others of a group are compared with."""
+        copy = self.copies.get(group)
+        if copy is None:
+            return None
+        return next(cell for cell in self.group(group) if cell.contestant == copy.contestant)
+
+    def aa_ratios(self, group: Group) -> list[float]:
+        """Return the per-round ratios of a group's reference to its hidden copy."""
+        reference, copy = self.reference(group), self.copies.get(group)
+        if reference is None or copy is None:
+            return []
+        return statistics.paired(reference.by_round, copy.by_round)
+
+    def ratio(self, cell: Cell) -> statistics.Ratio | None:
+        """Return how many times faster than its group's reference a cell is; None for the reference itself."""
+        group = (cell.case, cell.mode)
+        reference = self.reference(group)
+        if reference is None or reference is cell:
+            return None
+        return statistics.ratio(
+            statistics.paired(reference.by_round, cell.by_round), statistics.noise(self.aa_ratios(group))
+        )

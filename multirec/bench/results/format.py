@@ -1,0 +1,219 @@
+"""The declaration of the result document. What is written, what is read and the JSON schema follow from it.
+
+Times are seconds, sizes bytes, unknown is None. There are no NaN or infinite numbers. What an annotation adds to a type
+are keywords of JSON Schema and their values, for the schema alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias, TypedDict
+
+from multirec._core.problem import Layout
+
+from ..cases.case import Mode
+
+SCHEMA: Final = "multirec.bench/2"
+
+Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
+Verdict: TypeAlias = Literal["faster", "slower", "tie", "unclear"]
+PresetName: TypeAlias = Literal["default", "quick", "rigorous"]
+Axis: TypeAlias = Literal["length", "channels", "order", "batch"]
+
+Count: TypeAlias = Annotated[int, ("minimum", 0)]
+AtLeastOne: TypeAlias = Annotated[int, ("minimum", 1)]
+Positive: TypeAlias = Annotated[float, ("exclusiveMinimum", 0)]
+Elapsed: TypeAlias = Annotated[float, ("minimum", 0)]
+Place: TypeAlias = Annotated[int, ("minimum", 0), ("description", "index into cases")]
+
+
+class Run(TypedDict):
+    """What was asked for, and how it went."""
+
+    name: str
+    started: Annotated[str, ("description", "UTC, ISO 8601")]
+    elapsed_s: Elapsed
+    budget_s: Positive
+    compile_s: Annotated[Elapsed, ("description", "first compilations into an empty cache, not in the budget")]
+    preset: PresetName
+    seed: int
+    command: str
+    interrupted: bool
+
+
+class Machine(TypedDict):
+    """Where it ran; nothing that names the host."""
+
+    id: Annotated[str, ("description", "a hash of processor, cores, memory and system")]
+    cpu: str
+    cores: Count | None
+    threads: AtLeastOne
+    memory_bytes: Count | None
+    system: str
+    load_before: float | None
+    load_after: float | None
+    governor: str | None
+    timer_resolution_s: Positive
+    gpus: list[str]
+
+
+class Git(TypedDict):
+    """The state of the clone that multirec ran from."""
+
+    commit: str
+    dirty: bool
+
+
+class Calibration(TypedDict):
+    """What a copy of memory reached in the same rounds, by kind of device."""
+
+    memcpy_bytes_per_s: dict[str, Positive]
+    samples_s: dict[str, list[Positive]]
+
+
+class CaseRow(TypedDict):
+    """One problem; `traffic_bytes` is what any implementation must move at least, by mode."""
+
+    name: str
+    text: str
+    base: str
+    batch: Count
+    channels: Count
+    length: Count
+    order: Count
+    dtype: str
+    layout: Layout
+    shared: bool
+    feedforward: bool
+    time_varying: bool
+    stateful: bool
+    features: Count
+    seed: int
+    traffic_bytes: dict[str, Count]
+
+
+class Check(TypedDict):
+    """How far values and gradients were off, relative (None: not finite), and what was compared."""
+
+    errors: dict[str, float | None]
+    what: str
+
+
+class CellRow(TypedDict):
+    """One contestant on one case in one mode.
+
+    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
+    of the host's part of a call. Their samples are those of the same rounds, and empty on a CPU.
+    """
+
+    case: Place
+    mode: Mode
+    contestant: str
+    version: str
+    device: str
+    status: Status
+    reason: str
+    check: Check | None
+    first_call_s: float | None
+    break_even_calls: float | None
+    calls_per_sample: AtLeastOne
+    rounds: list[Count]
+    positions: list[Count]
+    samples_s: list[Positive]
+    median_s: float | None
+    low_s: float | None
+    high_s: float | None
+    spread_s: float | None
+    memcpy_fraction: float | None
+    peak_bytes: Count | None
+    allocator_peak_bytes: Count | None
+    hot_s: float | None
+    host_s: float | None
+    hot_samples_s: list[float]
+    host_samples_s: list[float]
+
+
+class Floor(TypedDict):
+    """The reference of a case against a hidden second copy of itself: by how much ratios around 1 differ."""
+
+    case: Place
+    mode: Mode
+    contestant: str
+    samples_s: list[Positive]
+    rounds: list[Count]
+    floor: float | None
+
+
+class Ratio(TypedDict):
+    """How many times faster than the reference of its case a contestant is: reference time over contestant time."""
+
+    case: Place
+    mode: Mode
+    contestant: str
+    reference: str
+    ratio: Positive
+    low: Positive
+    high: Positive
+    rounds: AtLeastOne
+    verdict: Verdict
+
+
+class Fit(TypedDict):
+    """The growth of a median along an axis: time is proportional to axis ** exponent."""
+
+    contestant: str
+    mode: Mode
+    axis: Axis
+    exponent: float
+    points: AtLeastOne
+
+
+class Regret(TypedDict):
+    """What backend="auto" picks takes `regret` times what the fastest backend of multirec takes."""
+
+    case: Place
+    mode: Mode
+    picked: str
+    fastest: str
+    regret: Positive
+
+
+class Document(TypedDict):
+    """A run of multirec bench. Times in seconds, sizes in bytes, unknown is null."""
+
+    schema: Literal["multirec.bench/2"]
+    run: Run
+    machine: Machine
+    versions: dict[str, str]
+    git: Git | None
+    calibration: Calibration
+    cases: list[CaseRow]
+    cells: list[CellRow]
+    floors: list[Floor]
+    ratios: list[Ratio]
+    fits: list[Fit]
+    regret: list[Regret]
+    notes: list[str]
+
+
+Key: TypeAlias = tuple[int, str, str]
+"""What tells cells of a document apart: the place of their case, their mode, their contestant."""
+
+
+def ratios_of(document: Document) -> dict[Key, Ratio]:
+    """Return the ratios by cell."""
+    return {(row["case"], row["mode"], row["contestant"]): row for row in document["ratios"]}
+
+
+def references_of(document: Document) -> dict[tuple[int, str], str]:
+    """Return by case and mode what the ratios refer to; it has no ratio of its own."""
+    found: dict[tuple[int, str], str] = {}
+    for row in document["ratios"]:
+        found[row["case"], row["mode"]] = row["reference"]
+    for floor in document["floors"]:
+        found[floor["case"], floor["mode"]] = floor["contestant"]
+    return found
+
+
+def floors_of(document: Document) -> dict[tuple[int, str], Floor]:
+    """Return the floors by case and mode."""
+    return {(row["case"], row["mode"]): row for row in document["floors"]}
