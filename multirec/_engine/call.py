@@ -44,13 +44,17 @@ def specs_of(arrays: Arrays) -> Specs:
     )
 
 
-def launcher_of(arrays: Arrays, choices: Choices) -> Launcher:
-    """Return what runs a call; in float64 where rounding would spoil a filter."""
-    launcher = bound(arrays, choices)
+def launcher_of(arrays: Arrays, choices: Choices, *, remember: bool = True) -> Launcher:
+    """Return what runs a call; in float64 where rounding would spoil a filter.
+
+    What is only traced is not to be remembered: its sizes may be tensors.
+    """
+    bind = bound if remember else _prepared
+    launcher = bind(arrays, choices)
     if not launcher.judges:
         return launcher
     own = settled(launcher.call, arrays, choices)
-    return launcher if own is choices else bound(arrays, own)
+    return launcher if own is choices else bind(arrays, own)
 
 
 _launchers: Table[Launcher] = Table()

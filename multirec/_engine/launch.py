@@ -101,7 +101,7 @@ class Launcher:
         is_view = len(self.call.batch_shape) <= 1
         in_place = is_x(self.call, x, out)
         allocate: Allocate = plan.allocate
-        if is_view and takes_directly(plan, target) and (not in_place or plan.in_place):
+        if is_view and takes_directly(plan, target) and (not in_place or plan.takes_x()):
             allocate = Target(plan, target)
         y, last = plan.run(operands, allocate)
         if y is not target:

@@ -35,7 +35,7 @@ class Plan:
     is its bits there. `allocate` is what kernels ask for memory; another may be given to a call.
     """
 
-    __slots__ = ("_adjoint", "_kernel", "_shares", "in_place", "info", "laid_out", "library", "problem", "state_in_y")
+    __slots__ = ("_adjoint", "_kernel", "_shares", "info", "laid_out", "library", "problem", "state_in_y")
 
     def __init__(self, problem: Problem, info: BackendInfo, kernel: ForwardKernel) -> None:
         self.problem = problem
@@ -43,11 +43,14 @@ class Plan:
         self.library = library_of(problem, info.family)
         self._kernel, self._shares = kernel, self.library == info.family
         self._adjoint = kernel.vjp if isinstance(kernel, FusedKernel) else partial(derived_vjp, kernel)
-        self.in_place = isinstance(kernel, InPlaceKernel) and kernel.in_place(problem)
         self.state_in_y = problem.state_dtype == problem.y_dtype
         self.laid_out: Callable[[Array], Array] = partial(
             as_layout_contiguous, layout=problem.layout, family=self.library
         )
+
+    def takes_x(self) -> bool:
+        """Whether the kernel may be given the memory of x for y."""
+        return isinstance(self._kernel, InPlaceKernel) and self._kernel.in_place(self.problem)
 
     def on_device(self) -> AbstractContextManager[Any]:
         """Make the device current where `library` is CuPy, which allocates there, and copies to it."""

@@ -39,8 +39,8 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
         if out is not None:
             raise UnsupportedError("out is given inside torch.compile or on device meta, where y is new. Leave it out.")
         return _opaque(arrays, choices)
-    launcher = launcher_of(arrays, choices)
     wanted = _wanted(arrays)
+    launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
     if wanted == _NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
         return launcher(arrays, out)
     if out is not None:
@@ -52,7 +52,7 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
     if any(isinstance(part, np.ndarray) for part in arrays):
         arrays = tuple(placed(part, problem) if isinstance(part, np.ndarray) else part for part in arrays)
-        launcher = bound(arrays, choices)
+        launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
     if wanted == _GRADIENT:
         return eager.recurrence(launcher, arrays)
     return _differentiable(launcher.call, choices, Operands(*arrays))
