@@ -1,4 +1,4 @@
-"""All validation of what users pass: metadata in, a canonical problem or an error out.
+"""Validation of calls: metadata in, a canonical problem or an error out.
 
 Only shapes, dtypes, libraries and devices are looked at here. Nothing is computed or copied.
 """

@@ -26,12 +26,14 @@ def resuming(subject: Subject) -> Tally:
         ("BCT", True, False, None, every),
         ("BTC", False, False, "float64", every),
     ):
-        case = Case(
-            dtype=subject.dtype,
-            layout=layout,  # type: ignore[arg-type]
-            reverse=reverse,
-            shared=shared,
-            compute_dtype=compute_dtype,  # type: ignore[arg-type]
+        case = subject.fitted(
+            Case(
+                dtype=subject.dtype,
+                layout=layout,  # type: ignore[arg-type]
+                reverse=reverse,
+                shared=shared,
+                compute_dtype=compute_dtype,  # type: ignore[arg-type]
+            )
         )
         if not is_computed(subject, case, tally):
             continue
@@ -74,7 +76,10 @@ def non_finite_inputs(subject: Subject) -> Tally:
     """A NaN or infinity in x spoils its own channel from its sample on, and nothing else."""
     tally = Tally()
     for value in (np.nan, np.inf):
-        case = Case(dtype=subject.dtype, feedforward="none", state="none", length=150, radius=0.5)
+        case = subject.fitted(Case(dtype=subject.dtype, feedforward="none", state="none", length=150, radius=0.5))
+        if not case.order:
+            # nothing is fed back
+            continue
         given = arguments(case)
         x = given.x.copy()
         x[0, 1, 77] = value
@@ -130,11 +135,12 @@ def repeatability(subject: Subject) -> Tally:
     """A backend that promises it gives the same bits at every call, whatever the number of threads."""
     tally = Tally()
     before = num_threads()
-    for case in (
+    cases = (
         Case(dtype=subject.dtype, channels=17, length=300, batch=(5,), shared=True),
         Case(dtype=subject.dtype, channels=1, length=700, batch=(), ones=("channels",)),
         Case(dtype=subject.dtype, channels=5, length=90, layout="TBC", feedback="per_example", reverse=True),
-    ):
+    )
+    for case in map(subject.fitted, cases):
         if not is_computed(subject, case, tally):
             continue
         runs = []

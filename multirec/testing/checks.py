@@ -116,10 +116,14 @@ def wide_arithmetic(subject: Subject) -> Tally:
 def refusals(subject: Subject) -> Tally:
     """What is refused is refused with a reason, by `explain` and by an error alike."""
     cases = (*_pairs(subject), *edge_cases(subject.dtype), *memory_cases(subject.dtype))
-    tally = tally_of(subject, cases, (), True)
-    tally.failures = [
-        outcome.wrong["refusals"] for case in cases if "refusals" in (outcome := subject.outcome(case, True)).wrong
-    ]
+    tally = Tally()
+    for case in cases:
+        outcome = subject.outcome(case, True)
+        tally.computed += outcome.computed
+        if outcome.refused:
+            tally.refused[outcome.refused] += 1
+        if "refusals" in outcome.wrong:
+            tally.failures.append(outcome.wrong["refusals"])
     return tally
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 from .._registry.probe import status_of
 from .._registry.registry import registry
-from ..backend import HALF_DTYPES, BackendInfo
+from ..backend import HALF_DTYPES, Kind
 from ..errors import BackendBrokenError, BackendMissingError
 from .libraries import libraries
 from .library import Library
-from .problems import Case
+from .problems import Case, TapsKind
 from .subject import Subject, Tally, tally_of
 
 __all__ = ["declarations", "dtypes_of", "subjects_of", "unchecked"]
@@ -20,12 +20,12 @@ _NARROW = (*HALF_DTYPES, "float32", "complex64")
 
 def declarations(subject: Subject) -> Tally:
     """Each kind of coefficients that is declared is computed in some problem, and computed right; so is float64."""
-    info = subject.info
     tally = Tally()
-    for kind in info.kinds:
-        tally += _first(subject, f"{kind} coefficients", list(_cases(info, subject.dtype, kind)))
-    if info.wide and subject.dtype in _NARROW:
-        wide = [case for kind in info.kinds for case in _cases(info, subject.dtype, kind, compute_dtype="float64")]
+    kinds = subject.info.kinds
+    for kind in kinds:
+        tally += _first(subject, f"{kind} coefficients", _cases(subject, kind))
+    if subject.info.wide and subject.dtype in _NARROW:
+        wide = [replace(case, compute_dtype="float64") for kind in kinds for case in _cases(subject, kind)]
         tally += _first(subject, "arithmetic in float64", wide)
     return tally
 
@@ -44,25 +44,22 @@ def _first(subject: Subject, what: str, cases: list[Case]) -> Tally:
     return tally
 
 
-def _cases(info: BackendInfo, dtype: str, kind: str, **fixed: str) -> Iterator[Case]:
-    """Yield problems of one kind within the orders that are declared, the most usual ones first."""
-    highest = 3 if info.max_order is None else info.max_order
-    orders = dict.fromkeys(max(info.min_order, min(order, highest)) for order in (2, 1, 3))
-    for order in orders:
-        for feedforward, feedback in ((kind, kind), ("none", kind), (kind, "none")):
-            if (order < 1 and feedback != "none") or (info.min_order > 0 and feedback == "none"):
-                continue
-            yield Case(
-                dtype=dtype,
-                feedforward=feedforward,  # type: ignore[arg-type]
-                feedback=feedback,  # type: ignore[arg-type]
-                order=order,
-                radius=0.9 if order < 5 else 0.7,
-                layout="BTC",
-                shared=kind != "static",
-                reverse=True,
-                **fixed,  # type: ignore[arg-type]
-            )
+def _cases(subject: Subject, kind: Kind) -> list[Case]:
+    """Return problems of one kind, the most usual ones first."""
+    pairs: tuple[tuple[TapsKind, TapsKind], ...] = ((kind, kind), ("none", kind), (kind, "none"))
+    return [
+        Case(
+            dtype=subject.dtype,
+            feedforward=feedforward,
+            feedback=feedback,
+            order=order,
+            layout="BTC",
+            shared=kind != "static",
+            reverse=True,
+        )
+        for order in (2, 1, 3)
+        for feedforward, feedback in pairs
+    ]
 
 
 def dtypes_of(backend: str, library: Library) -> tuple[str, ...]:

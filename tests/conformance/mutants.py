@@ -150,8 +150,8 @@ class RefusesFloat64ThatItDeclares(Mutant):
     pass
 
 
-class IsWrongAtTheOrdersThatItDeclares(Mutant):
-    """Right for the orders that most checks ask for, which it refuses."""
+class IsWrongAtTheOrderThatItDeclares(Mutant):
+    """Computes one order alone, which no check asks for by itself."""
 
     def forward(self, problem, operands, allocate):
         return right.forward(problem, operands, allocate) * 2
@@ -226,7 +226,7 @@ DECLINES = {
 
 
 def info_of(name: str) -> BackendInfo:
-    orders = {"min_order": 12, "max_order": 12} if name == "IsWrongAtTheOrdersThatItDeclares" else {}
+    orders = {"min_order": 12, "max_order": 12} if name == "IsWrongAtTheOrderThatItDeclares" else {}
     return BackendInfo(
         name=f"mutant_{name.lower()}",
         summary="wrong on purpose",
