@@ -6,6 +6,8 @@
 (1, 2, 3)
 """
 
+import sys
+
 from . import adjoint, errors
 from ._core.state import State
 from ._filters.bank import RecurrenceBank
@@ -16,6 +18,10 @@ from ._registry.choice import Explanation
 from ._registry.probe import BackendStatus, backends
 from ._registry.registry import register_backend, unregister_backend
 from .errors import MultirecError
+
+if "torch" in sys.modules:
+    # an exported program needs the operators before it calls anything of ours
+    from ._torch import door as _door  # noqa: F401
 
 __version__ = "0.1.0"
 

@@ -10,10 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .._calculus.derived import add_last, derived_vjp
-from .._core.arrays import name_of
 from .._core.axes import cast_to, ends, split_tail_gradient
 from .._core.problem import Family, Problem, Taps
-from .._machine.bfloat16 import from_bfloat16
 from .._memory.allocate import empty
 from .._memory.hand_over import as_layout_contiguous, device, hand_over, library_of, placed, restored, unlocked
 from .._registry.choice import chosen
@@ -66,7 +64,7 @@ class Plan:
             return None
         own: Family = "numpy" if isinstance(array, np.ndarray) else self.problem.family
         if self.library == "numpy":  # rounded by NumPy: torch's threads are gone in a forked child
-            return _rounded(hand_over(array, own, "numpy"), taps.dtype)
+            return cast_to(hand_over(array, own, "numpy"), taps.dtype)
         array = cast_to(array, taps.dtype)
         if own != self.problem.family:
             array = placed(array, self.problem)
@@ -74,7 +72,7 @@ class Plan:
 
     def give_outputs(self, array: Array | None) -> Array:
         """Return a caller's past outputs, of any axes, in `library` and in the precision they are computed in."""
-        return None if array is None else _rounded(self.give(array), self.problem.state_dtype)
+        return None if array is None else cast_to(self.give(array), self.problem.state_dtype)
 
     def give_all(self, operands: Operands) -> Operands:
         """Return a caller's arrays, of any axes, in `library`."""
@@ -182,11 +180,3 @@ def plan_for(problem: Problem, backend: str) -> Plan:
 
     key = problem, backend
     return _plans.get(key) or _plans.find(key, plan)
-
-
-def _rounded(array: Array, dtype: str) -> Array:
-    """Return an array in `dtype`, from bits where it is NumPy's bfloat16."""
-    if name_of(array.dtype) == dtype:
-        return array
-    is_bits = isinstance(array, np.ndarray) and array.dtype.kind == "u"
-    return cast_to(from_bfloat16(array) if is_bits else array, dtype)
