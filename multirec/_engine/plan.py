@@ -11,7 +11,7 @@ import numpy as np
 
 from .._calculus.derived import add_last, derived_vjp
 from .._core.axes import cast_to, ends, split_tail_gradient
-from .._core.problem import Family, Problem, Taps
+from .._core.problem import Family, Problem, Taps, Target
 from .._memory.allocate import empty
 from .._memory.hand_over import as_layout_contiguous, device, hand_over, library_of, placed, restored, unlocked
 from .._registry.choice import chosen
@@ -33,13 +33,15 @@ class Plan:
     is its bits there. `allocate` is what kernels ask for memory; another may be given to a call.
     """
 
-    __slots__ = ("_adjoint", "_kernel", "_shares", "info", "laid_out", "library", "problem", "state_in_y")
+    __slots__ = ("_adjoint", "_kernel", "_shares", "_target", "info", "laid_out", "library", "problem", "state_in_y")
 
     def __init__(self, problem: Problem, info: BackendInfo, kernel: ForwardKernel) -> None:
         self.problem = problem
         self.info = info
         self.library = library_of(problem, info.family)
-        self._kernel, self._shares = kernel, self.library == info.family
+        # what works on raw CUDA memory takes arrays as they are, once they are ready for it
+        self._target: Target = "cuda" if info.family == "cuda" else self.library
+        self._kernel, self._shares = kernel, info.family in (self.library, "cuda")
         self._adjoint = kernel.vjp if isinstance(kernel, FusedKernel) else partial(derived_vjp, kernel)
         self.state_in_y = problem.state_dtype == problem.y_dtype
         self.laid_out: Callable[[Array], Array] = partial(
@@ -56,7 +58,7 @@ class Plan:
 
     def give(self, array: Array | None) -> Array:
         """Return a caller's signal, of any axes, in `library`."""
-        return None if array is None else hand_over(array, self.problem.family, self.library)
+        return None if array is None else hand_over(array, self.problem.family, self._target)
 
     def give_taps(self, array: Array | None, taps: Taps | None) -> Array:
         """Return a caller's coefficients, of any axes, in `library`: rounded once, to the kernel's precision."""
@@ -68,7 +70,7 @@ class Plan:
         array = cast_to(array, taps.dtype)
         if own != self.problem.family:
             array = placed(array, self.problem)
-        return hand_over(array, self.problem.family, self.library)
+        return hand_over(array, self.problem.family, self._target)
 
     def give_outputs(self, array: Array | None) -> Array:
         """Return a caller's past outputs, of any axes, in `library` and in the precision they are computed in."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .._core.arrays import name_of
 from .._core.axes import cast_to, signal_in, signal_out, state_gradient_out, state_in, taps_gradient_out, taps_in
 from .._core.problem import Taps
 from .._core.validate import Call
-from .._memory.hand_over import host_view, misfit
+from .._memory.hand_over import host_view, misfit, settled
 from .plan import Plan
 
 __all__ = ["Way", "gradients_out", "signal_way", "taker", "viewer", "ways_in"]
@@ -55,12 +55,17 @@ def ways_in(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[W
 
 def signal_way(call: Call, plan: Plan) -> Way:
     """Return the way of y and of its gradient."""
-    hosted = _is_hosted(plan, call.problem.y_dtype) and call.problem.family == "torch"
-    return Way(host_view if hosted else plan.give, _signal_view(call))
+    problem, give = call.problem, cast(Callable[[Array], Array], plan.give)
+    if problem.family == "torch" and (plan.info.family == "cuda" or _is_hosted(plan, problem.y_dtype)):
+        give = settled if plan.info.family == "cuda" else host_view
+    return Way(give, _signal_view(call))
 
 
 def taker(plan: Plan, dtype: str) -> Step:
     """Return the way of a result of a data type to the caller's library."""
+    if plan.info.family == "cuda" and plan.library == plan.problem.family:
+        # new memory of the caller's library
+        return None
     if not _is_hosted(plan, dtype):
         return plan.take
     if plan.problem.family == "numpy":
@@ -115,6 +120,8 @@ def _is_hosted(plan: Plan, dtype: str | None) -> bool:
 
 
 def _giver(plan: Plan, array: Array, dtype: str | None, give: Callable[[Array], Array]) -> Step:
+    if plan.info.family == "cuda" and plan.problem.family == "torch" and name_of(array.dtype) == dtype:
+        return give if isinstance(array, np.ndarray) else settled
     if not _is_hosted(plan, dtype) or name_of(array.dtype) != dtype:
         return give
     if isinstance(array, np.ndarray):

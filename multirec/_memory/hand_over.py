@@ -67,7 +67,7 @@ def hand_over(array: Array, source: Target, target: Target) -> Array:
     if target == "numpy":
         return _to_numpy(array, source)
     if source == "torch":
-        array = _settled(array)
+        array = settled(array)
     if "cuda" in (source, target):
         return _in_cuda(array, source, target)
     if source == "numpy" and target == "torch":
@@ -83,7 +83,7 @@ def hand_over(array: Array, source: Target, target: Target) -> Array:
     return _to_jax(array, source)
 
 
-def _settled(tensor: Array) -> Array:
+def settled(tensor: Array) -> Array:
     """Return a tensor without graph and without lazy bits; itself where it has none."""
     if tensor.requires_grad:
         tensor = tensor.detach()
