@@ -1,4 +1,4 @@
-"""The JAX side of `recurrence`: one compiled function of arrays and tracers, and banks as pytrees.
+"""The JAX side of `recurrence`: a compiled function for each signature, of arrays and tracers.
 
 Only shapes, dtypes and devices are looked at outside of the compiled function: nothing traced is read, and new
 values compile nothing.
@@ -6,7 +6,8 @@ values compile nothing.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import jax
@@ -16,10 +17,11 @@ from .._core.axes import in_computed_types, operands_in, signal_out, tails
 from .._core.state import State
 from .._core.validate import Call, Choices
 from .._engine.call import call_of, compute
-from .._engine.plan import plan_for
+from .._engine.plan import Plan, plan_for
+from .._registry.registry import registry
 from ..backend import Operands
 from ..errors import DtypeError, FamilyError
-from . import pytrees  # noqa: F401
+from . import batching, derivatives, lowering, pytrees  # noqa: F401
 from .primitives import apply
 
 __all__ = ["recurrence"]
@@ -30,14 +32,12 @@ Array: TypeAlias = Any
 def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
     """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
     call = call_of(arrays, choices)
-    choices = choices._replace(compute_dtype=call.problem.compute_dtype)
     check_64_bit(call)
-    plan = plan_for(call.problem, choices.backend)
-    if plan.info.family not in ("jax", "numpy"):
-        _check_concrete(arrays, plan.info.name)
-        return compute(call, plan, arrays)
-    y, state = _compute(call, choices, *arrays)
-    return y, state
+    found = _bound(call, choices.backend)
+    if isinstance(found, Plan):
+        _check_concrete(arrays, found.info.name)
+        return compute(call, found, arrays)
+    return found(*arrays)
 
 
 def check_64_bit(call: Call) -> None:
@@ -57,21 +57,28 @@ def check_64_bit(call: Call) -> None:
     )
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _compute(
-    call: Call,
-    choices: Choices,
-    x: Array,
-    feedforward: Array | None,
-    feedback: Array | None,
-    inputs: Array | None,
-    outputs: Array | None,
-) -> tuple[Array, State]:
+@lru_cache(maxsize=1024)
+def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]]:
+    """Return a compiled function of a call's arrays, or the plan of a backend that JAX's programs cannot hold."""
     problem = call.problem
-    operands = operands_in(call, *in_computed_types(problem, Operands(x, feedforward, feedback, inputs, outputs)))
-    y, last = apply(operands, problem.device, choices)
-    y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, last)))
-    return y, State(*parts)
+    plan = plan_for(problem, backend)
+    if plan.info.family not in ("jax", "numpy"):
+        return plan
+    choices = Choices(problem.layout, problem.reverse, backend, problem.compute_dtype)
+
+    def multirec(*arrays: Array | None) -> tuple[Array, State]:
+        operands = operands_in(call, *in_computed_types(problem, Operands(*arrays)))
+        y, last = apply(operands, problem.device, choices)
+        parts = (y, *tails(problem, operands, last))
+        y, *state = (signal_out(part, problem.layout, call.batch_shape) for part in parts)
+        return y, State(*state)
+
+    compiled: Callable[..., tuple[Array, State]] = jax.jit(multirec)
+    return compiled
+
+
+# a backend of the same name may be another
+registry.watchers.append(_bound.cache_clear)
 
 
 def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import operator
 import re
 import resource
@@ -20,7 +21,8 @@ import pytest
 import multirec as mr
 from multirec._core.arrays import severed
 from multirec._engine.plan import forget_plans
-from multirec._jax import host_call, xla_frame
+from multirec._jax import xla_frame
+from multirec._jax.entry import entry
 from multirec.adjoint import vjp
 from multirec.backend import BackendInfo
 from multirec.reference import kernel as reference
@@ -200,16 +202,125 @@ def test_a_program_that_another_process_compiled(tmp_path):
     assert hits[1] > 0
 
 
+@pytest.fixture
+def pretended(monkeypatch):
+    """Return XLA's way into a handler that does nothing, a frame for it, and the errors that are made."""
+    made = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+    def create(at):
+        made.append(xla_frame._NewError.from_address(at).message.decode())
+        return 7
+
+    # ctypes prints what it ignores
+    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: made.append(ignored.exc_type))
+    api = xla_frame._Api(error_create=ctypes.cast(create, ctypes.c_void_p))
+    frame = xla_frame.Frame(api=ctypes.pointer(api))
+    function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(entry(lambda at: 0))
+    return function, ctypes.addressof(frame), made, (frame, create)
+
+
+STOPPED = "multirec: Python was stopped, by what it printed as an ignored exception"
+
+
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")
-def test_ctrl_c_as_xla_calls(monkeypatch):
-    causes = []
-    monkeypatch.setattr(xla_frame, "error", lambda frame, cause: causes.append(type(cause)) or 7)
-    frame = xla_frame.Frame()
+def test_ctrl_c_as_xla_calls(pretended):
+    function, frame, made, _ = pretended
     press = ctypes.PyDLL(None)["raise"]
     # both are C, and `map` lets no line of Python come between them
-    steps = (press, host_call._FUNCTION), (int(signal.SIGINT), ctypes.addressof(frame))
-    assert list(map(operator.call, *steps)) == [0, 7]
-    assert causes == [KeyboardInterrupt]
+    steps = (press, function, function), (int(signal.SIGINT), frame, frame)
+    assert list(map(operator.call, *steps)) == [0, 7, None]
+    assert made == [KeyboardInterrupt, STOPPED]
+
+
+_DEEP = """
+import jax, jax.numpy as jnp, multirec as mr
+x, a = jnp.ones((1, 4, 64)), jnp.full((4, 2), 0.1)
+filtered = jax.jit(lambda x: mr.recurrence(x, feedback=a, backend="reference")[0])
+want, errors = filtered(x), []
+
+def descend():
+    try:
+        filtered(x).block_until_ready()
+    except Exception as error:
+        errors.append(str(error))
+    descend()
+
+try:
+    descend()
+except RecursionError:
+    pass
+assert errors
+assert jnp.array_equal(filtered(x), want)
+"""
+
+
+def test_a_call_for_which_the_stack_is_too_short():
+    done = subprocess.run([sys.executable, "-c", _DEEP], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_code_that_xla_calls_stays_when_everything_else_is_collected():
+    # XLA's threads may call as the interpreter ends
+    at = entry(lambda at: 0)
+    gc.collect()
+    frame = xla_frame.Frame()
+    assert ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(at)(ctypes.addressof(frame)) is None
+
+
+_WITHOUT_LLVMLITE = """
+import sys
+sys.modules["llvmlite"] = None
+import jax, jax.numpy as jnp, multirec as mr
+x, a = jnp.ones((1, 4, 64)), jnp.full((4, 2), 0.1)
+print(mr.explain(x, feedback=a).candidates["reference"].reason)
+print(jax.jit(lambda x: mr.recurrence(x, feedback=a)[0])(x).shape)
+mr.recurrence(x, feedback=a, backend="reference")
+"""
+
+
+def test_without_llvmlite():
+    done = subprocess.run([sys.executable, "-c", _WITHOUT_LLVMLITE], capture_output=True, text=True)
+    reason, shape = done.stdout.splitlines()
+    assert re.match(r"arrays of JAX without llvmlite.*pip install llvmlite", reason)
+    assert shape == "(1, 4, 64)"
+    assert "UnsupportedError: backend 'reference' does not support arrays of JAX without llvmlite" in done.stderr
+    assert "Backends that do: jax" in done.stderr
+
+
+@pytest.mark.parametrize("family", ["numpy", "jax"])
+def test_a_backend_that_is_registered_anew(family):
+    x, a = jnp.ones((1, 1, 4)), jnp.full((2, 1), 0.5)
+
+    class Constant:
+        def __init__(self, value):
+            self.value = value
+
+        def forward(self, problem, operands, allocate):
+            library = jnp if family == "jax" else np
+            return library.full((problem.batch, problem.channels, problem.length), self.value, problem.y_dtype)
+
+    def filtered(x):
+        return mr.recurrence(x, feedback=a, backend="anew")[0]
+
+    for value in (1.0, 2.0):
+        globals()["ANEW"] = Constant(value)
+        mr.register_backend(BackendInfo(name="anew", summary="a test", kernel=f"{__name__}:ANEW", family=family))
+        compiled = jax.jit(lambda x: filtered(x))
+        try:
+            assert set(np.ravel(filtered(x))) == {value}
+            assert set(np.ravel(compiled(x))) == {value}
+            assert set(np.ravel(jax.vjp(filtered, x)[0])) == {value}
+            with jax.disable_jit():
+                assert set(np.ravel(filtered(x))) == {value}
+        finally:
+            mr.unregister_backend("anew")
+        with pytest.raises(mr.errors.UnknownBackendError):
+            filtered(x)
+    if family == "numpy":
+        # JAX's quick way has an error of its own
+        with pytest.raises((jax.errors.JaxRuntimeError, ValueError), match="UnknownBackendError"):
+            jax.block_until_ready(compiled(x))
 
 
 def asked(major=0, minor=3, size=None):
