@@ -11,10 +11,11 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 
 from .._core.arrays import has_64_bit
 from .._core.axes import in_computed_types, operands_in, signal_out, tails
-from .._core.state import State
+from .._core.state import State, state_kinds
 from .._core.validate import Call, Choices
 from .._engine.call import call_of, compute
 from .._engine.plan import Plan, plan_for
@@ -22,9 +23,9 @@ from .._registry.registry import registry
 from ..backend import Operands
 from ..errors import DtypeError, FamilyError
 from . import batching, derivatives, lowering, pytrees  # noqa: F401
-from .primitives import apply
+from .primitives import apply, uniform
 
-__all__ = ["recurrence"]
+__all__ = ["check_64_bit", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
 
@@ -38,6 +39,23 @@ def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Arra
         _check_concrete(arrays, found.info.name)
         return compute(call, found, arrays)
     return found(*arrays)
+
+
+def zero_state(arrays: tuple[Array | None, ...], choices: Choices) -> State:
+    """`multirec.zero_state` for JAX arrays, tracers and structs: (x, feedforward, feedback, None, None)."""
+    x, *others = arrays
+    if isinstance(x, jax.ShapeDtypeStruct):
+        like = jax.eval_shape(lambda x: zero_state((x, *others), choices), x)
+        return State(*(jnp.zeros(part.shape, part.dtype) for part in like))
+    call = call_of(arrays, choices)
+    check_64_bit(call)
+    problem = call.problem
+    one_device = isinstance(getattr(x, "sharding", None), jax.sharding.SingleDeviceSharding)
+    place = x.sharding if one_device and x.committed else None
+    inputs, outputs = (jnp.zeros(shape, dtype, device=place) for shape, dtype in state_kinds(problem, call.batch_shape))
+    given = [part for part in (x, *others) if part is not None]
+    # inside of `shard_map` the type of a carry says along which axes it varies
+    return State(uniform([inputs, x])[0], uniform([outputs, *given])[0])
 
 
 def check_64_bit(call: Call) -> None:

@@ -268,6 +268,19 @@ def test_code_that_xla_calls_stays_when_everything_else_is_collected():
     assert ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(at)(ctypes.addressof(frame)) is None
 
 
+_EXPLAIN = """
+import sys
+sys.modules["llvmlite"] = None
+from multirec.cli import cli
+cli(["explain", "--family", "jax"])
+"""
+
+
+def test_the_command_says_so_too():
+    done = subprocess.run([sys.executable, "-c", _EXPLAIN], capture_output=True, text=True)
+    assert re.search(r"reference +no +arrays of JAX without llvmlite", done.stdout), done.stdout + done.stderr
+
+
 _WITHOUT_LLVMLITE = """
 import sys
 sys.modules["llvmlite"] = None
