@@ -21,13 +21,15 @@ from .._engine.call import call_of, compute
 from .._engine.plan import Plan, plan_for
 from .._registry.registry import registry
 from ..backend import Operands
-from ..errors import DtypeError, FamilyError
+from ..errors import DeviceError, DtypeError, FamilyError, UnsupportedError
 from . import batching, derivatives, lowering, pytrees  # noqa: F401
 from .primitives import apply, uniform
 
 __all__ = ["check_64_bit", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
+
+_NAMES = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
 
 
 def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
@@ -37,8 +39,13 @@ def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Arra
     found = _bound(call, choices.backend)
     if isinstance(found, Plan):
         _check_concrete(arrays, found.info.name)
-        return compute(call, found, arrays)
-    return found(*arrays)
+        _check_devices(arrays)
+        return jax.device_put(compute(call, found, arrays), arrays[0].device)
+    try:
+        return found(*arrays)
+    except ValueError:
+        _check_devices(arrays)
+        raise
 
 
 def zero_state(arrays: tuple[Array | None, ...], choices: Choices) -> State:
@@ -79,6 +86,12 @@ def check_64_bit(call: Call) -> None:
 def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]]:
     """Return a compiled function of a call's arrays, or the plan of a backend that JAX's programs cannot hold."""
     problem = call.problem
+    symbols = [size for size in (problem.batch, problem.channels, problem.length) if not isinstance(size, int)]
+    if symbols:
+        raise UnsupportedError(
+            f"the size {symbols[0]} is a symbol, as jax.export takes them, and a recurrence is compiled for sizes that "
+            "are known. Fix it, or export it for each size."
+        )
     plan = plan_for(problem, backend)
     if plan.info.family not in ("jax", "numpy"):
         return plan
@@ -99,10 +112,23 @@ def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]
 registry.watchers.append(_bound.cache_clear)
 
 
+def _check_devices(arrays: tuple[Array | None, ...]) -> None:
+    """Raise if arrays were put on different devices."""
+    put = [
+        (name, array.devices())
+        for name, array in zip(_NAMES, arrays, strict=True)
+        if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) and array.committed
+    ]
+    for name, devices in put[1:]:
+        first, others = put[0]
+        if devices != others:
+            one, other = (", ".join(sorted(map(str, some))) for some in (others, devices))
+            raise DeviceError(f"{first} is on {one} and {name} is on {other}. Move one of them with jax.device_put.")
+
+
 def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
     """Raise unless a backend of another library can look at the memory of these arrays."""
-    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
-    for name, array in zip(names, arrays, strict=True):
+    for name, array in zip(_NAMES, arrays, strict=True):
         if isinstance(array, jax.core.Tracer):
             raise FamilyError(
                 f"{name} is traced by JAX (jit, grad, vmap, …), and backend {backend!r} cannot be traced. Ask for "
