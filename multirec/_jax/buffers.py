@@ -38,12 +38,13 @@ class View:
         for axis in reversed(major_to_minor(kind, layout)):
             strides[axis], step = step, step * kind.shape[axis]
         self._memory: Any = c_char * (prod(kind.shape) * dtype.itemsize)
-        self._shape, self._dtype, self._strides, self._written = kind.shape, dtype, strides, written
+        self.kind, self._dtype, self._strides, self._written = kind, dtype, strides, written
 
     def at(self, data: int, lent: list[ref[Any]]) -> np.ndarray[Any, Any]:
         """Return an array, and note its memory, which is alive as long as anybody has an array in it."""
         memory = self._memory.from_address(data)
         lent.append(ref(memory))
-        array: np.ndarray[Any, Any] = np.ndarray(self._shape, self._dtype, memory, 0, self._strides)
-        array.flags.writeable = self._written
+        array: np.ndarray[Any, Any] = np.ndarray(self.kind.shape, self._dtype, memory, 0, self._strides)
+        if not self._written:
+            array.flags.writeable = False
         return array

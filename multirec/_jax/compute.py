@@ -8,7 +8,7 @@ Backends of JAX are traced; those of NumPy are called by the program, on one CPU
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import compress
 from typing import Any, TypeAlias
 
@@ -20,7 +20,9 @@ from .._core.axes import ends
 from .._core.problem import Spec, in_precision, plan_problem, real_precision
 from .._core.validate import Choices
 from .._engine.plan import Plan, plan_for
+from .._registry.registry import registry
 from ..backend import Needs, Operands
+from .buffers import Kind
 from .host_call import call
 from .primitives import Form, apply, unpack
 
@@ -30,11 +32,21 @@ Array: TypeAlias = Any
 
 
 def plan_of(operands: Operands, form: Form, choices: Choices) -> Plan:
-    specs = [
-        None if part is None else Spec(tuple(part.shape), str(part.dtype), "jax", form.device) for part in operands[:3]
-    ]
-    problem = plan_problem(*specs, choices.layout, choices.reverse, choices.compute_dtype)
+    """Return the plan of canonical operands, by their shapes and types alone."""
+    kinds = [None if part is None else Kind(tuple(part.shape), str(part.dtype)) for part in operands[:3]]
+    return _plan(tuple(kinds), form.device, choices)
+
+
+@lru_cache(maxsize=1024)
+def _plan(kinds: tuple[Kind | None, ...], device: str, choices: Choices) -> Plan:
+    of_x, *of_taps = (None if kind is None else Spec(kind.shape, kind.dtype, "jax", device) for kind in kinds)
+    assert of_x is not None
+    problem = plan_problem(of_x, *of_taps, choices.layout, choices.reverse, choices.compute_dtype)
     return plan_for(problem, choices.backend)
+
+
+# a backend of the same name may be another
+registry.watchers.append(_plan.cache_clear)
 
 
 def run(*parts: Array, form: Form, choices: Choices) -> list[Array]:

@@ -40,7 +40,9 @@ def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Arra
     if isinstance(found, Plan):
         _check_concrete(arrays, found.info.name)
         _check_devices(arrays)
-        return jax.device_put(compute(call, found, arrays), arrays[0].device)
+        x: Any = arrays[0]
+        placed: tuple[Array, State] = jax.device_put(compute(call, found, arrays), x.device)
+        return placed
     try:
         return found(*arrays)
     except ValueError:
@@ -50,6 +52,7 @@ def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Arra
 
 def zero_state(arrays: tuple[Array | None, ...], choices: Choices) -> State:
     """`multirec.zero_state` for JAX arrays, tracers and structs: (x, feedforward, feedback, None, None)."""
+    x: Any
     x, *others = arrays
     if isinstance(x, jax.ShapeDtypeStruct):
         like = jax.eval_shape(lambda x: zero_state((x, *others), choices), x)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, count
 from time import sleep
 from traceback import clear_frames
 from typing import Any, NamedTuple, TypeAlias
@@ -81,8 +81,10 @@ def call(
 class _Job(NamedTuple):
     """A task, ready to compute."""
 
-    task: Task
     plan: Plan
+    places: list[int | None]
+    """Which of the arguments each operand is."""
+    needs: Needs | None
     kinds: list[View]
     results: list[View]
 
@@ -90,14 +92,16 @@ class _Job(NamedTuple):
 @lru_cache(maxsize=1024)
 def _job(text: bytes) -> _Job:
     words, given, wanted, *lists = json.loads(text)
-    choices = layout, reverse, backend, compute_dtype = Choices(*words)
+    layout, reverse, backend, compute_dtype = Choices(*words)
     kinds, results = (tuple(Kind(tuple(shape), dtype) for shape, dtype in some) for some in lists)
     own = iter(kinds)
     of_x, *of_taps = (Spec(*next(own), "numpy", "cpu") if there else None for there in given[:3])
     assert of_x is not None
+    place = count()
     return _Job(
-        Task(choices, tuple(given), wanted and tuple(wanted), kinds, results),
         plan_for(plan_problem(of_x, *of_taps, layout, reverse, compute_dtype), backend),
+        [next(place) if there else None for there in given],
+        Needs(*wanted) if wanted else None,
         [View(kind, layout, written=False) for kind in kinds],
         [View(kind, layout, written=True) for kind in results],
     )
@@ -108,28 +112,24 @@ registry.watchers.append(_job.cache_clear)
 
 
 def _compute(frame: Any, lent: list[ref[Any]]) -> None:
-    task, plan, kinds, of_results = _job(xla.attribute(frame))
-    parts, results = (
-        [view.at(data, lent) for view, data in zip(views, xla.addresses(buffers), strict=True)]
-        for views, buffers in ((kinds, frame.arguments), (of_results, frame.results))
-    )
+    plan, places, needs, kinds, of_results = _job(xla.attribute(frame))
+    parts = [view.at(data, lent) for view, data in zip(kinds, xla.addresses(frame.arguments), strict=True)]
+    results = [view.at(data, lent) for view, data in zip(of_results, xla.addresses(frame.results), strict=True)]
     for result in results:
         # XLA's memory is fresh, and in small pages each would have a fault of its own
         if result.nbytes >= _LARGE:
             want_huge_pages(address(result), result.nbytes)
-    rest = iter(parts)
-    operands = Operands(*(next(rest) if there else None for there in task.given))
-    allocate = _Into(plan, results[0], task.results[0])
+    operands = Operands._make([None if place is None else parts[place] for place in places])
+    allocate = _Into(plan, results[0], of_results[0].kind)
     found: Sequence[Array]
-    if task.wanted is None:
+    if needs is None:
         found = plan.forward(operands, allocate)
     else:
-        y, grad_y, grad_last = rest
-        grads = plan.vjp(operands, y, grad_y, None, grad_last, Needs(*task.wanted), allocate)
-        found = list(compress(grads, task.wanted))
-    for array, result, kind in zip(found, results, task.results, strict=True):
+        y, grad_y, grad_last = parts[-3:]
+        found = list(compress(plan.vjp(operands, y, grad_y, None, grad_last, needs, allocate), needs))
+    for array, result, view in zip(found, results, of_results, strict=True):
         if address(array) != address(result):
-            _round(array, result, kind.dtype)
+            _round(array, result, view.kind.dtype)
 
 
 def _round(array: Array, result: Array, dtype: str) -> None:

@@ -77,4 +77,4 @@ def _axes(part: Array) -> frozenset[str]:
 def unpack(parts: Sequence[Any], mask: tuple[bool, ...]) -> Operands:
     """Return flat arguments as operands, with None for those that are not there."""
     rest = iter(parts)
-    return Operands(*(next(rest) if there else None for there in mask))
+    return Operands._make([next(rest) if there else None for there in mask])
