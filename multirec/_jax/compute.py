@@ -106,7 +106,7 @@ def pull_shape(*parts: Any, form: Form, choices: Choices) -> Any:
 
 
 def _runner(form: Form, choices: Choices) -> formula.Run:
-    """Return the recurrence as `_formula` calls it: differentiable, so that derivatives of any order follow."""
+    """Return the recurrence as `formula` calls it: differentiable, so that derivatives of any order follow."""
 
     def run(operands: Operands, reverse: bool) -> Array:
         return apply(operands, form.device, choices._replace(reverse=reverse))[0]
