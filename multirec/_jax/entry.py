@@ -53,7 +53,7 @@ def entry(handler: Callable[[int], int]) -> int:
         c_void_p.from_address(verdict).value = handler(frame)
 
     callback = _HANDLER(called)
-    error = new_error("Python was stopped, by what it printed as an ignored exception")
+    error = new_error("KeyboardInterrupt, or what else Python printed as an ignored exception, stopped the call")
     for part in (callback, error):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(part))
     api, create = CREATE_ERROR

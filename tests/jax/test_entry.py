@@ -39,7 +39,7 @@ def pretended(monkeypatch):
     return function, ctypes.addressof(frame), made, (frame, create)
 
 
-STOPPED = "multirec: Python was stopped, by what it printed as an ignored exception"
+STOPPED = "multirec: KeyboardInterrupt, or what else Python printed as an ignored exception, stopped the call"
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")
