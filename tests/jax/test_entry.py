@@ -16,9 +16,9 @@ import pytest
 
 import multirec as mr
 from multirec._core.arrays import severed
-from multirec._engine.plan import forget_plans
 from multirec._jax import xla_frame
 from multirec._jax.entry import entry
+from multirec._registry.registry import registry
 
 
 @pytest.fixture
@@ -108,10 +108,16 @@ def test_versions_of_the_interface():
         assert re.match(r"XLA calls foreign functions by version \d.3", xla_frame.answer(known[0]))
 
 
+def forget():
+    """Have every plan made anew."""
+    for watcher in registry.watchers:
+        watcher()
+
+
 def test_a_jax_that_calls_in_another_way(monkeypatch):
     reason = "XLA calls foreign functions by version 9.9, which multirec does not know"
     monkeypatch.setitem(severed, ("jax", "numpy"), reason)
-    forget_plans()
+    forget()
     x, a = jnp.ones((4, 1, 20000)), jnp.full((3, 1), 0.5)
     try:
         explanation = mr.explain(x, feedback=a)
@@ -121,7 +127,7 @@ def test_a_jax_that_calls_in_another_way(monkeypatch):
             mr.recurrence(x, feedback=a, backend="reference")
     finally:
         monkeypatch.undo()
-        forget_plans()
+        forget()
 
 
 _EXPLAIN = """
