@@ -13,7 +13,7 @@ from ._core.state import State
 from ._filters.bank import RecurrenceBank
 from ._filters.cascade import RecurrenceCascade
 from ._machine.threads import num_threads, set_num_threads
-from ._recurrence import explain, recurrence
+from ._recurrence import explain, recurrence, zero_state
 from ._registry.choice import Explanation
 from ._registry.probe import BackendStatus, backends
 from ._registry.registry import register_backend, unregister_backend
@@ -42,4 +42,5 @@ __all__ = [
     "register_backend",
     "set_num_threads",
     "unregister_backend",
+    "zero_state",
 ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ._core.arrays import family_of
+from ._core.axes import zeros
 from ._core.problem import ComputeDtype, Layout
-from ._core.state import State
+from ._core.state import State, state_kinds
 from ._core.validate import Choices, as_choices, plan_call
-from ._engine.call import launcher_of, specs_of, split_state
+from ._engine.call import call_of, launcher_of, specs_of, split_state
 from ._engine.precision import SPOILED, can_widen, decided_by_values, remedy, spoiled
 from ._memory.copies import copies
+from ._memory.hand_over import device
 from ._registry import choice
 from ._registry.registry import registry
 from .errors import ArgumentError, UnsupportedError
@@ -153,3 +156,58 @@ def explain(
         return explanation
     notes = copies(call, arrays, registry.info(explanation.chosen).family)
     return replace(explanation, notes=(*([found] if found else []), *notes))
+
+
+def zero_state(
+    x: Array,
+    *,
+    feedforward: Array | None = None,
+    feedback: Array | None = None,
+    layout: Layout = "BCT",
+    reverse: bool = False,
+    compute_dtype: ComputeDtype | None = None,
+) -> State:
+    """Return zeros of the shapes and data types of the state that `recurrence` returns for these arguments.
+
+    To `recurrence` it is what None is. A loop whose carry must not change its type begins with it, such as
+    `jax.lax.scan`.
+
+    Parameters
+    ----------
+    x
+        As in `recurrence`, or a `jax.ShapeDtypeStruct`. How long it is does not matter.
+    feedforward, feedback, layout, reverse, compute_dtype
+        As in `recurrence`. The precision that is computed in decides the data type of past outputs, so a float64 design
+        for float32 signals is looked at here as it is there.
+
+    Returns
+    -------
+    State
+        In x's library, on its device; nothing needs a gradient.
+
+    Raises
+    ------
+    MultirecError
+        As in `recurrence`, for what does not fit together.
+
+    Example
+    -------
+    >>> import numpy as np, multirec as mr
+    >>> x, a = np.ones((2, 1, 8), "float16"), np.array([[0.5, 0.2], [0.1, 0.3], [0.4, 0.4]], "float32")
+    >>> state = mr.zero_state(x, feedback=a)
+    >>> state.outputs.shape, str(state.outputs.dtype)
+    ((2, 3, 2), 'float32')
+    >>> for block in np.split(x, 4, axis=-1):
+    ...     y, state = mr.recurrence(block, feedback=a, state=state)
+    """
+    arrays = (x, feedforward, feedback, None, None)
+    choices = as_choices(layout, reverse, "auto", compute_dtype)
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(x, (jax.Array, jax.ShapeDtypeStruct)):
+        from ._jax.door import zero_state as zero_state_of_jax
+
+        return zero_state_of_jax(arrays, choices)
+    call = call_of(arrays, choices)
+    kinds = state_kinds(call.problem, call.batch_shape)
+    with device(call.problem) if call.problem.family == "cupy" else nullcontext():
+        return State(*(zeros(x, shape, dtype) for shape, dtype in kinds))

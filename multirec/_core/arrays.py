@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
@@ -81,10 +82,18 @@ def _not_dense(tensor: Array, name: str) -> DtypeError:
 def _jax_device(array: Array) -> str:
     """Name the device of an array, the first of several, or of what is traced."""
     jax = sys.modules["jax"]
-    devices = jax.devices() if isinstance(array, jax.core.Tracer) else array.devices()
+    return _first(jax.devices()) if isinstance(array, jax.core.Tracer) else _first_of(array.sharding)
+
+
+@lru_cache(maxsize=64)
+def _first_of(sharding: Any) -> str:
+    return _first(sharding.device_set)
+
+
+def _first(devices: Iterable[Any]) -> str:
     device = min(devices, key=lambda device: device.id)
     platform = "cuda" if device.platform == "gpu" else device.platform
-    return platform if platform == "cpu" else f"{platform}:{device.id}"
+    return str(platform if platform == "cpu" else f"{platform}:{device.id}")
 
 
 def has_64_bit() -> bool:

@@ -31,11 +31,12 @@ def namespace(array: Array) -> Any:
     return torch if torch is not None and isinstance(array, torch.Tensor) else sys.modules["numpy"]
 
 
-def zeros(like: Array, shape: tuple[int, ...]) -> Array:
-    """Return zeros of `like`'s dtype and device."""
+def zeros(like: Array, shape: tuple[int, ...], dtype: str | None = None) -> Array:
+    """Return zeros on `like`'s device, of its dtype unless another is named."""
+    library = namespace(like)
     if hasattr(like, "new_zeros"):
-        return like.new_zeros(shape)
-    return namespace(like).zeros(shape, dtype=like.dtype)
+        return like.new_zeros(shape, dtype=getattr(library, dtype) if dtype else like.dtype)
+    return library.zeros(shape, dtype=dtype or like.dtype)
 
 
 def concatenate(parts: tuple[Array, ...]) -> Array:

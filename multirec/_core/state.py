@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from .problem import Problem, join_shape
+
 
 class State(NamedTuple):
     """The last inputs and the last outputs of a block, ascending in time, in the block's layout.
@@ -34,3 +36,12 @@ class State(NamedTuple):
     def detach(self) -> State:
         """Return the state cut from the autograd graph, for truncated backpropagation through time."""
         return State(*(part.detach() if hasattr(part, "detach") else part for part in self))
+
+
+def state_kinds(problem: Problem, batch_shape: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    """Return the shapes and data types of a returned state's inputs and outputs, with the caller's batch axes."""
+    parts = (
+        (problem.x_channels, problem.input_order, problem.dtype),
+        (problem.channels, problem.order, problem.state_dtype),
+    )
+    return tuple((join_shape(batch_shape, channels, count, problem.layout), dtype) for channels, count, dtype in parts)

@@ -7,11 +7,12 @@ from itertools import compress
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
+from jax.interpreters import batching
 
 from .._core.validate import Choices
-from .form import Form
+from .primitives import Form, pull_p, push_p, run_p
 
-__all__ = ["map_pull", "map_push", "map_run"]
+__all__: list[str] = []
 
 Array: TypeAlias = Any
 
@@ -52,14 +53,14 @@ class _Fold:
         return is_taps and not self.mapped[index] and self.parts[index].shape[0] == 1
 
 
-def map_run(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+def _map_run(parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
     fold = _Fold(parts, axes)
     is_taps = list(compress(_IS_TAPS, form.given))
     folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
-    return fold.unfold_all(primitive.bind(*folded, form=form, choices=choices))
+    return fold.unfold_all(run_p.bind(*folded, form=form, choices=choices))
 
 
-def map_push(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+def _map_push(parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
     fold, fixed = _Fold(parts, axes), form.size + 1
     places = dict(zip(compress(range(5), form.given), range(form.size), strict=True))
     moves = dict(zip(compress(range(5), form.moved), range(fixed, len(parts)), strict=True))
@@ -70,19 +71,24 @@ def map_push(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choi
         for index in both:
             single[index] = all(fold.is_single(other, _IS_TAPS[role]) for other in both)
     folded = [fold.fold(index, alone) for index, alone in enumerate(single)]
-    return fold.unfold_all(primitive.bind(*folded, form=form, choices=choices))
+    return fold.unfold_all(push_p.bind(*folded, form=form, choices=choices))
 
 
-def map_pull(primitive: Any, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+def _map_pull(parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
     fold = _Fold(parts, axes)
     places = list(compress(range(5), form.given))
     # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
     single = [fold.is_single(i, _IS_TAPS[role]) and not form.moved[role] for i, role in enumerate(places)]
     folded = [fold.fold(index, alone) for index, alone in enumerate([*single, False, False, False])]
-    grads = [fold.unfold(grad) for grad in primitive.bind(*folded, form=form, choices=choices)]
+    grads = [fold.unfold(grad) for grad in pull_p.bind(*folded, form=form, choices=choices)]
     wanted = [i for i, role in enumerate(places) if form.moved[role]]
     own_batch = [fold.parts[i].shape[1 if fold.mapped[i] else 0] for i in wanted]
     summed = [
         grad if own == fold.batch else grad.sum(1, keepdims=True) for grad, own in zip(grads, own_batch, strict=True)
     ]
     return summed, [0] * len(summed)
+
+
+batching.primitive_batchers[run_p] = _map_run
+batching.primitive_batchers[push_p] = _map_push
+batching.primitive_batchers[pull_p] = _map_pull

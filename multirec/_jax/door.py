@@ -1,4 +1,4 @@
-"""The JAX side of `recurrence`: one compiled function of arrays and tracers, and banks as pytrees.
+"""The JAX side of `recurrence`: a compiled function for each signature, of arrays and tracers.
 
 Only shapes, dtypes and devices are looked at outside of the compiled function: nothing traced is read, and new
 values compile nothing.
@@ -6,38 +6,66 @@ values compile nothing.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 
 from .._core.arrays import has_64_bit
 from .._core.axes import in_computed_types, operands_in, signal_out, tails
-from .._core.state import State
+from .._core.state import State, state_kinds
 from .._core.validate import Call, Choices
 from .._engine.call import call_of, compute
-from .._engine.plan import plan_for
+from .._engine.plan import Plan, plan_for
+from .._registry.registry import registry
 from ..backend import Operands
-from ..errors import DtypeError, FamilyError
-from . import pytrees  # noqa: F401
-from .primitives import apply
+from ..errors import DeviceError, DtypeError, FamilyError, UnsupportedError
+from . import batching, derivatives, lowering, pytrees  # noqa: F401
+from .primitives import apply, uniform
 
-__all__ = ["recurrence"]
+__all__ = ["check_64_bit", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
+
+_NAMES = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
 
 
 def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
     """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
     call = call_of(arrays, choices)
-    choices = choices._replace(compute_dtype=call.problem.compute_dtype)
     check_64_bit(call)
-    plan = plan_for(call.problem, choices.backend)
-    if plan.info.family not in ("jax", "numpy"):
-        _check_concrete(arrays, plan.info.name)
-        return compute(call, plan, arrays)
-    y, state = _compute(call, choices, *arrays)
-    return y, state
+    found = _bound(call, choices.backend)
+    if isinstance(found, Plan):
+        _check_concrete(arrays, found.info.name)
+        _check_devices(arrays)
+        x: Any = arrays[0]
+        placed: tuple[Array, State] = jax.device_put(compute(call, found, arrays), x.device)
+        return placed
+    try:
+        return found(*arrays)
+    except ValueError:
+        _check_devices(arrays)
+        raise
+
+
+def zero_state(arrays: tuple[Array | None, ...], choices: Choices) -> State:
+    """`multirec.zero_state` for JAX arrays, tracers and structs: (x, feedforward, feedback, None, None)."""
+    x: Any
+    x, *others = arrays
+    if isinstance(x, jax.ShapeDtypeStruct):
+        like = jax.eval_shape(lambda x: zero_state((x, *others), choices), x)
+        return State(*(jnp.zeros(part.shape, part.dtype) for part in like))
+    call = call_of(arrays, choices)
+    check_64_bit(call)
+    problem = call.problem
+    one_device = isinstance(getattr(x, "sharding", None), jax.sharding.SingleDeviceSharding)
+    place = x.sharding if one_device and x.committed else None
+    inputs, outputs = (jnp.zeros(shape, dtype, device=place) for shape, dtype in state_kinds(problem, call.batch_shape))
+    given = [part for part in (x, *others) if part is not None]
+    # inside of `shard_map` the type of a carry says along which axes it varies
+    return State(uniform([inputs, x])[0], uniform([outputs, *given])[0])
 
 
 def check_64_bit(call: Call) -> None:
@@ -57,27 +85,53 @@ def check_64_bit(call: Call) -> None:
     )
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _compute(
-    call: Call,
-    choices: Choices,
-    x: Array,
-    feedforward: Array | None,
-    feedback: Array | None,
-    inputs: Array | None,
-    outputs: Array | None,
-) -> tuple[Array, State]:
+@lru_cache(maxsize=1024)
+def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]]:
+    """Return a compiled function of a call's arrays, or the plan of a backend that JAX's programs cannot hold."""
     problem = call.problem
-    operands = operands_in(call, *in_computed_types(problem, Operands(x, feedforward, feedback, inputs, outputs)))
-    y, last = apply(operands, problem.device, choices)
-    y, *parts = (signal_out(part, problem.layout, call.batch_shape) for part in (y, *tails(problem, operands, last)))
-    return y, State(*parts)
+    symbols = [size for size in (problem.batch, problem.channels, problem.length) if not isinstance(size, int)]
+    if symbols:
+        raise UnsupportedError(
+            f"the size {symbols[0]} is a symbol, as jax.export takes them, and a recurrence is compiled for sizes that "
+            "are known. Fix it, or export it for each size."
+        )
+    plan = plan_for(problem, backend)
+    if plan.info.family not in ("jax", "numpy"):
+        return plan
+    choices = Choices(problem.layout, problem.reverse, backend, problem.compute_dtype)
+
+    def multirec(*arrays: Array | None) -> tuple[Array, State]:
+        operands = operands_in(call, *in_computed_types(problem, Operands(*arrays)))
+        y, last = apply(operands, problem.device, choices)
+        parts = (y, *tails(problem, operands, last))
+        y, *state = (signal_out(part, problem.layout, call.batch_shape) for part in parts)
+        return y, State(*state)
+
+    compiled: Callable[..., tuple[Array, State]] = jax.jit(multirec)
+    return compiled
+
+
+# a backend of the same name may be another
+registry.watchers.append(_bound.cache_clear)
+
+
+def _check_devices(arrays: tuple[Array | None, ...]) -> None:
+    """Raise if arrays were put on different devices."""
+    put = [
+        (name, array.devices())
+        for name, array in zip(_NAMES, arrays, strict=True)
+        if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) and array.committed
+    ]
+    for name, devices in put[1:]:
+        first, others = put[0]
+        if devices != others:
+            one, other = (", ".join(sorted(map(str, some))) for some in (others, devices))
+            raise DeviceError(f"{first} is on {one} and {name} is on {other}. Move one of them with jax.device_put.")
 
 
 def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
     """Raise unless a backend of another library can look at the memory of these arrays."""
-    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
-    for name, array in zip(names, arrays, strict=True):
+    for name, array in zip(_NAMES, arrays, strict=True):
         if isinstance(array, jax.core.Tracer):
             raise FamilyError(
                 f"{name} is traced by JAX (jit, grad, vmap, …), and backend {backend!r} cannot be traced. Ask for "

@@ -5,15 +5,12 @@ The call's one attribute says what to compute, in words that hold in another pro
 
 from __future__ import annotations
 
-import ctypes
-import dis
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, count
 from time import sleep
 from traceback import clear_frames
-from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
@@ -21,14 +18,17 @@ import jax
 import numpy as np
 
 from .._core.arrays import severed
-from .._core.problem import Layout, Spec, plan_problem
+from .._core.problem import Spec, plan_problem
 from .._core.validate import Choices
 from .._engine.plan import Plan, plan_for
 from .._machine.address import address
 from .._machine.bfloat16 import to_bfloat16
 from .._machine.libc import want_huge_pages
+from .._registry.registry import registry
 from ..backend import Needs, Operands
 from . import xla_frame as xla
+from .buffers import Kind, View, major_to_minor
+from .entry import entry
 
 __all__ = ["call"]
 
@@ -39,15 +39,7 @@ _ffi: Any = jax.ffi
 
 _TARGET = "multirec_recurrence"
 _LARGE = 1 << 22
-_AFTER_AWAIT = 3
 _ATTEMPTS = (None,) * 100
-
-
-class Kind(NamedTuple):
-    """The shape and dtype of one canonical array."""
-
-    shape: tuple[int, ...]
-    dtype: str
 
 
 class Task(NamedTuple):
@@ -80,95 +72,72 @@ def call(
     function = _ffi.ffi_call(
         _TARGET,
         [jax.core.ShapedArray(result.shape, result.dtype) for result in results],
-        input_layouts=[_major_to_minor(kind, layout) for kind in kinds],
-        output_layouts=[_major_to_minor(kind, layout) for kind in of_results],
+        input_layouts=[major_to_minor(kind, layout) for kind in kinds],
+        output_layouts=[major_to_minor(kind, layout) for kind in of_results],
     )
     return list(function(*parts, task=json.dumps(task)))
-
-
-def _major_to_minor(kind: Kind, layout: Layout) -> tuple[int, ...]:
-    """Return the order of axes in memory: signals lie in the caller's layout, so that none is transposed."""
-    # XLA may divide by the size of what it transposes, and take the process with it
-    if len(kind.shape) != 3 or 0 in kind.shape:
-        return tuple(range(len(kind.shape)))
-    return {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout]
-
-
-class _View:
-    """Arrays of one kind in a given memory."""
-
-    def __init__(self, kind: Kind, layout: Layout, written: bool) -> None:
-        dtype = np.dtype("uint16" if kind.dtype == "bfloat16" else kind.dtype)
-        strides, step = [0] * len(kind.shape), dtype.itemsize
-        for axis in reversed(_major_to_minor(kind, layout)):
-            strides[axis], step = step, step * kind.shape[axis]
-        self.dtype, self._written = kind.dtype, written
-        self._interface = {"version": 3, "shape": kind.shape, "strides": tuple(strides), "typestr": dtype.str}
-
-    def at(self, data: int, lent: list[ref[_Memory]]) -> np.ndarray[Any, Any]:
-        memory = _Memory({**self._interface, "data": (data, not self._written)})
-        lent.append(ref(memory))
-        return np.asarray(memory)
-
-
-class _Memory:
-    """Memory of XLA's: alive as long as anybody has an array in it."""
-
-    def __init__(self, interface: dict[str, Any]) -> None:
-        self.__array_interface__ = interface
 
 
 class _Job(NamedTuple):
     """A task, ready to compute."""
 
-    task: Task
     plan: Plan
-    kinds: list[_View]
-    results: list[_View]
+    places: list[int | None]
+    """Which of the arguments each operand is."""
+    needs: Needs | None
+    kinds: list[View]
+    results: list[View]
 
 
 @lru_cache(maxsize=1024)
 def _job(text: bytes) -> _Job:
     words, given, wanted, *lists = json.loads(text)
-    choices = layout, reverse, backend, compute_dtype = Choices(*words)
+    layout, reverse, backend, compute_dtype = Choices(*words)
     kinds, results = (tuple(Kind(tuple(shape), dtype) for shape, dtype in some) for some in lists)
     own = iter(kinds)
     of_x, *of_taps = (Spec(*next(own), "numpy", "cpu") if there else None for there in given[:3])
     assert of_x is not None
+    place = count()
     return _Job(
-        Task(choices, tuple(given), wanted and tuple(wanted), kinds, results),
         plan_for(plan_problem(of_x, *of_taps, layout, reverse, compute_dtype), backend),
-        [_View(kind, layout, written=False) for kind in kinds],
-        [_View(kind, layout, written=True) for kind in results],
+        [next(place) if there else None for there in given],
+        Needs(*wanted) if wanted else None,
+        [View(kind, layout, written=False) for kind in kinds],
+        [View(kind, layout, written=True) for kind in results],
     )
 
 
-def _compute(frame: Any, lent: list[ref[_Memory]]) -> None:
-    task, plan, kinds, of_results = _job(xla.attribute(frame))
-    parts = [kind.at(xla.address_of(frame.arguments, i), lent) for i, kind in enumerate(kinds)]
-    results = [kind.at(xla.address_of(frame.results, i), lent) for i, kind in enumerate(of_results)]
+# a backend of the same name may be another
+registry.watchers.append(_job.cache_clear)
+
+
+def _compute(frame: Any, lent: list[ref[Any]]) -> None:
+    plan, places, needs, kinds, of_results = _job(xla.attribute(frame))
+    parts = [view.at(data, lent) for view, data in zip(kinds, xla.addresses(frame.arguments), strict=True)]
+    results = [view.at(data, lent) for view, data in zip(of_results, xla.addresses(frame.results), strict=True)]
     for result in results:
         # XLA's memory is fresh, and in small pages each would have a fault of its own
         if result.nbytes >= _LARGE:
             want_huge_pages(address(result), result.nbytes)
-    rest = iter(parts)
-    operands = Operands(*(next(rest) if there else None for there in task.given))
-    allocate = _Into(plan, results[0], task.results[0])
+    operands = Operands._make([None if place is None else parts[place] for place in places])
+    allocate = _Into(plan, results[0], of_results[0].kind)
     found: Sequence[Array]
-    if task.wanted is None:
+    if needs is None:
         found = plan.forward(operands, allocate)
     else:
-        y, grad_y, grad_last = rest
-        grads = plan.vjp(operands, y, grad_y, None, grad_last, Needs(*task.wanted), allocate)
-        found = list(compress(grads, task.wanted))
-    for array, result, kind in zip(found, results, task.results, strict=True):
+        y, grad_y, grad_last = parts[-3:]
+        found = list(compress(plan.vjp(operands, y, grad_y, None, grad_last, needs, allocate), needs))
+    for array, result, view in zip(found, results, of_results, strict=True):
         if address(array) != address(result):
-            _round(array, result, kind.dtype)
+            _round(array, result, view.kind.dtype)
 
 
 def _round(array: Array, result: Array, dtype: str) -> None:
+    if array.dtype == result.dtype:
+        result[...] = array
+        return
     with np.errstate(all="ignore"):
-        result[...] = to_bfloat16(array) if dtype == "bfloat16" and array.dtype != result.dtype else array
+        result[...] = to_bfloat16(array) if dtype == "bfloat16" else array
 
 
 class _Into:
@@ -184,24 +153,8 @@ class _Into:
         return self._plan.allocate(channels, dtype)
 
 
-def _unbroken(function: Callable[[int], int | None]) -> Callable[[int], int | None]:
-    """Return a function that a signal does not stop before its first line.
-
-    Python handles signals as it enters a function, and again where one resumes after `yield`, but not after `await`;
-    XLA often calls on the main thread, and an exception that no line catches would reach it as a stray pointer.
-    """
-    assert isinstance(function, FunctionType)
-    code = function.__code__
-    enter = next(step.offset for step in dis.get_instructions(code) if step.opname == "RESUME")
-    patched = bytearray(code.co_code)
-    patched[enter + 1] = _AFTER_AWAIT
-    function.__code__ = code.replace(co_code=bytes(patched))
-    return function
-
-
-@_unbroken
-def _called(at: int) -> int | None:
-    lent: list[ref[_Memory]] = []
+def _called(at: int) -> int:
+    lent: list[ref[Any]] = []
     try:
         frame = xla.Frame.from_address(at)
         if frame.extension_start:
@@ -215,10 +168,10 @@ def _called(at: int) -> int | None:
             except BaseException:
                 continue
         raise
-    return None
+    return 0
 
 
-def _failed(at: int, lent: list[ref[_Memory]], cause: BaseException) -> int:
+def _failed(at: int, lent: list[ref[Any]], cause: BaseException) -> int:
     """Return XLA's error, once no thread of the backend works on its memory any more."""
     seen: BaseException | None = cause
     while seen is not None:
@@ -235,6 +188,17 @@ def _answer(frame: Any) -> None:
         severed["jax", "numpy"] = f"{reason}, which multirec does not know"
 
 
-# it lives as long as XLA may call it
-_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(_called)
-_ffi.register_ffi_target(_TARGET, _ffi.pycapsule(_FUNCTION), platform="cpu")
+def _register() -> None:
+    """Let XLA call; or say why it cannot."""
+    try:
+        target = entry(_called)
+    except (ImportError, OSError) as error:
+        severed["jax", "numpy"] = (
+            f"arrays of JAX without llvmlite, which compiles the way from its programs to NumPy kernels ({error}; "
+            "pip install llvmlite)"
+        )
+        return
+    _ffi.register_ffi_target(_TARGET, _ffi.pycapsule(target), platform="cpu")
+
+
+_register()

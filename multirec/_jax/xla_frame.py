@@ -10,7 +10,7 @@ import ctypes
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p, sizeof
 from typing import Any
 
-__all__ = ["Frame", "address_of", "answer", "attribute", "error"]
+__all__ = ["CREATE_ERROR", "Frame", "addresses", "answer", "attribute", "error", "new_error"]
 
 _METADATA = 1
 _RESOURCE_EXHAUSTED, _INTERNAL = 8, 13
@@ -40,6 +40,8 @@ Frame = _struct(
     ("attributes", _Attributes),
 )
 """What XLA calls with, read from an address by `Frame.from_address`."""
+CREATE_ERROR = Frame.api.offset, _Api.error_create.offset
+"""Where a frame holds its interface, and that the function that makes errors."""
 
 
 class _Text(Structure):
@@ -82,15 +84,21 @@ def attribute(frame: Any) -> bytes:
     return ctypes.string_at(text.data, text.size)
 
 
-def address_of(part: Any, index: int) -> int:
-    """Return where one of a frame's arguments or results is; 0 for one without elements."""
-    return _Buffer.from_address(part.items[index]).data or 0
+def addresses(part: Any) -> list[int]:
+    """Return where a frame's arguments or results are; 0 for one without elements."""
+    items = part.items
+    return [c_void_p.from_address(items[index] + _Buffer.data.offset).value or 0 for index in range(part.size)]
 
 
 def error(frame: Any, cause: BaseException) -> int:
     """Return an error of XLA's, which becomes its, with the text of an exception."""
     create = ctypes.CFUNCTYPE(c_void_p, c_void_p)(frame.api.contents.error_create)
-    message = f"multirec: {type(cause).__name__}: {cause}".encode()
     code = _RESOURCE_EXHAUSTED if isinstance(cause, MemoryError) else _INTERNAL
-    made: int = create(ctypes.addressof(_NewError(sizeof(_NewError), None, message, code)))
+    new = new_error(f"{type(cause).__name__}: {cause}", code)
+    made: int = create(ctypes.addressof(new))
     return made
+
+
+def new_error(why: str, code: int = _INTERNAL) -> Any:
+    """Return what XLA makes an error of."""
+    return _NewError(sizeof(_NewError), None, f"multirec: {why}".encode(), code)

@@ -3,8 +3,8 @@
 The policy: of the backends that are installed, can be handed the arrays and support the problem, the first in
 this order, by the device of x. A plugin outside of the list is used only by name.
 
-* JAX arrays: jax, then as below; but as below from 32768 samples of y on, on a cpu: calls from compiled programs to
-  numba take 50 µs more, and jax is slower.
+* JAX arrays: jax, then as below; but as below on a cpu from 64 samples in time on, or 32768 of y: calls from compiled
+  programs to numba take 20 µs more, and jax is slower.
 * cpu: numba, unfold_scan, torch_loop, reference.
 * cuda: cupy, unfold_scan, torch_loop, jax.
 * other devices: unfold_scan, torch_loop.
@@ -20,8 +20,8 @@ from ..backend import BackendInfo, Support
 from ..errors import UnsupportedError
 from .registry import registry
 
-_FEW = 1 << 15
-"""Samples of y below which calling the host from a program of JAX's costs more than it saves."""
+_SHORT, _FEW = 1 << 6, 1 << 15
+"""Samples in time, and of y, below both of which calling the host from JAX's programs costs more than it saves."""
 _POLICY = {
     "cpu": ("numba", "unfold_scan", "torch_loop", "reference"),
     "cuda": ("cupy", "unfold_scan", "torch_loop", "jax"),
@@ -66,8 +66,8 @@ def order_for(problem: Problem) -> tuple[str, ...]:
     """Return the names that ``"auto"`` considers for a problem, best first."""
     order = _POLICY.get(problem.device_type, _ELSEWHERE)
     if problem.family == "jax":
-        many = problem.device_type == "cpu" and problem.batch * problem.channels * problem.length >= _FEW
-        first = ("numba", "jax") if many else ("jax",)
+        many = problem.length >= _SHORT or problem.batch * problem.channels * problem.length >= _FEW
+        first = ("numba", "jax") if many and problem.device_type == "cpu" else ("jax",)
         return (*first, *(name for name in order if name not in first))
     return order
 

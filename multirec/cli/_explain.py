@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import get_args
 
 import click
@@ -67,6 +68,10 @@ def command(
     """  # noqa: D301
     from multirec._core.validate import Choices, build_call
     from multirec._registry.choice import explain_problem
+
+    if family == "jax" and find_spec("jax"):
+        # finds out what JAX's programs can call
+        import multirec._jax.host_call  # noqa: F401
 
     _check_device(family, device)
     kind = _LIKE[coefficients]

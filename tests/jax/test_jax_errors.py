@@ -19,6 +19,7 @@ from multirec.errors import (
     FamilyError,
     RoundingWarning,
     ShapeError,
+    UnsupportedError,
 )
 
 X, A = jnp.ones((1, 1, 8)), jnp.full((2, 1), 0.5)
@@ -96,6 +97,39 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(arrays, "_jax_device", lambda array: "cuda:1" if array is A else "cuda:0")
     with pytest.raises(mr.errors.DeviceError, match="x is on cuda:0 and feedback is on cuda:1"):
         mr.recurrence(X, feedback=A)
+
+
+@pytest.mark.parametrize("backend", ["jax", "reference", "torch_loop"])
+def test_devices_of_one_kind(backend):
+    if backend == "torch_loop":
+        pytest.importorskip("torch")
+    first, second = jax.devices()
+    x, a = jax.device_put(X, second), jax.device_put(A, first)
+    with pytest.raises(mr.errors.DeviceError, match=r"x is on cpu:1 and feedback is on cpu:0\. Move one of them"):
+        mr.recurrence(x, feedback=a, backend=backend)
+    state = mr.State(None, jax.device_put(jnp.zeros((1, 2, 1)), first))
+    with pytest.raises(mr.errors.DeviceError, match=r"x is on cpu:1 and state\.outputs is on cpu:0"):
+        mr.recurrence(x, feedback=A, state=state, backend=backend)
+    # what was put nowhere goes where x is, and so does the result
+    y, state = mr.recurrence(x, feedback=A, backend=backend)
+    assert {y.device, state.outputs.device} == {second}
+
+
+@pytest.mark.parametrize("backend", ["auto", "jax", "reference"])
+@pytest.mark.parametrize(("symbol", "shape"), [("b", "b, 1, 64"), ("t", "2, 1, t")])
+def test_sizes_that_are_symbols(backend, symbol, shape):
+    x = jax.ShapeDtypeStruct(jax.export.symbolic_shape(shape), "float32")
+    filtered = jax.jit(lambda x: mr.recurrence(x, feedback=A, backend=backend)[0])
+    with pytest.raises(UnsupportedError, match=f"size {symbol} is a symbol.*export it for each size"):
+        jax.export.export(filtered)(x)
+
+
+@pytest.mark.parametrize("backend", ["jax", "reference"])
+def test_an_array_that_was_given_away(backend):
+    x = X + 1
+    x.delete()
+    with pytest.raises(RuntimeError, match="deleted"):
+        mr.recurrence(x, feedback=A, backend=backend)
 
 
 def test_sharded_arrays_and_a_backend_of_one_device():

@@ -126,7 +126,7 @@ def test_the_numbers_of_jax_arrays_are_those_of_numpy():
     x = np.random.default_rng(3).standard_normal((2, 1, 100)).astype(np.float32)
     a = second_order([0.9, 0.9999], 0.01)
     with jax.enable_x64(False):
-        y, _ = mr.recurrence(jnp.asarray(x), feedback=a)
+        y, _ = mr.recurrence(jnp.asarray(x), feedback=a, backend="jax")
     np.testing.assert_array_equal(y, mr.recurrence(x, feedback=a, backend="jax")[0])
 
 

@@ -1,0 +1,66 @@
+"""How JAX runs and compiles the primitives: on the devices of a program, and where XLA can call the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import jax
+from jax.interpreters import mlir
+
+from .._core.validate import Choices
+from .._engine.plan import Plan
+from .._registry.registry import registry
+from ..errors import FamilyError
+from .compute import plan_of, pull, pull_shape, push, push_shape, run, run_shape
+from .primitives import Form, pull_p, push_p, run_p, unpack
+
+__all__: list[str] = []
+
+
+def _compile(primitive: Any, function: Callable[..., Any], shape: Callable[..., Any]) -> None:
+    compiled: Any = jax.jit(function, static_argnames=("form", "choices"))
+    # a backend of the same name may be another
+    registry.watchers.append(compiled.clear_cache)
+    primitive.def_impl(compiled)
+    primitive.def_abstract_eval(shape)
+    mlir.register_lowering(primitive, _lowering(function))
+
+
+def _lowering(function: Callable[..., Any]) -> Callable[..., Any]:
+    lower = mlir.lower_fun(function, multiple_results=True)
+
+    def rule(context: Any, *parts: Any, form: Form, choices: Choices) -> Any:
+        # inside `shard_map` each device computes its own part, so kernels need not know of the mesh
+        own = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
+        choices = _placed(context.module_context, plan_of(unpack(own, form.given), form, choices), choices)
+        return lower(context.replace(avals_in=own), *parts, form=form, choices=choices)
+
+    return rule
+
+
+def _placed(program: Any, plan: Plan, choices: Choices) -> Choices:
+    """Return choices that a program can compute: XLA neither divides a call to the host nor makes one on a GPU."""
+    if plan.info.family == "jax":
+        return choices
+    axes, devices = program.axis_context, getattr(program.axis_context, "num_devices", 1)
+    if hasattr(axes, "manual_axes"):
+        devices = prod(size for axis, size in axes.mesh.shape.items() if axis not in axes.manual_axes)
+    if set(program.platforms) != {"cpu"}:
+        where, way_out = f"for {' and '.join(program.platforms)}", "compile it for cpu alone"
+    elif devices > 1:
+        where, way_out = f"for {devices} devices, dividing it itself", "divide the work with jax.shard_map"
+    else:
+        return choices
+    if choices.backend == "auto":
+        return choices._replace(backend="jax")
+    raise FamilyError(
+        f"JAX compiles this program {where}, and backend {choices.backend!r} computes on one CPU. Ask for "
+        f"backend='jax', or {way_out}."
+    )
+
+
+_compile(run_p, run, run_shape)
+_compile(push_p, push, push_shape)
+_compile(pull_p, pull, pull_shape)
