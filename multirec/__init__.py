@@ -17,7 +17,7 @@ from ._registry.probe import BackendStatus, backends
 from ._registry.registry import register_backend, unregister_backend
 from .errors import MultirecError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BackendStatus",
