@@ -146,5 +146,5 @@ if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
     drawn("bank", bank)
     drawn("training", training)
-    plotted("speed", RESULTS / "forum-epyc-2-cores.json")
+    plotted("speed", RESULTS / "biquads-epyc-2-cores.json")
     sweep(channels=1000, order=4)

@@ -13,9 +13,9 @@ from typing import Any
 from click.testing import CliRunner
 from pages import ROOT, blocks
 
-from multirec.bench import _statistics as statistics
-from multirec.bench._case import MODES
-from multirec.bench._text import digits
+from multirec.bench.cases.case import MODES
+from multirec.bench.results import statistics
+from multirec.bench.show.text import digits
 from multirec.cli import cli
 
 RESULTS = ROOT / "bench" / "results"
@@ -39,12 +39,12 @@ def table(page: Path, head: str) -> list[list[str]]:
     return found
 
 
-def test_the_main_table_is_what_show_prints() -> None:
-    file = RESULTS / "forum-epyc-2-cores.json"
+def test_the_biquads_table_is_what_show_prints() -> None:
+    file = RESULTS / "biquads-epyc-2-cores.json"
     shown = CliRunner().invoke(cli, ["bench", "show", str(file)], terminal_width=100).output
     (text,) = [block.text for block in blocks(BENCHMARKS) if block.text.startswith("$ multirec bench --")]
     command, _, rest = text.partition("\n")
-    assert command == f"$ {kept('forum')['run']['command']}"
+    assert command == f"$ {kept('biquads')['run']['command']}"
     assert rest.split() == shown.split()
 
 
@@ -81,7 +81,7 @@ def readme() -> str:
 
 
 def test_readme_on_torchaudio() -> None:
-    ratios = {row["mode"]: row["ratio"] for row in kept("forum")["ratios"] if row["contestant"] == "torchaudio"}
+    ratios = {row["mode"]: row["ratio"] for row in kept("biquads")["ratios"] if row["contestant"] == "torchaudio"}
     forward, both = (f"{float(f'{1 / ratios[mode]:.0e}'):.0f}" for mode in ("forward", "forward+backward"))
     assert (
         f"torchaudio takes about {forward} times as long as `numba` forward and {both} times with backward" in readme()
