@@ -14,9 +14,8 @@ from multirec import nn
 
 RUN = """
 import sys, torch
-import multirec as mr
+import multirec  # registers the operator that the package calls
 
-mr.recurrence(torch.ones(1, 1, 1), feedback=torch.zeros(1, 1))  # registers the operator that the package calls
 run = torch._inductor.aoti_load_package(sys.argv[1])
 torch.save(run(torch.load(sys.argv[2])), sys.argv[3])
 """
