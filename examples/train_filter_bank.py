@@ -4,26 +4,27 @@ The sound is noise through three resonances. The bank starts on a mel grid, and 
 its outputs; centres, bandwidths and gains are trained until the mix is the sound.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from multirec import nn
 
 SAMPLE_RATE = 16_000
+PITCHES = np.array([450.0, 1300.0, 3600.0])
 
 
-def main(steps: int = 150) -> tuple[float, float]:
-    """Train, and return the first and the last loss as shares of the target's power."""
+def train(steps: int) -> Iterator[tuple[float, nn.BandpassBank, torch.nn.Parameter]]:
+    """Yield, after each step, the loss before it as a share of the target's power, the bank and its gains."""
     noise = torch.randn(8, 1000)
     with torch.no_grad():
-        centres = np.array([450.0, 1300.0, 3600.0])
-        resonances = nn.BandpassBank(3, SAMPLE_RATE, centres=centres, bandwidths=centres / 4)
+        resonances = nn.BandpassBank(3, SAMPLE_RATE, centres=PITCHES, bandwidths=PITCHES / 4)
         target = resonances(noise)[0].sum(1)
 
     bank = nn.BandpassBank(8, SAMPLE_RATE, centres="mel", f_min=100.0)
     gains = torch.nn.Parameter(torch.full((8,), 0.1))
     optimizer = torch.optim.Adam([*bank.parameters(), gains], lr=0.03)
-    losses = []
     for _ in range(steps):
         y, _ = bank(noise)
         mix = torch.einsum("bct,c->bt", y, gains)
@@ -31,8 +32,14 @@ def main(steps: int = 150) -> tuple[float, float]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
+        yield loss.item(), bank, gains
 
+
+def main(steps: int = 150) -> tuple[float, float]:
+    """Train, and return the first and the last loss."""
+    done = list(train(steps))
+    losses = [loss for loss, _, _ in done]
+    _, bank, gains = done[-1]
     print(f"error: {losses[0]:.3f} of the power at first, {losses[-1]:.3f} after {steps} steps")
     for hertz, width, gain in zip(bank.centres, bank.bandwidths, gains, strict=True):
         print(f"  {hertz:7.1f} Hz  width {width:7.1f} Hz  gain {gain:+.2f}")

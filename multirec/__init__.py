@@ -23,7 +23,7 @@ if "torch" in sys.modules:
     # an exported program needs the operators before it calls anything of ours
     from ._torch import door as _door  # noqa: F401
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BackendStatus",

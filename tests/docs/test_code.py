@@ -15,8 +15,6 @@ import pytest
 from pages import PAGES, Block, blocks, name_of
 
 import multirec
-import multirec.nn
-import multirec.testing
 from multirec._registry.registry import registry
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -28,11 +26,10 @@ def python_blocks(page: Path) -> list[Block]:
 
 
 def modules() -> list[ModuleType]:
-    names = ["multirec"]
-    for package in (multirec, multirec.nn, multirec.testing):
-        inside = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
-        names += [module.name for module in inside if not module.ispkg and not module.name.endswith("__main__")]
-    return [importlib.import_module(name) for name in names]
+    """Every module of the library; those of the harness and the command have tests of their own."""
+    inside = [name for _, name, _ in pkgutil.walk_packages(multirec.__path__, "multirec.")]
+    elsewhere = ("multirec.bench", "multirec.cli", "multirec.__main__")
+    return [multirec, *(importlib.import_module(name) for name in inside if not name.startswith(elsewhere))]
 
 
 @pytest.fixture

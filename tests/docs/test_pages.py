@@ -1,4 +1,4 @@
-"""README and docs say what is so: names, links, tables."""
+"""README and docs say what is so: names, links and their anchors, files, tables. Nothing is looked up in a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ import multirec.errors
 import multirec.nn
 import multirec.testing
 
-LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)|\b(?:src|srcset)=\"(?P<picture>[^\"]+)\"")
+HEADING = re.compile(r"^#{1,3} (?P<text>.+)$", re.MULTILINE)
+# a file or folder of the repository, named in the text
+PATH = re.compile(r"`(?P<path>(?:backends|bench|docs|examples|multirec|tests)/[\w./-]*)`")
 
 
 def shown_backends() -> str:
@@ -34,17 +37,33 @@ def test_backends_table_names_every_built_in() -> None:
     assert built_in <= words, f"README's backends table lacks {built_in - words}"
 
 
+def anchors(page: Path) -> set[str]:
+    """Return what links to a page's headings may say, as GitHub and MyST have it."""
+    texts = (found["text"].lower() for found in HEADING.finditer(without_code(page)))
+    return {re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-") for text in texts}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = [found["target"] for found in LINK.finditer(without_code(page))]
-    local = [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")]
-    missing = [target for target in local if not (page.parent / target).exists()]
+    targets = [found["target"] or found["picture"] for found in LINK.finditer(without_code(page))]
+    missing = []
+    for target in (target for target in targets if "://" not in target):
+        path, _, anchor = target.partition("#")
+        to = page.parent / path if path else page
+        if not to.exists() or (anchor and anchor not in anchors(to)):
+            missing.append(target)
     assert not missing, f"{name_of(page)} links to {missing}"
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/benchmarks.md"])
-def test_the_measured_table_has_one_place(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    named = {found["path"] for found in PATH.finditer(without_code(page))}
+    missing = {path for path in named if not (ROOT / path).exists()}
+    assert not missing, f"{name_of(page)} names {missing}"
+
+
+def test_the_measured_table_has_one_place() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert text.count("<!-- table:begin -->") == text.count("<!-- table:end -->") == 1
     assert text.index("<!-- table:begin -->") < text.index("<!-- table:end -->")
 

@@ -1,0 +1,150 @@
+"""Draw the pictures of README and docs, each for light and for dark pages: `python docs/draw.py`.
+
+Those of measurements are drawn by `multirec bench plot` from saved runs; the others are computed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from scipy import signal
+
+from multirec import nn
+
+DOCS = Path(__file__).parent
+PICTURES = DOCS / "pictures"
+RESULTS = DOCS.parent / "bench" / "results"
+sys.path.insert(0, str(DOCS.parent / "examples"))
+from train_filter_bank import PITCHES, SAMPLE_RATE, train  # noqa: E402
+
+
+class Theme(NamedTuple):
+    """What a page's readers see: ink, faint lines, paper."""
+
+    name: str
+    ink: str
+    faint: str
+    paper: str
+    colours: str
+
+
+THEMES = (
+    Theme("light", "#1f2328", "#d5d9de", "#ffffff", "viridis_r"),
+    Theme("dark", "#e6e8eb", "#3a4048", "#16191d", "viridis"),
+)
+
+
+def settings(theme: Theme) -> dict[str, Any]:
+    """Return matplotlib's settings for a theme; `svg.hashsalt` makes the same picture the same file."""
+    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    papers = ("axes.facecolor", "figure.facecolor", "savefig.facecolor")
+    return {
+        **dict.fromkeys(inks, theme.ink),
+        **dict.fromkeys(papers, theme.paper),
+        "grid.color": theme.faint,
+        "grid.linewidth": 0.6,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 8.5,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "multirec",
+    }
+
+
+def hertz_axis(axis: Any) -> None:
+    """Write frequencies as numbers, not as powers of ten."""
+    axis.set_major_formatter(FuncFormatter(lambda hertz, _: f"{hertz:.0f}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def colour(theme: Theme, share: float) -> Any:
+    """Return a colour of the theme's scale, without the end that is close to the paper."""
+    return matplotlib.colormaps[theme.colours](0.2 + 0.8 * share)
+
+
+def bank(theme: Theme) -> Figure:
+    """Draw the frequency responses of a bank of band-pass filters."""
+    figure = Figure(figsize=(7.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    filters = nn.BandpassBank(16, SAMPLE_RATE, centres="mel", f_min=100.0)
+    for number, (b, a) in enumerate(zip(*filters.ba(), strict=True)):
+        hertz, response = signal.freqz(b, a, np.geomspace(50, 7900, 400), fs=SAMPLE_RATE)
+        axes.semilogx(hertz, 20 * np.log10(np.abs(response)), color=colour(theme, number / 15), linewidth=1.2)
+    hertz_axis(axes.xaxis)
+    axes.set(ylim=(-30, 1), xlim=(50, 7900), xlabel="frequency, Hz", ylabel="gain, dB")
+    return figure
+
+
+def training(theme: Theme) -> Figure:
+    """Draw the loss of examples/train_filter_bank.py and how its centre frequencies move."""
+    torch.manual_seed(0)
+    losses, centres, widths = [], [], []
+    for loss, filters, gains in train(150):
+        losses.append(loss)
+        centres.append(filters.centres.tolist())
+        widths = [0.8 + 2.2 * abs(gain) for gain in gains.tolist()]
+    figure = Figure(figsize=(7.4, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.semilogy(losses, color=colour(theme, 0.5), linewidth=1.4)
+    left.set(xlabel="step", ylabel="loss, share of the target's power")
+    for number, (path, width) in enumerate(zip(np.transpose(centres), widths, strict=True)):
+        right.semilogy(path, color=colour(theme, number / 7), linewidth=width)
+    for pitch in PITCHES:
+        right.axhline(pitch, color=theme.ink, linestyle=(0, (4, 3)), linewidth=0.8, zorder=0)
+    hertz_axis(right.yaxis)
+    right.set(xlabel="step", ylabel="centre frequency, Hz", yticks=[500, 1000, 2000, 4000])
+    return figure
+
+
+def drawn(name: str, draw: Callable[[Theme], Figure]) -> None:
+    """Save a picture for each theme."""
+    for theme in THEMES:
+        with matplotlib.rc_context(settings(theme)):
+            draw(theme).savefig(PICTURES / f"{name}-{theme.name}.svg", metadata={"Date": None})
+
+
+def plotted(name: str, results: Path) -> None:
+    """Save the figure of times in the report that `multirec bench plot` makes of a run: it has both themes."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.html"
+        command = [sys.executable, "-m", "multirec", "bench", "plot", str(results), "-o", str(report)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        text = report.read_text(encoding="utf-8")
+    first = text[text.index("<picture>") :]
+    images = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", first)
+    for theme, image in zip(("dark", "light"), images, strict=False):
+        (PICTURES / f"{name}-{theme}.svg").write_bytes(base64.b64decode(image))
+
+
+def sweep(channels: int, order: int) -> None:
+    """Plot the cases of the sweep that have so many channels and this order."""
+    document = json.loads((RESULTS / "sweep-epyc-2-cores.json").read_text())
+    wanted = [case["channels"] == channels and case["order"] == order for case in document["cases"]]
+    document["cells"] = [cell for cell in document["cells"] if wanted[cell["case"]]]
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "part.json"
+        part.write_text(json.dumps(document))
+        plotted("sweep", part)
+
+
+if __name__ == "__main__":
+    PICTURES.mkdir(exist_ok=True)
+    drawn("bank", bank)
+    drawn("training", training)
+    plotted("speed", RESULTS / "biquads-epyc-2-cores.json")
+    sweep(channels=1000, order=4)
