@@ -58,7 +58,7 @@ WRONG = [
     ("kernel", ":kernel", "it is 'module:attribute'"),
     ("kernel", "made kernel:kernel", "it is 'module:attribute'"),
     ("kernel", "made..kernel:kernel", "it is 'module:attribute'"),
-    ("kernel", object(), "it is 'module:attribute'"),
+    ("kernel", b"made:kernel", "it is 'module:attribute'"),
     ("requires", "numpy", "Pass requires=('numpy',)."),
     ("requires", ("jax==0.10",), "'jax>=0.10'"),
     ("requires", ("jax>0.10",), "requires has 'jax>0.10'"),
