@@ -130,15 +130,17 @@ class Launcher:
     def _vjp(self, arrays: Arrays, signals: Arrays, needs: Needs) -> Gradients:
         plan, problem = self.plan, self.plan.problem
         _, operands = self._operands(arrays)
-        y, grad_y, grad_inputs, grad_outputs = (None if part is None else self._signal(part) for part in signals)
+        y, grad_y, grad_inputs, grad_outputs = [None if part is None else self._signal(part) for part in signals]
         if grad_y is None:
             grad_y = zeros(problem, problem.channels, problem.y_dtype, plan.library)
         found = plan.vjp(operands, grad_y if y is None else y, grad_y, grad_inputs, grad_outputs, needs)
         # a value that a narrower type has no number for becomes infinite, whatever the caller's np.errstate
         with np.errstate(all="ignore"):
-            return Gradients._make(
-                None if gradient is None or out is None else out(gradient)
-                for gradient, out in zip(found, self._gradients, strict=True)
+            return Gradients(
+                *[
+                    None if gradient is None or out is None else out(gradient)
+                    for gradient, out in zip(found, self._gradients, strict=True)
+                ]
             )
 
     def _operands(self, arrays: Arrays) -> tuple[Array, Operands]:

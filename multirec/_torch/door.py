@@ -50,7 +50,7 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
         )
     problem = launcher.call.problem
     choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
-    if any(isinstance(part, np.ndarray) for part in arrays):
+    if True in [isinstance(part, np.ndarray) for part in arrays]:
         arrays = tuple(placed(part, problem) if isinstance(part, np.ndarray) else part for part in arrays)
         launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
     if wanted == _GRADIENT:

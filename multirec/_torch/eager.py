@@ -52,7 +52,7 @@ class _Recurrence(torch.autograd.Function):
         given = tuple(tensors), y, grad_y, grad_inputs, grad_outputs, needs
         if torch.is_grad_enabled() or transformed():
             return None, *_by_operators(adjoint_formula, ctx.launcher, *given)
-        if any(grad is not None and _is_batched(grad) for grad in given[2:5]):
+        if True in [grad is not None and _is_batched(grad) for grad in given[2:5]]:
             return None, *_by_operators(adjoint_operator, ctx.launcher, *given)
         return None, *ctx.launcher.vjp(*given)
 

@@ -9,6 +9,7 @@ at the end, and along axes that are broadcast they are 0.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._emit import PTR, Ptr
@@ -27,9 +28,9 @@ ABSENT = ctypes.addressof(_absent)
 """The header of an array that is not there: no address, and nothing but zeros."""
 
 
-def header(array: Any) -> int:
-    """Return where the header of an array is; None, or one without elements, is not there."""
-    return ABSENT if array is None or not array.size else id(array)
+def headers(arrays: Iterable[Any]) -> list[int]:
+    """Return where the headers of arrays are; None, or one without elements, is not there."""
+    return [ABSENT if array is None or not array.size else id(array) for array in arrays]
 
 
 def unpack(frame: Frame) -> None:

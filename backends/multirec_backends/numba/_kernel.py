@@ -12,7 +12,7 @@ import numpy.typing as npt
 from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads, to_bfloat16
 
 from . import _segments as segments
-from ._headers import header
+from ._headers import headers
 from ._plan import Plan, plan, scratch
 from ._pool import run
 from ._spec import ARGUMENTS
@@ -149,7 +149,7 @@ def _call(planned: Plan, extra: tuple[int, int, int], arrays: tuple[Signal | Non
     """Run the kernel on arrays in the order of its arguments; `extra` has the address of `shared`."""
     counter = np.zeros(8, np.int64)
     fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
-    block = _CALL.pack(address(counter), fronts, *extra, *map(header, arrays)) + planned.constants
+    block = _CALL.pack(address(counter), fronts, *extra, *headers(arrays)) + planned.constants
     if planned.helpers:
         run(partial(_work, planned, block), planned.items, (counter, arrays, shared))
     else:
