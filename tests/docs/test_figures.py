@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import product
+from operator import truediv
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -155,6 +156,27 @@ def jax_goals() -> Iterator[list[str]]:
 def test_jax_goals() -> None:
     said = [[text.removesuffix(", missed") for text in row[1:]] for row in table(BENCHMARKS, "| goal | auto | jax |")]
     assert said == list(jax_goals())
+
+
+def test_when_auto_calls_numba_from_jax() -> None:
+    rows = kept("jax-sizes")["rows"]
+    said = table(BENCHMARKS, "| x | forward | forward+backward |")
+    for x, *ratios in said:
+        assert ratios == [f"{rows[f'{x}, order 2: {mode}']['ratio']:.2g}" for mode in ("forward", "both")]
+    assert said
+
+
+def host_calls() -> Iterator[list[str]]:
+    for work, row in kept("jax-callbacks")["rows"].items():
+        ours, grown = row["seconds"]["foreign"], row["peak_growth_bytes"]
+        ratios = [median(map(truediv, row["seconds"][name], ours)) for name in ("pure", "python", "buffer")]
+        memory = (f"{grown[name] / 2**20:.0f}" for name in ("foreign", "pure", "python", "buffer"))
+        yield [work, f"{min(ours) * 1e3:.3g}", *(f"{ratio:.1f}" for ratio in ratios), " / ".join(memory)]
+
+
+def test_how_programs_call_the_host() -> None:
+    head = "| work | multirec, ms | `pure_callback` | jaxlib's callback | `buffer_callback` | memory, MiB |"
+    assert table(BENCHMARKS, head) == list(host_calls())
 
 
 def judged(figure: dict[str, Any]) -> str:
