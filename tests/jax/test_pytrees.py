@@ -87,7 +87,10 @@ def test_under_vmap(make):
 
 
 @KINDS
-@pytest.mark.parametrize("leaf", [None, object(), "text", 3, (1, 2), jax.ShapeDtypeStruct((2,), "float32")], ids=repr)
+LEAVES = "nothing", "object", "text", "number", "tuple", "shape"
+
+
+@pytest.mark.parametrize("leaf", [None, object(), "text", 3, (1, 2), jax.ShapeDtypeStruct((2,), "float32")], ids=LEAVES)
 def test_any_leaves(make, leaf):
     filters = make()
     leaves, structure = jax.tree.flatten(filters)

@@ -39,7 +39,8 @@ class NjitLoop(Contestant):
         from .njit_kernels import KERNELS
 
         loaded = super().load()
-        numba.set_num_threads(min(num_threads(), numba.config.NUMBA_NUM_THREADS))
+        config: Any = numba.config
+        numba.set_num_threads(min(num_threads(), config.NUMBA_NUM_THREADS))
         self.kernels = KERNELS[self.parallel]
         return loaded
 
