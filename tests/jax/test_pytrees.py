@@ -87,10 +87,11 @@ def test_under_vmap(make):
 
 
 @KINDS
-LEAVES = "nothing", "object", "text", "number", "tuple", "shape"
-
-
-@pytest.mark.parametrize("leaf", [None, object(), "text", 3, (1, 2), jax.ShapeDtypeStruct((2,), "float32")], ids=LEAVES)
+@pytest.mark.parametrize(
+    "leaf",
+    [None, object(), "text", 3, (1, 2), jax.ShapeDtypeStruct((2,), "float32")],
+    ids=["nothing", "object", "text", "number", "tuple", "shape"],
+)
 def test_any_leaves(make, leaf):
     filters = make()
     leaves, structure = jax.tree.flatten(filters)
