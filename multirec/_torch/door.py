@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.autograd.graph import increment_version
 from torch.nn import Parameter
 
 from .._core.axes import in_computed_types, operands_in, signal_out
@@ -42,7 +43,11 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     wanted = _wanted(arrays)
     launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
     if wanted == _NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
-        return launcher(arrays, out)
+        found = launcher(arrays, out)
+        if out is not None:
+            # kernels write behind autograd's back, which may have saved this tensor for a gradient
+            increment_version(out)
+        return found
     if out is not None:
         raise ArgumentError(
             "out is given, and a gradient or a transform is wanted of x, a coefficient, the state or out: y needs "

@@ -180,6 +180,15 @@ def test_no_gradient_is_wanted() -> None:
         torch.func.vmap(lambda x: mr.recurrence(x, feedback=a, out=out)[0])(torch.ones(3, 1, 5, 70))
 
 
+def test_autograd_sees_what_is_written() -> None:
+    weight, signal = torch.ones(1, 5, 70, requires_grad=True), torch.ones(1, 5, 70)
+    product = weight * signal
+    with torch.no_grad():
+        mr.recurrence(signal, feedback=torch.from_numpy(A.astype("float32")), out=signal)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        product.sum().backward()
+
+
 @pytest.mark.parametrize("layout", SHAPES)
 def test_banks_and_steps(layout: str) -> None:
     bank = mr.RecurrenceBank(**taps("float32"), layout=layout)

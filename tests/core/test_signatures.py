@@ -128,6 +128,15 @@ class TestTensorsThatChange:
         for view in (x, x.flip(-1), x[..., ::2], x.as_strided((1, 2, 15), (60, 30, 2)), x.expand(3, 2, 30)):
             self.check(view)
 
+    def test_one_sample_backwards(self) -> None:
+        # an axis of one sample, reversed, has a negative stride in an array that is contiguous
+        x, a = torch.ones(2, 1, 3, dtype=torch.float64), torch.full((2, 1, 3, 1), 0.5, dtype=torch.float64)
+        a.requires_grad_()
+        state = mr.State(None, torch.full((2, 1, 3), 3.0, dtype=torch.float64))
+        y, _ = mr.recurrence(x, feedback=a, state=state, layout="BTC", reverse=True, backend="reference")
+        y.sum().backward()
+        torch.testing.assert_close(a.grad, torch.full_like(a, 3.0))
+
     def test_gradients_that_come_and_go(self) -> None:
         x = torch.randn(1, 2, 30)
         self.check(x)

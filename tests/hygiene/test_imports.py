@@ -195,8 +195,3 @@ def test_listing_commands_loads_no_array_library():
         "from click.testing import CliRunner; from multirec.cli import cli; CliRunner().invoke(cli, ['--help'])"
     )
     assert not loaded & ARRAY_LIBRARIES
-
-
-@pytest.mark.parametrize("path", [*LIBRARY, *BACKENDS], ids=name_of)
-def test_a_module_holds_one_idea(path):
-    assert len(path.read_text().splitlines()) <= 400
