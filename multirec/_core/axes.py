@@ -132,20 +132,28 @@ def signal_out(array: Array, layout: Layout, batch_shape: tuple[int, ...]) -> Ar
     return from_channels_time(array, layout).reshape(join_shape(batch_shape, channels, time, layout))
 
 
-def with_time(x: Array, layout: Layout) -> Array:
+_TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), slice(None)), "TBC": (None,)}
+_AS_BLOCK = {"BCT": (..., None), "BTC": (..., None, slice(None)), "TBC": (None,)}
+_SAMPLE = {"BCT": (..., 0), "BTC": (..., 0, slice(None)), "TBC": (0,)}
+
+
+def with_time(sample: Array, layout: Layout, name: str = "x") -> Array:
     """View one sample (batch…, channels) as a signal in `layout`."""
-    family_of(x)
-    if x.ndim < 1:
-        raise ShapeError("step takes x of shape (batch…, channels), got a scalar.")
-    return {"BCT": lambda: x[..., None], "BTC": lambda: x[..., None, :], "TBC": lambda: x[None]}[layout]()
+    family_of(sample, name)
+    if sample.ndim < 1:
+        raise ShapeError(f"step takes {name} of shape (batch…, channels), got a scalar.")
+    return sample[_AS_BLOCK[layout]]
 
 
 def without_time(y: Array, layout: Layout) -> Array:
     """View a signal of one sample in `layout` as (batch…, channels)."""
-    return {"BCT": lambda: y[..., 0], "BTC": lambda: y[..., 0, :], "TBC": lambda: y[0]}[layout]()
+    return y[_SAMPLE[layout]]
 
 
-_TIME_AXIS = {"BCT": (..., None, slice(None)), "BTC": (..., None, slice(None), slice(None)), "TBC": (None,)}
+def of_step(error: ShapeError, x: Array, out: Array | None) -> ShapeError:
+    """Return an error about blocks of one sample in the shapes that `step` was given."""
+    also = "" if out is None else f" and out of shape {tuple(out.shape)}"
+    return ShapeError(f"step takes x of shape {tuple(x.shape)}{also} as a block of one sample. {error}")
 
 
 def unambiguous(taps: Array | None, x: Array, layout: Layout) -> Array | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from .._core.arrays import family_of, is_double
-from .._core.axes import with_time, without_time
+from .._core.axes import of_step, with_time, without_time
 from .._core.problem import ComputeDtype, Layout
 from .._core.state import State
 from .._core.trees import TREES, Tree
@@ -17,6 +17,7 @@ from .._core.validate import Choices, as_choices
 from .._engine.call import split_state
 from .._recurrence import run
 from .._registry.choice import check_name
+from ..errors import ShapeError
 from .cascade import RecurrenceCascade
 from .design import Source, Taps, sections, transfer_function
 from .judgement import Judgement
@@ -213,11 +214,12 @@ class RecurrenceBank:
     def step(self, x: Array, state: State | None = None, *, out: Array | None = None) -> tuple[Array, State]:
         """Filter one sample: x, y and `out` are (batch…, channels), without the time axis."""
         layout = self.layout
-        if out is None:
-            y, state = self(with_time(x, layout), state)
-            return without_time(y, layout), state
-        _, state = self(with_time(x, layout), state, out=with_time(out, layout))
-        return out, state
+        block, target = with_time(x, layout), None if out is None else with_time(out, layout, "out")
+        try:
+            y, state = self(block, state, out=target)
+        except ShapeError as error:
+            raise of_step(error, x, out) from None
+        return without_time(y, layout) if out is None else out, state
 
     def ba(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return SciPy's (b (C, q+1), a (C, p+1)), a[:, 0] = 1, as NumPy arrays of double precision without gradient.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
-from .._core.axes import with_time, without_time
+from .._core.axes import of_step, with_time, without_time
 from .._core.problem import Layout, split_shape
 from .._core.state import State
 from .._core.trees import TREES, Tree
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ShapeError
 from .scipy_form import sos_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,11 @@ class RecurrenceCascade:
     ) -> tuple[Array, tuple[State, ...]]:
         """Filter one sample: x, y and `out` are (batch…, channels), without the time axis."""
         layout = self.layout
-        y, state = self(with_time(x, layout), state, out=None if out is None else with_time(out, layout))
+        block, target = with_time(x, layout), None if out is None else with_time(out, layout, "out")
+        try:
+            y, state = self(block, state, out=target)
+        except ShapeError as error:
+            raise of_step(error, x, out) from None
         return without_time(y, layout) if out is None else out, state
 
     def sos(self) -> npt.NDArray[Any]:

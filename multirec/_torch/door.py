@@ -41,7 +41,7 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
             raise UnsupportedError("out is given inside torch.compile or on device meta, where y is new. Leave it out.")
         return _opaque(arrays, choices)
     wanted = _wanted(arrays)
-    launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
+    launcher = launcher_of(arrays, choices, remember=not _traced())
     if wanted == _NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
         found = launcher(arrays, out)
         if out is not None:
@@ -57,7 +57,7 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
     if True in [isinstance(part, np.ndarray) for part in arrays]:
         arrays = tuple(placed(part, problem) if isinstance(part, np.ndarray) else part for part in arrays)
-        launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
+        launcher = launcher_of(arrays, choices, remember=not _traced())
     if wanted == _GRADIENT:
         return eager.recurrence(launcher, arrays)
     return _differentiable(launcher.call, choices, Operands(*arrays))
@@ -79,12 +79,17 @@ def _opaque(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State]:
     return y, State(*parts)
 
 
+def _traced() -> bool:
+    """Whether `torch.jit.trace` records this, for which sizes are tensors."""
+    return torch._C._get_tracing_state() is not None
+
+
 _NOTHING, _GRADIENT, _ANYTHING = range(3)
 
 
 def _wanted(arrays: tuple[Any, ...]) -> int:
     """Say what is wanted of tensors besides values: a gradient, or whatever transforms, modes and subclasses want."""
-    if transformed() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
+    if transformed() or torch._C._len_torch_dispatch_stack() or _traced():
         return _ANYTHING
     wanted, grad = _NOTHING, torch.is_grad_enabled()
     for part in arrays:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -308,3 +309,17 @@ def test_a_bank_filters_blocks_as_long_as_its_taps(layout: str, examples: int) -
     y, _ = mr.RecurrenceBank(feedback=feedback, layout=layout)(x)
     expected, _ = mr.recurrence(x, feedback=feedback[0], layout=layout)
     np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+@pytest.mark.parametrize("kind", ["bank", "cascade"])
+def test_errors_of_step_have_the_shapes_of_samples(kind: str, layout: Any) -> None:
+    sos = np.array([[1, 0.5, 0, 1, -0.5, 0.1]]) * np.ones((8, 1, 1))
+    filters = mr.RecurrenceBank.from_sos(sos, layout=layout)
+    filters = filters if kind == "cascade" else filters.sections[0]
+    with pytest.raises(mr.errors.ShapeError, match=r"^step takes x of shape \(2, 7\) as a block of one sample"):
+        filters.step(np.ones((2, 7)))
+    with pytest.raises(mr.errors.ShapeError, match=r"x of shape \(2, 8\) and out of shape \(2, 7\) as a block"):
+        filters.step(np.ones((2, 8)), out=np.ones((2, 7)))
+    with pytest.raises(mr.errors.ShapeError, match="step takes out of shape"):
+        filters.step(np.ones((2, 8)), out=np.ones(()))
