@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +163,31 @@ def main() -> None:
         medians = [f"{name} {np.median(of[row]):8.1f}" for name, of in taken.items() if row in of]
         print(f"{row:42}  {'   '.join(medians)}")
     if options.output:
-        options.output.write_text(json.dumps({"microseconds": taken}, indent=1) + "\n")
+        found = {"about": about(roots, options.rounds), "microseconds": taken}
+        options.output.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def about(roots: dict[str, Path], rounds: int) -> dict[str, object]:
+    """Return what the figures are of."""
+    commits = {
+        name: subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=root, text=True).strip()
+        for name, root in roots.items()
+    }
+    return {
+        "cpu": cpu_name(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", "numpy", "llvmlite")},
+        "commits": commits,
+        "calls": CALLS,
+        "rounds": rounds,
+    }
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

@@ -77,6 +77,17 @@ def test_workloads() -> None:
     assert table(BENCHMARKS, head) == list(workload_rows())
 
 
+def overhead_rows() -> Iterator[list[str]]:
+    times = kept("overhead")["microseconds"]
+    for call, now in times["now"].items():
+        before = times["before"].get(call)
+        yield [call, "" if before is None else f"{median(before):.1f}", f"{median(now):.1f}"]
+
+
+def test_overhead() -> None:
+    assert table(BENCHMARKS, "| call | 0.1.0, µs | 0.2.0, µs |") == list(overhead_rows())
+
+
 def readme() -> str:
     return " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
