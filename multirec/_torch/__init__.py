@@ -1,1 +1,1 @@
-"""The door of torch tensors: autograd, compilers, transforms. The only room but `nn` that imports torch."""
+"""The bridge to torch: autograd, compilers, transforms. The only room but `nn` that imports torch."""
