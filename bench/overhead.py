@@ -1,6 +1,6 @@
-"""Times what a call costs before any arithmetic: small calls from every library, in microseconds.
+"""Times what a call costs before any arithmetic: small calls of every door, in microseconds.
 
-Calls take turns in one process, next to calls of the libraries themselves (`torch.add`, `nn.Linear`). With another
+Calls take turns in one process, next to yardsticks of the libraries themselves (`torch.add`, `nn.Linear`). With another
 checkout, each has a process of its own and the two take turns. Run on an idle machine:
 
     git worktree add /tmp/before main~1

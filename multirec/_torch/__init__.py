@@ -1,1 +1,1 @@
-"""The bridge to torch: autograd, compilers, transforms. The only room but `nn` that imports torch."""
+"""The door of torch tensors: autograd, compilers, transforms. The only room but `nn` that imports torch."""

@@ -215,12 +215,3 @@ def test_a_gradient_along_time_is_handed_over_without_a_copy(monkeypatch: pytest
     x, gate = (torch.rand(2, 3, 500).requires_grad_(), torch.rand(2, 3, 500, 1).requires_grad_())
     grad = torch.autograd.grad(mr.recurrence(x, feedback=gate, backend="numba")[0].sum(), gate)[0]
     assert grad.data_ptr() == found[0].feedback.ctypes.data
-
-
-@pytest.mark.parametrize("length", [1, 3])
-def test_a_gradient_along_reversed_time_may_have_negative_strides(length: int) -> None:
-    x, gate = (torch.rand(shape, dtype=torch.float64).requires_grad_() for shape in ((2, length, 3), (2, length, 3, 1)))
-    y, _ = mr.recurrence(x, feedback=gate, layout="BTC", reverse=True, backend="reference")
-    found = torch.autograd.grad(y.sum(), gate)[0]
-    expected = mr.recurrence(x.flip(1), feedback=gate.flip(1), layout="BTC", backend="reference")[0]
-    torch.testing.assert_close(found, torch.autograd.grad(expected.sum(), gate)[0])
