@@ -46,7 +46,8 @@ def recurrence(
         full or 1, and taps last. C may be 1. `feedforward` None means 1; `feedback` None means none (FIR). In SciPy's
         convention feedforward = b / a[0] and feedback = −a[1:] / a[0].
     state
-        What the previous call returned; None, whole or in part, means zeros.
+        What the previous call returned; None, whole or in part, means zeros. A part may have 1 where x has its batch
+        axes: it then serves all examples.
     layout
         ``"BCT"`` (batch…, channels, time), ``"BTC"`` or ``"TBC"``, of x and y.
     reverse
@@ -55,9 +56,10 @@ def recurrence(
         A name of `multirec.backends()`, or ``"auto"``, which `multirec.explain` explains.
     compute_dtype
         ``"float32"`` or ``"float64"``: the precision of coefficients, of past outputs and of everything between x and
-        y, not below x's. None is x's own, and float32 for half types; but float64 where that would spoil a filter whose
-        coefficients are float64, of NumPy or torch, on the host and without a gradient. "Spoiled" is unstable by
-        rounding, or 1 % of the largest response off; where no float64 is to be had it is a `RoundingWarning`.
+        y, not below x's. None is x's own, and float32 for half types; but float64 where rounding would spoil a filter
+        whose coefficients are float64, of NumPy or torch, on the host and without a gradient. A filter is spoiled if
+        it becomes unstable, or its response moves by more than 1 % of its largest. Where float64 is not available,
+        such a filter is rounded, with a `RoundingWarning`.
     out
         An array of y's shape, library, device and data type that y is written to and that is returned; x itself, where
         x is not shared, but nothing else that is read. Not with gradients, inside torch.compile, or for JAX, whose

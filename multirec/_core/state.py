@@ -10,6 +10,8 @@ from .problem import Problem, join_shape
 class State(NamedTuple):
     """The last inputs and the last outputs of a block, ascending in time, in the block's layout.
 
+    A part may have 1 where x has its batch axes: it then serves all examples, and its gradient is their sum.
+
     Attributes
     ----------
     inputs

@@ -103,7 +103,7 @@ def remedy(backend: str) -> str:
 
 
 def warn(found: str, backend: str, why: str = "") -> None:
-    """Warn of damage that is not mended."""
+    """Warn of a filter that rounding spoils and nothing computes in float64."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("multirec", "torch"):
         level, frame = level + 1, frame.f_back

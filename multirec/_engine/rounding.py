@@ -6,8 +6,8 @@ tells where that is small: the response is compared at the angles of the poles, 
 half the sample rate and on a coarse grid. How far poles move is no measure, since those of an ordinary filter may lie
 close together: a gammatone filter's move by 4 % of their distance to the circle, and its response by 7e-6.
 
-Poles are dear to find. A bound that needs none clears most filters before. Where poles lie so close together that even
-float64 finds them on the edge of stability, the filter is none that float32 holds.
+Poles take long to find, so a bound that needs none clears most filters first. Where poles lie so close together that
+even float64 finds them on the edge of stability, the filter is none that float32 holds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The door of JAX arrays: primitives, their derivatives, and calls to the host. The only room that imports JAX.
+"""The bridge to JAX: primitives, their derivatives, and calls to the host. The only room that imports JAX.
 
 `door` looks at shapes, dtypes and devices alone, and compiles a function a signature; under it are the primitives
 (`primitives`, `compute`, `lowering`, `derivatives`, `batching`), which either trace a backend of JAX or have XLA call

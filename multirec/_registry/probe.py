@@ -59,7 +59,7 @@ def status_of(name: str) -> BackendStatus:
             name=name,
             status="broken",
             reason=entry.error,
-            fix="Uninstall or mend it.",
+            fix="Uninstall or repair it.",
             distribution=entry.distribution,
         )
     info = entry.info

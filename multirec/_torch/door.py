@@ -1,4 +1,4 @@
-"""The torch side of `recurrence`: three doors to one recurrence.
+"""The torch side of `recurrence`: three ways to one recurrence.
 
 * Plain tensors: the launcher, outside of the dispatcher; where a derivative is wanted, the autograd function of `eager`
   around it.

@@ -65,7 +65,8 @@ def _runs(folder: Path) -> Iterator[tuple[str, str]]:
         try:
             document = load(path)
         except ArgumentError as error:
-            yield path.name, str(error).removeprefix(str(path)).lstrip(" :,")
+            # of other documents than runs it is enough to say so
+            yield path.name, str(error).removeprefix(str(path)).lstrip(" :,").partition(": expected an object")[0]
             continue
         cases, machine = document["cases"], document["machine"]
         timed = {cell["contestant"] for cell in document["cells"] if cell["median_s"] is not None}

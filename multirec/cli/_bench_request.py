@@ -123,4 +123,5 @@ def _chosen(names: Sequence[str], cases: Sequence[Case], modes: Sequence[Mode]) 
     ]
     unfit = [each.name for each in contestants if each not in fitting]
     notes = [f"cannot run here: {', '.join(absent)} (multirec bench -b NAME says why)"] if absent else []
-    return fitting, notes + ([f"not made for these cases: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])
+    what = "this case" if len(cases) == 1 else "these cases"
+    return fitting, notes + ([f"not made for {what}: {', '.join(unfit)} (-b NAME says why)"] if unfit else [])

@@ -39,7 +39,7 @@ def require_stable(feedback: Design, stable: Mask) -> None:
     radius = max(np.abs(np.roots(np.r_[1.0, -taps])).max() for taps in feedback[~stable])
     raise ArgumentError(
         f"the design is unstable in {_filters(stable)}: poles reach radius {radius:.7g}, and a FilterBank "
-        f"holds only poles inside the unit circle. Mend the design, or use multirec.RecurrenceBank.from_ba, "
+        f"holds only poles inside the unit circle. Change the design, or use multirec.RecurrenceBank.from_ba, "
         f"which takes any filter."
     )
 

@@ -120,7 +120,7 @@ class FilterBank(LearnedUnit, SignalBank):
         return feedforward.to(dtype), feedback.to(dtype).T
 
     def freeze(self) -> FrozenBank:
-        """Return a bank with the coefficients of now, which computes none at a call; it does not follow this one."""
+        """Return a bank that keeps the coefficients as they are now: a call computes none, and it does not learn."""
         return FrozenBank(self)
 
     @property

@@ -119,7 +119,7 @@ class RecurrenceLayer(LearnedUnit, ProjectedUnit):
         return (1 / _stable.noise_gain(k)).to(dtype).T, _stable.feedback(k).to(dtype).T
 
     def freeze(self) -> FrozenLayer:
-        """Return a layer with the projection and the coefficients of now, which computes no coefficients at a call.
+        """Return a layer that keeps the projection and the coefficients as they are now: a call computes none.
 
         It shares nothing with this one and does not follow it.
         """

@@ -1,4 +1,4 @@
-"""The array libraries that are installed: how each makes arrays, and gradients by its own door."""
+"""The array libraries that are installed: how each makes arrays, and gradients by its own autograd."""
 
 from __future__ import annotations
 

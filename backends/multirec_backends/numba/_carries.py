@@ -1,4 +1,4 @@
-"""What segments of a signal hand on to each other: predicted by powers of their transition, then checked and mended.
+"""What segments of a signal hand on to each other: predicted by powers of their transition, then checked and corrected.
 
 A segment that is run from zeros sees inputs that do not belong to them. The poles answer with a transient, which may
 be far larger than the signal (every high-pass and notch has zeros next to its poles) and only cancels once the true
@@ -22,7 +22,7 @@ Signal = npt.NDArray[Any]
 
 _CONTRACTION = 1e-5
 """Powers may not lose more than this: eps of float64 times the square of their largest entry."""
-_FIRST, _MENDED = (1.0, 3.0), (2.5, 6.0)
+_FIRST, _CORRECTED = (1.0, 3.0), (2.5, 6.0)
 """How far segments may begin from where they should, over the error of stepping, at first and after correction: on
 average over all segments, and over a few. Errors that last long are alike over these, and may be large by chance.
 """
@@ -79,7 +79,7 @@ class Carries:
         What the run that was good enough handed on, or None: the signal must be run from sample to sample.
         """
         starts = self._carried(first, alone).astype(alone.dtype)
-        for limits in (_FIRST, _MENDED, _MENDED):
+        for limits in (_FIRST, _CORRECTED, _CORRECTED):
             ends = run(starts[:, :-1])
             missed = _missed(starts[:, 1:], ends)
             drift = self._carried(np.zeros_like(first), missed)

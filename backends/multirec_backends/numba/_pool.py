@@ -1,6 +1,6 @@
 """A few threads that help the calling one, renewed after a fork.
 
-Work is a function that takes items off a shared counter until none is left, so helpers are welcome and never
+Work is a function that takes items off a shared counter until none is left, so other threads may help and are never
 needed: the caller starts at once, and at the end waits only for those that did begin. An interrupt may end that
 wait: what helpers still write to then lives as long as their job.
 """

@@ -229,8 +229,8 @@ def _vjp(
                 assert cut.b is not None
                 # the zeros of a filter cancel its poles in x's gradient only where these go on without a jump
                 jumps = settled.jumps[:, ::-1]
-                mended = carries.response(jumps, cut.b[:, 0, 0].conj())
-                sent[:, 1:-1] += mended if np.iscomplexobj(sent) else mended.real
+                correction = carries.response(jumps, cut.b[:, 0, 0].conj())
+                sent[:, 1:-1] += correction if np.iscomplexobj(sent) else correction.real
             grad_x[:, cut.last(q)] += sent[:, 1:]
     to_outputs = _given(main.outputs)[:, 0] if p else np.zeros((len(y), 0), y.dtype)
     return Gradients(

@@ -27,7 +27,7 @@ NAMED: dict[str, Named] = {
     "high-order": Named(Case(batch=16, channels=32, length=48_000, order=16), "filters of order 16"),
     "gated": Named(
         Case(batch=8, channels=1024, length=4096, order=1, shared=False, feedforward=False, time_varying=True),
-        "a gate for each sample: the recurrence of SRU and minGRU",
+        "a gate for each sample: the recurrence inside minGRU",
     ),
     "layer": Named(
         Case(batch=32, channels=256, length=1024, layout="TBC", shared=False, features=256),
