@@ -54,7 +54,7 @@ def is_x(call: Call, x: Array, out: Array) -> bool:
         not call.problem.shared
         and x.shape == out.shape
         and x.dtype == out.dtype
-        and _strides(x) == _strides(out)
+        and _steps(x) == _steps(out)
         and _start(x) == _start(out)
         and 0 not in out.shape
     )
@@ -98,6 +98,11 @@ def _strides(array: Array) -> tuple[int, ...]:
     return tuple(array.strides)
 
 
+def _steps(array: Array) -> list[tuple[int, int]]:
+    """Return the lengths and strides of the axes along which an array has more than one element."""
+    return [(size, step) for size, step in zip(array.shape, _strides(array), strict=True) if size > 1]
+
+
 def _span(array: Array) -> tuple[int, int]:
     """Return where the elements of an array begin and end."""
     first = last = _start(array)
@@ -107,7 +112,7 @@ def _span(array: Array) -> tuple[int, int]:
 
 
 def _overlaps_itself(array: Array) -> bool:
-    steps = sorted((abs(step), size) for size, step in zip(array.shape, _strides(array), strict=True) if size > 1)
+    steps = sorted((abs(step), size) for size, step in _steps(array))
     reach = array.dtype.itemsize
     for step, size in steps:
         if step < reach:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.autograd.graph import increment_version
 from torch.nn import Parameter
 
 from .._core.axes import in_computed_types, operands_in, signal_out
@@ -42,7 +43,11 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     wanted = _wanted(arrays)
     launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
     if wanted == _NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
-        return launcher(arrays, out)
+        found = launcher(arrays, out)
+        if out is not None:
+            # so that a backward pass that needs what was there before says so
+            increment_version(out)
+        return found
     if out is not None:
         raise ArgumentError(
             "out is given, and a gradient or a transform is wanted of x, a coefficient, the state or out: y needs "
@@ -51,7 +56,8 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     problem = launcher.call.problem
     choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
     if any(isinstance(part, np.ndarray) for part in arrays):
-        arrays = tuple(placed(part, problem) if isinstance(part, np.ndarray) else part for part in arrays)
+        # copied, since backward reads them and could not know that they changed
+        arrays = tuple(placed(part.copy(), problem) if isinstance(part, np.ndarray) else part for part in arrays)
         launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
     if wanted == _GRADIENT:
         return eager.recurrence(launcher, arrays)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,3 +109,13 @@ def test_x_may_not_be_changed_where_a_gradient_looks_at_it() -> None:
     x.zero_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_coefficients_of_numpy_may_change_before_backward(backend: str) -> None:
+    x, a = torch.ones(1, 2, 30, requires_grad=True), np.full((2, 2), 0.3, "float32")
+    y, _ = mr.recurrence(x, feedback=a, backend=backend)
+    (want,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
+    a[:] = 0
+    (got,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
