@@ -116,7 +116,7 @@ def _overlaps_itself(array: Array) -> bool:
     reach = array.dtype.itemsize
     for step, size in steps:
         if step < reach:
-            return True
+            return 0 not in array.shape
         reach = step * (size - 1) + reach
     return False
 
