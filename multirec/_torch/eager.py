@@ -18,9 +18,12 @@ from .._core.validate import Choices
 from .._engine.launch import Launcher
 from .._memory.allocate import zeros
 from ..backend import Needs, Operands
+from ..errors import ArgumentError
 from .function import adjoint_formula, adjoint_operator, transformed
 
 __all__ = ["recurrence"]
+
+_SAVED = "x", "feedforward", "feedback", "state.inputs", "state.outputs", "y"
 
 
 def recurrence(launcher: Launcher, tensors: tuple[Any, ...]) -> tuple[Tensor, State]:
@@ -39,7 +42,7 @@ class _Recurrence(torch.autograd.Function):
         # x and y are for the gradients of coefficients: without those the caller may drop or change them
         _, _, of_feedforward, of_feedback, *_ = ctx.needs_input_grad
         ctx.save_for_backward(x if of_feedforward else None, *others, y if of_feedback else None)
-        ctx.launcher = launcher
+        ctx.launcher, ctx.likes = launcher, [None if part is None else _like(part) for part in (x, *others, y)]
         ctx.set_materialize_grads(False)
         return y, state.inputs, state.outputs
 
@@ -47,7 +50,10 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Any, grad_inputs: Any, grad_outputs: Any) -> Any:
         if grad_y is None and grad_inputs is None and grad_outputs is None:
             return (None,) * 6
-        *tensors, y = ctx.saved_tensors
+        *tensors, y = saved = ctx.saved_tensors
+        for name, tensor, like in zip(_SAVED, saved, ctx.likes, strict=True):
+            if tensor is not None and _like(tensor) != like:
+                raise _changed(name, like, _like(tensor))
         needs = Needs(*ctx.needs_input_grad[1:])
         given = tuple(tensors), y, grad_y, grad_inputs, grad_outputs, needs
         if torch.is_grad_enabled() or transformed():
@@ -55,6 +61,19 @@ class _Recurrence(torch.autograd.Function):
         if any(grad is not None and _is_batched(grad) for grad in given[2:5]):
             return None, *_by_operators(adjoint_operator, ctx.launcher, *given)
         return None, *ctx.launcher.vjp(*given)
+
+
+def _like(tensor: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
+    return tensor.shape, tensor.dtype, tensor.device
+
+
+def _changed(name: str, was: tuple[Any, ...], now: tuple[Any, ...]) -> ArgumentError:
+    """Return the error of a tensor that is not what the launcher was made for, whose kernels would read beyond it."""
+    own, other = (f"{tuple(shape)}, {dtype} on {device}" for shape, dtype, device in (was, now))
+    return ArgumentError(
+        f"{name} was of shape {own} when y was computed, and is of shape {other} in backward: its .data was replaced, "
+        "or a hook of saved tensors returned something else. Compute y again."
+    )
 
 
 def _is_batched(grad: Tensor) -> bool:
