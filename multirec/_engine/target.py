@@ -9,7 +9,7 @@ import numpy as np
 
 from .._core.arrays import spec_of
 from .._core.axes import from_channels_time
-from .._core.validate import Call, check_signal
+from .._core.validate import NAMES, Call, check_signal
 from .._memory.hand_over import misfit
 from ..errors import ArgumentError
 from .plan import Plan
@@ -17,7 +17,6 @@ from .plan import Plan
 __all__ = ["Target", "check_out", "is_x", "takes_directly"]
 
 Array: TypeAlias = Any
-_NAMES = "x", "feedforward", "feedback", "state.inputs", "state.outputs"
 _HARD = 1 << 12
 """Steps that NumPy may take to find out whether two arrays share memory."""
 
@@ -37,7 +36,7 @@ def check_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...], out: Arr
             f"out of shape {tuple(out.shape)} has several elements in one place of memory, as broadcast arrays have. "
             "Pass an array that has a place for each."
         )
-    for name, array in zip(_NAMES, arrays, strict=True):
+    for name, array in zip(NAMES, arrays, strict=True):
         if array is None or (name == "x" and is_x(call, x, out)) or not _share(array, out):
             continue
         exact = "x itself may be written to, " if name == "x" else ""

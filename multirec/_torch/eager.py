@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .._core.axes import signal_in, signal_out, state_gradient_out, state_in, taps_gradient_out, taps_in
 from .._core.state import State
-from .._core.validate import Choices
+from .._core.validate import NAMES, Choices
 from .._engine.launch import Launcher
 from .._memory.allocate import zeros
 from ..backend import Needs, Operands
@@ -22,8 +22,6 @@ from ..errors import ArgumentError
 from .function import adjoint_formula, adjoint_operator, transformed
 
 __all__ = ["recurrence"]
-
-_SAVED = "x", "feedforward", "feedback", "state.inputs", "state.outputs", "y"
 
 
 def recurrence(launcher: Launcher, tensors: tuple[Any, ...]) -> tuple[Tensor, State]:
@@ -51,7 +49,7 @@ class _Recurrence(torch.autograd.Function):
         if grad_y is None and grad_inputs is None and grad_outputs is None:
             return (None,) * 6
         *tensors, y = saved = ctx.saved_tensors
-        for name, tensor, like in zip(_SAVED, saved, ctx.likes, strict=True):
+        for name, tensor, like in zip((*NAMES, "y"), saved, ctx.likes, strict=True):
             if tensor is not None and _like(tensor) != like:
                 raise _changed(name, like, _like(tensor))
         needs = Needs(*ctx.needs_input_grad[1:])
