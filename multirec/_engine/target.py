@@ -28,7 +28,7 @@ def check_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...], out: Arr
     check_signal("out", spec_of(out, "out"), expected)
     if not getattr(getattr(out, "flags", None), "writeable", True):
         raise ArgumentError("out is read-only. Pass an array that may be written to.")
-    reason = misfit(out, plan.library if plan.library != "jax" else "numpy")
+    reason = misfit(out, plan.library)
     if reason is not None:
         raise ArgumentError(f"out {reason}, so y cannot be written there. Pass an ordinary array, such as a new one.")
     if _overlaps_itself(out):
