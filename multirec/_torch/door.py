@@ -57,7 +57,7 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
     if any(isinstance(part, np.ndarray) for part in arrays):
         # copied, since backward reads them and could not know that they changed
-        arrays = tuple(placed(part.copy(), problem) if isinstance(part, np.ndarray) else part for part in arrays)
+        arrays = tuple(placed(np.array(part), problem) if isinstance(part, np.ndarray) else part for part in arrays)
         launcher = launcher_of(arrays, choices, remember=wanted != _ANYTHING)
     if wanted == _GRADIENT:
         return eager.recurrence(launcher, arrays)
