@@ -29,6 +29,8 @@ from .problem import (
 
 Specs: TypeAlias = tuple[Spec, Spec | None, Spec | None, Spec | None, Spec | None]
 """Of x, feedforward, feedback, and the state's inputs and outputs."""
+NAMES = "x", "feedforward", "feedback", "state.inputs", "state.outputs"
+"""What errors call them."""
 
 
 class Choices(NamedTuple):
@@ -150,8 +152,7 @@ def _check_precision(x: Spec, compute_dtype: ComputeDtype | None) -> None:
 
 
 def _check_places(x: Spec, *others: Spec | None) -> None:
-    names = ("feedforward", "feedback", "state.inputs", "state.outputs")
-    for name, other in zip(names, others, strict=True):
+    for name, other in zip(NAMES[1:], others, strict=True):
         if other is None:
             continue
         is_coefficient = not name.startswith("state")
@@ -203,4 +204,4 @@ def check_signal(name: str, got: Spec, expected: Spec) -> None:
     if got.shape != expected.shape:
         raise ShapeError(f"{name} has shape {got.shape}, expected {expected.shape}.")
     if got.dtype != expected.dtype:
-        raise DtypeError(f"{name} has dtype {got.dtype}, expected {expected.dtype}. Cast it.")
+        raise DtypeError(f"{name} has dtype {got.dtype}, expected {expected.dtype}. Pass one of that data type.")

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._core.axes import contiguous, last_of, signal_out, tail
+from .._core.axes import contiguous, last_of, namespace, signal_out, tail
 from .._core.state import State
 from .._core.validate import Call
 from .._memory.allocate import zeros
@@ -28,6 +28,10 @@ Arrays: TypeAlias = tuple[Array | None, ...]
 """x, feedforward, feedback, and the state's inputs and outputs, as the caller has them."""
 
 
+def _described(array: Array | None) -> tuple[Any, ...] | None:
+    return None if array is None else (array.shape, array.dtype, getattr(array, "device", None))
+
+
 class Launcher:
     """Runs the calls of one signature.
 
@@ -35,6 +39,8 @@ class Launcher:
     ----------
     call, plan
         What the signature was validated and planned as.
+    made_for
+        Shape, data type and device of each of the arrays and of y, as their library has them.
     judges
         Whether the values of coefficients decide the precision, so that each call is to look at them.
     """
@@ -42,6 +48,9 @@ class Launcher:
     def __init__(self, call: Call, plan: Plan, arrays: Arrays, judges: bool = False) -> None:
         problem = call.problem
         self.call, self.plan, self.judges = call, plan, judges
+        x: Array = arrays[0]
+        dtype = x.dtype if problem.y_dtype == problem.dtype else getattr(namespace(x), problem.y_dtype)
+        self.made_for = (*map(_described, arrays), (call.y_shape, dtype, getattr(x, "device", None)))
         self._on_device: Callable[[], AbstractContextManager[Any]] | None = (
             plan.on_device if plan.library == "cupy" else None
         )

@@ -1,7 +1,7 @@
 """What a call is computed in where its coefficients are float64 and its signal is not.
 
 Rounding a design to the signal's precision must not ruin it in silence. Designs whose values can be looked at are
-judged once (`_rounding`): what would be spoiled is computed in float64, or warned about where that is impossible.
+judged once (`rounding`): what would be spoiled is computed in float64, or warned about where that is impossible.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._core.arrays import spec_of
 from .._core.axes import from_channels_time
-from .._core.validate import Call, check_signal
+from .._core.validate import NAMES, Call, check_signal
 from .._memory.hand_over import misfit
 from ..errors import ArgumentError
 from .plan import Plan
@@ -17,7 +17,6 @@ from .plan import Plan
 __all__ = ["Target", "check_out", "is_x", "takes_directly"]
 
 Array: TypeAlias = Any
-_NAMES = "x", "feedforward", "feedback", "state.inputs", "state.outputs"
 _HARD = 1 << 12
 """Steps that NumPy may take to find out whether two arrays share memory."""
 
@@ -29,7 +28,7 @@ def check_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...], out: Arr
     check_signal("out", spec_of(out, "out"), expected)
     if not getattr(getattr(out, "flags", None), "writeable", True):
         raise ArgumentError("out is read-only. Pass an array that may be written to.")
-    reason = misfit(out, plan.library if plan.library != "jax" else "numpy")
+    reason = misfit(out, plan.library)
     if reason is not None:
         raise ArgumentError(f"out {reason}, so y cannot be written there. Pass an ordinary array, such as a new one.")
     if _overlaps_itself(out):
@@ -37,7 +36,7 @@ def check_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...], out: Arr
             f"out of shape {tuple(out.shape)} has several elements in one place of memory, as broadcast arrays have. "
             "Pass an array that has a place for each."
         )
-    for name, array in zip(_NAMES, arrays, strict=True):
+    for name, array in zip(NAMES, arrays, strict=True):
         if array is None or (name == "x" and is_x(call, x, out)) or not _share(array, out):
             continue
         exact = "x itself may be written to, " if name == "x" else ""
@@ -54,7 +53,7 @@ def is_x(call: Call, x: Array, out: Array) -> bool:
         not call.problem.shared
         and x.shape == out.shape
         and x.dtype == out.dtype
-        and _strides(x) == _strides(out)
+        and _steps(x) == _steps(out)
         and _start(x) == _start(out)
         and 0 not in out.shape
     )
@@ -98,6 +97,11 @@ def _strides(array: Array) -> tuple[int, ...]:
     return tuple(array.strides)
 
 
+def _steps(array: Array) -> list[tuple[int, int]]:
+    """Return the lengths and strides of the axes along which an array has more than one element."""
+    return [(size, step) for size, step in zip(array.shape, _strides(array), strict=True) if size > 1]
+
+
 def _span(array: Array) -> tuple[int, int]:
     """Return where the elements of an array begin and end."""
     first = last = _start(array)
@@ -107,11 +111,11 @@ def _span(array: Array) -> tuple[int, int]:
 
 
 def _overlaps_itself(array: Array) -> bool:
-    steps = sorted((abs(step), size) for size, step in zip(array.shape, _strides(array), strict=True) if size > 1)
+    steps = sorted((abs(step), size) for size, step in _steps(array))
     reach = array.dtype.itemsize
     for step, size in steps:
         if step < reach:
-            return True
+            return 0 not in array.shape
         reach = step * (size - 1) + reach
     return False
 

@@ -73,13 +73,8 @@ def taker(plan: Plan, dtype: str) -> Step:
     to_tensor = sys.modules["torch"].from_numpy
 
     def take(array: Array) -> Array:
-        # torch warns of what may not be written to
-        if not array.flags.writeable:
-            return plan.take(array)
-        try:
-            return to_tensor(array)
-        except ValueError:  # negative strides, which an axis of one element may have, too
-            return plan.take(array)
+        # torch has no negative strides, not even of an axis of length 1, and warns of what may not be written to
+        return to_tensor(array) if array.flags.writeable and min(array.strides) >= 0 else plan.take(array)
 
     return take
 

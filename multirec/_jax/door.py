@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from .._core.arrays import has_64_bit
 from .._core.axes import in_computed_types, operands_in, signal_out, tails
 from .._core.state import State, state_kinds
-from .._core.validate import Call, Choices
+from .._core.validate import NAMES, Call, Choices
 from .._engine.call import call_of, compute
 from .._engine.plan import Plan, plan_for
 from .._registry.registry import registry
@@ -28,8 +28,6 @@ from .primitives import apply, uniform
 __all__ = ["check_64_bit", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
-
-_NAMES = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
 
 
 def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
@@ -119,7 +117,7 @@ def _check_devices(arrays: tuple[Array | None, ...]) -> None:
     """Raise if arrays were put on different devices."""
     put = [
         (name, array.devices())
-        for name, array in zip(_NAMES, arrays, strict=True)
+        for name, array in zip(NAMES, arrays, strict=True)
         if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) and array.committed
     ]
     for name, devices in put[1:]:
@@ -131,7 +129,7 @@ def _check_devices(arrays: tuple[Array | None, ...]) -> None:
 
 def _check_concrete(arrays: tuple[Array | None, ...], backend: str) -> None:
     """Raise unless a backend of another library can look at the memory of these arrays."""
-    for name, array in zip(_NAMES, arrays, strict=True):
+    for name, array in zip(NAMES, arrays, strict=True):
         if isinstance(array, jax.core.Tracer):
             raise FamilyError(
                 f"{name} is traced by JAX (jit, grad, vmap, …), and backend {backend!r} cannot be traced. Ask for "

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from .._core.axes import to_channels_time
 from .._core.problem import Target
-from .._core.validate import Call
+from .._core.validate import NAMES, Call
 from .hand_over import misfit
 
 Array: TypeAlias = Any
@@ -16,8 +16,7 @@ Array: TypeAlias = Any
 
 def copies(call: Call, arrays: tuple[Array | None, ...], target: Target) -> Iterator[str]:
     """Say what of (x, feedforward, feedback, inputs, outputs) a kernel of `target` cannot take where it lies."""
-    names = ("x", "feedforward", "feedback", "state.inputs", "state.outputs")
-    for name, array in zip(names, arrays, strict=True):
+    for name, array in zip(NAMES, arrays, strict=True):
         if array is None:
             continue
         is_signal = name not in ("feedforward", "feedback")

@@ -143,6 +143,8 @@ def _numpy_to_torch(array: Array) -> Array:
     torch = sys.modules["torch"]
     is_half = array.dtype.kind == "u" or _is_bfloat16(array.dtype)
     array = unlocked(array.view(np.uint16) if is_half else array)
+    # torch takes addresses between two items, and some of its kernels crash there
+    array = array if array.flags.aligned else _native(array)
     try:
         tensor = torch.from_numpy(array)
     except ValueError:  # a misfit

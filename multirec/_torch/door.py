@@ -45,7 +45,7 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     if wanted == _NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
         found = launcher(arrays, out)
         if out is not None:
-            # kernels write behind autograd's back, which may have saved this tensor for a gradient
+            # so that a backward pass that needs what was there before says so
             increment_version(out)
         return found
     if out is not None:
@@ -56,7 +56,8 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
     problem = launcher.call.problem
     choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
     if True in [isinstance(part, np.ndarray) for part in arrays]:
-        arrays = tuple(placed(part, problem) if isinstance(part, np.ndarray) else part for part in arrays)
+        # copied, since backward reads them and could not know that they changed
+        arrays = tuple(placed(np.array(part), problem) if isinstance(part, np.ndarray) else part for part in arrays)
         launcher = launcher_of(arrays, choices, remember=not _traced())
     if wanted == _GRADIENT:
         return eager.recurrence(launcher, arrays)

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from .._core.axes import signal_in, signal_out, state_gradient_out, state_in, taps_gradient_out, taps_in
 from .._core.state import State
-from .._core.validate import Choices
+from .._core.validate import NAMES, Choices
 from .._engine.launch import Launcher
 from .._memory.allocate import zeros
 from ..backend import Needs, Operands
+from ..errors import ArgumentError
 from .function import adjoint_formula, adjoint_operator, transformed
 
 __all__ = ["recurrence"]
@@ -48,6 +49,9 @@ class _Recurrence(torch.autograd.Function):
         if grad_y is None and grad_inputs is None and grad_outputs is None:
             return (None,) * 6
         *tensors, y = ctx.saved_tensors
+        for name, tensor, made_for in zip((*NAMES, "y"), (*tensors, y), ctx.launcher.made_for, strict=True):
+            if tensor is not None and (tensor.shape, tensor.dtype, tensor.device) != made_for:
+                raise _changed(name, made_for, tensor)
         needs = Needs(*ctx.needs_input_grad[1:])
         given = tuple(tensors), y, grad_y, grad_inputs, grad_outputs, needs
         if torch.is_grad_enabled() or transformed():
@@ -55,6 +59,16 @@ class _Recurrence(torch.autograd.Function):
         if True in [grad is not None and _is_batched(grad) for grad in given[2:5]]:
             return None, *_by_operators(adjoint_operator, ctx.launcher, *given)
         return None, *ctx.launcher.vjp(*given)
+
+
+def _changed(name: str, was: tuple[Any, ...], now: Tensor) -> ArgumentError:
+    """Return the error of a tensor that is not what the launcher was made for, whose kernels would read beyond it."""
+    both = was, (now.shape, now.dtype, now.device)
+    own, other = (f"{tuple(shape)}, {dtype} on {device}" for shape, dtype, device in both)
+    return ArgumentError(
+        f"{name} was of shape {own} when y was computed, and is of shape {other} in backward: its .data was replaced, "
+        "or a hook of saved tensors returned something else. Compute y again."
+    )
 
 
 def _is_batched(grad: Tensor) -> bool:

@@ -132,7 +132,7 @@ def _fold(part: Tensor, mapped: bool, size: int, batch: int, is_taps: bool) -> T
 
 
 def _run(choices: Choices) -> formula.Run:
-    """Return the recurrence as `_formula` calls it: differentiable, so that derivatives of any order follow."""
+    """Return the recurrence as `formula` calls it: differentiable, so that derivatives of any order follow."""
 
     def run(operands: Operands, reverse: bool) -> Any:
         return apply(operands, choices._replace(reverse=reverse))[0]

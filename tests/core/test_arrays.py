@@ -112,6 +112,11 @@ def test_hand_over_shares_memory(source: str, target: str) -> None:
     assert address(array) == address(other)
 
 
+def test_torch_gets_no_address_between_two_items() -> None:
+    array = np.ndarray((3, 2), "complex128", np.zeros(97, np.uint8), 1)
+    assert hand_over(array, "numpy", "torch").data_ptr() % 8 == 0
+
+
 def test_float64_coefficients_leave_float32_audio_alone() -> None:
     parameter = torch.from_numpy(A).requires_grad_()
     y, _ = mr.recurrence(torch.from_numpy(X), feedback=parameter)

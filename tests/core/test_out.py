@@ -168,6 +168,31 @@ def test_interleaved_memory_is_not_shared() -> None:
     np.testing.assert_array_equal(mr.recurrence(x, feedback=A.astype("float32"), out=out)[0], want)
 
 
+def test_an_axis_of_one_element_has_no_stride() -> None:
+    x = RNG.standard_normal((5, 70)).astype("float32")
+    want = mr.recurrence(x[None].copy(), **taps("float32"))[0]
+    np.testing.assert_array_equal(mr.recurrence(x[None], **taps("float32"), out=x.reshape(1, 5, 70))[0], want)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 70), (2, 5, 0), (0, 5, 0)])
+def test_nothing_is_written_to_nothing(shape: tuple[int, ...]) -> None:
+    x, a = np.empty(shape, "float32"), A.astype("float32")
+    for out in (x, np.empty(shape, "float32")):
+        assert mr.recurrence(x, feedback=a, out=out)[0] is out
+    tensor = torch.empty(shape)
+    assert mr.recurrence(torch.from_numpy(x), feedback=torch.from_numpy(a), out=tensor)[0] is tensor
+
+
+def test_a_backward_pass_sees_what_is_written_over() -> None:
+    leaf = torch.ones(1, 5, 70, requires_grad=True)
+    x = 2 * leaf
+    loss = (x * x).sum()
+    with torch.no_grad():
+        mr.recurrence(x, feedback=torch.from_numpy(A.astype("float32")), out=x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 def test_no_gradient_is_wanted() -> None:
     x, a = torch.ones(1, 5, 70, requires_grad=True), torch.from_numpy(A.astype("float32"))
     out = torch.empty(1, 5, 70)

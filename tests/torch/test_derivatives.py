@@ -215,3 +215,13 @@ def test_a_gradient_along_time_is_handed_over_without_a_copy(monkeypatch: pytest
     x, gate = (torch.rand(2, 3, 500).requires_grad_(), torch.rand(2, 3, 500, 1).requires_grad_())
     grad = torch.autograd.grad(mr.recurrence(x, feedback=gate, backend="numba")[0].sum(), gate)[0]
     assert grad.data_ptr() == found[0].feedback.ctypes.data
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_along_one_element_backwards(backend: str) -> None:
+    x, b = torch.randn(1, 1, 1, dtype=torch.float64), torch.randn(1, 1, 2, dtype=torch.float64, requires_grad=True)
+    state = (torch.randn(1, 1, 1, dtype=torch.float64, requires_grad=True), None)
+    y, after = mr.recurrence(x, feedforward=b, state=state, layout="TBC", reverse=True, backend=backend)
+    grad_b, grad_past = torch.autograd.grad(y.sum() + after.inputs.sum(), (b, state[0]))
+    torch.testing.assert_close(grad_b, torch.stack([x, state[0]], -1)[0].detach())
+    torch.testing.assert_close(grad_past, b[..., 1:].detach())

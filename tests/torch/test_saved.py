@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import multirec as mr
+from multirec.errors import ArgumentError
 
 BACKENDS = ["reference", "torch_loop", "unfold_scan", "numba"]
 LENGTH = 500
@@ -107,4 +109,30 @@ def test_x_may_not_be_changed_where_a_gradient_looks_at_it() -> None:
     y, _ = call("numba")(x, *others)
     x.zero_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_coefficients_of_numpy_may_change_before_backward(backend: str) -> None:
+    x, a = torch.ones(1, 2, 30, requires_grad=True), np.full((2, 2), 0.3, "float32")
+    y, _ = mr.recurrence(x, feedback=a, backend=backend)
+    (want,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
+    a[:] = 0
+    (got,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("other", [torch.ones(3, 1), torch.ones(3, 2, dtype=torch.float64)], ids=["shape", "dtype"])
+def test_backward_refuses_what_is_no_longer_what_it_was(other: torch.Tensor) -> None:
+    tensors = operands("x feedforward feedback")
+    y, _ = call("numba")(*tensors)
+    tensors[1].data = other
+    with pytest.raises(ArgumentError, match=r"feedforward was of shape \(3, 2\), torch.float32 on cpu when y was"):
+        y.sum().backward()
+
+
+def test_hooks_of_saved_tensors_return_what_they_got() -> None:
+    with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, lambda kept: kept[..., :1].clone()):
+        y, _ = call("numba")(*operands("feedforward"))
+    with pytest.raises(ArgumentError, match=r"x was of shape \(2, 3, 500\), .* and is of shape \(2, 3, 1\)"):
         y.sum().backward()
