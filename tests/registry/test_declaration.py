@@ -128,3 +128,10 @@ def test_a_package_that_says_what_cannot_be_is_broken(site):
     with pytest.raises(BackendBrokenError, match="'liar' is registered by liar-package but is broken"):
         mr.recurrence(np.ones((1, 1, 4)), feedback=np.array([[0.5]]), backend="liar")
     assert mr.backends()["reference"].status == "ready"
+
+
+def test_orders_may_be_integers_of_numpy():
+    info = BackendInfo(**MADE, min_order=np.int32(1), max_order=np.int64(4))
+    assert info == BackendInfo(**MADE, min_order=1, max_order=4)
+    with pytest.raises(ArgumentError, match="max_order"):
+        BackendInfo(**MADE, max_order=np.True_)
