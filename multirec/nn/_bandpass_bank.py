@@ -143,8 +143,9 @@ class BandpassBank(LearnedUnit, SignalBank):
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Raise unless a `state_dict` is of a bank at this sample rate."""
+        state = torch.as_tensor(state, device="cpu")
         # a state_dict that was cast has it rounded
-        if not torch.isclose(state.cpu(), self.get_extra_state().to(state.dtype)):
+        if not torch.isclose(state, self.get_extra_state().to(state.dtype)):
             raise ArgumentError(
                 f"the state_dict is of a BandpassBank at {float(state):g} Hz, and this one is at {self.sample_rate:g} "
                 f"Hz, where the same weights are other frequencies. Load it into a bank with sample_rate="
