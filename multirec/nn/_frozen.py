@@ -69,6 +69,11 @@ class FrozenBank(_Frozen, SignalBank):
     feedforward, feedback
         (C, q+1) and (C, p), as in `multirec.recurrence`.
 
+    Raises
+    ------
+    ArgumentError
+        The unit's class has its own `init_state`, `forward`, `compute` or `step`, which would be lost.
+
     Example
     -------
     >>> from multirec import nn as mnn
