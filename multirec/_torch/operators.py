@@ -1,6 +1,6 @@
 """The two raw operators that torch sees: y with its tails, and the adjoint; with their fakes.
 
-Tensors are canonical (see `multirec.backend`). Neither knows of derivatives: `_torch_function` adds those.
+Tensors are canonical (see `multirec.backend`). Neither knows of derivatives: `function` adds those.
 Arguments come by position, in the order of the schemas below.
 """
 
