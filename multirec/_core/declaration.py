@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, NoReturn, get_args
 
 from ..errors import ArgumentError
@@ -106,7 +107,7 @@ def _check_orders(fields: Mapping[str, Any]) -> None:
 
 
 def _is_order(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _check_function(fields: Mapping[str, Any], field: str) -> None:

@@ -66,8 +66,8 @@ class RecurrenceCascade:
         return x, tuple(after)
 
     def _fills(self, bank: RecurrenceBank, x: Array, out: Array | None) -> bool:
-        """Whether a section's y has the shape of the cascade's."""
-        if out is None:
+        """Whether a section's y has the shape of the cascade's; the last section says what is wrong with `out`."""
+        if out is None or getattr(out, "ndim", None) != x.ndim:
             return False
         have, wanted = (split_shape(tuple(array.shape), self.layout)[1] for array in (x, out))
         return wanted == (bank.channels if have == 1 else have)

@@ -51,6 +51,9 @@ def _placed(program: Any, plan: Plan, choices: Choices) -> Choices:
         where, way_out = f"for {' and '.join(program.platforms)}", "compile it for cpu alone"
     elif devices > 1:
         where, way_out = f"for {devices} devices, dividing it itself", "divide the work with jax.shard_map"
+    elif program.lowering_parameters.for_export and choices.backend == "auto":
+        # whoever loads it may not have multirec
+        return choices._replace(backend="jax")
     else:
         return choices
     if choices.backend == "auto":

@@ -78,6 +78,21 @@ def judge(info: BackendInfo, problem: Problem) -> Support:
     return Support(False, reason) if reason else info.supports(problem)
 
 
+def _judged(info: BackendInfo, problem: Problem) -> Support:
+    """Judge one of many backends: one that is broken stops no other."""
+    try:
+        return judge(info, problem)
+    except Exception as error:
+        return Support(False, f"broken: {type(error).__name__}: {error}")
+
+
+def _noted(info: BackendInfo, problem: Problem) -> str:
+    try:
+        return info.note(problem)
+    except Exception as error:
+        return f"its note fails with {type(error).__name__}: {error}"
+
+
 def chosen(problem: Problem, backend: str, shape: tuple[int, ...] | None = None) -> BackendInfo:
     """Return the explicit or automatic choice; or raise, saying who could compute the problem of an x of `shape`."""
     return _pick(problem) if backend == "auto" else _named(problem, backend, shape)
@@ -95,7 +110,7 @@ def _named(problem: Problem, name: str, shape: tuple[int, ...] | None) -> Backen
     if support.ok:
         return info
     x = shape or join_shape((problem.batch,), problem.x_channels, problem.length, problem.layout)
-    able = [other for other, found, _ in registry.installed() if found is not None and judge(found, problem).ok]
+    able = [other for other, found, _ in registry.installed() if found is not None and _judged(found, problem).ok]
     raise UnsupportedError(
         f"backend {name!r} does not support {support.reason} for x of shape {x}, {problem.dtype}. "
         f"Backends that do: {', '.join(able) or 'none'}."
@@ -128,13 +143,13 @@ def _considered(problem: Problem) -> tuple[Explanation, dict[str, BackendInfo]]:
         if info is None:
             candidates[name] = Support(False, why)
             continue
-        support = judge(info, problem)
+        support = _judged(info, problem)
         if support.ok and name not in order:
             support = Support(True, "by name only: not in the automatic order")
         elif support.ok:
             infos[name] = info
             support = Support(True, f"place {order.index(name) + 1} in the order for {kind}")
-        if support.ok and (how := info.note(problem)):
+        if support.ok and (how := _noted(info, problem)):
             support = Support(True, f"{support.reason}: {how}")
         candidates[name] = support
     chosen = next((name for name in order if name in infos), None)

@@ -51,7 +51,7 @@ def _load(name: str, value: str, owner: str) -> Entry:
 
     try:
         info = importlib.metadata.EntryPoint(name, value, GROUP).load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Entry(name, None, f"{value} fails to load: {type(error).__name__}: {error}", owner)
     if not isinstance(info, BackendInfo):
         return Entry(name, None, f"{value} is a {type(info).__name__}, not a multirec.backend.BackendInfo", owner)

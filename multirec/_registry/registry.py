@@ -104,7 +104,7 @@ class Registry:
         module, _, attribute = info.kernel.partition(":")
         try:
             kernel = getattr(importlib.import_module(module), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BackendBrokenError(
                 f"backend {info.name!r} is installed but fails to load {info.kernel}: {type(error).__name__}: {error}"
             ) from error

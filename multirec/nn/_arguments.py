@@ -16,9 +16,13 @@ _MOST = 256
 
 def whole(name: str, size: int, least: int) -> int:
     """Return a size, of whatever type of integers, as an int; raise unless it is at least `least`."""
-    if isinstance(size, bool) or not hasattr(size, "__index__") or size < least:
+    try:
+        found = index(size)
+    except TypeError:
+        found = least - 1
+    if isinstance(size, bool) or found < least:
         raise ArgumentError(f"{name} is a whole number of at least {least}, got {size!r}.")
-    return index(size)
+    return found
 
 
 def check_order(order: int) -> int:

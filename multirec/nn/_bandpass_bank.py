@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -144,18 +143,18 @@ class BandpassBank(LearnedUnit, SignalBank):
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Raise unless a `state_dict` is of a bank at this sample rate."""
-        if float(state) != self.sample_rate:
+        state = torch.as_tensor(state, device="cpu")
+        # a state_dict that was cast has it rounded
+        if not torch.isclose(state, self.get_extra_state().to(state.dtype)):
             raise ArgumentError(
                 f"the state_dict is of a BandpassBank at {float(state):g} Hz, and this one is at {self.sample_rate:g} "
                 f"Hz, where the same weights are other frequencies. Load it into a bank with sample_rate="
                 f"{float(state):g}, and give that one's centres and bandwidths in Hz to a new one."
             )
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
-        # before torch has copied a weight
-        found = state_dict.get(f"{prefix}_extra_state")
-        if found is not None:
-            self.set_extra_state(found)
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        # a state_dict of version 0.1 has no such entry; others are looked at before torch has copied a weight
+        self.set_extra_state(state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state()))
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     # how near to 0 and to half the sample rate the rounded filter is still sure to be stable: 1 - |k| ≥ 2·eps

@@ -89,8 +89,14 @@ class Chain(RecurrentUnit):
         outs, after = super().step(x, state)
         return outs, list(after)
 
+    def _block_of_one(self, x: torch.Tensor) -> torch.Tensor:
+        first = next((module for module in self if isinstance(module, RecurrentUnit)), None)
+        return super()._block_of_one(x) if first is None else first._block_of_one(x)
+
     def _layouts(self) -> set[Layout]:
-        return {module.layout for module in self if isinstance(module, RecurrentUnit)}
+        units = (module for module in self if isinstance(module, RecurrentUnit))
+        # an inner chain of plain modules has none
+        return set().union(*(unit._layouts() if isinstance(unit, Chain) else {unit.layout} for unit in units))
 
     @staticmethod
     def _plain(index: int, module: nn.Module, x: torch.Tensor, state: Any) -> torch.Tensor:

@@ -28,7 +28,7 @@ def grid(channels: int, scale: str, f_min: float, f_max: float | None, sample_ra
     half = sample_rate / 2
     f_max = 0.45 * sample_rate if f_max is None else f_max
     if f_max > half:
-        raise ArgumentError(f"f_max is at most half the sample rate, {half:g} Hz, got {f_max:g} Hz.")
+        raise ArgumentError(f"f_max is at most half the sample rate, {half:g} Hz, got {f_max:.15g} Hz.")
     if not 0 < f_min < f_max:
         raise ArgumentError(f"f_min is above 0 and below f_max, got f_min={f_min!r}, f_max={f_max!r} Hz.")
     warp, unwarp = _SCALES[scale]

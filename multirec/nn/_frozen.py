@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from multirec._core.validate import Choices
+from multirec.errors import ArgumentError
 
 from ._filter_unit import FilterUnit, Pair
 from ._projected import ProjectedUnit
@@ -25,6 +26,13 @@ class _Frozen(FilterUnit):
     feedback: Tensor
 
     def __init__(self, unit: FilterUnit) -> None:
+        own = unit._redefined("init_state", "forward", "compute", "step")
+        if own:
+            raise ArgumentError(
+                f"{type(unit).__name__} has its own {' and '.join(own)}, and what freeze returns would not: it takes "
+                "the coefficients alone. Give the class a freeze of its own, or call it under torch.no_grad, where it "
+                "keeps its coefficients too."
+            )
         choices = Choices(unit.layout, unit.reverse, unit.backend, unit.compute_dtype)
         super().__init__(unit.channels, unit.order, unit.input_order, choices)
         with torch.inference_mode(False), torch.no_grad():
@@ -60,6 +68,11 @@ class FrozenBank(_Frozen, SignalBank):
     ----------
     feedforward, feedback
         (C, q+1) and (C, p), as in `multirec.recurrence`.
+
+    Raises
+    ------
+    ArgumentError
+        The unit's class has its own `init_state`, `forward`, `compute` or `step`, which would be lost.
 
     Example
     -------

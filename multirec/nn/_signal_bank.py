@@ -35,8 +35,8 @@ class SignalBank(FilterUnit):
         self._check_channels(x, -1)
         return x
 
-    def _block(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unsqueeze(0 if self.layout == "TBC" else -1) if x.ndim < 2 else super()._block(x)
+    def _block_of_one(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unsqueeze(0 if self.layout == "TBC" else -1) if x.ndim < 2 else super()._block_of_one(x)
 
     def _check_channels(self, x: torch.Tensor, axis: int) -> None:
         found = x.shape[axis]

@@ -72,8 +72,12 @@ class RecurrentUnit(nn.Module):
 
     def step(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Run one sample: x and the outputs are (batch…, features), without the time axis."""
-        outs, state = self(add_time(x, self.layout), state)
+        outs, state = self(self._block_of_one(x), state)
         return drop_time(outs, self.layout), state
+
+    def _block_of_one(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a sample as a block of one, as a call takes it."""
+        return add_time(x, self.layout)
 
 
 def detach_state(state: Any) -> Any:

@@ -258,3 +258,10 @@ def test_a_cascade_widens_before_it_runs_in_place() -> None:
         cascade(x, out=np.empty((2, 4, 40)))
     with pytest.raises(FamilyError, match=r"out is a builtins\.list"):
         cascade.sections[0](x, out=[1.0])
+
+
+@pytest.mark.parametrize("out", [[1.0], 1.0, np.empty(2)], ids=["list", "number", "vector"])
+def test_an_out_of_a_cascade_that_is_no_signal(out: object) -> None:
+    cascade = mr.RecurrenceBank.from_sos([[1, 0, 0, 1, -0.5, 0], [1, 1, 0, 1, 0, 0]])
+    with pytest.raises(mr.MultirecError, match="out "):
+        cascade(np.ones((2, 1, 5)), out=out)

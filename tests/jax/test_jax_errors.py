@@ -156,6 +156,21 @@ def test_a_program_for_several_platforms_and_a_backend_of_the_cpu():
         exported("reference")
 
 
+def test_an_exported_program_needs_multirec_only_if_it_is_asked_for_a_numpy_backend():
+    x = jnp.ones((1, 2, 200))
+
+    def function(backend):
+        return jax.jit(lambda x: mr.recurrence(x, feedback=A, backend=backend)[0])
+
+    y = function("auto")(x)
+    np.testing.assert_allclose(jax.export.export(function("auto"))(x).call(x), y, rtol=1e-5)
+    jax.export.export(jax.jit(jax.grad(lambda x: function("auto")(x).sum())))(x)
+    with pytest.raises(ValueError, match="no compatibility guarantees"):
+        jax.export.export(function("reference"))(x)
+    allowed = jax.export.DisabledSafetyCheck.custom_call("multirec_recurrence")
+    jax.export.export(function("reference"), disabled_checks=[allowed])(x)
+
+
 @pytest.mark.parametrize("name", ["jax", "jaxlib"])
 def test_jax_is_missing(name, monkeypatch):
     monkeypatch.setattr("multirec._registry.discovery._is_installed", lambda module: module != name)

@@ -216,9 +216,25 @@ def test_a_state_dict_of_another_sample_rate_is_told():
     with pytest.raises(ArgumentError, match="16000"):
         torch.nn.Sequential(other).load_state_dict(torch.nn.Sequential(bank).state_dict())
     mnn.BandpassBank(3, float(RATE)).load_state_dict(bank.state_dict())
-    with pytest.raises(RuntimeError, match=r"Missing key.*_extra_state"):
-        bank.load_state_dict(dict(bank.named_parameters()))
-    bank.load_state_dict(dict(bank.named_parameters()), strict=False)
+
+
+def test_a_state_dict_without_a_sample_rate_loads():
+    bank = mnn.BandpassBank(3, RATE)
+    nested = torch.nn.Sequential(mnn.Chain(bank))
+    for module in (bank, nested):
+        given = dict(module.named_parameters())
+        for strict in (True, False):
+            assert str(module.load_state_dict(given, strict=strict)) == "<All keys matched successfully>"
+        assert given.keys() == dict(module.named_parameters()).keys()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_state_dict_that_was_cast_loads(dtype):
+    bank = mnn.BandpassBank(3, 44100)
+    cast = {name: part.to(dtype) for name, part in bank.state_dict().items()}
+    mnn.BandpassBank(3, 44100).load_state_dict(cast)
+    with pytest.raises(ArgumentError, match="this one is at 48000 Hz"):
+        mnn.BandpassBank(3, 48000).load_state_dict(cast)
 
 
 def test_a_state_dict_holds_tensors_alone(tmp_path):

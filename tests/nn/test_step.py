@@ -103,6 +103,47 @@ def test_a_chain_steps() -> None:
         mixed.step(torch.randn(2, 4))
 
 
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_a_chain_steps_signals_without_a_channel_axis(layout: str, batch: tuple[int, ...]) -> None:
+    chain = mnn.Chain(torch.nn.Tanh(), mnn.FilterBank(4, layout=layout), mnn.Chain(torch.nn.ReLU())).double()
+    time = 0 if layout == "TBC" else -1
+    x = torch.randn((6, *batch) if layout == "TBC" else (*batch, 6), dtype=torch.float64)
+    torch.testing.assert_close(stepped(chain, x, time, TIME[layout])[0], chain(x)[0])
+
+
+class Doubled(mnn.FilterBank):
+    """A user's bank that does something to what comes out."""
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        y, state = super().forward(x, state)
+        return 2 * y, state
+
+
+class Residual(mnn.RecurrenceLayer):
+    """A user's layer that does something to what goes in."""
+
+    def compute(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        y, state = super().compute(x, state)
+        return x + y, state
+
+
+@pytest.mark.parametrize("layout", ["BTC", "TBC"])
+def test_steps_of_a_subclass_are_its_block(layout: str) -> None:
+    x = torch.randn(6, dtype=torch.float64)
+    bank = Doubled(4, layout=layout, **OPTIONS)
+    torch.testing.assert_close(stepped(bank, x, 0, TIME[layout])[0], bank(x)[0])
+    layer = Residual(3, 3, layout=layout, **OPTIONS)
+    x = torch.randn(4, 4, 3, dtype=torch.float64)
+    torch.testing.assert_close(stepped(layer, x, TIME[layout], TIME[layout])[0], layer(x)[0])
+
+
+@pytest.mark.parametrize(("unit", "says"), [(Doubled(4), "forward"), (Residual(3, 3), "compute")])
+def test_what_a_subclass_does_is_not_lost_when_it_is_frozen(unit: Any, says: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"{type(unit).__name__} has its own {says}"):
+        unit.freeze()
+
+
 def test_steps_compile() -> None:
     layer, x = mnn.RecurrenceLayer(3, 4), torch.randn(2, 3)
     step = torch.compile(layer.step, backend="aot_eager", fullgraph=True)
@@ -121,3 +162,8 @@ def test_samples_that_do_not_fit() -> None:
         layer.step(torch.randn(2, 4))
     with pytest.raises(DtypeError, match=r"x is torch\.float64"):
         layer.step(torch.randn(2, 3, dtype=torch.float64))
+
+
+def test_a_first_state_of_a_subclass_is_not_lost_when_it_is_frozen() -> None:
+    with pytest.raises(ArgumentError, match="LearnedStart has its own init_state"):
+        LearnedStart(2).freeze()

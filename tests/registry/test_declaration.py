@@ -128,3 +128,48 @@ def test_a_package_that_says_what_cannot_be_is_broken(site):
     with pytest.raises(BackendBrokenError, match="'liar' is registered by liar-package but is broken"):
         mr.recurrence(np.ones((1, 1, 4)), feedback=np.array([[0.5]]), backend="liar")
     assert mr.backends()["reference"].status == "ready"
+
+
+def test_orders_may_be_integers_of_numpy():
+    info = BackendInfo(**MADE, min_order=np.int32(1), max_order=np.int64(4))
+    assert info == BackendInfo(**MADE, min_order=1, max_order=4)
+    with pytest.raises(ArgumentError, match="max_order"):
+        BackendInfo(**MADE, max_order=np.True_)
+
+
+def fails(problem):
+    raise ZeroDivisionError("no such number")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"decline": fails}, "broken: ZeroDivisionError: no such number"),
+        ({"decline": lambda problem: True}, "decline returned True"),
+        ({"note": fails}, "its note fails with ZeroDivisionError: no such number"),
+    ],
+)
+def test_a_backend_that_is_wrong_about_a_problem_stops_no_other(wrong, says):
+    x, a = np.ones((1, 1, 3)), np.array([[0.5]])
+    mr.register_backend(BackendInfo(**MADE, **wrong))
+    try:
+        y, _ = mr.recurrence(x, feedback=a)
+        assert says in mr.explain(x, feedback=a).candidates["made"].reason
+        if "decline" in wrong:
+            with pytest.raises((BackendBrokenError, ZeroDivisionError)):
+                mr.recurrence(x, feedback=a, backend="made")
+    finally:
+        mr.unregister_backend("made")
+    assert y.shape == x.shape
+
+
+def test_a_kernel_that_exits_as_it_is_imported_is_broken(tmp_path, monkeypatch):
+    (tmp_path / "kernel_that_exits.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    mr.register_backend(BackendInfo(**(MADE | {"kernel": "kernel_that_exits:kernel"})))
+    try:
+        assert mr.backends()["made"].status == "broken"
+        with pytest.raises(BackendBrokenError, match="fails to load kernel_that_exits:kernel: SystemExit: 3"):
+            mr.recurrence(np.ones((1, 1, 3)), feedback=np.array([[0.5]]), backend="made")
+    finally:
+        mr.unregister_backend("made")
