@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -73,8 +73,12 @@ def taker(plan: Plan, dtype: str) -> Step:
     to_tensor = sys.modules["torch"].from_numpy
 
     def take(array: Array) -> Array:
-        # torch has no negative strides, not even of an axis of length 1, and warns of what may not be written to
-        return to_tensor(array) if array.flags.writeable and min(array.strides) >= 0 else plan.take(array)
+        try:
+            # torch warns of what may not be written to
+            return to_tensor(array) if array.flags.writeable else plan.take(array)
+        except ValueError:
+            # it has no negative strides, not even of an axis of length 1
+            return plan.take(array)
 
     return take
 
@@ -89,10 +93,10 @@ def gradients_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> t
     """Return the ways of gradients, which get the shapes and data types of these arrays."""
     rank = len(call.y_shape)
     shapes: list[tuple[int, ...]] = [() if part is None else tuple(part.shape) for part in arrays]
-    back = (
-        partial(signal_out, layout=call.problem.layout, batch_shape=call.batch_shape),
-        *(partial(taps_gradient_out, call=call, shape=shape, rank=rank) for shape in shapes[1:3]),
-        *(partial(state_gradient_out, call=call, shape=shape) for shape in shapes[3:]),
+    back: tuple[Step, ...] = (
+        viewer(call),
+        *(_taps_back(call, shape, rank) for shape in shapes[1:3]),
+        *(_state_back(call, shape) for shape in shapes[3:]),
     )
     return tuple(
         None if part is None else _gradient_out(plan, name_of(part.dtype), own)
@@ -100,14 +104,26 @@ def gradients_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> t
     )
 
 
-def _gradient_out(plan: Plan, dtype: str, back: Callable[[Array], Array]) -> Step:
+def _taps_back(call: Call, shape: tuple[int, ...], rank: int) -> Step:
+    if len(shape) == 2:
+        return methodcaller("reshape", shape)
+    return partial(taps_gradient_out, call=call, shape=shape, rank=rank)
+
+
+def _state_back(call: Call, shape: tuple[int, ...]) -> Step:
+    if _is_canonical(call) and shape[:1] == call.batch_shape:
+        return None
+    return partial(state_gradient_out, call=call, shape=shape)
+
+
+def _gradient_out(plan: Plan, dtype: str, back: Step) -> Step:
     if not _is_hosted(plan, dtype):
-        return lambda gradient: cast_to(plan.take(back(gradient)), dtype)
+        return lambda gradient: cast_to(plan.take(gradient if back is None else back(gradient)), dtype)
     take, own = taker(plan, dtype), np.dtype(dtype)
 
     def out(gradient: Array) -> Array:
         # in NumPy, where a cast costs less than torch's; the launcher has silenced it
-        gradient = back(gradient)
+        gradient = gradient if back is None else back(gradient)
         gradient = gradient if gradient.dtype is own else gradient.astype(own, copy=False)
         return gradient if take is None else take(gradient)
 

@@ -19,6 +19,8 @@ from ._spec import ARGUMENTS
 
 Signal = npt.NDArray[Any]
 _NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)
+_SUMS = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
+_SUMS |= {str(wide): wide for wide in _SUMS.values()}
 _CALL = struct.Struct(f"{len(ARGUMENTS)}q")
 
 
@@ -113,9 +115,9 @@ def run_vjp(
 def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
     """Return memory for a gradient of coefficients before axes of length 1 are summed."""
     assert taps is not None
-    batch, channels, complex_ = problem.batch, problem.channels, compute.startswith("complex")
+    batch, channels = problem.batch, problem.channels
     if taps.time <= 1:
-        return np.zeros((batch, channels, taps.time, taps.taps), "complex128" if complex_ else "float64")
+        return np.zeros((batch, channels, taps.time, taps.taps), _SUMS[compute])
     # as y lies in memory, tap by tap, so that a tap is written like a signal
     length, count = problem.length, taps.taps
     if problem.layout == "BCT":
@@ -129,9 +131,12 @@ def _fit(sums: Signal, taps: Taps | None) -> Signal:
     """Sum over the axes that the coefficients are broadcast along."""
     assert taps is not None
     batch, channels, *_ = sums.shape
-    axes = (*((0,) if taps.batch != batch else ()), *((1,) if taps.channels != channels else ()))
-    total = _summed(sums, axes) if axes else sums
-    return total if taps.dtype.startswith("complex") else total.real
+    if taps.batch != batch or taps.channels != channels:
+        axes = tuple(
+            axis for axis, (own, size) in enumerate(zip(taps.shape[:2], (batch, channels), strict=True)) if own != size
+        )
+        sums = _summed(sums, axes)
+    return sums if taps.dtype.startswith("complex") else sums.real
 
 
 def _summed(array: Signal, axes: tuple[int, ...]) -> Signal:
