@@ -33,6 +33,8 @@ class RecurrenceCascade:
     """
 
     def __init__(self, banks: list[RecurrenceBank]) -> None:
+        if not banks:
+            raise ArgumentError("a cascade has at least one section, got none.")
         self.sections = tuple(banks)
 
     @property

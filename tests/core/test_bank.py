@@ -323,3 +323,8 @@ def test_errors_of_step_have_the_shapes_of_samples(kind: str, layout: Any) -> No
         filters.step(np.ones((2, 8)), out=np.ones((2, 7)))
     with pytest.raises(mr.errors.ShapeError, match="step takes out of shape"):
         filters.step(np.ones((2, 8)), out=np.ones(()))
+
+
+def test_a_cascade_of_nothing() -> None:
+    with pytest.raises(mr.errors.ArgumentError, match="at least one section"):
+        mr.RecurrenceCascade([])
