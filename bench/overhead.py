@@ -1,4 +1,4 @@
-"""Times what a call costs before any arithmetic: small calls of every door, in microseconds.
+"""Times what a call costs before any arithmetic: small calls from NumPy and torch, in microseconds.
 
 Calls take turns in one process, next to operations of the libraries themselves (`torch.add`, `nn.Linear`). With another
 checkout, each has a process of its own and the two take turns. Run on an idle machine:

@@ -1,4 +1,5 @@
 """What a recurrence is: sizes, types, axes, states, and the validation of what users pass.
 
-Pure descriptions and views: nothing is computed, copied or chosen here. Imports `errors` and `_machine`.
+Descriptions and views, and the few casts and copies of any library that they need. Nothing is computed or chosen here.
+Imports `errors` and `_machine`.
 """
