@@ -33,7 +33,7 @@ class Plan:
     is its bits there. `allocate` is what kernels ask for memory; another may be given to a call.
     """
 
-    __slots__ = ("_adjoint", "_kernel", "_shares", "_target", "info", "laid_out", "library", "problem", "state_in_y")
+    __slots__ = ("_is_fused", "_kernel", "_shares", "_target", "info", "laid_out", "library", "problem", "state_in_y")
 
     def __init__(self, problem: Problem, info: BackendInfo, kernel: ForwardKernel) -> None:
         self.problem = problem
@@ -42,7 +42,7 @@ class Plan:
         # what works on raw CUDA memory takes arrays as they are, once they are ready for it
         self._target: Target = "cuda" if info.family == "cuda" else self.library
         self._kernel, self._shares = kernel, info.family in (self.library, "cuda")
-        self._adjoint = kernel.vjp if isinstance(kernel, FusedKernel) else partial(derived_vjp, kernel)
+        self._is_fused = isinstance(kernel, FusedKernel)
         self.state_in_y = problem.state_dtype == problem.y_dtype
         self.laid_out: Callable[[Array], Array] = partial(
             as_layout_contiguous, layout=problem.layout, family=self.library
@@ -145,7 +145,9 @@ class Plan:
         if not self._shares:
             operands = self._all_to_kernel(operands)
             y, grad_y, grad_last = map(self._to_kernel, (y, grad_y, grad_last))
-        found = self._adjoint(self.problem, operands, y, grad_y, grad_last, needs, allocate)
+        kernel: Any = self._kernel
+        adjoint = kernel.vjp if self._is_fused else partial(derived_vjp, kernel)
+        found = adjoint(self.problem, operands, y, grad_y, grad_last, needs, allocate)
         if not self._shares:
             found = Gradients(*map(self._from_kernel, found))
         return found if found.x is None else found._replace(x=self.laid_out(found.x))
