@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import multirec as mr
-from multirec.testing import Subject
+from multirec.testing import Subject, accuracy
 from multirec.testing._trials import _hardest, _of_orders, long_trials, segment_trials
 from multirec.testing.accuracy import Errors, Trial, accuracy_tally, measure
 from multirec.testing.family import family
@@ -30,6 +30,16 @@ class TestMeasurement:
     def test_an_error_where_none_is_allowed_is_infinite(self):
         errors = Errors(np.array([1e-30]), np.zeros(1), np.zeros(1), 2**-10)
         assert errors.excess == errors.ratio == np.inf
+
+    def test_numbers_without_a_square_are_off_by_infinity(self, monkeypatch):
+        called = accuracy._called
+
+        def huge(*arguments):
+            return {name: np.full_like(values, 1e200) for name, values in called(*arguments).items()}
+
+        monkeypatch.setattr(accuracy, "_called", huge)
+        found = measure(Trial(filters=family("float64")[:3], dtype="float64", length=40), "reference", NUMPY)
+        assert np.isinf(found.errors["y"].excess).all()
 
     def test_results_are_in_the_order_of_their_filters(self):
         trial = Trial(filters=family("float64")[::-13], dtype="float64", length=40, state=True)
