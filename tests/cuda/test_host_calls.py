@@ -13,11 +13,11 @@ import pytest
 
 HERE = Path(__file__).parent
 MOST = {
-    "numpy forward": 50,
-    "cpu forward": 60,
-    "cpu forward+backward": 145,
-    "cuda forward": 82,
-    "cuda forward+backward": 240,
+    "numpy forward": 40,
+    "cpu forward": 50,
+    "cpu forward+backward": 105,
+    "cuda forward": 85,
+    "cuda forward+backward": 225,
 }
 
 
