@@ -18,7 +18,7 @@ from .._core.validate import Call
 from .._memory.allocate import zeros
 from ..backend import Allocate, Gradients, Needs, Operands
 from .plan import Plan
-from .target import Target, check_out, is_x, takes_directly
+from .target import OutMemory, check_out, is_x, takes_directly
 from .ways import gradients_out, signal_way, taker, viewer, ways_in
 
 __all__ = ["Arrays", "Launcher"]
@@ -111,7 +111,7 @@ class Launcher:
         in_place = is_x(self.call, x, out)
         allocate: Allocate = plan.allocate
         if is_view and takes_directly(plan, target) and (not in_place or plan.takes_x()):
-            allocate = Target(plan, target)
+            allocate = OutMemory(plan, target)
         y, last = plan.run(operands, allocate)
         if y is not target:
             own[...] = y if self._view is None else self._view(y)

@@ -10,11 +10,12 @@ import numpy as np
 from .._core.arrays import spec_of
 from .._core.axes import from_channels_time
 from .._core.validate import NAMES, Call, check_signal
+from .._machine.address import address
 from .._memory.hand_over import misfit
 from ..errors import ArgumentError
 from .plan import Plan
 
-__all__ = ["Target", "check_out", "is_x", "takes_directly"]
+__all__ = ["OutMemory", "check_out", "is_x", "takes_directly"]
 
 Array: TypeAlias = Any
 _HARD = 1 << 12
@@ -59,7 +60,7 @@ def is_x(call: Call, x: Array, out: Array) -> bool:
     )
 
 
-class Target:
+class OutMemory:
     """Gives a kernel the memory of `out` where it asks for y's, once; else new memory."""
 
     def __init__(self, plan: Plan, y: Array) -> None:
@@ -85,7 +86,7 @@ def takes_directly(plan: Plan, y: Array) -> bool:
 
 def _start(array: Array) -> int:
     if isinstance(array, np.ndarray):
-        return int(array.__array_interface__["data"][0])
+        return address(array)
     return int(array.data_ptr() if hasattr(array, "data_ptr") else array.data.ptr)
 
 
