@@ -31,6 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from ._core.cascade import Cascade, CascadeGradients, CascadeNeeds, CascadeOperands, CascadeResult
 from ._core.declaration import check_declaration, in_tuples
 from ._core.operands import Array, Gradients, Needs, Operands
 from ._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
@@ -46,6 +47,12 @@ __all__ = [
     "Allocate",
     "Array",
     "BackendInfo",
+    "Cascade",
+    "CascadeGradients",
+    "CascadeKernel",
+    "CascadeNeeds",
+    "CascadeOperands",
+    "CascadeResult",
     "Family",
     "ForwardKernel",
     "FusedKernel",
@@ -122,6 +129,42 @@ class InPlaceKernel(ForwardKernel, Protocol):
 
     def in_place(self, problem: Problem) -> bool:
         """Say whether it reads each sample of x before it writes y there; x then is not shared."""
+
+
+@runtime_checkable
+class CascadeKernel(Protocol):
+    """A kernel that runs second-order sections in one pass, and their gradient in another.
+
+    Each section computes, with taps (b0, b1, b2, a1, a2) and its memory (m0, m1)::
+
+        y[t] = b0·x[t] + m0;  m0 = b1·x[t] + a1·y[t] + m1;  m1 = b2·x[t] + a2·y[t]
+
+    and its y is the next one's x. Where a backend has no such kernel, or `cascades` declines, sections run one by one.
+    """
+
+    def cascades(self, cascade: Cascade) -> bool:
+        """Say whether it computes a cascade in one pass, and faster so."""
+
+    def cascade(self, cascade: Cascade, operands: CascadeOperands, allocate: Allocate) -> CascadeResult:
+        """Return y, the memory after the block and the ends; `allocate` may give x's own memory for y."""
+
+    def cascade_vjp(
+        self,
+        cascade: Cascade,
+        operands: CascadeOperands,
+        grad_y: Array,
+        grad_memory: Array | None,
+        grad_ends: Array | None,
+        needs: CascadeNeeds,
+        allocate: Allocate,
+    ) -> CascadeGradients:
+        """Return the adjoint applied to the gradients of the result (torch's convention: conjugated coefficients).
+
+        `grad_y` (B, C, T) has any strides, 0 included, and is not to be written to; the others are of the shapes and
+        data types that the result has, None for zeros. The gradient of x comes from `allocate`; those of the others
+        may be in any precision at least the kernel's own. Gradients are summed over broadcast axes; where an operand is
+        real its gradient is the real part.
+        """
 
 
 class Support(NamedTuple):
