@@ -18,7 +18,7 @@ from .._recurrence import run
 
 Array: TypeAlias = Any
 
-__all__ = ["filtered", "sections"]
+__all__ = ["filtered", "memory_of", "sections"]
 
 
 def sections(x: Array, taps: Array, memory: Array | None, call: Call, choices: Choices) -> tuple[Array, Array, Array]:
@@ -51,7 +51,7 @@ def filtered(
     else:
         y, state = _continued(x, feedforward, feedback, memory, call, choices)
     inputs, outputs = (to_channels_time(part, choices.layout) for part in state)
-    after = _memory_of(inputs, outputs, (feedforward, feedback), call, choices)
+    after = memory_of(inputs, outputs, (feedforward, feedback), call, choices)
     if memory is not None and problem.length < count:
         after = after + _padded(memory[..., problem.length :], count, at_end=True)
     return y, after
@@ -87,7 +87,7 @@ def _continued(
     return y, State(inputs, outputs)
 
 
-def _memory_of(
+def memory_of(
     inputs: Array, outputs: Array, taps: tuple[Array | None, Array | None], call: Call, choices: Choices
 ) -> Array:
     """Return what the last inputs and outputs (…, C, taps) alone give to the next n outputs."""

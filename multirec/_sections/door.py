@@ -104,6 +104,20 @@ def run_sections(arrays: Arrays, choices: Choices, out: Array | None = None) -> 
     return found if out is None else _written(found, out)
 
 
+def has_one_pass(arrays: Arrays, choices: Choices) -> bool:
+    """Whether `run_sections` would run sections of (x, taps, memory) in one pass."""
+    x = arrays[0]
+    family = family_of(x)
+    if family == "torch":
+        from .._torch.cascade import meets_kernels
+
+        if not meets_kernels(arrays):
+            return False
+    elif family != "numpy" or is_compiling():
+        return False
+    return bound(arrays, choices).launcher is not None
+
+
 def _compose(choices: Choices, *arrays: Any) -> Sections:
     x, taps, memory = arrays
     return Sections(*composed.sections(x, taps, memory, call_of(arrays, choices), choices))
