@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import struct
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads, to_bfloat16
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, to_bfloat16
 
 from . import _segments as segments
-from ._headers import headers
-from ._plan import Plan, plan, scratch
-from ._pool import run
-from ._spec import ARGUMENTS
+from ._cascade import Cascades
+from ._plan import plan
 
 Signal = npt.NDArray[Any]
 _NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)
 _SUMS = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
 _SUMS |= {str(wide): wide for wide in _SUMS.values()}
-_CALL = struct.Struct(f"{len(ARGUMENTS)}q")
 
 
-class Kernel:
+class Kernel(Cascades):
     """Forward and gradient in machine code, for any strides."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
@@ -66,7 +61,7 @@ def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Si
     """Fill y (B, C, T) and `ends` (B, C, p), the last outputs in the precision computed in; either may be None."""
     x, feedforward, feedback, inputs, outputs = operands
     given = (x, y, inputs, outputs, ends, *_NO_GRADIENTS, feedforward, feedback, None, None)
-    _call(plan(problem), _NO_EXTRA, given, None)
+    plan(problem).launch.run(_NO_EXTRA, given)
 
 
 def run_vjp(
@@ -99,7 +94,7 @@ def run_vjp(
             *(x, y, inputs, outputs, None, grad_y, last, to_x if shared is None else None, to_inputs, to_outputs),
             *(feedforward, feedback, to_b, to_a),
         )
-        _call(planned, extra, given, shared)
+        planned.launch.run(extra, given, shared)
         if shared is not None:
             total = _summed(shared[..., : problem.length], (0,))[0][:, None]
             _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
@@ -148,23 +143,6 @@ def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
     assert target is not None
     values = values if dtype.startswith("complex") else values.real
     target[...] = to_bfloat16(values) if dtype == "bfloat16" else values
-
-
-def _call(planned: Plan, extra: tuple[int, int, int], arrays: tuple[Signal | None, ...], shared: Signal | None) -> None:
-    """Run the kernel on arrays in the order of its arguments; `extra` has the address of `shared`."""
-    counter = np.zeros(8, np.int64)
-    fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
-    block = _CALL.pack(address(counter), fronts, *extra, *headers(arrays)) + planned.constants
-    if planned.helpers:
-        run(partial(_work, planned, block), planned.items, (counter, arrays, shared))
-    else:
-        _work(planned, block)
-
-
-def _work(planned: Plan, block: bytes) -> None:
-    # `_own` keeps the memory
-    _own, at = scratch(planned.scratch_bytes)
-    planned.function(block, at)
 
 
 kernel = Kernel()
