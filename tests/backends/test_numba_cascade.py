@@ -27,7 +27,7 @@ ALL = CascadeNeeds(True, True, True)
 
 
 def step(x, taps, memory):
-    """Filter x (B, C, T) through taps (…, S, 5), one sample at a time; return y, the memory after it and all outputs."""
+    """Filter x (B, C, T) through taps (…, S, 5), one sample at a time; return y, memory and all outputs."""
     memory, found = memory.copy(), []
     for s in range(taps.shape[2]):
         b0, b1, b2, f1, f2 = np.moveaxis(taps[:, :, s], -1, 0)
@@ -205,8 +205,6 @@ def test_values_and_gradients(dtype, layout):
             *size, shared=shared, dtype=dtype, layout=layout, reverse=reverse, memory=index % 4 != 1,
             per_example=index % 3 == 0, one_filter=index % 5 == 0, seed=index,
         ).check()  # fmt: skip
-
-
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "complex64", "complex128"])
