@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._cascade_spec import ORDER, TAPS
+from ._cascade_spec import ORDER, TAPS, CascadeSpec
 from ._emit import Int
 from ._frame import Frame, Group
 from ._numbers import Num, Slot, Tile
+from ._spec import TILE
 
 
 def section(taps: Sequence[Num], x: Num, memory: Sequence[Num]) -> tuple[Num, list[Num]]:
@@ -23,45 +24,77 @@ def section(taps: Sequence[Num], x: Num, memory: Sequence[Num]) -> tuple[Num, li
     return y, [memory[1].plus(b1, x).plus(f1, y), (b2 * x).plus(f2, y)]
 
 
+class CascadeFrame(Frame):
+    """The frame of a cascade."""
+
+    spec: CascadeSpec
+
+
 class Sections:
     """The sections of a group of lanes: coefficients and memories in tiles, a row each, section by section."""
 
-    def __init__(self, frame: Frame, group: Group, taps: str) -> None:
-        self.frame, self.group, self.f, self.fmt = frame, group, frame.f, frame.fmt
-        self.count, self.storage = frame.word("sections"), taps
-        self.real = not taps.startswith("complex")
+    def __init__(self, frame: CascadeFrame, group: Group) -> None:
+        self.frame, self.group, self.f, self.fmt, self.spec = frame, group, frame.f, frame.fmt, frame.spec
+        self.count = frame.word("sections")
+        self.delays = self.count * ORDER
         self.taps, self.memory, self.ends = (frame.tile(name) for name in ("taps", "memory", "ends"))
 
-    def start(self, compute: str) -> None:
-        """Load coefficients and memories; no memory is zeros."""
-        frame, group, f = self.frame, self.group, self.f
-        offsets = group.offsets("offsets_any", "taps", self.storage)
-        group.load(self.taps, "taps", self.storage, offsets, 0, self.count * TAPS)
-        self.memory.clear(self.count * ORDER)
-        with f.when(frame.word("memory_at").differs(0)):
-            offsets = group.offsets("offsets_any", "memory", compute)
-            group.load(self.memory, "memory", compute, offsets, 0, self.count * ORDER)
+    def start(self) -> None:
+        """Load coefficients and memories."""
+        group, storage = self.group, self.spec.taps
+        group.load(self.taps, "taps", storage, group.offsets("offsets_any", "taps", storage), 0, self.count * TAPS)
+        self.load(self.memory, "memory")
+
+    def load(self, tile: Tile, name: str) -> None:
+        """Load what each section has two of; what is not there is zeros."""
+        group, storage = self.group, self.spec.compute
+        tile.clear(self.delays)
+        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
+            group.load(tile, name, storage, group.offsets("offsets_any", name, storage), 0, self.delays)
+
+    def store(self, tile: Tile, name: str) -> None:
+        """Store what each section has two of, if there is a place for it."""
+        group, storage = self.group, self.spec.compute
+        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
+            group.store(tile, name, storage, group.offsets("offsets_any", name, storage), 0, self.delays)
+
+    def turn(self, tile: Tile) -> None:
+        """Put two samples of each section from running order into ascending order, or back."""
+        with self.f.when(self.frame.word("flip").differs(0)), self.f.loop(0, self.delays, ORDER) as row:
+            for g in range(self.fmt.groups):
+                one, two = tile.get(row, g), tile.get(row + 1, g)
+                tile.put(row, g, two)
+                tile.put(row + 1, g, one)
 
     def tap(self, index: Int, tap: int, g: int) -> Num:
         """Return a coefficient of the section `index`."""
         number = self.taps.get(index * TAPS + tap, g)
-        return Num(self.f, number.parts[:1]) if self.real else number
+        return number if self.spec.taps.startswith("complex") else Num(self.f, number.parts[:1])
 
-    def run(self, x: Tile, tile: Tile, steps: Int) -> None:
-        """Run all sections over `steps` rows, from `x` to `tile` and on in place."""
-        f, count = self.f, self.count
-        with f.choice(count.equals(1)) as (one, more):
-            with one:
-                self._pass(f.int(0), x, [tile], steps)
-            with more:
-                self._pass(f.int(0), x, [None, tile], steps)
-                whole = count & -2
-                with f.loop(2, whole, 2) as index:
-                    self._pass(index, tile, [None, tile], steps)
-                with f.when(whole < count):
-                    self._pass(whole, tile, [tile], steps)
+    def load_x(self, tile: Tile, time: Int, steps: Int) -> None:
+        """Load rows of x, the same number for all lanes where it is shared."""
+        frame, group, offsets = self.frame, self.group, self.frame.region("offsets_x")
+        source = frame.tile("x") if self.spec.shared else tile
+        group.load_x(source, "x", offsets, time, steps, ahead=TILE)
+        if self.spec.shared:
+            with self.f.loop(0, steps) as row:
+                for g in range(self.fmt.groups):
+                    tile.put(row, g, source.get(row, g))
 
-    def _pass(self, first: Int, x: Tile, targets: Sequence[Tile | None], steps: Int) -> None:
+    def run(self, tile: Tile, steps: Int, *, apart: bool = False, ends: bool = False) -> None:
+        """Run all sections over `steps` rows, in place or each from its own tile to the next.
+
+        With `ends`, each section's last two outputs are kept.
+        """
+        count, pitch = self.count, TILE * apart
+        whole = count & -2
+        with self.f.loop(0, whole, 2) as index:
+            x, inner, y = (tile.shifted((index + k) * pitch) for k in range(3))
+            self._pass(index, x, [inner if apart else None, y], steps, ends)
+        with self.f.when(whole < count):
+            self._pass(whole, tile.shifted(whole * pitch), [tile.shifted(count * pitch)], steps, ends)
+
+    def _pass(self, first: Int, x: Tile, targets: Sequence[Tile | None], steps: Int, ends: bool) -> None:
         """Run a section for each target; its outputs go there, if it is one."""
         f, vectors = self.f, range(self.fmt.groups)
         indices = [first + k for k in range(len(targets))]
@@ -85,12 +118,13 @@ class Sections:
                         self.ends.put(end, g, self.ends.get(end + 1, g))
                         self.ends.put(end + 1, g, value)
 
-        # every tile ends as if it were the last, and leaves the last two outputs
-        most = f.maximum(steps - ORDER, 0)
+        # every tile ends as if it were the last, and leaves its last two outputs
+        most = f.maximum(steps - ORDER, 0) if ends else steps
         with f.loop(0, most) as at:
             row(at, last=False)
-        with f.loop(most, steps) as at:
-            row(at, last=True)
+        if ends:
+            with f.loop(most, steps) as at:
+                row(at, last=True)
         for k, index in enumerate(indices):
             for g in vectors:
                 for i, slot in enumerate(slots[k][g]):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, to_bfloat16
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address
 
 from . import _segments as segments
 from ._cascade import Cascades
+from ._gather import SUMS, assign_shared, fit, summed
 from ._plan import plan
 
 Signal = npt.NDArray[Any]
 _NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)
-_SUMS = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
-_SUMS |= {str(wide): wide for wide in _SUMS.values()}
 
 
 class Kernel(Cascades):
@@ -74,7 +73,7 @@ def run_vjp(
     to_x: Signal | None,
 ) -> Gradients:
     """Return the gradients wanted; the gradient of x goes to `to_x`."""
-    flip, batch, channels = problem.reverse, problem.batch, problem.channels
+    batch, channels = problem.batch, problem.channels
     x, feedforward, feedback, inputs, outputs = operands
     planned = plan(problem, needs)
     spec, p, q = planned.spec, problem.order, problem.input_order
@@ -96,13 +95,12 @@ def run_vjp(
         )
         planned.launch.run(extra, given, shared)
         if shared is not None:
-            total = _summed(shared[..., : problem.length], (0,))[0][:, None]
-            _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
+            assign_shared(to_x, shared, problem.dtype, flip=problem.reverse)
     return Gradients(
         to_x,
         None if to_b is None else _fit(to_b, problem.feedforward),
         None if to_a is None else _fit(to_a, problem.feedback),
-        _summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
+        summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
         to_outputs,
     )
 
@@ -112,7 +110,7 @@ def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
     assert taps is not None
     batch, channels = problem.batch, problem.channels
     if taps.time <= 1:
-        return np.zeros((batch, channels, taps.time, taps.taps), _SUMS[compute])
+        return np.zeros((batch, channels, taps.time, taps.taps), SUMS[compute])
     # as y lies in memory, tap by tap, so that a tap is written like a signal
     length, count = problem.length, taps.taps
     if problem.layout == "BCT":
@@ -123,26 +121,8 @@ def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
 
 
 def _fit(sums: Signal, taps: Taps | None) -> Signal:
-    """Sum over the axes that the coefficients are broadcast along."""
     assert taps is not None
-    batch, channels, *_ = sums.shape
-    if taps.batch != batch or taps.channels != channels:
-        axes = tuple(
-            axis for axis, (own, size) in enumerate(zip(taps.shape[:2], (batch, channels), strict=True)) if own != size
-        )
-        sums = _summed(sums, axes)
-    return sums if taps.dtype.startswith("complex") else sums.real
-
-
-def _summed(array: Signal, axes: tuple[int, ...]) -> Signal:
-    with np.errstate(all="ignore"):
-        return cast(Signal, array.sum(axis=axes, keepdims=True))
-
-
-def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
-    assert target is not None
-    values = values if dtype.startswith("complex") else values.real
-    target[...] = to_bfloat16(values) if dtype == "bfloat16" else values
+    return fit(sums, taps.batch, taps.channels, taps.dtype)
 
 
 kernel = Kernel()

@@ -159,7 +159,7 @@ class Slot:
 
     def __init__(self, f: Function, fmt: Format, start: Num) -> None:
         self.f, self.fmt = f, fmt
-        self.slots = [f.variable(fmt.vector) for _ in range(fmt.parts)]
+        self.slots = [f.variable(fmt.vector) for _ in start.parts]
         self.set(start)
 
     def get(self) -> Num:
