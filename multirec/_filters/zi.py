@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._core.arrays import family_of, name_of, spec_of
-from .._core.axes import from_channels_time, namespace, to_channels_time, zeros
+from .._core.axes import explicit, from_channels_time, namespace, to_channels_time, zeros
 from .._core.problem import join_shape, split_shape
 from .._core.state import State
 from .._core.validate import Choices, build_call
@@ -38,7 +38,7 @@ def zi_of(state: State, taps: Taps, choices: Choices) -> Array:
     layout = choices.layout
     batch, channels, _ = split_shape(tuple(like.shape), layout)
     x = zeros(like, join_shape(batch, channels, 0, layout))
-    b, a = taps_for(x, taps, layout)
+    b, a = (explicit(part, x, layout) for part in taps_for(x, taps, layout))
     of_b, of_a = (None if part is None else spec_of(part, name) for part, name in ((b, "feedforward"), (a, "feedback")))
     call = build_call(spec_of(x, "x"), of_b, of_a, None, None, choices)
     problem = call.problem

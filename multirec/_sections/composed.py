@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from .._core.arrays import name_of
-from .._core.axes import cast_to, concatenate, from_channels_time, namespace, to_channels_time, unambiguous, zeros
+from .._core.axes import cast_to, concatenate, explicit, from_channels_time, namespace, to_channels_time, zeros
 from .._core.problem import Layout, in_precision, join_shape, real_precision
 from .._core.state import State
 from .._core.validate import Call, Choices
@@ -46,7 +46,8 @@ def filtered(
     """Return y and the memory after the block, (…, C, n), of filters of any order."""
     problem = call.problem
     count = max(problem.order, problem.input_order)
-    feedforward, feedback = (unambiguous(part, x, choices.layout) for part in (feedforward, feedback))
+    # blocks of other lengths are to come, and no shape of theirs may look like that of coefficients
+    feedforward, feedback = (explicit(part, x, choices.layout) for part in (feedforward, feedback))
     if memory is None or not count:
         y, state = run((x, feedforward, feedback, None, None), choices)
     else:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from .._core.arrays import family_of, is_compiling, is_double, spec_of
-from .._core.axes import unambiguous
+from .._core.axes import explicit
 from .._core.problem import ComputeDtype, Layout
 from .._core.validate import Choices, as_choices, build_call
 from .._engine.precision import can_widen, damage_of, has_double, warn
@@ -54,7 +54,7 @@ def filtered(
     choices = as_choices(layout, reverse, backend, compute_dtype)
     choices = _judged(x, (feedforward, feedback), choices)
     b, a = (
-        None if part is None else spec_of(unambiguous(part, x, choices.layout), name)
+        None if part is None else spec_of(explicit(part, x, choices.layout), name)
         for part, name in ((feedforward, "feedforward"), (feedback, "feedback"))
     )
     call = build_call(spec_of(x, "x"), b, a, None, None, choices)

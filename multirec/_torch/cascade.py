@@ -90,8 +90,11 @@ def _by_recurrences(compose: Compose, launcher: Any, tensors: Any, grads: Any, n
     with torch.enable_grad():
         # each a node of its own: one may have been made of another
         own = [None if part is None else part.view_as(part) for part in (x, taps, memory)]
+        wanted = [part for part, need in zip(own, needs, strict=True) if need and part is not None]
+        if x is not tensors[0] and needs.x:
+            # of a signal that was not kept, only the shape matters
+            wanted[0].requires_grad_()
         results = compose(*own)
-    wanted = [part for part, need in zip(own, needs, strict=True) if need and part is not None]
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     outputs, weights = zip(*pairs, strict=True)
     graph = torch.is_grad_enabled()
