@@ -55,7 +55,7 @@ def test_values_and_states_of_any_block(layout: Any, channels: int, reverse: boo
 
 def test_a_kept_state_keeps_no_signal() -> None:
     x = RNG.standard_normal((1, 1, 100_000))
-    y, state = mr.RecurrenceBank.from_sos(sections())(x)
+    _, state = mr.RecurrenceBank.from_sos(sections())(x)
     for part in (part for own in state for part in own):
         base = part
         while base.base is not None:
