@@ -5,7 +5,7 @@ Change the import, and nothing else:
 >>> import torch
 >>> import multirec.compat.torchaudio as F
 >>> F.lowpass_biquad(torch.full((4,), 0.5), 16000, 3000.0).round(decimals=3)
-tensor([0.0930, 0.3230, 0.5120, 0.5640])
+tensor([0.0930, 0.3230, 0.5030, 0.5390])
 
 What torchaudio computes, this computes. Besides, it takes half and complex types, coefficients of another data type
 than the waveform's, and signals without samples; every argument that is a tensor has a gradient, of any order; and

@@ -155,7 +155,7 @@ def lowpass_biquad(
     >>> import torch
     >>> from multirec.compat.torchaudio import lowpass_biquad
     >>> lowpass_biquad(torch.full((4,), 0.5), 16000, 3000.0).round(decimals=3)
-    tensor([0.0930, 0.3230, 0.5120, 0.5640])
+    tensor([0.0930, 0.3230, 0.5030, 0.5390])
     """
     cosine, alpha = _cosine_and_width(waveform, sample_rate, "cutoff_freq", cutoff_freq, Q)
     edge = (1 - cosine) / 2
