@@ -1,4 +1,4 @@
-"""Functions of other libraries under their names, with their signatures and results; each module is named as it is.
+"""Functions of other libraries, with their names, signatures and results: `multirec.compat.torchaudio`.
 
-They need torch, and never the library that they stand for.
+A module needs torch, and never the library that it is named after.
 """

@@ -239,6 +239,24 @@ class TestTransforms:
         assert_near(tangent, compat.lfilter(direction, A, B, clamp=False) * inside)
         assert_near(y, compat.lfilter(x, A, B))
 
+    @pytest.mark.parametrize("inner", ["vmap", "jvp"])
+    def test_a_gradient_of_another_transform(self, inner: str) -> None:
+        x = 3 * noise(3, 20)
+
+        def loss(a: torch.Tensor, clamp: bool) -> torch.Tensor:
+            def limited(x: torch.Tensor) -> torch.Tensor:
+                y = compat.lfilter(x, a, B, clamp)
+                return y if clamp else y.clamp(-1, 1)
+
+            if inner == "vmap":
+                return torch.func.vmap(limited)(x).square().sum()
+            return torch.func.jvp(limited, (x,), (x,))[1].square().sum()
+
+        assert_near(torch.func.grad(loss)(A, True), torch.func.grad(loss)(A, False), 1e-10)
+        leaf = A.clone().requires_grad_()
+        (got,) = torch.autograd.grad(loss(leaf, True), leaf)
+        assert_near(got, torch.func.grad(loss)(A, False), 1e-10)
+
     @pytest.mark.parametrize("grad", [True, False])
     def test_compiled_in_one_graph(self, grad: bool) -> None:
         torch._dynamo.reset()

@@ -7,9 +7,9 @@ Change the import, and nothing else:
 >>> F.lowpass_biquad(torch.full((4,), 0.5), 16000, 3000.0).round(decimals=3)
 tensor([0.0930, 0.3230, 0.5030, 0.5390])
 
-What torchaudio computes, this computes. Besides, it takes half and complex types, coefficients of another data type
-than the waveform's, and signals without samples; every argument that is a tensor has a gradient, of any order; and
-`torch.func` and `torch.compile` can transform it. `torch.jit.script` can not.
+It takes more than torchaudio does: half and complex types, coefficients of another data type than the waveform's, and
+signals without samples. Every argument that is a tensor has a gradient, of any order, also inside `torch.func` and
+`torch.compile`. `torch.jit.script` does not work.
 """
 
 from ._biquads import (
