@@ -8,7 +8,7 @@ from math import isqrt
 
 from multirec.backend import Cascade, CascadeNeeds
 
-from ._cascade_spec import ORDER, TAPS, CascadeSpec
+from ._cascade_spec import ORDER, TAPS, CascadeSpec, WaveSpec, wave_vectors
 from ._compile import compiled, vector_bytes
 from ._interface import places
 from ._launch import Launch
@@ -32,6 +32,55 @@ class CascadePlan:
 @lru_cache(maxsize=512)
 def plan(cascade: Cascade, needs: CascadeNeeds | None = None) -> CascadePlan:
     """Plan a cascade that has samples, or its gradients that are needed; the same answer for the same shapes."""
+    if needs is None and cascade.batch * cascade.channels <= _few(cascade):
+        return _wave(cascade)
+    return _lanes(cascade, needs)
+
+
+def _few(cascade: Cascade) -> int:
+    """Return how many rows are better computed one by one, their sections side by side."""
+    return 6
+
+
+def _wave(cascade: Cascade) -> CascadePlan:
+    double, items = cascade.compute_dtype == "float64", cascade.batch * cascade.channels
+    width = vector_bytes()
+    spec = WaveSpec(
+        double=double,
+        x=cascade.dtype,
+        y=cascade.y_dtype,
+        taps=cascade.taps_dtype,
+        vector_bytes=width,
+        vectors=wave_vectors(cascade.sections, double, width),
+    )
+    starts, end = places(spec.scratch(cascade.sections))
+    constants = (
+        *(items, cascade.length, cascade.channels, cascade.sections),
+        *(_large(cascade), int(cascade.reverse)),
+    )
+    return CascadePlan(_launch(spec, cascade, spec.interface.fix(constants, starts), end, items), 0, 0)
+
+
+def _large(cascade: Cascade) -> int:
+    """Return 1 where the output is written past the caches."""
+    count = cascade.batch * cascade.channels * cascade.length
+    return int(count * STORAGES[cascade.y_dtype].bytes > LARGE)
+
+
+def _launch(spec: CascadeSpec | WaveSpec, cascade: Cascade, constants: bytes, scratch: int, items: int) -> Launch:
+    passes = 4 if isinstance(spec, CascadeSpec) and spec.vjp else 1
+    multiply_adds = cascade.batch * cascade.channels * cascade.length * cascade.sections * TAPS * passes
+    return Launch(
+        function=compiled(spec),
+        call=spec.interface.call,
+        constants=constants,
+        scratch_bytes=scratch + 64,
+        items=items,
+        helpers=items > 1 and multiply_adds > SMALL,
+    )
+
+
+def _lanes(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
     vjp, sections = needs is not None, cascade.sections
     spec = CascadeSpec(
         vjp=vjp,
@@ -57,21 +106,10 @@ def plan(cascade: Cascade, needs: CascadeNeeds | None = None) -> CascadePlan:
     turn, kept = spec.scratch(sections, stretch, -(-tiles // stretch))
     starts, turn_bytes = places(turn)
     kept_starts, end = places(kept, turn_bytes)
-    y_bytes = total * cascade.length * STORAGES[cascade.y_dtype].bytes
     constants = [
         *(items, cascade.length, cascade.batch, cascade.channels, span, lanes, blocks, run, sections),
-        *(end - turn_bytes, int(y_bytes > LARGE), int(cascade.reverse)),
+        *(end - turn_bytes, _large(cascade), int(cascade.reverse)),
     ]
-    multiply_adds = total * cascade.length * sections * TAPS * (4 if vjp else 1)
-    return CascadePlan(
-        launch=Launch(
-            function=compiled(spec),
-            call=spec.interface.call,
-            constants=spec.interface.fix([*constants, stretch] if vjp else constants, starts | kept_starts),
-            scratch_bytes=turn_bytes + run * (end - turn_bytes) + 64,
-            items=items,
-            helpers=items > 1 and multiply_adds > SMALL,
-        ),
-        slices=slices,
-        padded=tiles * TILE,
-    )
+    block = spec.interface.fix([*constants, stretch] if vjp else constants, starts | kept_starts)
+    launch = _launch(spec, cascade, block, turn_bytes + run * (end - turn_bytes), items)
+    return CascadePlan(launch, slices, tiles * TILE)

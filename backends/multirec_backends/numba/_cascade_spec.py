@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from ._interface import SIGNAL, Interface
 from ._memory import STORAGES
@@ -36,6 +37,16 @@ GRADIENT = Interface(
     turn=("offsets_any", "x", "signals", "g", "stage"),
     kept=(*_KEPT, "offsets_grad_x", "lam", "sum_taps", "starts", "stretch_starts"),
 )
+WAVE = Interface(
+    arrays=FORWARD.arrays,
+    call=("counter", "fronts"),
+    constants=("items", "length", "channels", "sections", "large", "flip"),
+    turn=("taps", "memory", "ends", "buffer"),
+    kept=(),
+)
+_CHUNK = 1 << 15
+"""Bytes of a row that lie in the first-level cache while they go through the sections."""
+_MOST_VECTORS = 4
 
 
 @dataclass(frozen=True)
@@ -90,3 +101,64 @@ class CascadeSpec:
             "stretch_starts": row * ORDER * sections * stretches,
         }
         return turn, kept
+
+
+@dataclass(frozen=True)
+class WaveFormat(Format):
+    """Lanes that are the sections of one row, in `vectors` vectors."""
+
+    vectors: int
+
+    @property
+    def groups(self) -> int:
+        return self.vectors
+
+
+@dataclass(frozen=True)
+class WaveSpec:
+    """One specialisation for few rows, whose sections are lanes in `vectors` vectors, or in several blocks of them."""
+
+    double: bool
+    x: str
+    y: str
+    taps: str
+    vector_bytes: int
+    vectors: int
+
+    interface: ClassVar[Interface] = WAVE
+    shared: ClassVar[bool] = False
+    """Rows of a shared x are read as they are."""
+
+    @cached_property
+    def format(self) -> Format:
+        return WaveFormat(self.double, self.y.startswith("complex"), self.vector_bytes, self.vectors)
+
+    @cached_property
+    def compute(self) -> str:
+        """The storage of memories and ends: in the precision computed in."""
+        kind = "complex" if self.format.is_complex else "float"
+        return f"{kind}{8 * self.format.parts * self.format.real_bytes}"
+
+    @cached_property
+    def chunk(self) -> int:
+        """Samples of a row that are in scratch memory at a time."""
+        return _CHUNK // (self.format.parts * self.format.real_bytes)
+
+    def scratch(self, sections: int) -> dict[str, int]:
+        """Return the bytes of every region of scratch memory."""
+        fmt = self.format
+        row, blocks = fmt.row_bytes, -(-sections // fmt.lanes)
+        return {
+            "words": 8 * len(WAVE.words),
+            "taps": row * TAPS * blocks,
+            "memory": row * ORDER * blocks,
+            "ends": row * ORDER * blocks,
+            # lanes that have no sample yet, or none left, read and write beyond the ends
+            "buffer": (self.chunk + 4 * fmt.lanes + fmt.width) * fmt.parts * fmt.real_bytes,
+        }
+
+
+def wave_vectors(sections: int, double: bool, vector_bytes: int) -> int:
+    """Return how many vectors the sections of a row take, or a block of them."""
+    width = vector_bytes // (8 if double else 4)
+    return min(-(-sections // width), _MOST_VECTORS)
