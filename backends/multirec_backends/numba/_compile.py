@@ -22,7 +22,7 @@ from llvmlite import ir
 
 from multirec.backend import no_fork
 
-from . import _cascade_forward, _cascade_vjp, _cascade_wave, _forward, _vjp
+from . import _cascade_forward, _cascade_vjp, _cascade_wave, _cascade_wave_vjp, _forward, _vjp
 from ._cascade_spec import CascadeSpec, WaveSpec
 from ._headers import HEADER
 from ._spec import Spec
@@ -129,7 +129,7 @@ def _build(spec: AnySpec) -> bytes:
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     if isinstance(spec, WaveSpec):
-        _cascade_wave.emit_wave(module, "kernel", spec)
+        (_cascade_wave_vjp.emit_wave_vjp if spec.vjp else _cascade_wave.emit_wave)(module, "kernel", spec)
     elif isinstance(spec, CascadeSpec):
         (_cascade_vjp.emit_vjp if spec.vjp else _cascade_forward.emit_forward)(module, "kernel", spec)
     else:

@@ -14,31 +14,35 @@ from ._stream import LINE
 
 
 class Rows:
-    """The functions between memory and rows of one module."""
+    """The functions between memory and rows of one module, generated when first asked for."""
 
-    def __init__(self, frame: Frame, module: ir.Module, x: str, y: str) -> None:
-        self.frame, self.y = frame, STORAGES[y]
-        # (row, source or target, time stride, steps), and whether to write past the caches
-        self._load = _function(module, "load_row", [PTR, PTR, I64, I64], _emit_load, frame.fmt, STORAGES[x])
-        self._store = _function(module, "store_row", [PTR, PTR, I64, I64, I64], _emit_store, frame.fmt, self.y)
+    def __init__(self, frame: Frame, module: ir.Module) -> None:
+        self.frame, self.module = frame, module
+        self._made: dict[tuple[str, str], Function] = {}
 
-    def load(self, row: Ptr, source: Ptr, stride: Int, steps: Int) -> None:
-        self.frame.f.call(self._load, row, source, stride, steps)
+    def load(self, row: Ptr, source: Ptr, stride: Int, steps: Int, storage: str) -> None:
+        self.frame.f.call(self._get("load_row", storage, [PTR, PTR, I64, I64]), row, source, stride, steps)
 
-    def store(self, row: Ptr, target: Ptr, stride: Int, steps: Int) -> None:
-        self.frame.f.call(self._store, row, target, stride, steps, self.frame.word("large"))
+    def store(self, row: Ptr, target: Ptr, stride: Int, steps: Int, storage: str) -> None:
+        """Store a row, and past the caches where outputs are large and it begins where that can be."""
+        function = self._get("store_row", storage, [PTR, PTR, I64, I64, I64])
+        self.frame.f.call(function, row, target, stride, steps, self.frame.word("large"))
 
-    def lead(self, target: Ptr, stride: Int) -> Int:
-        """Return how many samples there are before one that begins a cache line, where they are neighbours."""
-        items = ((0 - target.address()) & (LINE - 1)) // self.y.bytes
-        return self.frame.f.select(stride.equals(self.y.bytes), items, 0)
+    def _get(self, what: str, storage: str, arguments: list[Any]) -> Function:
+        key = what, storage
+        if key not in self._made:
+            function = Function(self.module, f"{what}_{storage}", arguments)
+            emit = _emit_load if what == "load_row" else _emit_store
+            emit(function, self.frame.fmt, STORAGES[storage], *function.arguments)
+            function.finish()
+            self._made[key] = function
+        return self._made[key]
 
 
-def _function(module: ir.Module, name: str, arguments: list[Any], emit: Any, fmt: Format, storage: Storage) -> Function:
-    function = Function(module, name, arguments)
-    emit(function, fmt, storage, *function.arguments)
-    function.finish()
-    return function
+def lead(f: Function, target: Ptr, stride: Int, storage: str) -> Int:
+    """Return how many samples there are before one that begins a cache line, where they are neighbours."""
+    size = STORAGES[storage].bytes
+    return f.select(stride.equals(size), ((0 - target.address()) & (LINE - 1)) // size, 0)
 
 
 def _emit_load(f: Function, fmt: Format, storage: Storage, row: Ptr, source: Ptr, stride: Int, steps: Int) -> None:
