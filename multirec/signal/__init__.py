@@ -1,0 +1,2 @@
+from ._lfilter import lfilter
+from ._sosfilt import sosfilt

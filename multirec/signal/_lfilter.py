@@ -1,0 +1,53 @@
+"""`lfilter`: one filter of any order, or a bank of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._core.axes import namespace
+from .._sections import filtered
+from ..errors import ShapeError
+from ._arrays import Array, as_array, check_family, like
+from ._axes import axes_of, memory_of, zi_of
+from ._coefficients import as_transfer, transfer
+from ._types import common_dtype, is_complex, memory_in, signal_in
+
+__all__ = ["lfilter"]
+
+
+def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = "auto") -> Any:
+    """Filter along one axis with an IIR or FIR filter, as `scipy.signal.lfilter` does, or with a bank of them."""
+    x, (b, a) = as_array(x, "x"), as_transfer(b, a)
+    zi = None if zi is None else as_array(zi, "zi")
+    dtype = common_dtype(x, b, a, zi=zi)
+    filters = transfer(b, a, x, dtype)
+    axes = axes_of(x, axis, bank=filters.bank)
+    axes.check_filters(x, filters.filters, filters.source)
+    x = signal_in(x, dtype, widened=is_complex(b.dtype) or is_complex(a.dtype))
+    memory = None
+    if zi is not None:
+        check_family(x, zi=zi)
+        zi = _expanded(zi, axes.shape_of(x, filters.order, filters.filters), axes.place, x)
+        memory = memory_of(memory_in(like(zi, x), x, dtype), axes)
+    y, memory = filtered(
+        axes.view(x), filters.feedforward, filters.feedback, memory, layout=axes.layout, backend=backend
+    )
+    y = axes.restore(y)
+    return y if zi is None else (y, zi_of(memory, axes))
+
+
+def _expanded(zi: Array, shape: tuple[int, ...], place: int, x: Array) -> Array:
+    """Return zi in a shape; its axes but the filtered one may be 1."""
+    own = tuple(zi.shape)
+    if own == shape:
+        return zi
+    fits = len(own) == len(shape) and all(
+        size == full or (size == 1 and axis != place) for axis, (size, full) in enumerate(zip(own, shape, strict=True))
+    )
+    if not fits:
+        raise ShapeError(
+            f"zi has shape {own}, expected {shape}: that of y of x of shape {tuple(x.shape)} with {shape[place]} "
+            "numbers on the filtered axis, one less than there are coefficients in the longer of b and a. The other "
+            "axes may be 1. Pass what the previous call returned."
+        )
+    return namespace(zi).broadcast_to(zi, shape)

@@ -1,0 +1,43 @@
+"""`sosfilt`: second-order sections in turn, or a bank of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._sections import cascade
+from ..errors import ShapeError
+from ._arrays import Array, as_array, check_family, like
+from ._axes import Axes, axes_of, section_memory_of, section_zi_of
+from ._coefficients import Sections, as_sections, sections
+from ._types import common_dtype, is_complex, memory_in, signal_in
+
+__all__ = ["sosfilt"]
+
+
+def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = "auto") -> Any:
+    """Filter along one axis with second-order sections in turn, as `scipy.signal.sosfilt` does, or with a bank."""
+    x, sos = as_array(x, "x"), as_sections(sos)
+    zi = None if zi is None else as_array(zi, "zi")
+    dtype = common_dtype(x, sos, zi=zi)
+    rows = sections(sos, x, dtype)
+    axes = axes_of(x, axis, bank=rows.bank)
+    axes.check_filters(x, rows.filters, rows.source)
+    x = signal_in(x, dtype, widened=is_complex(sos.dtype))
+    memory = None
+    if zi is not None:
+        check_family(x, zi=zi)
+        _check_zi(zi, rows, axes, x)
+        memory = section_memory_of(memory_in(like(zi, x), x, dtype), axes)
+    y, memory, _ = cascade(axes.view(x), rows.taps, memory, layout=axes.layout, backend=backend)
+    y = axes.restore(y)
+    return y if zi is None else (y, section_zi_of(memory, axes))
+
+
+def _check_zi(zi: Array, rows: Sections, axes: Axes, x: Array) -> None:
+    shape = (rows.count, *axes.shape_of(x, 2, rows.filters))
+    if tuple(zi.shape) != shape:
+        raise ShapeError(
+            f"Invalid zi shape {tuple(zi.shape)}, expected {shape}: for each of the {rows.count} sections that of y of x "
+            f"of shape {tuple(x.shape)}, with 2 numbers on the filtered axis {axes.axis}. Pass what the previous call "
+            "returned, or multirec.signal.sosfilt_zi(sos) times the first samples."
+        )
