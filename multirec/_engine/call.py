@@ -63,7 +63,7 @@ _launchers: Table[Launcher] = Table()
 def bound(arrays: Arrays, choices: Choices) -> Launcher:
     """Return what runs a call as its choices say, whatever the values; remembered by its signature."""
     try:
-        signature: Hashable = (choices, *map(_signed, arrays))
+        signature: Hashable = (choices, *map(signed, arrays))
         launcher = _launchers.get(signature)
     except (AttributeError, TypeError, RuntimeError):
         # no arrays of ours, which validation says better
@@ -71,7 +71,7 @@ def bound(arrays: Arrays, choices: Choices) -> Launcher:
     return launcher or _launchers.find(signature, lambda: _prepared(arrays, choices))
 
 
-def _signed(array: Array | None) -> Hashable:
+def signed(array: Array | None) -> Hashable:
     """Return all that validation, planning and conversions look at."""
     if array is None:
         return None

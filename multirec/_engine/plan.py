@@ -33,7 +33,7 @@ class Plan:
     is its bits there. `allocate` is what kernels ask for memory; another may be given to a call.
     """
 
-    __slots__ = ("_is_fused", "_kernel", "_shares", "_target", "info", "laid_out", "library", "problem", "state_in_y")
+    __slots__ = ("_is_fused", "_shares", "_target", "info", "kernel", "laid_out", "library", "problem", "state_in_y")
 
     def __init__(self, problem: Problem, info: BackendInfo, kernel: ForwardKernel) -> None:
         self.problem = problem
@@ -41,7 +41,7 @@ class Plan:
         self.library = library_of(problem, info.family)
         # what works on raw CUDA memory takes arrays as they are, once they are ready for it
         self._target: Target = "cuda" if info.family == "cuda" else self.library
-        self._kernel, self._shares = kernel, info.family in (self.library, "cuda")
+        self.kernel, self._shares = kernel, info.family in (self.library, "cuda")
         self._is_fused = isinstance(kernel, FusedKernel)
         self.state_in_y = problem.state_dtype == problem.y_dtype
         self.laid_out: Callable[[Array], Array] = partial(
@@ -50,7 +50,7 @@ class Plan:
 
     def takes_x(self) -> bool:
         """Whether the kernel may be given the memory of x for y."""
-        return isinstance(self._kernel, InPlaceKernel) and self._kernel.in_place(self.problem)
+        return isinstance(self.kernel, InPlaceKernel) and self.kernel.in_place(self.problem)
 
     def on_device(self) -> AbstractContextManager[Any]:
         """Make the device current where `library` is CuPy, which allocates there, and copies to it."""
@@ -103,7 +103,7 @@ class Plan:
 
     def run(self, operands: Operands, allocate: Allocate) -> tuple[Array, Array | None]:
         """Return y as the kernel gives it, and its last samples unless y has them in the state's data type."""
-        found = self._kernel.forward(self.problem, self._all_to_kernel(operands), allocate)
+        found = self.kernel.forward(self.problem, self._all_to_kernel(operands), allocate)
         y, last = found if isinstance(found, tuple) else (found, None)
         if not self._shares:
             y, last = self._from_kernel(y), self._from_kernel(last)
@@ -145,7 +145,7 @@ class Plan:
         if not self._shares:
             operands = self._all_to_kernel(operands)
             y, grad_y, grad_last = map(self._to_kernel, (y, grad_y, grad_last))
-        kernel: Any = self._kernel
+        kernel: Any = self.kernel
         adjoint = kernel.vjp if self._is_fused else partial(derived_vjp, kernel)
         found = adjoint(self.problem, operands, y, grad_y, grad_last, needs, allocate)
         if not self._shares:

@@ -20,7 +20,7 @@ from .._core.validate import Call
 from .._memory.hand_over import host_view, misfit, settled
 from .plan import Plan
 
-__all__ = ["Way", "gradients_out", "signal_way", "taker", "viewer", "ways_in"]
+__all__ = ["Way", "giver", "gradient_out", "gradients_out", "signal_way", "taker", "viewer", "ways_in"]
 
 Array: TypeAlias = Any
 Step: TypeAlias = Callable[[Array], Array] | None
@@ -48,7 +48,7 @@ def ways_in(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> tuple[W
         *(_state_view(call, part) for part in states),
     )
     return tuple(
-        Way() if part is None else Way(_giver(plan, part, dtype, give), view)
+        Way() if part is None else Way(giver(plan, part, dtype, give), view)
         for part, dtype, give, view in zip(arrays, dtypes, gives, views, strict=True)
     )
 
@@ -99,7 +99,7 @@ def gradients_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...]) -> t
         *(_state_back(call, shape) for shape in shapes[3:]),
     )
     return tuple(
-        None if part is None else _gradient_out(plan, name_of(part.dtype), own)
+        None if part is None else gradient_out(plan, name_of(part.dtype), own)
         for part, own in zip(arrays, back, strict=True)
     )
 
@@ -116,7 +116,7 @@ def _state_back(call: Call, shape: tuple[int, ...]) -> Step:
     return partial(state_gradient_out, call=call, shape=shape)
 
 
-def _gradient_out(plan: Plan, dtype: str, back: Step) -> Step:
+def gradient_out(plan: Plan, dtype: str, back: Step) -> Step:
     if not _is_hosted(plan, dtype):
         return lambda gradient: cast_to(plan.take(gradient if back is None else back(gradient)), dtype)
     take, own = taker(plan, dtype), np.dtype(dtype)
@@ -135,7 +135,7 @@ def _is_hosted(plan: Plan, dtype: str | None) -> bool:
     return plan.library == "numpy" and plan.problem.family in ("numpy", "torch") and dtype != "bfloat16"
 
 
-def _giver(plan: Plan, array: Array, dtype: str | None, give: Callable[[Array], Array]) -> Step:
+def giver(plan: Plan, array: Array, dtype: str | None, give: Callable[[Array], Array]) -> Step:
     if plan.info.family == "cuda" and plan.problem.family == "torch" and name_of(array.dtype) == dtype:
         return give if isinstance(array, np.ndarray) else settled
     if not _is_hosted(plan, dtype) or name_of(array.dtype) != dtype:

@@ -40,9 +40,9 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
         if out is not None:
             raise UnsupportedError("out is given inside torch.compile or on device meta, where y is new. Leave it out.")
         return _opaque(arrays, choices)
-    wanted = _wanted(arrays)
+    wanted = wanted_of(arrays)
     launcher = launcher_of(arrays, choices, remember=not _traced())
-    if wanted == _NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
+    if wanted == NOTHING and (out is None or not (torch.is_grad_enabled() and out.requires_grad)):
         found = launcher(arrays, out)
         if out is not None:
             # so that a backward pass that needs what was there before says so
@@ -59,7 +59,7 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
         # copied, since backward reads them and could not know that they changed
         arrays = tuple(placed(np.array(part), problem) if isinstance(part, np.ndarray) else part for part in arrays)
         launcher = launcher_of(arrays, choices, remember=not _traced())
-    if wanted == _GRADIENT:
+    if wanted == GRADIENT:
         return eager.recurrence(launcher, arrays)
     return _differentiable(launcher.call, choices, Operands(*arrays))
 
@@ -85,23 +85,23 @@ def _traced() -> bool:
     return torch._C._get_tracing_state() is not None
 
 
-_NOTHING, _GRADIENT, _ANYTHING = range(3)
+NOTHING, GRADIENT, ANYTHING = range(3)
 
 
-def _wanted(arrays: tuple[Any, ...]) -> int:
+def wanted_of(arrays: tuple[Any, ...]) -> int:
     """Say what is wanted of tensors besides values: a gradient, or whatever transforms, modes and subclasses want."""
     if transformed() or torch._C._len_torch_dispatch_stack() or _traced():
-        return _ANYTHING
-    wanted, grad = _NOTHING, torch.is_grad_enabled()
+        return ANYTHING
+    wanted, grad = NOTHING, torch.is_grad_enabled()
     for part in arrays:
         if part is None:
             continue
         kind = type(part)
         if kind is Tensor or kind is Parameter:
             if grad and part.requires_grad:
-                wanted = _GRADIENT
+                wanted = GRADIENT
         elif not isinstance(part, np.ndarray):
-            return _ANYTHING
+            return ANYTHING
     return wanted
 
 

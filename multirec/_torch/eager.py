@@ -21,7 +21,7 @@ from ..backend import Needs, Operands
 from ..errors import ArgumentError
 from .function import adjoint_formula, adjoint_operator, transformed
 
-__all__ = ["recurrence"]
+__all__ = ["check_unchanged", "is_batched", "recurrence"]
 
 
 def recurrence(launcher: Launcher, tensors: tuple[Any, ...]) -> tuple[Tensor, State]:
@@ -50,28 +50,29 @@ class _Recurrence(torch.autograd.Function):
             return (None,) * 6
         *tensors, y = ctx.saved_tensors
         for name, tensor, made_for in zip((*NAMES, "y"), (*tensors, y), ctx.launcher.made_for, strict=True):
-            if tensor is not None and (tensor.shape, tensor.dtype, tensor.device) != made_for:
-                raise _changed(name, made_for, tensor)
+            check_unchanged(name, tensor, made_for)
         needs = Needs(*ctx.needs_input_grad[1:])
         given = tuple(tensors), y, grad_y, grad_inputs, grad_outputs, needs
         if torch.is_grad_enabled() or transformed():
             return None, *_by_operators(adjoint_formula, ctx.launcher, *given)
-        if True in [grad is not None and _is_batched(grad) for grad in given[2:5]]:
+        if True in [grad is not None and is_batched(grad) for grad in given[2:5]]:
             return None, *_by_operators(adjoint_operator, ctx.launcher, *given)
         return None, *ctx.launcher.vjp(*given)
 
 
-def _changed(name: str, was: tuple[Any, ...], now: Tensor) -> ArgumentError:
-    """Return the error of a tensor that is not what the launcher was made for, whose kernels would read beyond it."""
-    both = was, (now.shape, now.dtype, now.device)
+def check_unchanged(name: str, tensor: Tensor | None, made_for: tuple[Any, ...]) -> None:
+    """Raise if a tensor is not what the launcher was made for, whose kernels would read beyond it."""
+    if tensor is None or (tensor.shape, tensor.dtype, tensor.device) == made_for:
+        return
+    both = made_for, (tensor.shape, tensor.dtype, tensor.device)
     own, other = (f"{tuple(shape)}, {dtype} on {device}" for shape, dtype, device in both)
-    return ArgumentError(
+    raise ArgumentError(
         f"{name} was of shape {own} when y was computed, and is of shape {other} in backward: its .data was replaced, "
         "or a hook of saved tensors returned something else. Compute y again."
     )
 
 
-def _is_batched(grad: Tensor) -> bool:
+def is_batched(grad: Tensor) -> bool:
     """Whether a gradient is several, as `torch.autograd.grad` has them with `is_grads_batched`."""
     return torch._C._dispatch_keys(grad).has(torch._C.DispatchKey.AutogradOther)
 
