@@ -28,15 +28,15 @@ def as_array(values: Any, name: str) -> Array:
     return values
 
 
-def check_family(x: Array, **others: Array | None) -> None:
+def check_family(x: Array, /, **others: Array | None) -> None:
     """Raise unless other arrays are of x's library or, with an x of another one, NumPy's."""
     family = family_of(x)
     for name, other in others.items():
         if other is not None and family_of(other, name) not in (family, "numpy"):
             allowed = "numpy" if family == "numpy" else f"{family} or numpy"
             raise FamilyError(
-                f"x is a {family} array and {name} is a {family_of(other, name)} array; with such an x it must be "
-                f"{allowed}. Convert one of them."
+                f"{name} is a {family_of(other, name)} array, expected {allowed}, as the signal is of {family}. Convert "
+                "one of them."
             )
 
 

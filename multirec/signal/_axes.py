@@ -1,7 +1,7 @@
 """SciPy's axes and multirec's: any axis is filtered, and where it lies as a layout has it nothing is moved.
 
-The filtered axis moved last, a signal is (…, channels, T) and a memory (…, channels, n), with sections (…, channels, S,
-2). One filter treats all of x's axes alike; a bank's filters are the channels, and x has one for each, or 1.
+The filtered axis moved last, a signal is (batch…, channels, T) with one batch axis or more, so that no coefficients look
+like it. One filter treats all of x's axes alike; a bank's filters are the channels, and x has one for each, or 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .._core.problem import Layout
 from ..errors import AxisError, ShapeError
 from ._arrays import Array
 
-__all__ = ["Axes", "axes_of", "memory_of", "section_memory_of", "section_zi_of", "zi_of"]
+__all__ = ["Axes", "axes_of"]
 
 
 class Axes(NamedTuple):
@@ -50,15 +50,43 @@ class Axes(NamedTuple):
 
     def view(self, x: Array) -> Array:
         """View x in `layout`."""
-        if self.gains:
-            return x[None]
+        if self.rank < 3:
+            return x[None, None] if self.gains else x[None]
         return namespace(x).moveaxis(x, self.axis, -1) if self.moves else x
 
     def restore(self, y: Array) -> Array:
         """View y in `layout` with the caller's axes; the inverse of `view`."""
-        if self.gains:
-            return y if self.bank else y[0]
+        if self.rank < 3:
+            return self._few(y)
         return namespace(y).moveaxis(y, -1, self.axis) if self.moves else y
+
+    def memory_of(self, zi: Array) -> Array:
+        """View a filter's zi as its memory (batch…, C, n)."""
+        if self.gains:
+            return zi[None] if self.bank else zi[None, None]
+        zi = namespace(zi).moveaxis(zi, self.axis, -1)
+        return zi if self.rank > 2 else zi[None]
+
+    def zi_of(self, memory: Array) -> Array:
+        """View a filter's memory as SciPy's zi."""
+        if self.gains:
+            return self._few(memory)
+        memory = memory if self.rank > 2 else memory[0]
+        return namespace(memory).moveaxis(memory, -1, self.axis)
+
+    def section_memory_of(self, zi: Array) -> Array:
+        """View the zi of sections, (S, …, 2, …), as their memory (batch…, C, S, 2)."""
+        zi = namespace(zi).moveaxis(zi, (0, self.place + 1), (-2, -1))
+        return zi if self.rank > 2 else zi[None, None] if self.gains and not self.bank else zi[None]
+
+    def section_zi_of(self, memory: Array) -> Array:
+        """View the memory of sections as SciPy's zi."""
+        memory = self._few(memory) if self.rank < 3 else memory
+        return namespace(memory).moveaxis(memory, (-2, -1), (0, self.place + 1))
+
+    def _few(self, array: Array) -> Array:
+        """Leave out the axes that x of rank 1 or 2 has not."""
+        return array[0, 0] if self.gains and not self.bank else array[0]
 
     def shape_of(self, x: Array, count: int, filters: int) -> tuple[int, ...]:
         """Return the shape of y with `count` samples."""
@@ -94,30 +122,3 @@ def axes_of(x: Array, axis: int, *, bank: bool) -> Axes:
         raise AxisError(f"axis {axis} is out of range for x of shape {tuple(x.shape)}: it has {rank} axes.")
     return Axes(axis % rank, rank, bank)
 
-
-def memory_of(zi: Array, axes: Axes) -> Array:
-    """View a filter's zi as its memory."""
-    if axes.gains:
-        return zi if axes.bank else zi[None]
-    return zi if axes.axis == axes.rank - 1 else namespace(zi).moveaxis(zi, axes.axis, -1)
-
-
-def zi_of(memory: Array, axes: Axes) -> Array:
-    """View a filter's memory as SciPy's zi."""
-    if axes.gains:
-        return memory if axes.bank else memory[0]
-    return memory if axes.axis == axes.rank - 1 else namespace(memory).moveaxis(memory, -1, axes.axis)
-
-
-def section_memory_of(zi: Array, axes: Axes) -> Array:
-    """View the zi of sections, (S, …, 2, …), as their memory."""
-    if axes.gains and not axes.bank:
-        return zi[None]
-    return namespace(zi).moveaxis(zi, (0, axes.place + 1), (-2, -1))
-
-
-def section_zi_of(memory: Array, axes: Axes) -> Array:
-    """View the memory of sections as SciPy's zi."""
-    if axes.gains and not axes.bank:
-        return memory[0]
-    return namespace(memory).moveaxis(memory, (-2, -1), (0, axes.place + 1))

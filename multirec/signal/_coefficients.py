@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ __all__ = ["Sections", "Transfer", "as_sections", "as_transfer", "sections", "tr
 
 
 class Transfer(NamedTuple):
-    """Filters of any order: (C, q+1) and (C, p), with None for no feedback, and (n,) = max(p, q)."""
+    """Filters of any order: (C, q+1) and (C, p), with None for no feedback; the order is max(p, q)."""
 
     feedforward: Array
     feedback: Array | None
@@ -80,10 +79,10 @@ def as_sections(sos: Any) -> Array:
     return sos
 
 
-def sections(sos: Array, x: Array, dtype: Any) -> Sections:
-    """Return the sections of sos for signals like x, whose data type is given."""
+def sections(sos: Array, x: Array, dtype: Any, *, any_leading: bool = False) -> Sections:
+    """Return the sections of sos for signals like x, whose data type is given; SciPy takes `any_leading` for zi alone."""
     check_family(x, sos=sos)
-    if isinstance(sos, np.ndarray) and not (sos[..., 3] == 1).all():
+    if not any_leading and isinstance(sos, np.ndarray) and not (sos[..., 3] == 1).all():
         raise ArgumentError(
             "sos[..., 3], the a0 of each section, should be all ones in NumPy's sos, as in SciPy. Divide each row by it: "
             "sos / sos[..., 3:4]."

@@ -8,7 +8,7 @@ from .._core.axes import namespace
 from .._sections import filtered
 from ..errors import ShapeError
 from ._arrays import Array, as_array, check_family, like
-from ._axes import axes_of, memory_of, zi_of
+from ._axes import axes_of
 from ._coefficients import as_transfer, transfer
 from ._types import common_dtype, is_complex, memory_in, signal_in
 
@@ -28,12 +28,12 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: 
     if zi is not None:
         check_family(x, zi=zi)
         zi = _expanded(zi, axes.shape_of(x, filters.order, filters.filters), axes.place, x)
-        memory = memory_of(memory_in(like(zi, x), x, dtype), axes)
+        memory = axes.memory_of(memory_in(like(zi, x), x, dtype))
     y, memory = filtered(
         axes.view(x), filters.feedforward, filters.feedback, memory, layout=axes.layout, backend=backend
     )
     y = axes.restore(y)
-    return y if zi is None else (y, zi_of(memory, axes))
+    return y if zi is None else (y, axes.zi_of(memory))
 
 
 def _expanded(zi: Array, shape: tuple[int, ...], place: int, x: Array) -> Array:

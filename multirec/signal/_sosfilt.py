@@ -7,7 +7,7 @@ from typing import Any
 from .._sections import cascade
 from ..errors import ShapeError
 from ._arrays import Array, as_array, check_family, like
-from ._axes import Axes, axes_of, section_memory_of, section_zi_of
+from ._axes import Axes, axes_of
 from ._coefficients import Sections, as_sections, sections
 from ._types import common_dtype, is_complex, memory_in, signal_in
 
@@ -27,10 +27,10 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = 
     if zi is not None:
         check_family(x, zi=zi)
         _check_zi(zi, rows, axes, x)
-        memory = section_memory_of(memory_in(like(zi, x), x, dtype), axes)
+        memory = axes.section_memory_of(memory_in(like(zi, x), x, dtype))
     y, memory, _ = cascade(axes.view(x), rows.taps, memory, layout=axes.layout, backend=backend)
     y = axes.restore(y)
-    return y if zi is None else (y, section_zi_of(memory, axes))
+    return y if zi is None else (y, axes.section_zi_of(memory))
 
 
 def _check_zi(zi: Array, rows: Sections, axes: Axes, x: Array) -> None:
