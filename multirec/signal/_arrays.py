@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .._core.arrays import family_of, has_64_bit, is_traced
+from .._core.arrays import family_of, has_64_bit, is_compiling, is_traced
 from .._core.axes import namespace
 from ..errors import FamilyError, ShapeError
 
@@ -53,6 +53,8 @@ def like(array: Array, reference: Array) -> Array:
     if not isinstance(array, np.ndarray) or isinstance(reference, np.ndarray):
         return array
     library = namespace(reference)
+    if is_compiling():
+        return library.as_tensor(array, device=reference.device)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if library.__name__ == "torch":
         if reference.device.type == "mps" and array.dtype.itemsize == 8:
@@ -69,10 +71,10 @@ def like(array: Array, reference: Array) -> Array:
 
 def host_values(array: Array) -> npt.NDArray[Any] | None:
     """Return the values of an array that is on the host and that nothing differentiates or traces."""
-    if isinstance(array, np.ndarray):
-        return array
     if is_traced(array):
         return None
+    if isinstance(array, np.ndarray):
+        return array
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         if type(array) not in (torch.Tensor, torch.nn.Parameter) or array.requires_grad or array.device.type != "cpu":

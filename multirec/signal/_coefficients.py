@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._core.arrays import is_compiling
 from .._core.axes import concatenate
 from .._filters.design import normalised
 from ..errors import ArgumentError, ShapeError
 from ._arrays import Array, as_array, check_family, host_values, like
-from ._types import in_precision, precise
+from ._types import in_precision, is_complex, precise
 
 __all__ = ["Sections", "Transfer", "as_sections", "as_transfer", "sections", "transfer"]
 
@@ -25,6 +26,11 @@ class Transfer(NamedTuple):
     bank: bool
     source: str
 
+    @property
+    def complex(self) -> bool:
+        """Whether they make y complex."""
+        return is_complex(self.feedforward.dtype) or (self.feedback is not None and is_complex(self.feedback.dtype))
+
 
 class Sections(NamedTuple):
     """Second-order sections (C, S, 5): feedforward and feedback."""
@@ -33,6 +39,11 @@ class Sections(NamedTuple):
     filters: int
     bank: bool
     source: str
+
+    @property
+    def complex(self) -> bool:
+        """Whether they make y complex."""
+        return is_complex(self.taps.dtype)
 
     @property
     def count(self) -> int:
@@ -82,7 +93,8 @@ def as_sections(sos: Any) -> Array:
 def sections(sos: Array, x: Array, dtype: Any, *, any_leading: bool = False) -> Sections:
     """Return the sections of sos for signals like x, whose data type is given; SciPy takes `any_leading` for zi alone."""
     check_family(x, sos=sos)
-    if not any_leading and isinstance(sos, np.ndarray) and not (sos[..., 3] == 1).all():
+    values = host_values(sos[..., 3]) if isinstance(sos, np.ndarray) and not any_leading else None
+    if values is not None and not (values == 1).all():
         raise ArgumentError(
             "sos[..., 3], the a0 of each section, should be all ones in NumPy's sos, as in SciPy. Divide each row by it: "
             "sos / sos[..., 3:4]."
@@ -105,7 +117,10 @@ def _with_taps(part: Array, name: str) -> Array:
 
 
 def _in_type(part: Array, x: Array, dtype: Any) -> Array:
-    return in_precision(part, dtype) if isinstance(x, np.ndarray) else precise(part, dtype)
+    if isinstance(x, np.ndarray):
+        return in_precision(part, dtype)
+    # a compiler cannot look at NumPy's
+    return precise(like(part, x) if is_compiling() else part, dtype)
 
 
 def _check_leading(first: Array, name: str, whole: Array) -> None:

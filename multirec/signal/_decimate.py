@@ -18,7 +18,7 @@ from ._filtfilt import filtfilt, sosfiltfilt
 from ._lfilter import lfilter
 from ._lowpass import chebyshev_sos, hamming_lowpass
 from ._sosfilt import sosfilt
-from ._types import cast, common_dtype, is_complex, signal_in
+from ._types import cast, common_dtype, signal_in
 
 __all__ = ["decimate"]
 
@@ -38,29 +38,31 @@ def decimate(
     n = None if n is None else operator.index(n)
     if q < 1:
         raise ArgumentError(f"q is the factor to decimate by, 1 or more, got {q}.")
-    b, a, sos = _design(ftype, q, n)
-    if isinstance(x, np.ndarray):
-        x = x.astype(np.float64) if x.dtype.kind in "biu" or x.dtype.char == "e" else x
-        if isinstance(ftype, str):
-            b, a, sos = (None if part is None else part.astype(x.real.dtype) for part in (b, a, sos))
-    if sos is not None:
-        y = (sosfiltfilt if zero_phase else sosfilt)(sos, x, axis, backend=backend)
+    if isinstance(x, np.ndarray) and (x.dtype.kind in "biu" or x.dtype.char == "e"):
+        x = x.astype(np.float64)
+    n = 8 if n is None and ftype == "iir" else n
+    b, a, sos = _design(ftype, q, n, x)
+    if sos is not None and zero_phase:
+        # said here, since inside of torch.compile nobody can look at sos
+        padlen = 3 * (max(n, 1) + 1) if ftype == "iir" else None
+        y = sosfiltfilt(sos, x, axis, padlen=padlen, backend=backend)
+    elif sos is not None:
+        y = sosfilt(sos, x, axis, backend=backend)
     elif a is not None:
         y = (filtfilt if zero_phase else lfilter)(b, a, x, axis, backend=backend)
     elif zero_phase:
         return _centred(b, x, axis, q, backend)
     else:
-        y = lfilter(b, [1.0], x, axis, backend=backend)
+        y = lfilter(b, 1.0, x, axis, backend=backend)
     return y[_every(q, axis, y.ndim)]
 
 
-def _design(ftype: Any, q: int, n: int | None) -> tuple[Array | None, Array | None, Array | None]:
+def _design(ftype: Any, q: int, n: int | None, x: Array) -> tuple[Any, Any, Any]:
     """Return (b, None, None) of an FIR filter, (b, a, None), or (None, None, sos)."""
-    if isinstance(ftype, str):
-        if ftype == "iir":
-            return None, None, chebyshev_sos(8 if n is None else n, 0.05, 0.8 / q)
-        if ftype == "fir":
-            return hamming_lowpass((20 * q if n is None else n) + 1, 1 / q), None, None
+    if ftype == "iir":
+        return None, None, _rounded(chebyshev_sos(n, 0.05, 0.8 / q), x)
+    if ftype == "fir":
+        return _rounded(hamming_lowpass((20 * q if n is None else n) + 1, 1 / q), x), None, None
     scipy = sys.modules.get("scipy.signal")
     if scipy is not None and isinstance(ftype, scipy.dlti):
         zeros, poles, gain = (getattr(ftype.to_zpk(), name) for name in ("zeros", "poles", "gain"))
@@ -71,13 +73,18 @@ def _design(ftype: Any, q: int, n: int | None) -> tuple[Array | None, Array | No
     raise ArgumentError(f"unknown ftype {ftype!r}. It is 'iir', 'fir' or a scipy.signal.dlti.")
 
 
+def _rounded(design: list[Any], x: Array) -> Any:
+    """Return a design in x's precision if it is NumPy's, which would be that of y otherwise."""
+    return np.asarray(design, np.finfo(x.dtype).dtype) if isinstance(x, np.ndarray) and x.dtype.kind in "fc" else design
+
+
 def _centred(b: Array, x: Array, axis: int, q: int, backend: str) -> Array:
     """Return every q-th sample of an FIR filter that looks as far ahead as back."""
-    b, a = as_transfer(b, [1.0])
+    b, a = as_transfer(b, 1.0)
     dtype = common_dtype(x, b, a)
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=False)
-    x = signal_in(x, dtype, widened=is_complex(b.dtype))
+    x = signal_in(x, dtype, widened=filters.complex)
     ahead, length = (b.shape[-1] - 1) // 2, x.shape[axes.axis]
     y, memory = filtered(axes.view(x), filters.feedforward, None, layout=axes.layout, backend=backend)
     y = to_channels_time(y, axes.layout)

@@ -22,7 +22,7 @@ from ._coefficients import Transfer, as_sections, as_transfer, sections, transfe
 from ._gust import gustafsson
 from ._padding import Padding, edge_of, extensions
 from ._steady import section_steady, steady
-from ._types import common_dtype, is_complex, signal_in
+from ._types import common_dtype, signal_in
 
 __all__ = ["filtfilt", "sosfiltfilt"]
 
@@ -47,7 +47,7 @@ def filtfilt(
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=filters.bank)
     axes.check_filters(x, filters.filters, filters.source)
-    x = signal_in(x, dtype, widened=is_complex(b.dtype) or is_complex(a.dtype))
+    x = signal_in(x, dtype, widened=filters.complex)
     if method == "gust":
         return _gust(filters, x, axes, irlen, backend)
     if method != "pad":
@@ -77,7 +77,7 @@ def sosfiltfilt(
     rows = sections(sos, x, dtype)
     axes = axes_of(x, axis, bank=rows.bank)
     axes.check_filters(x, rows.filters, rows.source)
-    x = signal_in(x, dtype, widened=is_complex(sos.dtype))
+    x = signal_in(x, dtype, widened=rows.complex)
     ordinary = 3 * _count_taps(sos) if padlen is None and padtype is not None else 0
     edge = edge_of(padtype, padlen, x.shape[axes.axis], ordinary)
 
@@ -139,7 +139,7 @@ def _gust(filters: Transfer, x: Array, axes: Axes, irlen: int | None, backend: s
 
 def _count_taps(sos: Array) -> int:
     """Return the taps of the longest polynomial that sections multiply out to, as SciPy counts them."""
-    values = host_values(sos.detach() if hasattr(sos, "detach") else sos)
+    values = host_values(sos.detach() if family_of(sos) == "torch" else sos)
     if values is None:
         raise ArgumentError(
             "padlen is None, and how long the filter is is seen in the zeros of sos, whose values cannot be looked at "

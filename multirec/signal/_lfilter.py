@@ -10,7 +10,7 @@ from ..errors import ShapeError
 from ._arrays import Array, as_array, check_family, like
 from ._axes import axes_of
 from ._coefficients import as_transfer, transfer
-from ._types import common_dtype, is_complex, memory_in, signal_in
+from ._types import common_dtype, memory_in, signal_in
 
 __all__ = ["lfilter"]
 
@@ -23,7 +23,7 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: 
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=filters.bank)
     axes.check_filters(x, filters.filters, filters.source)
-    x = signal_in(x, dtype, widened=is_complex(b.dtype) or is_complex(a.dtype))
+    x = signal_in(x, dtype, widened=filters.complex)
     memory = None
     if zi is not None:
         check_family(x, zi=zi)

@@ -9,7 +9,7 @@ from ..errors import ShapeError
 from ._arrays import Array, as_array, check_family, like
 from ._axes import Axes, axes_of
 from ._coefficients import Sections, as_sections, sections
-from ._types import common_dtype, is_complex, memory_in, signal_in
+from ._types import common_dtype, memory_in, signal_in
 
 __all__ = ["sosfilt"]
 
@@ -22,7 +22,7 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = 
     rows = sections(sos, x, dtype)
     axes = axes_of(x, axis, bank=rows.bank)
     axes.check_filters(x, rows.filters, rows.source)
-    x = signal_in(x, dtype, widened=is_complex(sos.dtype))
+    x = signal_in(x, dtype, widened=rows.complex)
     memory = None
     if zi is not None:
         check_family(x, zi=zi)
