@@ -50,10 +50,11 @@ def decimate(
         y = sosfilt(sos, x, axis, backend=backend)
     elif a is not None:
         y = (filtfilt if zero_phase else lfilter)(b, a, x, axis, backend=backend)
-    elif zero_phase:
-        return _centred(b, x, axis, q, backend)
     else:
-        y = lfilter(b, 1.0, x, axis, backend=backend)
+        one = np.ones(1, b.dtype) if isinstance(b, np.ndarray) else [1.0]
+        if zero_phase:
+            return _centred(b, one, x, axis, q, backend)
+        y = lfilter(b, one, x, axis, backend=backend)
     return y[_every(q, axis, y.ndim)]
 
 
@@ -78,9 +79,9 @@ def _rounded(design: list[Any], x: Array) -> Any:
     return np.asarray(design, np.finfo(x.dtype).dtype) if isinstance(x, np.ndarray) and x.dtype.kind in "fc" else design
 
 
-def _centred(b: Array, x: Array, axis: int, q: int, backend: str) -> Array:
+def _centred(b: Any, one: Any, x: Array, axis: int, q: int, backend: str) -> Array:
     """Return every q-th sample of an FIR filter that looks as far ahead as back."""
-    b, a = as_transfer(b, 1.0)
+    b, a = as_transfer(b, one)
     dtype = common_dtype(x, b, a)
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=False)

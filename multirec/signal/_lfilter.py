@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .._core.axes import namespace
+from .._recurrence import recurrence
 from .._sections import filtered
 from ..errors import ShapeError
 from ._arrays import Array, as_array, check_family, like
 from ._axes import axes_of
 from ._coefficients import as_transfer, transfer
+from ._ready import ready
 from ._types import common_dtype, memory_in, signal_in
 
 __all__ = ["lfilter"]
@@ -17,23 +21,24 @@ __all__ = ["lfilter"]
 
 def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = "auto") -> Any:
     """Filter along one axis with an IIR or FIR filter, as `scipy.signal.lfilter` does, or with a bank of them."""
+    if zi is None and type(x) is np.ndarray and type(b) is np.ndarray and type(a) is np.ndarray:
+        return ready(b, a, x, axis, backend)(x)
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)
     zi = None if zi is None else as_array(zi, "zi")
     dtype = common_dtype(x, b, a, zi=zi)
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=filters.bank)
     axes.check_filters(x, filters.filters, filters.source)
+    taps = filters.feedforward, filters.feedback
     x = signal_in(x, dtype, widened=filters.complex)
-    memory = None
-    if zi is not None:
-        check_family(x, zi=zi)
-        zi = _expanded(zi, axes.shape_of(x, filters.order, filters.filters), axes.place, x)
-        memory = axes.memory_of(memory_in(like(zi, x), x, dtype))
-    y, memory = filtered(
-        axes.view(x), filters.feedforward, filters.feedback, memory, layout=axes.layout, backend=backend
-    )
-    y = axes.restore(y)
-    return y if zi is None else (y, axes.zi_of(memory))
+    if zi is None:
+        y, _ = recurrence(axes.view(x), feedforward=taps[0], feedback=taps[1], layout=axes.layout, backend=backend)
+        return axes.restore(y)
+    check_family(x, zi=zi)
+    zi = _expanded(zi, axes.shape_of(x, filters.order, filters.filters), axes.place, x)
+    memory = axes.memory_of(memory_in(like(zi, x), x, dtype))
+    y, memory = filtered(axes.view(x), *taps, memory, layout=axes.layout, backend=backend)
+    return axes.restore(y), axes.zi_of(memory)
 
 
 def _expanded(zi: Array, shape: tuple[int, ...], place: int, x: Array) -> Array:
