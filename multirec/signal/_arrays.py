@@ -35,8 +35,8 @@ def check_family(x: Array, /, **others: Array | None) -> None:
         if other is not None and family_of(other, name) not in (family, "numpy"):
             allowed = "numpy" if family == "numpy" else f"{family} or numpy"
             raise FamilyError(
-                f"{name} is a {family_of(other, name)} array, expected {allowed}, as the signal is of {family}. Convert "
-                "one of them."
+                f"{name} is a {family_of(other, name)} array, expected {allowed}, as the signal is of {family}. "
+                "Convert one of them."
             )
 
 

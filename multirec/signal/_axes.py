@@ -1,7 +1,7 @@
 """SciPy's axes and multirec's: any axis is filtered, and where it lies as a layout has it nothing is moved.
 
-The filtered axis moved last, a signal is (batch…, channels, T) with one batch axis or more, so that no coefficients look
-like it. One filter treats all of x's axes alike; a bank's filters are the channels, and x has one for each, or 1.
+The filtered axis moved last, a signal is (batch…, channels, T) with one batch axis or more, so that no coefficients
+look like it. One filter treats all of x's axes alike; a bank's filters are the channels, and x has one for each, or 1.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class Axes(NamedTuple):
         if self.gains or not self.bank or filters == 1 or x.shape[self._channel_axis] in (1, filters):
             return
         raise ShapeError(
-            f"{source} has {filters} filters and x of shape {tuple(x.shape)} has {x.shape[self._channel_axis]} channels "
-            f"on axis {self._channel_axis}, the one before the filtered axis {self.axis} once that is moved last: it has "
-            f"{filters}, or 1 for all filters. Pass x with an axis of length 1 there."
+            f"{source}: a bank of {filters} filters, and x of shape {tuple(x.shape)} has "
+            f"{x.shape[self._channel_axis]} channels on axis {self._channel_axis}, the one before the filtered axis "
+            f"{self.axis} once that is moved last. It has {filters} there, or 1 for all filters: pass x with such an axis."
         )
 
     @property
@@ -121,4 +121,3 @@ def axes_of(x: Array, axis: int, *, bank: bool) -> Axes:
     if not -rank <= axis < rank:
         raise AxisError(f"axis {axis} is out of range for x of shape {tuple(x.shape)}: it has {rank} axes.")
     return Axes(axis % rank, rank, bank)
-

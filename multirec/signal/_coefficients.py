@@ -46,7 +46,7 @@ class Sections(NamedTuple):
         return is_complex(self.taps.dtype)
 
     @property
-    def count(self) -> int:
+    def sections(self) -> int:
         return int(self.taps.shape[-2])
 
 
@@ -84,20 +84,20 @@ def as_sections(sos: Any) -> Array:
     sos = sos[None] if sos.ndim == 1 else sos
     if sos.ndim not in (2, 3) or sos.shape[-1] != 6 or sos.shape[-2] == 0:
         raise ShapeError(
-            f"sos has shape {tuple(sos.shape)}; it is (sections, 6), or (filters, sections, 6) for a bank, each row b0, "
-            "b1, b2, a0, a1, a2."
+            f"sos has shape {tuple(sos.shape)}; it is (sections, 6), or (filters, sections, 6) for a bank, each row "
+            "b0, b1, b2, a0, a1, a2."
         )
     return sos
 
 
 def sections(sos: Array, x: Array, dtype: Any, *, any_leading: bool = False) -> Sections:
-    """Return the sections of sos for signals like x, whose data type is given; SciPy takes `any_leading` for zi alone."""
+    """Return the sections of sos for signals like x, whose data type is given; for zi alone SciPy takes any a0."""
     check_family(x, sos=sos)
     values = host_values(sos[..., 3]) if isinstance(sos, np.ndarray) and not any_leading else None
     if values is not None and not (values == 1).all():
         raise ArgumentError(
-            "sos[..., 3], the a0 of each section, should be all ones in NumPy's sos, as in SciPy. Divide each row by it: "
-            "sos / sos[..., 3:4]."
+            "sos[..., 3], the a0 of each section, should be all ones in NumPy's sos, as in SciPy. Divide each row by "
+            "it: sos / sos[..., 3:4]."
         )
     _check_leading(sos[..., 3], "sos", sos)
     source = f"sos of shape {tuple(sos.shape)}"
@@ -130,6 +130,6 @@ def _check_leading(first: Array, name: str, whole: Array) -> None:
         return
     which = "" if values.ndim == 0 else f" in {int((values == 0).sum())} of {values.size} filters or sections"
     raise ArgumentError(
-        f"a0 is 0{which} of {name} with shape {tuple(whole.shape)}: y would be divided by it. Remove leading zeros of a, "
-        "and delay y by as many samples."
+        f"a0 is 0{which} of {name} with shape {tuple(whole.shape)}: y would be divided by it. Remove leading zeros of "
+        "a, and as many of b, or delay y."
     )

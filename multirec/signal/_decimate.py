@@ -33,45 +33,79 @@ def decimate(
     *,
     backend: str = "auto",
 ) -> Any:
-    """Return every q-th sample along one axis after a low-pass filter, as `scipy.signal.decimate` does."""
+    """Return every q-th sample along one axis after a low-pass filter, as `scipy.signal.decimate` does.
+
+    Parameters
+    ----------
+    x, axis, backend
+        As in `lfilter`; integers are float64 in NumPy.
+    q
+        The factor to decimate by, 1 or more.
+    n
+        The order of the filter; None is 8, or 20·q of an FIR filter.
+    ftype
+        ``"iir"``, Chebyshev's of the first kind with a ripple of 0.05 dB and its edge at 0.8 of the new Nyquist
+        frequency; ``"fir"``, a sinc in a Hamming window; or a `scipy.signal.dlti`.
+    zero_phase
+        Whether the filter delays nothing: run in both directions, or centred if it is FIR.
+
+    Returns
+    -------
+    y
+        As x, with ⌈T / q⌉ samples.
+
+    Raises
+    ------
+    ArgumentError, AxisError, DtypeError
+        As from `filtfilt`; q below 1; an unknown `ftype`.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from multirec import signal
+    >>> signal.decimate(np.arange(100.0), 20).shape
+    (5,)
+    """
     x, q = as_array(x, "x"), operator.index(q)
     n = None if n is None else operator.index(n)
     if q < 1:
         raise ArgumentError(f"q is the factor to decimate by, 1 or more, got {q}.")
     if isinstance(x, np.ndarray) and (x.dtype.kind in "biu" or x.dtype.char == "e"):
         x = x.astype(np.float64)
-    n = 8 if n is None and ftype == "iir" else n
-    b, a, sos = _design(ftype, q, n, x)
-    if sos is not None and zero_phase:
-        # said here, since inside of torch.compile nobody can look at sos
-        padlen = 3 * (max(n, 1) + 1) if ftype == "iir" else None
+    if ftype == "fir":
+        b = _rounded(hamming_lowpass((20 * q if n is None else n) + 1, 1 / q), x)
+        return _fir(b, x, axis, q, zero_phase, backend)
+    if ftype == "iir":
+        order = 8 if n is None else n
+        sos = _rounded(chebyshev_sos(order, 0.05, 0.8 / q), x)
+        # said, since inside of torch.compile nobody can look at sos
+        return _iir(sos, x, axis, q, zero_phase, backend, 3 * (max(order, 1) + 1))
+    scipy = sys.modules.get("scipy.signal")
+    if scipy is None or not isinstance(ftype, scipy.dlti):
+        raise ArgumentError(f"unknown ftype {ftype!r}. It is 'iir', 'fir' or a scipy.signal.dlti.")
+    system, ratio = ftype.to_zpk(), ftype.to_tf()
+    if not len(system.poles):
+        return _fir(ratio.num / ratio.den, x, axis, q, zero_phase, backend)
+    if np.iscomplex(system.poles).any() or np.iscomplex(system.gain):
+        y = (filtfilt if zero_phase else lfilter)(ratio.num, ratio.den, x, axis, backend=backend)
+        return y[_every(q, axis, y.ndim)]
+    return _iir(scipy.zpk2sos(system.zeros, system.poles, system.gain), x, axis, q, zero_phase, backend)
+
+
+def _iir(sos: Any, x: Array, axis: int, q: int, zero_phase: bool, backend: str, padlen: int | None = None) -> Array:
+    if zero_phase:
         y = sosfiltfilt(sos, x, axis, padlen=padlen, backend=backend)
-    elif sos is not None:
-        y = sosfilt(sos, x, axis, backend=backend)
-    elif a is not None:
-        y = (filtfilt if zero_phase else lfilter)(b, a, x, axis, backend=backend)
     else:
-        one = np.ones(1, b.dtype) if isinstance(b, np.ndarray) else [1.0]
-        if zero_phase:
-            return _centred(b, one, x, axis, q, backend)
-        y = lfilter(b, one, x, axis, backend=backend)
+        y = sosfilt(sos, x, axis, backend=backend)
     return y[_every(q, axis, y.ndim)]
 
 
-def _design(ftype: Any, q: int, n: int | None, x: Array) -> tuple[Any, Any, Any]:
-    """Return (b, None, None) of an FIR filter, (b, a, None), or (None, None, sos)."""
-    if ftype == "iir":
-        return None, None, _rounded(chebyshev_sos(n, 0.05, 0.8 / q), x)
-    if ftype == "fir":
-        return _rounded(hamming_lowpass((20 * q if n is None else n) + 1, 1 / q), x), None, None
-    scipy = sys.modules.get("scipy.signal")
-    if scipy is not None and isinstance(ftype, scipy.dlti):
-        zeros, poles, gain = (getattr(ftype.to_zpk(), name) for name in ("zeros", "poles", "gain"))
-        if len(poles) and not np.iscomplex(poles).any() and not np.iscomplex(gain):
-            return None, None, scipy.zpk2sos(zeros, poles, gain)
-        system = ftype.to_tf()
-        return (system.num, system.den, None) if len(poles) else (system.num / system.den, None, None)
-    raise ArgumentError(f"unknown ftype {ftype!r}. It is 'iir', 'fir' or a scipy.signal.dlti.")
+def _fir(b: Any, x: Array, axis: int, q: int, zero_phase: bool, backend: str) -> Array:
+    one = np.ones(1, b.dtype) if isinstance(b, np.ndarray) else [1.0]
+    if zero_phase:
+        return _centred(b, one, x, axis, q, backend)
+    y = lfilter(b, one, x, axis, backend=backend)
+    return y[_every(q, axis, y.ndim)]
 
 
 def _rounded(design: list[Any], x: Array) -> Any:

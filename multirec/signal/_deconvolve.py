@@ -17,7 +17,33 @@ __all__ = ["deconvolve"]
 
 
 def deconvolve(signal: Any, divisor: Any, *, backend: str = "auto") -> tuple[Any, Any]:
-    """Return (quotient, remainder) of one sequence by another, as `scipy.signal.deconvolve` does."""
+    """Return (quotient, remainder) of one sequence by another, as `scipy.signal.deconvolve` does.
+
+    Parameters
+    ----------
+    signal, divisor
+        Sequences (N,) and (D,), such that signal = convolve(divisor, quotient) + remainder.
+    backend
+        As in `multirec.recurrence`.
+
+    Returns
+    -------
+    quotient
+        (N − D + 1,), or (0,) if the divisor is longer.
+    remainder
+        (N,); at least float64 in NumPy.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        The divisor begins with 0, or one of them is empty or has more than one axis.
+
+    Example
+    -------
+    >>> from multirec import signal
+    >>> signal.deconvolve([2, 5, 3.0], [1, 1.0])
+    (array([2., 3.]), array([0., 0., 0.]))
+    """
     signal, divisor = (_sequence(part, name) for part, name in ((signal, "signal"), (divisor, "divisor")))
     reference = reference_of(signal=signal, divisor=divisor)
     signal, divisor = like(signal, reference), like(divisor, reference)

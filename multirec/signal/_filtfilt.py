@@ -41,7 +41,45 @@ def filtfilt(
     *,
     backend: str = "auto",
 ) -> Any:
-    """Filter forwards and backwards, as `scipy.signal.filtfilt` does, or with a bank."""
+    """Filter forwards and backwards, so that nothing is delayed, as `scipy.signal.filtfilt` does, or with a bank.
+
+    Parameters
+    ----------
+    b, a, x, axis, backend
+        As in `lfilter`.
+    padtype
+        What x is continued with at both ends: ``"odd"``, its reflection turned around the end; ``"even"``, its
+        reflection; ``"constant"``, the end itself; None, nothing. Each way begins with the filter at rest at the
+        first sample there is.
+    padlen
+        How many samples are added at each end, less than x has; None is 3 · max(len(a), len(b)).
+    method
+        ``"pad"``, or ``"gust"``: both orders of the two ways agree, which needs no padding. For NumPy alone.
+    irlen
+        With ``"gust"``, how many samples the impulse response lasts; None takes all of x into account.
+
+    Returns
+    -------
+    y
+        As from `lfilter`. Integers are float64 in NumPy.
+
+    Raises
+    ------
+    ArgumentError, ShapeError, AxisError, UnsupportedError, DtypeError
+        As from `lfilter`; an unknown `padtype` or `method`; x not longer than `padlen`; a filter that never comes to
+        rest.
+
+    References
+    ----------
+    F. Gustafsson, Determining the initial states in forward-backward filtering, IEEE Transactions on Signal Processing
+    44 (1996), 988-992.
+
+    Example
+    -------
+    >>> from multirec import signal
+    >>> signal.filtfilt([0.5, 0.5], 1, [0, 1, 2, 3, 4, 5, 6.0])
+    array([0., 1., 2., 3., 4., 5., 6.])
+    """
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)
     dtype = common_dtype(x, b, a, floating=True)
     filters = transfer(b, a, x, dtype)
@@ -71,7 +109,34 @@ def sosfiltfilt(
     *,
     backend: str = "auto",
 ) -> Any:
-    """Filter forwards and backwards with sections, as `scipy.signal.sosfiltfilt` does, or with a bank."""
+    """Filter forwards and backwards with second-order sections, as `scipy.signal.sosfiltfilt` does, or with a bank.
+
+    Parameters
+    ----------
+    sos, x, axis, backend
+        As in `sosfilt`.
+    padtype
+        As in `filtfilt`.
+    padlen
+        As in `filtfilt`; None is 3 · (2 S + 1 − m), where m sections have their last b or a equal to 0. Needed where
+        the values of sos cannot be looked at.
+
+    Returns
+    -------
+    y
+        As from `filtfilt`.
+
+    Raises
+    ------
+    ArgumentError, ShapeError, AxisError, UnsupportedError, DtypeError
+        As from `filtfilt`.
+
+    Example
+    -------
+    >>> from multirec import signal
+    >>> signal.sosfiltfilt([[0.5, 0.5, 0, 1, 0, 0]], [0, 1, 2, 3, 4, 5, 6.0])
+    array([0., 1., 2., 3., 4., 5., 6.])
+    """
     x, sos = as_array(x, "x"), as_sections(sos)
     dtype = common_dtype(x, sos, floating=True)
     rows = sections(sos, x, dtype)

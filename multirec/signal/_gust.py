@@ -1,7 +1,7 @@
 """Gustafsson's method: initial states for which filtering forwards-backwards and backwards-forwards agree.
 
 F. Gustafsson, Determining the initial states in forward-backward filtering, IEEE Transactions on Signal Processing 44
-(1996), 988-992. The letters are the paper's.
+(1996), 988-992. The letters are the paper's; O_ is O.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def _with_one(
     difference, length = run(run(x, True)) - y, x.shape[-1]
     # a response that is over within half of x leaves its middle as it is
     reach = length if irlen is None or length <= 2 * irlen else irlen
-    O, S = _responses(a, order, reach, run, backend)
-    O_R, S_R = O[::-1], S[::-1]
+    O_, S = _responses(a, order, reach, run, backend)
+    O_R, S_R = O_[::-1], S[::-1]
     if reach == length:
-        M, W = np.hstack([S_R - O, O_R - S]), np.hstack([S_R, O_R])
+        M, W = np.hstack([S_R - O_, O_R - S]), np.hstack([S_R, O_R])
     else:
-        none = np.zeros_like(O)
-        M, W = np.block([[S_R - O, none], [none, O_R - S]]), np.block([[S_R, none], [none, O_R]])
+        none = np.zeros_like(O_)
+        M, W = np.block([[S_R - O_, none], [none, O_R - S]]), np.block([[S_R, none], [none, O_R]])
         difference = np.concatenate([difference[..., :reach], difference[..., -reach:]], axis=-1)
     columns = difference.reshape(-1, difference.shape[-1]).T
     memories = np.linalg.lstsq(M, columns, rcond=None)[0].T.reshape(*x.shape[:-1], 2 * order)

@@ -20,7 +20,54 @@ __all__ = ["lfilter"]
 
 
 def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = "auto") -> Any:
-    """Filter along one axis with an IIR or FIR filter, as `scipy.signal.lfilter` does, or with a bank of them."""
+    """Filter along one axis with an IIR or FIR filter, as `scipy.signal.lfilter` does, or with a bank of them.
+
+    a[0]·y[t] = Σ_j b[j]·x[t−j] − Σ_k a[k]·y[t−k], in transposed direct form II.
+
+    Parameters
+    ----------
+    b, a
+        Numerator and denominator, (n,) each; (C, n) is a bank of C filters, and the other is then (C, m), (1, m) or
+        (m,). They are divided by a[..., 0], and may be NumPy's or lists whatever x is.
+    x
+        Array of NumPy, torch, JAX or CuPy, or a list, of any number of axes. For a bank the axis before the filtered
+        one, once that is moved last, has C channels, or 1 that serves all filters, as x of one axis does.
+    axis
+        The axis that is filtered.
+    zi
+        What the next n = max(len(a), len(b)) − 1 outputs get from samples before the block: of y's shape, with n
+        numbers on the filtered axis; the other axes may be 1. None is zeros. See `lfilter_zi` and `lfiltic`.
+    backend
+        As in `multirec.recurrence`.
+
+    Returns
+    -------
+    y
+        In x's library, of x's shape; of a bank (…, C, T) with T moved back to `axis`, and (C, T) if x has one axis. Its
+        data type is `numpy.result_type` of all NumPy arrays; in other libraries it is what theirs promote to, for
+        which NumPy's arrays and lists do not count.
+    zf
+        Only with `zi`: that of the next block, in the precision that was computed in.
+
+    Raises
+    ------
+    ArgumentError, ShapeError, AxisError
+        ValueErrors: shapes that do not fit together, or a[..., 0] = 0. Where values cannot be looked at (gradients,
+        compiled code, devices), such a filter alone becomes infinite or NaN.
+    UnsupportedError
+        A NotImplementedError: NumPy's arrays have no floating-point type among them, as in SciPy.
+    DtypeError
+        A TypeError: longdouble and object, which SciPy takes.
+
+    Example
+    -------
+    >>> from multirec import signal
+    >>> signal.lfilter([1], [2, -1], [2, 0, 0.0])
+    array([1.  , 0.5 , 0.25])
+    >>> signal.lfilter([[1], [2]], [1, -0.5], [1, 0, 0.0])
+    array([[1.  , 0.5 , 0.25],
+           [2.  , 1.  , 0.5 ]])
+    """
     if zi is None and type(x) is np.ndarray and type(b) is np.ndarray and type(a) is np.ndarray:
         return ready(b, a, x, axis, backend)(x)
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)

@@ -18,7 +18,7 @@ def chebyshev_sos(order: int, ripple: float, edge: float) -> list[list[float]]:
     Example
     -------
     >>> [[round(number, 4) for number in row] for row in chebyshev_sos(1, 0.05, 0.4)]
-    [[0.8714, 0.8714, 0.0, 1.0, 0.7428, 0.0]]
+    [[0.871, 0.871, 0.0, 1.0, 0.742, 0.0]]
     """
     epsilon = math.sqrt(10 ** (ripple / 10) - 1)
     gain = 1 / math.sqrt(1 + epsilon**2) if order % 2 == 0 else 1.0
@@ -45,7 +45,7 @@ def hamming_lowpass(taps: int, edge: float) -> list[float]:
     Example
     -------
     >>> [round(tap, 4) for tap in hamming_lowpass(3, 0.5)]
-    [0.0462, 0.9077, 0.0462]
+    [0.0462, 0.9076, 0.0462]
     """
     found = []
     for place in range(taps):

@@ -19,10 +19,7 @@ def edge_of(padtype: Padding, padlen: int | None, length: int, ordinary: int) ->
     """Return how many samples to add at each end of a signal; raise unless it is longer than that."""
     if padtype not in _KINDS:
         raise ArgumentError(f"unknown padtype {padtype!r}. It is 'odd', 'even', 'constant' or None.")
-    if padtype is None:
-        edge = 0
-    else:
-        edge = ordinary if padlen is None else operator.index(padlen)
+    edge = 0 if padtype is None else ordinary if padlen is None else operator.index(padlen)
     if length <= edge:
         what = f"padlen, {edge}" if padlen is not None else f"{edge} samples, which are added at each end"
         raise ArgumentError(

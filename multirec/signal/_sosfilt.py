@@ -15,7 +15,40 @@ __all__ = ["sosfilt"]
 
 
 def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = "auto") -> Any:
-    """Filter along one axis with second-order sections in turn, as `scipy.signal.sosfilt` does, or with a bank."""
+    """Filter along one axis with second-order sections in turn, as `scipy.signal.sosfilt` does, or with a bank.
+
+    Parameters
+    ----------
+    sos
+        Sections (S, 6), each row b0, b1, b2, a0, a1, a2, or (C, S, 6) for a bank of C filters. a0 is 1 in NumPy's, as
+        SciPy demands; tensors of other libraries are divided by it.
+    x, axis, backend
+        As in `lfilter`.
+    zi
+        The memory of each section, (S, …): behind S y's shape, with 2 numbers on the filtered axis. None is zeros. See
+        `sosfilt_zi`.
+
+    Returns
+    -------
+    y
+        As from `lfilter`.
+    zf
+        Only with `zi`: that of the next block, in the precision that was computed in.
+
+    Raises
+    ------
+    ArgumentError, ShapeError, AxisError, UnsupportedError, DtypeError
+        As from `lfilter`.
+
+    Example
+    -------
+    >>> from multirec import signal
+    >>> y, zf = signal.sosfilt([[1, 0, 0, 1, -0.5, 0]], [1, 0, 0.0], zi=[[0, 0]])
+    >>> y
+    array([1.  , 0.5 , 0.25])
+    >>> zf
+    array([[0.125, 0.   ]])
+    """
     x, sos = as_array(x, "x"), as_sections(sos)
     zi = None if zi is None else as_array(zi, "zi")
     dtype = common_dtype(x, sos, zi=zi)
@@ -34,10 +67,10 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = 
 
 
 def _check_zi(zi: Array, rows: Sections, axes: Axes, x: Array) -> None:
-    shape = (rows.count, *axes.shape_of(x, 2, rows.filters))
+    shape = (rows.sections, *axes.shape_of(x, 2, rows.filters))
     if tuple(zi.shape) != shape:
         raise ShapeError(
-            f"Invalid zi shape {tuple(zi.shape)}, expected {shape}: for each of the {rows.count} sections that of y of x "
-            f"of shape {tuple(x.shape)}, with 2 numbers on the filtered axis {axes.axis}. Pass what the previous call "
-            "returned, or multirec.signal.sosfilt_zi(sos) times the first samples."
+            f"Invalid zi shape {tuple(zi.shape)}, expected {shape}: for each of the {rows.sections} sections y's shape, "
+            f"of x of shape {tuple(x.shape)}, with 2 numbers on the filtered axis {axes.axis}. Pass what the previous "
+            "call returned, or multirec.signal.sosfilt_zi(sos) times the first samples."
         )

@@ -1,7 +1,7 @@
 """The memory of a filter that has been given 1 for ever: its steady state, in closed form.
 
-Of transposed direct form II each number of the memory is what the next one and the newest samples give, so at rest, with
-outputs of H(1), they are sums from the last to the first. Any scale of the input scales them.
+Of transposed direct form II each number of the memory is what the next one and the newest samples give, so at rest,
+with outputs of H(1), they are sums from the last to the first. Any scale of the input scales them.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def _denominator(feedback: Array, source: str) -> Array:
     values = host_values(total)
     if values is not None and not values.all():
         raise ArgumentError(
-            f"{source} have a pole at z = 1, where they integrate: given 1 for ever, they never come to rest. Pass zi of "
-            "your own to lfilter or sosfilt."
+            f"{source}: a filter has a pole at z = 1, and given 1 for ever it never comes to rest. Pass zi of your own "
+            "to lfilter or sosfilt."
         )
     return total
 

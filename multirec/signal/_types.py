@@ -65,8 +65,8 @@ def _common_of_numpy(dtypes: Iterable[np.dtype[Any]], floating: bool) -> np.dtyp
         dtype = np.dtype(np.float64)
     if dtype.char not in _COMPUTED:
         raise UnsupportedError(
-            f"arrays of {names} make y {dtype}, and filters are computed in float32, float64, complex64 and complex128. "
-            "Cast x to one of them."
+            f"arrays of {names} make y {dtype}, and filters are computed in float32, float64, complex64 and "
+            "complex128. Cast x to one of them."
         )
     return dtype.newbyteorder("=")
 

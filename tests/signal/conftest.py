@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+MARKERS = "array_api_backends", "fail_slow", "skip_xp_backends", "slow", "xfail_on_32bit", "xfail_xp_backends"
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    for name in ("xfail_on_32bit", "parallel_threads_limit", "thread_unsafe", "skip_xp_backends", "xfail_xp_backends", "uses_xp_capabilities", "array_api_backends", "fail_slow", "slow", "xslow"):
+    for name in MARKERS:
         config.addinivalue_line("markers", f"{name}: of SciPy's own tests")

@@ -34,19 +34,24 @@ for _name in CLASSES + FUNCTIONS:
 def xp():
     return np
 
+
 class Proxy(ModuleType):
     def __getattr__(self, name):
         return getattr(signal, name) if name in signal.__all__ else getattr(scipy.signal, name)
 
+
 def _gust(b, a, x, axis=-1, irlen=None):
     from multirec.signal import _filtfilt as f, _coefficients as c, _gust as g
+
     b, a = c.as_transfer(b, a)
     x = np.moveaxis(x, axis, -1)
     t = c.transfer(b, a, x, x.dtype)
-    y, z1, z2 = g.gustafsson(t, x[None, None] if x.ndim==1 else x[None], irlen, "auto")
+    y, z1, z2 = g.gustafsson(t, x[None, None] if x.ndim == 1 else x[None], irlen, "auto")
     k = 2 if x.ndim == 1 else 1
-    for _ in range(k): y, z1, z2 = y[0], z1[0], z2[0]
+    for _ in range(k):
+        y, z1, z2 = y[0], z1[0], z2[0]
     return tuple(np.moveaxis(v, -1, axis) for v in (y, z1, z2))
+
 
 @pytest.fixture(autouse=True)
 def ours(monkeypatch, request):
