@@ -163,6 +163,11 @@ def unambiguous(taps: Array | None, x: Array, layout: Layout) -> Array | None:
     return taps[_TIME_AXIS[layout]]
 
 
+def explicit(taps: Array | None, x: Array, layout: Layout) -> Array | None:
+    """Return static or per-example coefficients of x's rank with a time axis of length 1, whatever the length of x."""
+    return taps if taps is None or taps.ndim != x.ndim else taps[_TIME_AXIS[layout]]
+
+
 def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
     """Return coefficients as (B|1, C|1, T|1, taps); only a mixture of full and single batch axes is expanded."""
     if array.ndim == 2:

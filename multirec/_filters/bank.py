@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -12,7 +11,6 @@ from .._core.arrays import family_of, is_double
 from .._core.axes import of_step, with_time, without_time
 from .._core.problem import ComputeDtype, Layout
 from .._core.state import State
-from .._core.trees import TREES, Tree
 from .._core.validate import Choices, as_choices
 from .._engine.call import split_state
 from .._recurrence import run
@@ -23,6 +21,8 @@ from .design import Source, Taps, sections, transfer_function
 from .judgement import Judgement
 from .scipy_form import ba_of
 from .taps import check_taps, taps_for
+from .zi import state_of, zi_of
+from .zpk import sections_of
 
 Array: TypeAlias = Any
 
@@ -176,6 +176,44 @@ class RecurrenceBank:
         named = ((f"section {index}: ", source) for index, source in enumerate(sections(sos)))
         return RecurrenceCascade([cls._of(source, choices, name) for name, source in named])
 
+    @classmethod
+    def from_zpk(
+        cls,
+        z: Any,
+        p: Any,
+        k: Any,
+        *,
+        layout: Layout = "BCT",
+        reverse: bool = False,
+        backend: str = "auto",
+        compute_dtype: ComputeDtype | None = None,
+    ) -> RecurrenceCascade:
+        """Return a cascade from zeros, poles and gains: k·Π(1 − z[i]/z) / Π(1 − p[i]/z), as SciPy's zpk.
+
+        Parameters
+        ----------
+        z, p, k
+            (C, zeros), (C, poles) and (C,), or (zeros,), (poles,) and a number for one filter that serves all
+            channels: NumPy arrays or lists. What is complex comes with its conjugate. They become second-order
+            sections, those of the poles nearest to the unit circle last, with the zeros nearest to them.
+        layout, reverse, backend, compute_dtype
+            As in `from_ba`.
+
+        Raises
+        ------
+        ArgumentError
+            A complex zero or pole has no conjugate.
+
+        Example
+        -------
+        >>> import multirec as mr
+        >>> mr.RecurrenceBank.from_zpk([-1.0], [0.5], 2).sos()
+        array([[[ 2. ,  2. ,  0. ,  1. , -0.5,  0. ]]])
+        """
+        return cls.from_sos(
+            sections_of(z, p, k), layout=layout, reverse=reverse, backend=backend, compute_dtype=compute_dtype
+        )
+
     @property
     def feedforward(self) -> Array | None:
         return self._source.taps().feedforward
@@ -235,29 +273,57 @@ class RecurrenceBank:
         """
         return ba_of(self._source.taps())
 
+    def zi_from_state(self, state: State) -> Array:
+        """Return SciPy's zi of a state: what `scipy.signal.lfilter` goes on with after this bank.
+
+        Returns
+        -------
+        The axes of y with n = max(p, q) along that of time, in running order, in the precision computed in.
+
+        Example
+        -------
+        >>> import numpy as np, multirec as mr
+        >>> bank = mr.RecurrenceBank.from_ba([1.0, 0.5], [1.0, -0.5])
+        >>> y, state = bank(np.ones((1, 4)))
+        >>> bank.zi_from_state(state)
+        array([[1.40625]])
+        """
+        return zi_of(State(*split_state(state)), self._source.taps(), self._choices)
+
+    def state_from_zi(self, zi: Array) -> State:
+        """Return a state that continues what SciPy's filter left in its zi.
+
+        Parameters
+        ----------
+        zi
+            The axes of y with n = max(p, q) along that of time, as `scipy.signal.lfilter` returns zf for each channel.
+
+        Returns
+        -------
+        Past outputs alone where these suffice; inputs None are zeros.
+
+        Raises
+        ------
+        ArgumentError
+            No past samples leave this zi, as where the last coefficients of a filter are 0; `multirec.signal` takes
+            every zi.
+
+        Example
+        -------
+        >>> import numpy as np, multirec as mr
+        >>> bank = mr.RecurrenceBank.from_ba([1.0, 0.5], [1.0, -0.5])
+        >>> bank.state_from_zi(np.array([[1.40625]])).outputs
+        array([[2.8125]])
+        """
+        return state_of(zi, self._source.taps(), self._choices)
+
+    @property
+    def _choices(self) -> Choices:
+        return Choices(self.layout, self.reverse, self.backend, self.compute_dtype)
+
     def __repr__(self) -> str:
         compute_dtype = "" if self.compute_dtype is None else f", compute_dtype={self.compute_dtype!r}"
         return (
             f"{type(self).__name__}(channels={self.channels}, order={self.order}, layout={self.layout!r}, "
             f"reverse={self.reverse}, backend={self.backend!r}{compute_dtype})"
         )
-
-
-def _take_apart(bank: RecurrenceBank) -> tuple[list[tuple[str | int, Any]], Any]:
-    # all are arrays: sections of JAX's are transfer functions of their own
-    source = bank._source
-    choices = bank.layout, bank.reverse, bank.backend, bank.compute_dtype
-    return list(zip(source._fields, source, strict=True)), (type(source), bank._judgement.name, choices)
-
-
-def _put_together(structure: Any, leaves: Iterable[Any]) -> RecurrenceBank:
-    # leaves may be anything while a library takes trees apart, so nothing is checked
-    bank = object.__new__(RecurrenceBank)
-    kind, name, choices = structure
-    bank.layout, bank.reverse, bank.backend, bank.compute_dtype = choices
-    bank._judgement = Judgement(bank.backend, name)
-    bank._source = kind(*leaves)
-    return bank
-
-
-TREES.append(Tree(RecurrenceBank, _take_apart, _put_together))

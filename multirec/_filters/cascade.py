@@ -1,17 +1,16 @@
-"""`RecurrenceCascade`: banks of second-order sections that run in turn."""
+"""`RecurrenceCascade`: banks of second-order sections, run in one pass or in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
-from .._core.axes import of_step, with_time, without_time
+from .._core.axes import namespace, of_step, with_time, without_time
 from .._core.problem import Layout, split_shape
 from .._core.state import State
-from .._core.trees import TREES, Tree
 from ..errors import ArgumentError, ShapeError
+from .one_pass import in_one_pass, in_types_of
 from .scipy_form import sos_of
 
 if TYPE_CHECKING:
@@ -60,10 +59,22 @@ class RecurrenceCascade:
     def __call__(
         self, x: Array, state: tuple[State, ...] | None = None, *, out: Array | None = None
     ) -> tuple[Array, tuple[State, ...]]:
-        """Filter a block; x, y and `out` as in `multirec.recurrence`. With `out`, sections run in its memory."""
+        """Filter a block; x, y and `out` as in `multirec.recurrence`.
+
+        Where the backend can, all sections run in one pass, and what lies between them is in the precision computed in
+        and is not written to memory. Else they run one by one, with `out` in its memory.
+        """
+        states = self._states(state)
+        fused = in_one_pass(self.sections, x, states, out)
+        return self._one_by_one(x, states, out) if fused is None else fused
+
+    def _one_by_one(
+        self, x: Array, states: tuple[State | None, ...], out: Array | None
+    ) -> tuple[Array, tuple[State, ...]]:
         after = []
-        for bank, before in zip(self.sections, self._states(state), strict=True):
-            x, own = bank(x, before, out=out if bank is self.sections[-1] or self._fills(bank, x, out) else None)
+        for bank, before in zip(self.sections, states, strict=True):
+            own_out = out if bank is self.sections[-1] or self._fills(bank, x, out) else None
+            x, own = bank(x, in_types_of(x, before), out=own_out)
             after.append(own)
         return x, tuple(after)
 
@@ -103,6 +114,30 @@ class RecurrenceCascade:
         """
         return sos_of(bank.ba() for bank in self.sections)
 
+    def zi_from_state(self, state: tuple[State, ...]) -> Array:
+        """Return SciPy's zi of a state: (S, …), then the axes of y with 2 along that of time, in running order.
+
+        It is what `scipy.signal.sosfilt` goes on with after this cascade, channel by channel.
+        """
+        parts = zip(self.sections, self._states(state), strict=True)
+        rows = [bank.zi_from_state(State() if own is None else own) for bank, own in parts]
+        return namespace(rows[0]).stack(rows)
+
+    def state_from_zi(self, zi: Array) -> tuple[State, ...]:
+        """Return a state that continues what SciPy's filters left in their zi, (S, …) as `zi_from_state` has it.
+
+        Raises
+        ------
+        ArgumentError
+            No past samples leave this zi in a section; `multirec.signal` takes every zi.
+        """
+        if zi.shape[0] != len(self.sections):
+            raise ShapeError(
+                f"zi has shape {tuple(zi.shape)}; it is (sections, …) with {len(self.sections)} sections, and then the "
+                "axes of y with 2 along that of time."
+            )
+        return tuple(bank.state_from_zi(own) for bank, own in zip(self.sections, zi, strict=True))
+
     def _states(self, state: tuple[State, ...] | None) -> tuple[State | None, ...]:
         if state is None:
             return (None,) * len(self.sections)
@@ -113,14 +148,3 @@ class RecurrenceCascade:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sections={len(self.sections)}, channels={self.channels}, order={self.order})"
-
-
-def _take_apart(cascade: RecurrenceCascade) -> tuple[list[tuple[str | int, Any]], Any]:
-    return list(enumerate(cascade.sections)), None
-
-
-def _put_together(_: None, banks: Iterable[Any]) -> RecurrenceCascade:
-    return RecurrenceCascade(list(banks))
-
-
-TREES.append(Tree(RecurrenceCascade, _take_apart, _put_together))

@@ -12,7 +12,7 @@ from .._core.arrays import family_of
 from ..errors import ShapeError
 from .design import Taps
 
-__all__ = ["ba_of", "sos_of"]
+__all__ = ["ba_of", "on_host", "sos_of"]
 
 Array: TypeAlias = Any
 Design: TypeAlias = npt.NDArray[Any]
@@ -20,7 +20,7 @@ Design: TypeAlias = npt.NDArray[Any]
 
 def ba_of(taps: Taps) -> tuple[Design, Design]:
     """Return (b (…, C, q+1), a (…, C, p+1)) of coefficients, with a[..., 0] = 1, in double precision."""
-    feedback, feedforward = map(_on_host, taps)
+    feedback, feedforward = (None if part is None else on_host(part) for part in taps)
     b = np.ones((1, 1)) if feedforward is None else feedforward
     tail = np.zeros((1, 0)) if feedback is None else -feedback
     lead = np.broadcast_shapes(b.shape[:-1], tail.shape[:-1])
@@ -45,14 +45,12 @@ def _three(taps: Design) -> Design:
     return np.pad(taps, [(0, 0)] * (taps.ndim - 1) + [(0, 3 - taps.shape[-1])])
 
 
-def _on_host(taps: Array | None) -> Design | None:
-    """Return a copy or view of coefficients in NumPy, in double precision."""
-    if taps is None:
-        return None
-    family = family_of(taps)
+def on_host(array: Array) -> Design:
+    """Return a copy or view of numbers in NumPy, in double precision."""
+    family = family_of(array)
     if family == "torch":
-        taps = (taps if taps.is_complex() else taps.double()).numpy(force=True)
+        array = (array if array.is_complex() else array.double()).numpy(force=True)
     elif family == "cupy":
-        taps = taps.get()
-    taps = np.asarray(taps)
-    return taps.astype(np.complex128 if np.iscomplexobj(taps) else np.float64)
+        array = array.get()
+    numbers: Design = np.asarray(array)
+    return numbers.astype(np.complex128 if np.iscomplexobj(numbers) else np.float64)

@@ -3,6 +3,6 @@
 Imports `_recurrence` and the rooms before it.
 """
 
-from .door import Filtered, Sections, cascade, filtered
+from .door import Filtered, Sections, cascade, filtered, has_one_pass, run_sections
 
-__all__ = ["Filtered", "Sections", "cascade", "filtered"]
+__all__ = ["Filtered", "Sections", "cascade", "filtered", "has_one_pass", "run_sections"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from .._core.arrays import name_of
-from .._core.axes import cast_to, concatenate, from_channels_time, namespace, to_channels_time, zeros
+from .._core.axes import cast_to, concatenate, explicit, from_channels_time, namespace, to_channels_time, zeros
 from .._core.problem import Layout, in_precision, join_shape, real_precision
 from .._core.state import State
 from .._core.validate import Call, Choices
@@ -18,7 +18,7 @@ from .._recurrence import run
 
 Array: TypeAlias = Any
 
-__all__ = ["filtered", "sections"]
+__all__ = ["filtered", "memory_of", "sections"]
 
 
 def sections(x: Array, taps: Array, memory: Array | None, call: Call, choices: Choices) -> tuple[Array, Array, Array]:
@@ -46,12 +46,14 @@ def filtered(
     """Return y and the memory after the block, (…, C, n), of filters of any order."""
     problem = call.problem
     count = max(problem.order, problem.input_order)
+    # blocks of other lengths are to come, and no shape of theirs may look like that of coefficients
+    feedforward, feedback = (explicit(part, x, choices.layout) for part in (feedforward, feedback))
     if memory is None or not count:
         y, state = run((x, feedforward, feedback, None, None), choices)
     else:
         y, state = _continued(x, feedforward, feedback, memory, call, choices)
     inputs, outputs = (to_channels_time(part, choices.layout) for part in state)
-    after = _memory_of(inputs, outputs, (feedforward, feedback), call, choices)
+    after = memory_of(inputs, outputs, (feedforward, feedback), call, choices)
     if memory is not None and problem.length < count:
         after = after + _padded(memory[..., problem.length :], count, at_end=True)
     return y, after
@@ -87,7 +89,7 @@ def _continued(
     return y, State(inputs, outputs)
 
 
-def _memory_of(
+def memory_of(
     inputs: Array, outputs: Array, taps: tuple[Array | None, Array | None], call: Call, choices: Choices
 ) -> Array:
     """Return what the last inputs and outputs (…, C, taps) alone give to the next n outputs."""

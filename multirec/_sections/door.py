@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from .._core.arrays import family_of, is_compiling, is_double, spec_of
+from .._core.axes import explicit
 from .._core.problem import ComputeDtype, Layout
 from .._core.validate import Choices, as_choices, build_call
 from .._engine.precision import can_widen, damage_of, has_double, warn
@@ -53,7 +54,7 @@ def filtered(
     choices = as_choices(layout, reverse, backend, compute_dtype)
     choices = _judged(x, (feedforward, feedback), choices)
     b, a = (
-        None if part is None else spec_of(part, name)
+        None if part is None else spec_of(explicit(part, x, choices.layout), name)
         for part, name in ((feedforward, "feedforward"), (feedback, "feedback"))
     )
     call = build_call(spec_of(x, "x"), b, a, None, None, choices)
@@ -102,6 +103,20 @@ def run_sections(arrays: Arrays, choices: Choices, out: Array | None = None) -> 
             return Sections(*launcher(arrays, out))
     found = _compose(choices, *arrays)
     return found if out is None else _written(found, out)
+
+
+def has_one_pass(arrays: Arrays, choices: Choices) -> bool:
+    """Whether `run_sections` would run sections of (x, taps, memory) in one pass."""
+    x = arrays[0]
+    family = family_of(x)
+    if family == "torch":
+        from .._torch.cascade import meets_kernels
+
+        if not meets_kernels(arrays):
+            return False
+    elif family != "numpy" or is_compiling():
+        return False
+    return bound(arrays, choices).launcher is not None
 
 
 def _compose(choices: Choices, *arrays: Any) -> Sections:

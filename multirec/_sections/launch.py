@@ -94,8 +94,10 @@ def _check_memory(memory: Array, shape: tuple[int, ...], call: Call) -> None:
 def _prepared(arrays: Arrays, choices: Choices) -> Bound:
     call = call_of(arrays, choices)
     plan = plan_for(call.problem, choices.backend)
-    kernel, (_, taps, _) = plan.kernel, arrays
-    if not isinstance(kernel, CascadeKernel) or plan.library != plan.info.family:
+    kernel, (_, taps, _), own = plan.kernel, arrays, call.problem.feedforward
+    assert own is not None
+    mixed = taps.ndim > 3 and own.batch > 1 and tuple(taps.shape[:-3]) != call.batch_shape
+    if mixed or not isinstance(kernel, CascadeKernel) or plan.library != plan.info.family:
         return Bound(call, None)
     cascade = _cascade_of(call.problem, int(taps.shape[-2]))
     return Bound(call, Launcher(call, plan, kernel, cascade, arrays) if kernel.cascades(cascade) else None)

@@ -17,7 +17,7 @@ from .door import ANYTHING, GRADIENT, wanted_of
 from .eager import check_unchanged, is_batched
 from .function import transformed
 
-__all__ = ["sections"]
+__all__ = ["meets_kernels", "sections"]
 
 Arrays: TypeAlias = tuple[Any, Any, Any]
 Compose: TypeAlias = Callable[..., tuple[Tensor, Tensor, Tensor]]
@@ -27,9 +27,7 @@ def sections(
     arrays: Arrays, out: Tensor | None, bound: Callable[[Arrays], Any], compose: Compose
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return y, the memory and the ends of (x, taps, memory); `compose` computes them by recurrences."""
-    x = arrays[0]
-    compiled = torch.compiler.is_compiling() or x.is_meta
-    wanted = ANYTHING if compiled else wanted_of(arrays)
+    wanted = wanted_of(arrays) if meets_kernels(arrays) else ANYTHING
     differentiated = wanted == GRADIENT or (out is not None and torch.is_grad_enabled() and out.requires_grad)
     if out is not None and (differentiated or wanted == ANYTHING):
         raise ArgumentError(
@@ -51,6 +49,11 @@ def sections(
         arrays = arrays[0], taps, arrays[2]
         launcher = bound(arrays).launcher
     return _Sections.apply(launcher, compose, *arrays)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def meets_kernels(arrays: Arrays) -> bool:
+    """Whether plain tensors are at hand: no compiler, transform, mode or subclass."""
+    return not torch.compiler.is_compiling() and not arrays[0].is_meta and wanted_of(arrays) != ANYTHING
 
 
 class _Sections(torch.autograd.Function):
@@ -87,8 +90,11 @@ def _by_recurrences(compose: Compose, launcher: Any, tensors: Any, grads: Any, n
     with torch.enable_grad():
         # each a node of its own: one may have been made of another
         own = [None if part is None else part.view_as(part) for part in (x, taps, memory)]
+        wanted = [part for part, need in zip(own, needs, strict=True) if need and part is not None]
+        if x is not tensors[0] and needs.x:
+            # of a signal that was not kept, only the shape matters
+            wanted[0].requires_grad_()
         results = compose(*own)
-    wanted = [part for part, need in zip(own, needs, strict=True) if need and part is not None]
     pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
     outputs, weights = zip(*pairs, strict=True)
     graph = torch.is_grad_enabled()

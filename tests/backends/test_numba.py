@@ -204,7 +204,7 @@ def test_expanded_gradient_and_input():
 @pytest.fixture
 def always_past_the_caches(monkeypatch):
     _plan.plan.cache_clear()
-    monkeypatch.setattr(_plan, "_LARGE", -1)
+    monkeypatch.setattr(_plan, "LARGE", -1)
     yield
     _plan.plan.cache_clear()
 
@@ -271,7 +271,7 @@ def past_the_caches(monkeypatch):
     """Return a switch that has every output, or none, count as a large one."""
 
     def switch(on):
-        monkeypatch.setattr(_plan, "_LARGE", -1 if on else 1 << 60)
+        monkeypatch.setattr(_plan, "LARGE", -1 if on else 1 << 60)
         _plan.plan.cache_clear()
 
     yield switch

@@ -65,7 +65,7 @@ def test_the_library_imports_no_backend(path):
 def may_load(path):
     """The array libraries that a module of multirec may import at top level."""
     name = path.relative_to(ROOT / "multirec").parts[0]
-    if name in ("nn", "_torch"):
+    if name in ("nn", "compat", "_torch"):
         return {"torch"}
     if name == "_jax":
         return {"jax"}

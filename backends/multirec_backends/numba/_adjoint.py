@@ -10,11 +10,8 @@ Where coefficients change along time, those of time t go with λ[t], and their g
 
 from __future__ import annotations
 
-from typing import Any
-
-from ._emit import Int, Ptr
-from ._frame import Frame, Group
-from ._memory import interleaved, shuffle, sums_over_lanes
+from ._emit import Int
+from ._frame import Group, RecurrenceFrame
 from ._numbers import Tile
 from ._spec import TILE, UNROLL
 from ._sums import Sums
@@ -27,7 +24,7 @@ class Adjoint:
     The tiles of x and y have `room` rows before them, those of varying coefficients as many after them.
     """
 
-    def __init__(self, frame: Frame, group: Group, room: int = 0) -> None:
+    def __init__(self, frame: RecurrenceFrame, group: Group, room: int = 0) -> None:
         self.frame, self.group, self.f, self.spec, self.fmt = frame, group, frame.f, frame.spec, frame.fmt
         self.vectors = range(self.fmt.groups)
         self.p, self.q = frame.p, frame.q
@@ -107,37 +104,6 @@ class Adjoint:
         ):
             with self.f.when(frame.word(f"{name}_at").differs(0)):
                 group.store(tile, name, storage, group.offsets("offsets_any", name, storage), 0, steps)
-
-    def store_grad_x(self, tile: Tile, time: Int, steps: Int) -> None:
-        """Store rows of the gradient of x, or add up their lanes where x is shared."""
-        f, fmt, group, width = self.f, self.fmt, self.group, self.fmt.width
-        if not self.spec.shared:
-            offsets, carry = self.frame.region("offsets_grad_x"), self.frame.region("carry")
-            group.stream(tile, "grad_x", self.spec.x, offsets, carry, time, steps)
-            return
-        row = (group.part * self.frame.word("batch") + group.block) * self.frame.word("grad_shared_row")
-        base = Ptr(f, f.b.inttoptr(self.frame.word("grad_shared").v, group.frame.arguments.v.type)) + row
-        with f.loop(0, steps, width) as first:
-            totals = [self._sum_lanes(tile, first, part) for part in range(fmt.parts)]
-            if fmt.parts == 2:
-                totals = [shuffle(f, totals[0], totals[1], order) for order in interleaved(width)]
-            for k, total in enumerate(totals):
-                target = base + ((time + first) * fmt.parts + k * width) * fmt.real_bytes
-                with f.choice(group.leads) as (lead, follow):
-                    with lead:
-                        target.store(total)
-                    with follow:
-                        target.store(f.b.fadd(target.load(fmt.vector), total))
-
-    def _sum_lanes(self, tile: Tile, first: Int, part: int) -> Any:
-        """Return the sums over lanes of a vector's length of rows, one an element."""
-        vectors = []
-        for i in range(self.fmt.width):
-            one = tile.get(first + i, 0).parts[part]
-            for g in self.vectors[1:]:
-                one = self.f.b.fadd(one, tile.get(first + i, g).parts[part])
-            vectors.append(one)
-        return sums_over_lanes(self.f, vectors)
 
     def _tile(self, time: Int, steps: Int, rows: Int) -> None:
         raise NotImplementedError

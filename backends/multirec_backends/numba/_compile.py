@@ -22,19 +22,21 @@ from llvmlite import ir
 
 from multirec.backend import no_fork
 
-from . import _forward, _vjp
+from . import _cascade_forward, _cascade_vjp, _forward, _vjp
+from ._cascade_spec import CascadeSpec
 from ._headers import HEADER
 from ._spec import Spec
 
+AnySpec = Spec | CascadeSpec
 KernelFunction = Any
 """A ctypes function (arguments address, scratch address); calling it releases the GIL."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-_ready: dict[Spec, KernelFunction] = {}
+_ready: dict[AnySpec, KernelFunction] = {}
 _engines: list[Any] = []
 
 
-def compiled(spec: Spec) -> KernelFunction:
+def compiled(spec: AnySpec) -> KernelFunction:
     """Return the machine code of `spec`, from memory, from disk, or made now."""
     function = _ready.get(spec)
     if function is not None:
@@ -86,7 +88,7 @@ def _fingerprint() -> str | None:
     return digest.hexdigest() if sources else None
 
 
-def _object_code(spec: Spec) -> bytes:
+def _object_code(spec: AnySpec) -> bytes:
     folder, fingerprint = cache_folder(), _fingerprint()
     if folder is None or fingerprint is None:
         return _build(spec)
@@ -121,12 +123,15 @@ def _write(path: Path, code: bytes) -> None:
             raise
 
 
-def _build(spec: Spec) -> bytes:
+def _build(spec: AnySpec) -> bytes:
     machine = _machine()
     module = ir.Module("multirec")
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)
+    if isinstance(spec, CascadeSpec):
+        (_cascade_vjp.emit_vjp if spec.vjp else _cascade_forward.emit_forward)(module, "kernel", spec)
+    else:
+        (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)
     parsed = llvm.parse_assembly(str(module))
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     # vectors and unrolling are written out by the kernels themselves

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from ._emit import Int
-from ._frame import Frame, Group
+from ._frame import Group, RecurrenceFrame
 from ._numbers import Num, Slot
 from ._spec import TILE, UNROLL, Spec
 from ._stream import fence
@@ -24,12 +24,12 @@ Source = Callable[[Int, int], Num]
 
 def emit_forward(module: ir.Module, name: str, spec: Spec) -> None:
     """Add the forward kernel of `spec` to `module`."""
-    frame = Frame(module, name, spec)
+    frame = RecurrenceFrame(module, name, spec)
     frame.walk(_Forward, backward=False)
 
 
 class _Forward:
-    def __init__(self, frame: Frame, group: Group) -> None:
+    def __init__(self, frame: RecurrenceFrame, group: Group) -> None:
         self.frame, self.group, self.f, self.spec = frame, group, frame.f, frame.spec
         self.vectors = range(frame.fmt.groups)
         self.depth = self.f.maximum(frame.p, UNROLL) if self.spec.order is None else frame.p

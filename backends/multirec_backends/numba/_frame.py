@@ -4,30 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from llvmlite import ir
 
 from ._emit import I32, I64, PTR, Function, Int, Ptr
 from ._headers import unpack
+from ._interface import Interface
 from ._memory import STORAGES
-from ._numbers import SharedTile, Tile
-from ._spec import FIELD, KEPT, TILE, UNROLL, WORDS, Spec
+from ._numbers import Format, SharedTile, Tile
+from ._spec import TILE, UNROLL, Spec
 from ._stream import LINE
 from ._tiles import Tiles
+
+
+class Kind(Protocol):
+    """What a frame asks of a specialisation."""
+
+    @property
+    def interface(self) -> Interface: ...
+    @property
+    def format(self) -> Format: ...
+    @property
+    def x(self) -> str: ...
+    @property
+    def shared(self) -> bool: ...
+
+
+Each: TypeAlias = Callable[[Callable[[Any], None]], None]
+"""Does something for every group of an item in turn."""
 
 
 class Frame:
     """A kernel under construction: `kernel(arguments, scratch)`."""
 
-    def __init__(self, module: ir.Module, name: str, spec: Spec) -> None:
+    def __init__(self, module: ir.Module, name: str, spec: Kind) -> None:
         self.spec, self.fmt = spec, spec.format
         self.tiles = Tiles(module, self.fmt, TILE)
         self.f = Function(module, name, [PTR, PTR], public=True)
         self.arguments: Ptr = self.f.arguments[0]
         self.scratch: Ptr = self.f.arguments[1]
-        self.p = self.f.int(self.word("order") if spec.order is None else spec.order)
-        self.q = self.f.int(self.word("input_order") if spec.input_order is None else spec.input_order)
         self.length = self.word("length")
         self.kept: Int = self.f.int(0)
         self.backward = False
@@ -35,21 +51,15 @@ class Frame:
 
     def word(self, name: str) -> Int:
         """Load an argument, or the address or a stride of an array."""
-        if name in WORDS:
-            return (self.scratch + 8 * WORDS[name]).int()
-        return (self.arguments + self.offset(name)).int()
-
-    @staticmethod
-    def offset(name: str) -> int:
-        """Return where an argument is in its block."""
-        return 8 * FIELD[name]
+        words, field = self.spec.interface.words, self.spec.interface.field
+        return (self.scratch + words[name]).int() if name in words else (self.arguments + field[name]).int()
 
     def pointer(self, name: str) -> Ptr:
-        return Ptr(self.f, (self.scratch + 8 * WORDS[f"{name}_at"]).load(PTR))
+        return Ptr(self.f, (self.scratch + self.spec.interface.words[f"{name}_at"]).load(PTR))
 
     def region(self, name: str) -> Ptr:
         start = self.scratch + self.word(f"at_{name}")
-        return start + self.kept if name in KEPT else start
+        return start + self.kept if name in self.spec.interface.kept else start
 
     def tile(self, name: str) -> Tile:
         kind = SharedTile if name in ("x", "past_x") and self.spec.shared else Tile
@@ -57,16 +67,28 @@ class Frame:
 
     def walk(self, kernel: type[Steps], *, backward: bool) -> None:
         """Take items off the shared counter; in each, go through time tile by tile, all its groups in turn."""
-        f, self.backward = self.f, backward
-        with flushed_subnormals(f), self._items() as item:
+        self.backward = backward
+        with self.groups(kernel) as each:
+            count = (self.length + (TILE - 1)) // TILE
+            each(lambda steps: steps.start())
+            with self.f.loop(0, count) as index:
+                time = (count - 1 - index if backward else index) * TILE
+                length = self.f.minimum(self.length - time, TILE)
+                each(lambda steps: steps.tile(time, length))
+            each(lambda steps: steps.finish())
+
+    @contextmanager
+    def groups(self, kernel: Callable[[Any, Group], Any]) -> Iterator[Each]:
+        """Take items off the shared counter; of each, give what goes through its groups of lanes."""
+        f = self.f
+        with self.items() as item:
             blocks, run = self.word("blocks"), self.word("run")
             per_block = (blocks + run - 1) // f.maximum(run, 1)
             block = item // per_block
             part = item - block * per_block
             first, end = part * run, f.minimum(part * run + run, blocks)
-            count = (self.length + (TILE - 1)) // TILE
 
-            def each(phase: Callable[[Steps], None]) -> None:
+            def each(phase: Callable[[Any], None]) -> None:
                 with f.loop(first, end) as index:
                     self.kept = (index - first) * self.word("kept_bytes")
                     row = index * self.word("rows")
@@ -74,18 +96,20 @@ class Frame:
                     group = Group(self, block, part, index.equals(first), block * self.word("span") + row, lanes)
                     phase(kernel(self, group))
 
-            each(lambda steps: steps.start())
-            with f.loop(0, count) as index:
-                time = (count - 1 - index if backward else index) * TILE
-                length = f.minimum(self.length - time, TILE)
-                each(lambda steps: steps.tile(time, length))
-            each(lambda steps: steps.finish())
-        f.finish()
+            yield each
 
     @contextmanager
-    def _items(self) -> Iterator[Int]:
+    def items(self) -> Iterator[Int]:
+        """Take items off the shared counter until none is left, and finish the kernel."""
+        with flushed_subnormals(self.f), self._taken() as item:
+            yield item
+        self.f.finish()
+
+    @contextmanager
+    def _taken(self) -> Iterator[Int]:
         f = self.f
-        counter = f.b.bitcast(Ptr(f, (self.arguments + self.offset("counter")).load(PTR)).v, I64.as_pointer())
+        place = self.arguments + self.spec.interface.field["counter"]
+        counter = f.b.bitcast(Ptr(f, place.load(PTR)).v, I64.as_pointer())
         head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))
         f.b.branch(head)
         f.b.position_at_end(head)
@@ -103,10 +127,21 @@ class Frame:
         f.b.position_at_end(after)
 
 
+class RecurrenceFrame(Frame):
+    """The frame of one recurrence, of known orders or of any."""
+
+    spec: Spec
+
+    def __init__(self, module: ir.Module, name: str, spec: Spec) -> None:
+        super().__init__(module, name, spec)
+        self.p = self.f.int(self.word("order") if spec.order is None else spec.order)
+        self.q = self.f.int(self.word("input_order") if spec.input_order is None else spec.input_order)
+
+
 class Steps(Protocol):
     """What a kernel does for one group of lanes."""
 
-    def __init__(self, frame: Frame, group: Group) -> None: ...
+    def __init__(self, frame: Any, group: Group) -> None: ...
 
     def start(self) -> None: ...
 
@@ -189,7 +224,7 @@ class Group:
 
     def _place(self, name: str, start: Int | int, tap: Int | int | None) -> tuple[Ptr, Int]:
         frame = self.frame
-        stride = frame.word(f"{name}_time")
+        stride = frame.word(f"{name}_{frame.spec.interface.arrays[name][2]}")
         place = frame.pointer(name) + self.f.int(start) * stride
         if tap is not None:
             place = place + self.f.int(tap) * frame.word(f"{name}_tap")

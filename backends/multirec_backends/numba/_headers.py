@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._emit import PTR, Ptr
-from ._spec import AXES, SIGNALS, TAPS, WORDS
+from ._interface import SIGNAL
 
 if TYPE_CHECKING:
     from ._frame import Frame
@@ -36,16 +36,20 @@ def headers(arrays: Iterable[Any]) -> list[int]:
 def unpack(frame: Frame) -> None:
     """Write the words of all arrays to this thread's scratch memory."""
     f, flip = frame.f, frame.word("flip").differs(0)
-    for name in (*SIGNALS, *TAPS):
-        at = Ptr(f, (frame.arguments + frame.offset(f"{name}_header")).load(PTR))
+    interface = frame.spec.interface
+    for name, axes in interface.arrays.items():
+        at = Ptr(f, (frame.arguments + interface.field[f"{name}_header"]).load(PTR))
         data = (at + _DATA).int()
         extents, strides = (Ptr(f, (at + place).load(PTR)) for place in (_EXTENTS, _STRIDES))
-        words = {axis: (strides + 8 * index).int() for index, axis in enumerate(AXES[name in TAPS])}
+        words = {axis: (strides + 8 * index).int() for index, axis in enumerate(axes)}
         for index, axis in enumerate(("batch", "channel")):
-            if axis == "channel" or name in TAPS:
+            # the batch axis of a signal is full
+            if axis == "channel" or axes != SIGNAL:
                 words[axis] = f.select((extents + 8 * index).int().equals(1), 0, words[axis])
-        end = data + ((extents + 16).int() - 1) * words["time"]
-        words["at"] = f.select(flip, end, data)
-        words["time"] = f.select(flip, 0 - words["time"], words["time"])
+        words["at"] = data
+        if "time" in axes:
+            end = data + ((extents + 16).int() - 1) * words["time"]
+            words["at"] = f.select(flip, end, data)
+            words["time"] = f.select(flip, 0 - words["time"], words["time"])
         for axis, word in words.items():
-            (frame.scratch + 8 * WORDS[f"{name}_{axis}"]).store(f.value(word))
+            (frame.scratch + interface.words[f"{name}_{axis}"]).store(f.value(word))

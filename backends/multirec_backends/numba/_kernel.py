@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import struct
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads, to_bfloat16
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address
 
 from . import _segments as segments
-from ._headers import headers
-from ._plan import Plan, plan, scratch
-from ._pool import run
-from ._spec import ARGUMENTS
+from ._cascade import Cascades
+from ._gather import SUMS, assign_shared, fit, summed
+from ._plan import plan
 
 Signal = npt.NDArray[Any]
 _NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)
-_SUMS = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
-_SUMS |= {str(wide): wide for wide in _SUMS.values()}
-_CALL = struct.Struct(f"{len(ARGUMENTS)}q")
 
 
-class Kernel:
+class Kernel(Cascades):
     """Forward and gradient in machine code, for any strides."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
@@ -66,7 +60,7 @@ def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Si
     """Fill y (B, C, T) and `ends` (B, C, p), the last outputs in the precision computed in; either may be None."""
     x, feedforward, feedback, inputs, outputs = operands
     given = (x, y, inputs, outputs, ends, *_NO_GRADIENTS, feedforward, feedback, None, None)
-    _call(plan(problem), _NO_EXTRA, given, None)
+    plan(problem).launch.run(_NO_EXTRA, given)
 
 
 def run_vjp(
@@ -79,7 +73,7 @@ def run_vjp(
     to_x: Signal | None,
 ) -> Gradients:
     """Return the gradients wanted; the gradient of x goes to `to_x`."""
-    flip, batch, channels = problem.reverse, problem.batch, problem.channels
+    batch, channels = problem.batch, problem.channels
     x, feedforward, feedback, inputs, outputs = operands
     planned = plan(problem, needs)
     spec, p, q = planned.spec, problem.order, problem.input_order
@@ -99,15 +93,14 @@ def run_vjp(
             *(x, y, inputs, outputs, None, grad_y, last, to_x if shared is None else None, to_inputs, to_outputs),
             *(feedforward, feedback, to_b, to_a),
         )
-        _call(planned, extra, given, shared)
+        planned.launch.run(extra, given, shared)
         if shared is not None:
-            total = _summed(shared[..., : problem.length], (0,))[0][:, None]
-            _assign(to_x, total[..., ::-1] if flip else total, problem.dtype)
+            assign_shared(to_x, shared, problem.dtype, flip=problem.reverse)
     return Gradients(
         to_x,
         None if to_b is None else _fit(to_b, problem.feedforward),
         None if to_a is None else _fit(to_a, problem.feedback),
-        _summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
+        summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
         to_outputs,
     )
 
@@ -117,7 +110,7 @@ def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
     assert taps is not None
     batch, channels = problem.batch, problem.channels
     if taps.time <= 1:
-        return np.zeros((batch, channels, taps.time, taps.taps), _SUMS[compute])
+        return np.zeros((batch, channels, taps.time, taps.taps), SUMS[compute])
     # as y lies in memory, tap by tap, so that a tap is written like a signal
     length, count = problem.length, taps.taps
     if problem.layout == "BCT":
@@ -128,43 +121,8 @@ def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
 
 
 def _fit(sums: Signal, taps: Taps | None) -> Signal:
-    """Sum over the axes that the coefficients are broadcast along."""
     assert taps is not None
-    batch, channels, *_ = sums.shape
-    if taps.batch != batch or taps.channels != channels:
-        axes = tuple(
-            axis for axis, (own, size) in enumerate(zip(taps.shape[:2], (batch, channels), strict=True)) if own != size
-        )
-        sums = _summed(sums, axes)
-    return sums if taps.dtype.startswith("complex") else sums.real
-
-
-def _summed(array: Signal, axes: tuple[int, ...]) -> Signal:
-    with np.errstate(all="ignore"):
-        return cast(Signal, array.sum(axis=axes, keepdims=True))
-
-
-def _assign(target: Signal | None, values: Signal, dtype: str) -> None:
-    assert target is not None
-    values = values if dtype.startswith("complex") else values.real
-    target[...] = to_bfloat16(values) if dtype == "bfloat16" else values
-
-
-def _call(planned: Plan, extra: tuple[int, int, int], arrays: tuple[Signal | None, ...], shared: Signal | None) -> None:
-    """Run the kernel on arrays in the order of its arguments; `extra` has the address of `shared`."""
-    counter = np.zeros(8, np.int64)
-    fronts = max(1, min(planned.items, num_threads())) if planned.helpers else 1
-    block = _CALL.pack(address(counter), fronts, *extra, *headers(arrays)) + planned.constants
-    if planned.helpers:
-        run(partial(_work, planned, block), planned.items, (counter, arrays, shared))
-    else:
-        _work(planned, block)
-
-
-def _work(planned: Plan, block: bytes) -> None:
-    # `_own` keeps the memory
-    _own, at = scratch(planned.scratch_bytes)
-    planned.function(block, at)
+    return fit(sums, taps.batch, taps.channels, taps.dtype)
 
 
 kernel = Kernel()

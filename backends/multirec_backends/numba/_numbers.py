@@ -68,7 +68,7 @@ class Num:
     def __mul__(self, other: Num) -> Num:
         b = self.f.b
         if len(self.parts) == 1:
-            return Num(self.f, [b.fmul(self.parts[0], other.parts[0])])
+            return Num(self.f, [b.fmul(self.parts[0], part) for part in other.parts])
         (ar, ai), (br, bi) = self.parts, other.parts
         return Num(self.f, [self._fma(b.fneg(ai), bi, b.fmul(ar, br)), self._fma(ai, br, b.fmul(ar, bi))])
 
@@ -76,9 +76,11 @@ class Num:
         return Num(self.f, [self.parts[0], *(self.f.b.fneg(part) for part in self.parts[1:])])
 
     def plus(self, a: Num, b: Num) -> Num:
-        """Return self + a·b, each multiply-add rounded once where the machine can."""
-        if len(self.parts) == 1:
-            return Num(self.f, [self._fma(a.parts[0], b.parts[0], self.parts[0])])
+        """Return self + a·b, each multiply-add rounded once where the machine can; a may be real where b is complex."""
+        if len(a.parts) == 1:
+            return Num(
+                self.f, [self._fma(a.parts[0], part, own) for part, own in zip(b.parts, self.parts, strict=True)]
+            )
         (ar, ai), (br, bi), (re, im) = a.parts, b.parts, self.parts
         negative = self.f.b.fneg(ai)
         return Num(
@@ -157,7 +159,7 @@ class Slot:
 
     def __init__(self, f: Function, fmt: Format, start: Num) -> None:
         self.f, self.fmt = f, fmt
-        self.slots = [f.variable(fmt.vector) for _ in range(fmt.parts)]
+        self.slots = [f.variable(fmt.vector) for _ in start.parts]
         self.set(start)
 
     def get(self) -> Num:

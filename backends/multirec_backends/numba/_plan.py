@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-import numpy as np
-
-from multirec.backend import Needs, Problem, address
+from multirec.backend import Needs, Problem
 
 from ._compile import compiled, vector_bytes
+from ._interface import places
+from ._launch import Launch
 from ._memory import STORAGES
 from ._segments import worthwhile
-from ._spec import CONSTANTS, REGIONS, TILE, Spec
+from ._spec import INTERFACE, TILE, Spec
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
@@ -25,8 +22,7 @@ _ITEMS = 16
 """Independent pieces that work is cut into at least, where there is enough of it."""
 _MOST_SUMMED, _MOST_NEIGHBOURS = 16, 8
 """Groups of lanes in an item: where a shared input's gradient is summed, and where channels are neighbours."""
-_KEPT_BYTES = 1 << 22
-_LARGE = 1 << 25
+LARGE = 1 << 25
 """Bytes of an output above which it is written past the caches, where it would not fit in any case."""
 
 
@@ -38,11 +34,7 @@ class Plan:
     """
 
     spec: Spec
-    function: Any
-    constants: bytes
-    scratch_bytes: int
-    items: int
-    helpers: bool
+    launch: Launch
     slices: int
     padded: int
     segmented: bool
@@ -84,24 +76,26 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     slices = -(-blocks // run)
     items = (total // span if span else 0) * slices
     turn, kept = spec.scratch(order, input_order)
-    starts, turn_bytes = _places(turn, 0)
-    kept_starts, end = _places(kept, turn_bytes)
+    starts, turn_bytes = places(turn)
+    kept_starts, end = places(kept, turn_bytes)
     kept_bytes = end - turn_bytes
     starts |= kept_starts
     y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
     constants = (
         *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
-        *(kept_bytes, int(y_bytes > _LARGE), int(problem.reverse)),
-        *(starts.get(name, 0) for name in REGIONS),
+        *(kept_bytes, int(y_bytes > LARGE), int(problem.reverse)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
         spec=spec,
-        function=compiled(spec),
-        constants=struct.pack(f"{len(CONSTANTS)}q", *constants),
-        scratch_bytes=turn_bytes + run * kept_bytes + 64,
-        items=items,
-        helpers=items > 1 and multiply_adds > SMALL,
+        launch=Launch(
+            function=compiled(spec),
+            call=INTERFACE.call,
+            constants=INTERFACE.fix(constants, starts),
+            scratch_bytes=turn_bytes + run * kept_bytes + 64,
+            items=items,
+            helpers=items > 1 and multiply_adds > SMALL,
+        ),
         slices=slices,
         padded=-(-problem.length // TILE) * TILE,
         segmented=worthwhile(problem),
@@ -111,34 +105,11 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
 
 def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:
     """Return how many groups of lanes an item takes through time side by side."""
-    spread = max(1, groups // _ITEMS)
     if spec.vjp and spec.shared and spec.grad_x:
-        return max(1, min(blocks, spread, _MOST_SUMMED))
-    # where channels are neighbours, an item reads and writes longer pieces of memory
-    return max(1, min(blocks, spread, _MOST_NEIGHBOURS)) if problem.layout != "BCT" else 1
+        return max(1, min(blocks, groups // _ITEMS, _MOST_SUMMED))
+    return side_by_side(problem.layout, blocks, groups)
 
 
-def _places(sizes: dict[str, int], at: int) -> tuple[dict[str, int], int]:
-    """Lay regions out one after another from `at`, each on 64 bytes."""
-    starts = {}
-    for name, size in sizes.items():
-        starts[name] = at
-        at += -(-size // 64) * 64
-    return starts, at
-
-
-class _Local(threading.local):
-    memory = np.empty(0, np.uint8)
-
-
-_local = _Local()
-
-
-def scratch(size: int) -> tuple[np.ndarray[Any, Any], int]:
-    """Return this thread's scratch memory of at least `size` bytes, and an address in it on 64 bytes."""
-    memory = _local.memory
-    if memory.size < size:
-        memory = np.empty(size, np.uint8)
-        if size <= _KEPT_BYTES:
-            _local.memory = memory
-    return memory, -(-address(memory) // 64) * 64
+def side_by_side(layout: str, blocks: int, groups: int) -> int:
+    """Return how many groups of lanes belong together: where channels are neighbours, they make longer pieces."""
+    return max(1, min(blocks, groups // _ITEMS, _MOST_NEIGHBOURS)) if layout != "BCT" else 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
+from ._interface import SIGNAL, Interface
 from ._memory import STORAGES
 from ._numbers import Format
 from ._stream import LINE, stage_bytes
@@ -14,41 +16,29 @@ TILE = 64
 UNROLL = 4
 """Samples processed by one turn of a loop; tiles are rounded up to it."""
 
-SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
-TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
-_TILES = ("words", "offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
-KEPT = (
-    *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
-    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
-    *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+_SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
+_TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
+INTERFACE = Interface(
+    arrays=dict.fromkeys(_SIGNALS, SIGNAL) | dict.fromkeys(_TAPS, (*SIGNAL, "tap")),
+    call=("counter", "fronts", "last_steps", "grad_shared", "grad_shared_row"),
+    constants=(
+        *("items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
+        *("kept_bytes", "large", "flip"),
+    ),
+    turn=("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage"),
+    kept=(
+        *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
+        *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
+        *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+    ),
 )
-REGIONS = (*_TILES, *KEPT)
-"""Scratch memory of a thread: first what the groups of an item use in turn, then what each keeps to itself."""
-ARGUMENTS = (
-    *("counter", "fronts", "last_steps", "grad_shared", "grad_shared_row"),
-    *(f"{name}_header" for name in (*SIGNALS, *TAPS)),
-)
-CONSTANTS = (
-    *("items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
-    *("kept_bytes", "large", "flip"),
-    *(f"at_{name}" for name in REGIONS),
-)
-FIELD = {name: index for index, name in enumerate((*ARGUMENTS, *CONSTANTS))}
-"""The words of the argument block, by name: first those of the call, then what the plan fixes."""
-AXES = (("batch", "channel", "time"), ("batch", "channel", "time", "tap"))
-"""The axes of a signal, and of coefficients."""
-WORDS = {
-    f"{name}_{part}": index
-    for index, (name, part) in enumerate(
-        (name, part) for name in (*SIGNALS, *TAPS) for part in ("at", *AXES[name in TAPS])
-    )
-}
-"""Where the words of arrays are in scratch memory: `_at` is an address, the others are byte strides."""
 
 
 @dataclass(frozen=True)
 class Spec:
     """One specialisation. Orders of None are read at run time."""
+
+    interface: ClassVar[Interface] = INTERFACE
 
     vjp: bool
     double: bool
@@ -106,7 +96,7 @@ class Spec:
             return 0 if varies else row * (count + UNROLL + fmt.width)
 
         turn = {
-            "words": 8 * len(WORDS),
+            "words": 8 * len(INTERFACE.words),
             "offsets_any": table,
             "x": one * deep,
             "y": row * (deep + UNROLL),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._emit import Int
-from ._frame import Frame, Group
+from ._frame import Group, RecurrenceFrame
 from ._numbers import Num, Tile
 from ._spec import TILE
 
@@ -14,7 +14,7 @@ class Coefficients:
     A walk backwards may ask for `later` rows after the tile, which were the first of the tile before.
     """
 
-    def __init__(self, frame: Frame, group: Group, name: str, later: int = 0) -> None:
+    def __init__(self, frame: RecurrenceFrame, group: Group, name: str, later: int = 0) -> None:
         spec, f = frame.spec, frame.f
         forward = name == "feedforward"
         self.frame, self.group, self.name, self.short = frame, group, name, "b" if forward else "a"

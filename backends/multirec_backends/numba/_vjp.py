@@ -6,8 +6,9 @@ from llvmlite import ir
 
 from ._adjoint import Adjoint
 from ._emit import Int
-from ._frame import Frame, Group
+from ._frame import Group, RecurrenceFrame
 from ._numbers import Num, Slot, Tile, zero
+from ._shared import store_grad_x
 from ._spec import TILE, UNROLL, Spec
 from ._stream import LINE, fence
 from ._sums import Sums
@@ -16,14 +17,14 @@ from ._taps import Coefficients
 
 def emit_vjp(module: ir.Module, name: str, spec: Spec) -> None:
     """Add the gradient kernel of `spec` to `module`."""
-    frame = Frame(module, name, spec)
+    frame = RecurrenceFrame(module, name, spec)
     frame.walk(_Registers if spec.in_registers else _Memory, backward=True)
 
 
 class _Registers(Adjoint):
     """Known orders: λ, the coefficients that do not change and their sums are in registers."""
 
-    def __init__(self, frame: Frame, group: Group) -> None:
+    def __init__(self, frame: RecurrenceFrame, group: Group) -> None:
         order, input_order = frame.spec.order, frame.spec.input_order
         assert order is not None
         assert input_order is not None
@@ -64,7 +65,7 @@ class _Registers(Adjoint):
         for g in self.vectors:
             self._vector(rows, g)
         if spec.grad_x:
-            self.store_grad_x(self.grad, time, steps)
+            store_grad_x(self.frame, self.group, self.grad, time, steps)
         for varies, out, short, name, count in (
             (self.wants_b and spec.feedforward_varies, self.out_b, "b", "grad_feedforward", self.known_q + 1),
             (self.wants_a and spec.feedback_varies, self.out_a, "a", "grad_feedback", self.known_p),
@@ -156,7 +157,7 @@ class _Registers(Adjoint):
 class _Memory(Adjoint):
     """Any order, any coefficients: λ lives in a tile with room before it (what it sends) and after it (what was)."""
 
-    def __init__(self, frame: Frame, group: Group) -> None:
+    def __init__(self, frame: RecurrenceFrame, group: Group) -> None:
         super().__init__(frame, group)
         self.all_lam, self.all_gx = frame.tile("lam"), frame.tile("gx")
         self.lam, self.gx = self.all_lam.shifted(self.history), self.all_gx.shifted(self.q)
@@ -182,7 +183,7 @@ class _Memory(Adjoint):
                     self._send(self.gx, self.b, self.q + 1, 0, row, g, lam)
         self._correlate(time, steps, rows)
         if spec.grad_x:
-            self.store_grad_x(self.gx, time, steps)
+            store_grad_x(self.frame, self.group, self.gx, time, steps)
         self.all_lam.move(TILE, 0, self.history * 2)
         self.all_lam.clear(TILE)
         self.all_gx.move(TILE, 0, self.q)

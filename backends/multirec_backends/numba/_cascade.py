@@ -1,0 +1,65 @@
+"""Cascades of second-order sections: the part of the kernel object that takes canonical arrays to machine code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multirec.backend import Allocate, Cascade, CascadeGradients, CascadeNeeds, CascadeOperands, CascadeResult, address
+
+from ._cascade_plan import plan
+from ._gather import SUMS, Signal, assign_shared, fit
+
+
+class Cascades:
+    """Forward and gradient of fused sections, for any strides."""
+
+    def cascades(self, cascade: Cascade) -> bool:
+        return cascade.sections > 0
+
+    def cascade(self, cascade: Cascade, operands: CascadeOperands, allocate: Allocate) -> CascadeResult:
+        x, taps, memory = operands
+        y: Signal = allocate(cascade.channels, cascade.y_dtype)
+        shape = cascade.batch, cascade.channels, cascade.sections, 2
+        if not y.size:
+            same = np.zeros(shape, cascade.state_dtype) if memory is None else memory.copy()
+            return CascadeResult(y, same, np.zeros(shape, cascade.state_dtype))
+        after, ends = np.empty((2, *shape), cascade.state_dtype)
+        plan(cascade).launch.run((), (x, y, *map(_rows, (taps, memory, after, ends))))
+        return CascadeResult(y, after, ends)
+
+    def cascade_vjp(
+        self,
+        cascade: Cascade,
+        operands: CascadeOperands,
+        grad_y: Signal,
+        grad_memory: Signal | None,
+        grad_ends: Signal | None,
+        needs: CascadeNeeds,
+        allocate: Allocate,
+    ) -> CascadeGradients:
+        x, taps, memory = operands
+        batch, channels, sections = cascade.batch, cascade.channels, cascade.sections
+        to_x: Signal | None = allocate(cascade.x_channels, cascade.dtype) if needs.x else None
+        to_taps = np.zeros((batch, channels, sections, 5), SUMS[cascade.state_dtype]) if needs.taps else None
+        to_memory = np.empty((batch, channels, sections, 2), cascade.state_dtype) if needs.memory else None
+        if grad_y.size:
+            planned, shared, extra = plan(cascade, needs), None, (0, 0)
+            if needs.x and cascade.shared:
+                shared = np.empty((planned.slices, batch, planned.padded), cascade.state_dtype)
+                extra = (address(shared), shared.strides[1])
+            states = map(_rows, (taps, memory, grad_memory, grad_ends, to_taps, to_memory))
+            planned.launch.run(extra, (x, grad_y, to_x if shared is None else None, *states), shared)
+            if shared is not None:
+                assign_shared(to_x, shared, cascade.dtype, flip=cascade.reverse)
+        else:
+            for target, value in ((to_x, 0), (to_memory, 0 if grad_memory is None else grad_memory)):
+                if target is not None:
+                    target[...] = value
+        if to_taps is not None:
+            to_taps = fit(to_taps, cascade.taps_batch, cascade.taps_channels, cascade.taps_dtype)
+        return CascadeGradients(to_x, to_taps, to_memory)
+
+
+def _rows(array: Signal | None) -> Signal | None:
+    """Return what every section has, section by section, on one axis."""
+    return None if array is None else array.reshape(*array.shape[:2], array.shape[2] * array.shape[3])

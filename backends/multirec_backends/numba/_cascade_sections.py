@@ -1,0 +1,131 @@
+"""Second-order sections over the rows of a tile, in transposed direct form II, two of them at a time.
+
+    y = b0·x + m0        m0 = b1·x + f1·y + m1        m1 = b2·x + f2·y
+
+A pass keeps the coefficients and memories of its sections in registers. Two sections in one pass halve what goes to
+the tile and back, and one computes while the other waits for its multiply-adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._cascade_spec import ORDER, TAPS, CascadeSpec
+from ._emit import Int
+from ._frame import Frame, Group
+from ._numbers import Num, Slot, Tile
+from ._spec import TILE
+
+
+def section(taps: Sequence[Num], x: Num, memory: Sequence[Num]) -> tuple[Num, list[Num]]:
+    """Return y and the memory after a sample."""
+    b0, b1, b2, f1, f2 = taps
+    y = memory[0].plus(b0, x)
+    return y, [memory[1].plus(b1, x).plus(f1, y), (b2 * x).plus(f2, y)]
+
+
+class CascadeFrame(Frame):
+    """The frame of a cascade."""
+
+    spec: CascadeSpec
+
+
+class Sections:
+    """The sections of a group of lanes: coefficients and memories in tiles, a row each, section by section."""
+
+    def __init__(self, frame: CascadeFrame, group: Group) -> None:
+        self.frame, self.group, self.f, self.fmt, self.spec = frame, group, frame.f, frame.fmt, frame.spec
+        self.count = frame.word("sections")
+        self.delays = self.count * ORDER
+        self.taps, self.memory, self.ends = (frame.tile(name) for name in ("taps", "memory", "ends"))
+
+    def start(self) -> None:
+        """Load coefficients and memories."""
+        group, storage = self.group, self.spec.taps
+        group.load(self.taps, "taps", storage, group.offsets("offsets_any", "taps", storage), 0, self.count * TAPS)
+        self.load(self.memory, "memory")
+
+    def load(self, tile: Tile, name: str) -> None:
+        """Load what each section has two of; what is not there is zeros."""
+        group, storage = self.group, self.spec.compute
+        tile.clear(self.delays)
+        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
+            group.load(tile, name, storage, group.offsets("offsets_any", name, storage), 0, self.delays)
+
+    def store(self, tile: Tile, name: str) -> None:
+        """Store what each section has two of, if there is a place for it."""
+        group, storage = self.group, self.spec.compute
+        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
+            group.store(tile, name, storage, group.offsets("offsets_any", name, storage), 0, self.delays)
+
+    def turn(self, tile: Tile) -> None:
+        """Put two samples of each section from running order into ascending order, or back."""
+        with self.f.when(self.frame.word("flip").differs(0)), self.f.loop(0, self.delays, ORDER) as row:
+            for g in range(self.fmt.groups):
+                one, two = tile.get(row, g), tile.get(row + 1, g)
+                tile.put(row, g, two)
+                tile.put(row + 1, g, one)
+
+    def tap(self, index: Int, tap: int, g: int) -> Num:
+        """Return a coefficient of the section `index`."""
+        number = self.taps.get(index * TAPS + tap, g)
+        return number if self.spec.taps.startswith("complex") else Num(self.f, number.parts[:1])
+
+    def load_x(self, tile: Tile, time: Int, steps: Int) -> None:
+        """Load rows of x, the same number for all lanes where it is shared."""
+        frame, group, offsets = self.frame, self.group, self.frame.region("offsets_x")
+        source = frame.tile("x") if self.spec.shared else tile
+        group.load_x(source, "x", offsets, time, steps, ahead=TILE)
+        if self.spec.shared:
+            with self.f.loop(0, steps) as row:
+                for g in range(self.fmt.groups):
+                    tile.put(row, g, source.get(row, g))
+
+    def run(self, tile: Tile, steps: Int, *, apart: bool = False, ends: bool = False) -> None:
+        """Run all sections over `steps` rows, in place or each from its own tile to the next.
+
+        With `ends`, each section's last two outputs are kept.
+        """
+        count, pitch = self.count, TILE * apart
+        whole = count & -2
+        with self.f.loop(0, whole, 2) as index:
+            x, inner, y = (tile.shifted((index + k) * pitch) for k in range(3))
+            self._pass(index, x, [inner if apart else None, y], steps, ends)
+        with self.f.when(whole < count):
+            self._pass(whole, tile.shifted(whole * pitch), [tile.shifted(count * pitch)], steps, ends)
+
+    def _pass(self, first: Int, x: Tile, targets: Sequence[Tile | None], steps: Int, ends: bool) -> None:
+        """Run a section for each target; its outputs go there, if it is one."""
+        f, vectors = self.f, range(self.fmt.groups)
+        indices = [first + k for k in range(len(targets))]
+        taps = [[[self.tap(index, tap, g) for tap in range(TAPS)] for g in vectors] for index in indices]
+        slots = [
+            [[Slot(f, self.fmt, self.memory.get(index * ORDER + i, g)) for i in range(ORDER)] for g in vectors]
+            for index in indices
+        ]
+
+        def row(at: Int, last: bool) -> None:
+            for g in vectors:
+                value = x.get(at, g)
+                for k, target in enumerate(targets):
+                    value, after = section(taps[k][g], value, [slot.get() for slot in slots[k][g]])
+                    for slot, number in zip(slots[k][g], after, strict=True):
+                        slot.set(number)
+                    if target is not None:
+                        target.put(at, g, value)
+                    if last:
+                        end = indices[k] * ORDER
+                        self.ends.put(end, g, self.ends.get(end + 1, g))
+                        self.ends.put(end + 1, g, value)
+
+        # every tile ends as if it were the last, and leaves its last two outputs
+        most = f.maximum(steps - ORDER, 0) if ends else steps
+        with f.loop(0, most) as at:
+            row(at, last=False)
+        if ends:
+            with f.loop(most, steps) as at:
+                row(at, last=True)
+        for k, index in enumerate(indices):
+            for g in vectors:
+                for i, slot in enumerate(slots[k][g]):
+                    self.memory.put(index * ORDER + i, g, slot.get())
