@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "ArgumentError",
+    "AxisError",
     "BackendBrokenError",
     "BackendMissingError",
     "DeviceError",
@@ -31,6 +32,10 @@ class ArgumentError(MultirecError, ValueError):
 
 class ShapeError(ArgumentError):
     """Shapes do not fit together, or an array has the wrong rank."""
+
+
+class AxisError(ArgumentError, IndexError):
+    """An array has no such axis."""
 
 
 class DtypeError(MultirecError, TypeError):
