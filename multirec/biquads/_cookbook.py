@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias, get_args
 
-from .._core.arrays import name_of
 from ..errors import ArgumentError, ShapeError
 from ._kinds import KINDS, Kind, Recipe, table
-from ._parameters import check_sample_rate, joined, together
-from ._section import coefficients, q_from_octaves, stacked
+from ._parameters import check_sample_rate, dtype_name, joined, together
+from ._section import coefficients, limited_q, q_from_octaves, stacked
 
 __all__ = [
     "all_pass",
@@ -90,6 +89,7 @@ def band_pass_skirt(frequency: Array, q: Array, *, sample_rate: float) -> Array:
     sample_rate = check_sample_rate(sample_rate)
     frequency, q = together(sample_rate, {"frequency": frequency, "q": q})
     b0, b1, b2, *a = coefficients(KINDS["band_pass"], sample_rate, frequency, q)
+    q = limited_q(q)
     return stacked((b0 * q, b1 * q, b2 * q, *a))
 
 
@@ -186,7 +186,7 @@ def equaliser(kinds: Sequence[Kind], frequency: Array, q: Array, gain: Array = 0
                 f"{name} of an equaliser of {len(kinds)} sections is one number a section, on the last axis, or one "
                 f"for all, got shape {tuple(array.shape)}."
             )
-    recipe = Recipe(*joined(table(kinds), arrays[0], name_of(arrays[0].dtype)))
+    recipe = Recipe(*joined(table(kinds), arrays[0], dtype_name(arrays[0])))
     return stacked(coefficients(recipe, sample_rate, *arrays))
 
 

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._core.arrays import family_of, has_64_bit, name_of
-from .._core.axes import cast_to, namespace
+from .._core.arrays import family_of, has_64_bit
+from .._core.axes import namespace
 from ..errors import ArgumentError, DtypeError, FamilyError
 
-__all__ = ["check_sample_rate", "joined", "limited", "together"]
+__all__ = ["check_sample_rate", "dtype_name", "joined", "limited", "together"]
 
 Array: TypeAlias = Any
 
@@ -42,7 +42,7 @@ def together(sample_rate: float, given: dict[str, Any]) -> list[Array]:
         plain = isinstance(value, list | tuple | int | float | np.generic)
         arrays[name] = array = np.asarray(value) if plain else value
         family = family_of(array, name)
-        dtype = name_of(array.dtype)
+        dtype = dtype_name(array)
         if not dtype.startswith(("float", "bfloat", "int", "uint")):
             raise DtypeError(f"{name} has dtype {dtype}; it is real numbers. Cast it to float32 or float64.")
         if family == "numpy":
@@ -63,11 +63,15 @@ def together(sample_rate: float, given: dict[str, Any]) -> list[Array]:
 def joined(array: Array, like: Array, dtype: str) -> Array:
     """Return an array, of NumPy or of `like`'s library, in that library and of a dtype."""
     library = namespace(like)
-    if namespace(array) is library:
-        return cast_to(array, dtype)
-    if library.__name__ == "torch":
-        return library.as_tensor(array, dtype=getattr(library, dtype), device=like.device)
-    return library.asarray(array, dtype=dtype)
+    if library.__name__ != "torch":
+        return library.asarray(array, dtype=dtype)
+    device = like.device if isinstance(array, np.ndarray) else array.device
+    return library.as_tensor(array, dtype=getattr(library, dtype), device=device)
+
+
+def dtype_name(array: Array) -> str:
+    # not `name_of`, whose memory torch's compiler warns of
+    return str(array.dtype).removeprefix("torch.")
 
 
 def _check(name: str, values: Array, sample_rate: float) -> None:

@@ -15,7 +15,7 @@ from .._core.axes import namespace
 from ._kinds import Recipe
 from ._parameters import limited
 
-__all__ = ["coefficients", "q_from_octaves", "stacked"]
+__all__ = ["coefficients", "limited_q", "q_from_octaves", "stacked"]
 
 Array: TypeAlias = Any
 Six: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
@@ -30,7 +30,7 @@ def coefficients(recipe: Recipe, sample_rate: float, frequency: Array, q: Array,
     least = _least_tangent(eps)
     _, sine, cosine = _half_angle(frequency, sample_rate)
     tangent = sine / cosine
-    damping = 1 / limited(q, 1 / _MOST_Q, _MOST_Q)
+    damping = 1 / limited_q(q)
     if gain is not None:
         gain = limited(gain, -_MOST_GAIN, _MOST_GAIN)
         tangent = tangent * _power(gain, recipe.frequency_power)
@@ -57,6 +57,10 @@ def coefficients(recipe: Recipe, sample_rate: float, frequency: Array, q: Array,
     b1 = recipe.signal * a1 + 2 * (low - high)
     b2 = recipe.signal * a2 + ((high + low) - band)
     return b0, b1, b2, library.ones_like(a2), a1, a2
+
+
+def limited_q(q: Array) -> Array:
+    return limited(q, 1 / _MOST_Q, _MOST_Q)
 
 
 def q_from_octaves(bandwidth: Array, frequency: Array, sample_rate: float) -> Array:
