@@ -12,7 +12,7 @@ from .._core.arrays import family_of, has_64_bit
 from .._core.axes import namespace
 from ..errors import ArgumentError, DtypeError, FamilyError
 
-__all__ = ["check_sample_rate", "dtype_name", "joined", "limited", "together"]
+__all__ = ["check_frequency", "check_sample_rate", "dtype_name", "joined", "limited", "together"]
 
 Array: TypeAlias = Any
 
@@ -76,15 +76,24 @@ def dtype_name(array: Array) -> str:
 
 def _check(name: str, values: Array, sample_rate: float) -> None:
     """Raise where values of a parameter are no filter."""
+    if name == "frequency":
+        check_frequency(name, values, sample_rate)
+    elif name == "gain":
+        _require(name, values, np.isfinite(values), "finite, in dB")
+    else:
+        unit = ", in octaves" if name == "bandwidth" else ""
+        _require(name, values, (values > 0) & (values < math.inf), f"above 0 and finite{unit}")
+
+
+def check_frequency(name: str, values: Array, sample_rate: float) -> None:
+    """Raise unless NumPy's frequencies in Hz are between 0 and half the sample rate."""
     half = sample_rate / 2
-    says, good = {
-        "frequency": (f"above 0 Hz and below half the sample rate, {half:g} Hz", (values > 0) & (values < half)),
-        "q": ("above 0 and finite", (values > 0) & (values < math.inf)),
-        "bandwidth": ("above 0 and finite, in octaves", (values > 0) & (values < math.inf)),
-        "gain": ("finite, in dB", np.isfinite(values)),
-    }[name]
+    says = f"above 0 Hz and below half the sample rate, {half:g} Hz"
+    _require(name, values, (values > 0) & (values < half), says, " Check sample_rate.")
+
+
+def _require(name: str, values: Array, good: Array, says: str, hint: str = "") -> None:
     if not good.all():
-        hint = " Check sample_rate." if name == "frequency" else ""
         raise ArgumentError(f"{name} is {says}, got {values[~good].flat[0]}.{hint}")
 
 
