@@ -13,6 +13,7 @@ __all__ = [
     "DeviceError",
     "DtypeError",
     "FamilyError",
+    "LibraryMissingError",
     "MultirecError",
     "RoundingWarning",
     "ShapeError",
@@ -55,6 +56,10 @@ class BackendMissingError(MultirecError, ImportError):
 
 class BackendBrokenError(MultirecError, RuntimeError):
     """The backend is registered and installed, but fails to load, or to give what backends give."""
+
+
+class LibraryMissingError(MultirecError, ImportError):
+    """What was asked for needs an optional library that is not installed."""
 
 
 class UnsupportedError(MultirecError, NotImplementedError):

@@ -144,7 +144,8 @@ def _margin(feedback: Design) -> Design:
         return np.ones(feedback.shape[:-1])
     if order > 2 or np.iscomplexobj(feedback):
         margins: Design = 1 - np.abs(roots(np.concatenate([np.ones_like(feedback[..., :1]), -feedback], -1)))
-        return np.min(margins, -1)
+        margin: Design = margins.min(-1)
+        return margin
     half, last = np.abs(feedback[..., 0]) / 2, feedback[..., 1] if order == 2 else np.zeros(feedback.shape[:-1])
     inside = discriminant(half, last)
     root = np.sqrt(np.abs(inside))
@@ -152,8 +153,8 @@ def _margin(feedback: Design) -> Design:
     edge = np.where(last > 0.5, (1 - last) - 2 * half, (1 - 2 * half) - last)
     pair = (1 + last) / (1 + np.sqrt(-last))
     real = np.where(half < 1, edge / ((1 - half) + root), 1 - (half + root))
-    margin: Design = np.where(inside < 0, pair, real)
-    return margin
+    found: Design = np.where(inside < 0, pair, real)
+    return found
 
 
 def _stable(feedback: Design) -> Design:
