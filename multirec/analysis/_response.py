@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from operator import index
 from typing import Any, TypeAlias
 
@@ -13,7 +12,7 @@ from .._core.arrays import family_of, name_of
 from .._core.axes import cast_to, concatenate, namespace, zeros
 from ..errors import ArgumentError, FamilyError, ShapeError
 from ._centred import centred, turn
-from ._subject import Section, like, placed, wide_sections
+from ._subject import Section, check_sample_rate, like, placed, wide_sections
 
 __all__ = ["frequency_response", "group_delay"]
 
@@ -111,8 +110,7 @@ def _prepared(bank: Any, frequencies: Any, sample_rate: float | None) -> tuple[l
     """Return the sections, the frequencies as they were given, and in radians per sample, in the sections' library."""
     sections = wide_sections(bank)
     target = like([part for section in sections for part in section[:2]])
-    if sample_rate is not None and not (isinstance(sample_rate, Real) and 0 < sample_rate < math.inf):
-        raise ArgumentError(f"sample_rate is a number above 0, in Hz, or None, got {sample_rate!r}.")
+    check_sample_rate(sample_rate)
     given = _frequencies(frequencies, math.pi if sample_rate is None else float(sample_rate) / 2, target)
     if given.ndim != 1:
         raise ShapeError(f"frequencies have shape {tuple(given.shape)}; they are (F,), or a number of them.")

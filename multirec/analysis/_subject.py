@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,9 +16,15 @@ from .._filters.bank import RecurrenceBank
 from .._filters.cascade import RecurrenceCascade
 from ..errors import ArgumentError
 
-__all__ = ["Section", "like", "placed", "sections_of", "wide_sections"]
+__all__ = ["Section", "check_sample_rate", "like", "placed", "sections_of", "wide_sections"]
 
 Array: TypeAlias = Any
+
+
+def check_sample_rate(sample_rate: Any) -> None:
+    """Raise unless it is a sample rate, or None."""
+    if sample_rate is not None and not (isinstance(sample_rate, Real) and 0 < float(sample_rate) < math.inf):
+        raise ArgumentError(f"sample_rate is a number above 0, in Hz, or None, got {sample_rate!r}.")
 
 
 class Section(NamedTuple):

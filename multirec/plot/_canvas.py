@@ -49,7 +49,7 @@ def require_matplotlib() -> None:
 
 
 def axes_for(ax: Axes | None) -> Axes:
-    """Return the axes to draw on: those given, or those of a new figure."""
+    """Return the axes to draw on: those given, or those of a new figure, made once all else is known to be well."""
     require_matplotlib()
     if ax is not None:
         return ax

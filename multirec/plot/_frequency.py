@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import analysis
+from ..analysis._subject import check_sample_rate
 from ._canvas import LINES, Axes, Labels, Values, axes_for, fit, hertz, host, intensity, is_dark, names, radians
 from ._rows import draw_lines, draw_map
 
@@ -67,12 +68,13 @@ def magnitude(
     >>> magnitude(bank, sample_rate=8000).get_ylabel()
     'gain, dB'
     """
-    ax = axes_for(ax)
     x, response = _evaluated(analysis.frequency_response, bank, frequencies, sample_rate)
     labelled = names(labels, len(response))
+    ax = axes_for(ax)
     with np.errstate(divide="ignore"):
         gain = 20 * np.log10(np.abs(response))
-    peak = float(np.max(gain, initial=-math.inf, where=np.isfinite(gain)))
+    finite = gain[np.isfinite(gain)]
+    peak = float(finite.max()) if finite.size else 0.0
     is_map = len(gain) > LINES
     depth = (60.0 if is_map else 80.0) if dynamic_range is None else dynamic_range
     floor = peak - depth
@@ -84,7 +86,7 @@ def magnitude(
         was_empty = not ax.has_data()
         # what is cut off leaves the picture
         draw_lines(ax, x, np.maximum(gain, floor - depth), labelled)
-        low = max(floor, float(np.min(gain)) - 1)
+        low = max(floor, float(np.min(gain, initial=peak, where=~np.isnan(gain))) - 1)
         fit(ax, was_empty, low, peak + max(1.0, 0.04 * (peak - low)))
         ax.set_ylabel("gain, dB")
     _label(ax, x, sample_rate)
@@ -118,9 +120,9 @@ def phase(
     LibraryMissingError, ArgumentError, ShapeError
         As in `magnitude`.
     """
-    ax = axes_for(ax)
     x, response = _evaluated(analysis.frequency_response, bank, frequencies, sample_rate)
     labelled = names(labels, len(response))
+    ax = axes_for(ax)
     angle = np.angle(response)
     if len(angle) > LINES:
         cyclic = "twilight_shifted" if is_dark(ax) else "twilight"
@@ -161,9 +163,9 @@ def group_delay(
     LibraryMissingError, ArgumentError, ShapeError
         As in `magnitude`.
     """
-    ax = axes_for(ax)
     x, delay = _evaluated(analysis.group_delay, bank, frequencies, sample_rate)
     labelled = names(labels, len(delay))
+    ax = axes_for(ax)
     title = "group delay, samples" if sample_rate is None else "group delay, ms"
     delay = delay if sample_rate is None else delay * (1000 / sample_rate)
     if len(delay) > LINES:
@@ -177,6 +179,7 @@ def group_delay(
 
 def _evaluated(function: Any, bank: Any, frequencies: Any, sample_rate: float | None) -> tuple[Values, Values]:
     """Return frequencies that can be drawn and the values (N, F) of a function of filters at them."""
+    check_sample_rate(sample_rate)
     if frequencies is None:
         frequencies = _grid(bank, sample_rate)
     x, values = (host(part) for part in function(bank, frequencies, sample_rate=sample_rate))

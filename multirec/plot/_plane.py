@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import analysis
+from ..analysis._subject import check_sample_rate
 from ._canvas import LINES, Axes, Labels, Values, axes_for, colours, host, ink, is_dark, key, names
 
 __all__ = ["pole_zero"]
@@ -47,19 +48,20 @@ def pole_zero(bank: Any, *, sample_rate: float | None = None, labels: Labels = N
     >>> [text.get_text() for text in ax.texts][-1]
     'stable, margin 0.25'
     """
-    ax = axes_for(ax)
+    check_sample_rate(sample_rate)
     poles, zeros = host(analysis.poles(bank)), host(analysis.zeros(bank))
     stable, margin = np.ravel(analysis.is_stable(bank)), np.ravel(analysis.stability_margin(bank))
     count = len(stable)
     labelled = names(labels, count)
+    ax = axes_for(ax)
     _circle(ax, sample_rate)
     inks = colours(ax, count) if count > 1 else [None]
     size, edge = (6, 1.2) if count <= LINES else (4, 0.8)
     style = {"linestyle": "none", "markersize": size, "markeredgewidth": edge, "rasterized": count > LINES}
     for number, colour in enumerate(inks):
         name = None if labelled is None else labelled[number]
-        (line,) = ax.plot(*_xy(poles[number][stable[number, None].repeat(poles.shape[-1])]), "x", color=colour, **style)
-        line.set_label(name)
+        own = poles[number] if stable[number] else poles[number, :0]
+        (line,) = ax.plot(*_xy(own), "x", color=colour, label=name, **style)
         ax.plot(*_xy(_within(zeros[number])), "o", color=line.get_color(), fillstyle="none", **style)
     if not stable.all():
         warning = "#ff6b5e" if is_dark(ax) else "#c8102e"
@@ -70,8 +72,8 @@ def pole_zero(bank: Any, *, sample_rate: float | None = None, labels: Labels = N
         _count(ax, poles[0])
         _count(ax, _within(zeros[0]))
     _say(ax, stable, margin, int((np.abs(zeros) > _REACH).sum()))
-    far = max(1.0, *np.abs(poles[np.isfinite(poles)]), *np.abs(_within(zeros.ravel())))
-    reach = max(1.6, 1.1 * far)
+    shown = np.concatenate([poles[np.isfinite(poles)], _within(zeros.ravel())])
+    reach = max(1.6, 1.1 * float(np.max(np.abs(shown), initial=1)))
     ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), xlabel="real", ylabel="imaginary")
     ax.locator_params(nbins=6)
     return ax

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import analysis
+from ..analysis._subject import check_sample_rate, sections_of
 from ._canvas import LINES, Axes, Labels, Values, axes_for, colours, host, ink, intensity, names
 from ._rows import draw_map
 
@@ -32,7 +33,7 @@ def impulse(
 
     One filter is a line, with a stem for each of up to 64 samples. Those of several are drawn one above the other, each
     as a share of its own peak, since narrow filters answer weakly and long. The map of more than 16 shows how they die
-    away: at each time the largest value from then on, in dB of the peak.
+    away: at each time the largest value from then on, in dB of the peak. Of complex responses the real part is drawn.
 
     Parameters
     ----------
@@ -51,11 +52,12 @@ def impulse(
     LibraryMissingError, ArgumentError, ShapeError
         As in `magnitude`.
     """
-    ax = axes_for(ax)
+    check_sample_rate(sample_rate)
     length = _length(bank) if length is None else length
     response = host(analysis.impulse_response(bank, length)).real
     count = len(response)
     labelled = names(labels, count)
+    ax = axes_for(ax)
     time = np.arange(response.shape[-1]) * (1.0 if sample_rate is None else 1000 / sample_rate)
     ax.set_xlabel("time, samples" if sample_rate is None else "time, ms")
     if count == 1:
@@ -106,7 +108,7 @@ def _still_to_come(share: Values) -> Values:
 def _length(bank: Any) -> int:
     """Return after how many samples every filter has decayed, within bounds."""
     margin = np.ravel(analysis.stability_margin(bank))
-    taps = host(analysis.zeros(bank)).shape[-1] + 1
+    taps = 1 + sum(section.ba()[0].shape[-1] - 1 for section in sections_of(bank))
     decaying = margin[(margin > 0) & (margin < 1)]
     slowest = _DECAY / -math.log1p(-float(decaying.min())) if decaying.size else 0.0
     return int(min(max(1.25 * taps, slowest, _LEAST), _MOST))
