@@ -2,7 +2,7 @@
 
 Before a row is timed, all results of it are compared. Run on an idle machine:
 
-    python bench/signal.py [row …] [--rounds 7] [-o FILE.json]
+    python bench/filters.py [row …] [--rounds 7] [-o FILE.json]
 """
 
 from __future__ import annotations
