@@ -80,7 +80,8 @@ def magnitude(
     depth = (60.0 if is_map else 80.0) if dynamic_range is None else dynamic_range
     floor = peak - depth
     if is_map:
-        top = math.ceil(peak)
+        # a ripple above a round number is none
+        top = math.ceil(peak - 0.01)
         style = {"cmap": intensity(ax), "vmin": top - depth, "vmax": top}
         draw_map(ax, x, np.maximum(gain, top - depth), labelled, "gain, dB", **style)
     else:

@@ -169,6 +169,12 @@ def test_the_gain_of_many_filters_is_a_map_with_a_row_each():
     assert ax.get_ylim() == (-0.5, 127.5)
 
 
+def test_a_map_ends_at_a_round_gain():
+    for gain, top in ((1.0, 0), (1.0001, 0), (2.0, 7)):
+        bank = mr.RecurrenceBank(feedforward=np.full((20, 1), gain))
+        assert plot.magnitude(bank, ax=axes()).collections[0].get_clim() == (top - 60, top)
+
+
 def test_frequencies_may_be_given():
     ax = plot.magnitude(ONE, sample_rate=RATE, frequencies=[0.0, 100.0, 1000.0], ax=axes())
     # 0 Hz has no place on a logarithmic axis
