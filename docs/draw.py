@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy import signal
 
-from multirec import nn
+from multirec import RecurrenceBank, nn, plot
 
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "pictures"
@@ -111,11 +111,36 @@ def training(theme: Theme) -> Figure:
     return figure
 
 
+def four_views(filters: Any, sample_rate: float) -> Figure:
+    """Draw gain, group delay, poles and zeros, and impulse responses."""
+    figure = Figure(figsize=(7.4, 6.0), layout="constrained")
+    views = (plot.magnitude, plot.group_delay, plot.pole_zero, plot.impulse)
+    for axes, view in zip(figure.subplots(2, 2).flat, views, strict=True):
+        view(filters, sample_rate=sample_rate, ax=axes)
+    return figure
+
+
+def one_filter(_: Theme) -> Figure:
+    """Draw a band-pass of eight poles."""
+    sos = signal.butter(4, [200, 2000], "bandpass", fs=48_000, output="sos")
+    return four_views(RecurrenceBank.from_sos(sos), 48_000)
+
+
+def sixteen_filters(_: Theme) -> Figure:
+    """Draw the bank of `bank`."""
+    return four_views(nn.BandpassBank(16, SAMPLE_RATE, centres="mel", f_min=100.0), SAMPLE_RATE)
+
+
+def many_filters(_: Theme) -> Figure:
+    """Draw a bank of 128."""
+    return four_views(nn.BandpassBank(128, SAMPLE_RATE, centres="mel", f_min=40.0), SAMPLE_RATE)
+
+
 def drawn(name: str, draw: Callable[[Theme], Figure]) -> None:
     """Save a picture for each theme."""
     for theme in THEMES:
         with matplotlib.rc_context(settings(theme)):
-            draw(theme).savefig(PICTURES / f"{name}-{theme.name}.svg", metadata={"Date": None})
+            draw(theme).savefig(PICTURES / f"{name}-{theme.name}.svg", dpi=100, metadata={"Date": None})
 
 
 def plotted(name: str, results: Path) -> None:
@@ -146,5 +171,8 @@ if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
     drawn("bank", bank)
     drawn("training", training)
+    drawn("plot-1", one_filter)
+    drawn("plot-16", sixteen_filters)
+    drawn("plot-128", many_filters)
     plotted("speed", RESULTS / "biquads-epyc-2-cores.json")
     sweep(channels=1000, order=4)

@@ -14,6 +14,7 @@ __all__ = [
     "DeviceError",
     "DtypeError",
     "FamilyError",
+    "LibraryMissingError",
     "MultirecError",
     "RoundingWarning",
     "ShapeError",
@@ -60,6 +61,10 @@ class BackendMissingError(MultirecError, ImportError):
 
 class BackendBrokenError(MultirecError, RuntimeError):
     """The backend is registered and installed, but fails to load, or to give what backends give."""
+
+
+class LibraryMissingError(MultirecError, ImportError):
+    """What was asked for needs an optional library that is not installed."""
 
 
 class UnsupportedError(MultirecError, NotImplementedError):

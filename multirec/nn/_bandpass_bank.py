@@ -42,7 +42,7 @@ class BandpassBank(LearnedUnit, SignalBank):
     sample_rate
         In Hz.
     centres
-        ``"mel"``, ``"log"`` or ``"linear"`` spacing between `f_min` and `f_max`, or C frequencies in Hz.
+        ``"mel"``, ``"erb"``, ``"log"`` or ``"linear"`` spacing between `f_min` and `f_max`, or C frequencies in Hz.
     f_min, f_max
         Edges of the grid in Hz, `f_max` at most half the sample rate; None is 0.45 of the sample rate.
     bandwidths

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from multirec import State
+from multirec import RecurrenceBank, State
 from multirec._core.axes import unambiguous
 from multirec._core.problem import ComputeDtype, join_shape, split_shape
 from multirec._core.validate import Choices
@@ -65,6 +65,21 @@ class FilterUnit(RecurrentUnit):
         """
         feedforward, feedback = (part.detach().cpu().double().numpy() for part in self.coefficients())
         return feedforward, np.concatenate([np.ones((self.channels, 1)), -feedback], axis=-1)
+
+    def to_bank(self) -> RecurrenceBank:
+        """Return the recurrences with the coefficients of now, differentiable, as a `multirec.RecurrenceBank`.
+
+        It does not follow the unit. `multirec.analysis` and `multirec.plot` look at units by way of it.
+        """
+        feedforward, feedback = self.coefficients()
+        return RecurrenceBank(
+            feedforward=feedforward,
+            feedback=feedback,
+            layout=self.layout,
+            reverse=self.reverse,
+            backend=self.backend,
+            compute_dtype=self.compute_dtype,
+        )
 
     def init_state(self, x: torch.Tensor) -> State:
         """Return the zero state for a block like `x`."""

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from multirec.errors import ArgumentError, ShapeError
+from multirec.filterbanks._scales import SCALES, Hertz, spaced
 
 __all__ = ["Hertz", "frequencies", "grid", "spacing"]
-
-Hertz = npt.NDArray[np.float64]
-Warp = Callable[[Hertz], Hertz]
-
-_SCALES: dict[str, tuple[Warp, Warp]] = {
-    "linear": (lambda hertz: hertz, lambda value: value),
-    "log": (np.log, np.exp),
-    "mel": (lambda hertz: np.log1p(hertz / 700.0), lambda value: 700.0 * np.expm1(value)),
-}
 
 
 def grid(channels: int, scale: str, f_min: float, f_max: float | None, sample_rate: float) -> tuple[Hertz, Hertz]:
     """Return C centres equally spaced on `scale` inside the edges, and half their neighbours' distance."""
-    if scale not in _SCALES:
-        raise ArgumentError(f"centres is 'mel', 'log', 'linear' or C frequencies in Hz, got {scale!r}.")
+    if scale not in SCALES:
+        raise ArgumentError(f"centres is 'mel', 'log', 'linear', 'erb' or C frequencies in Hz, got {scale!r}.")
     half = sample_rate / 2
     f_max = 0.45 * sample_rate if f_max is None else f_max
     if f_max > half:
         raise ArgumentError(f"f_max is at most half the sample rate, {half:g} Hz, got {f_max:.15g} Hz.")
     if not 0 < f_min < f_max:
         raise ArgumentError(f"f_min is above 0 and below f_max, got f_min={f_min!r}, f_max={f_max!r} Hz.")
-    warp, unwarp = _SCALES[scale]
-    low, high = warp(np.array([f_min, f_max]))
-    edges = unwarp(np.linspace(low, high, channels + 2))
+    edges = spaced(scale, f_min, f_max, channels + 2)
     return edges[1:-1], (edges[2:] - edges[:-2]) / 2
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..backend import HALF_DTYPES, REAL_DTYPES
+from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
 from ..errors import MultirecError
 from ._trials import trials
 from .accuracy import accuracy_tally
 from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
+from .cascades import cascades, has_cascades
 from .cover import edge_cases, frozen_cases, memory_cases, pair_cases, product_cases, wide_cases
 from .declarations import declarations, dtypes_of, subjects_of, unchecked
 from .problems import Case
@@ -146,6 +147,7 @@ CHECKS: dict[str, Check] = {
         memory,
         frozen_operands,
         wide_arithmetic,
+        cascades,
         resuming,
         unstable_filters,
         non_finite_inputs,
@@ -161,6 +163,8 @@ _ONLY = {
     # the other data types have the pairs
     "values_of_every_combination": ("float64",),
     "wide_arithmetic": (*HALF_DTYPES, "float32", "complex64"),
+    # bits of bfloat16 are no numbers of NumPy
+    "cascades": ("float16", *REAL_DTYPES, *COMPLEX_DTYPES),
     "unstable_filters": REAL_DTYPES,
     "non_finite_inputs": REAL_DTYPES,
 }
@@ -172,6 +176,7 @@ def checks_of(subject: Subject) -> list[str]:
         name
         for name in CHECKS
         if subject.dtype in _ONLY.get(name, (subject.dtype,))
+        and (name != "cascades" or has_cascades(subject))
         and (name != "repeatability" or subject.info.promise == "bitwise")
         # kernels are the same whatever the library: once for a device is enough
         and (name != "designed_filters" or (subject.library.name == "numpy") == (subject.library.device == "cpu"))

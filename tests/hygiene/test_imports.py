@@ -87,6 +87,10 @@ def test_test_and_command_line_libraries_stay_where_they_belong(path):
         assert not used & {"pytest", "hypothesis", "scipy"}
     if folder not in ("cli",) and path.stem != "__main__":
         assert not used & {"click", "rich"}
+    if folder not in ("plot", "bench"):
+        assert "matplotlib" not in used
+    elif folder == "plot":
+        assert "matplotlib" not in first(imports(path, top_level=True))
 
 
 def rooms():
@@ -183,11 +187,13 @@ def loaded_by(statement):
         "import multirec, numpy as np; multirec.RecurrenceBank(feedback=np.ones((1, 1)))",
         "import multirec, numpy as np; multirec.explain(np.ones((1, 4)), feedback=np.ones((1, 1)))",
         "import multirec.testing",
+        "import multirec.plot",
     ],
-    ids=["multirec", "bank", "explain", "testing"],
+    ids=["multirec", "bank", "explain", "testing", "plot"],
 )
 def test_no_array_library_but_numpy_is_loaded(statement):
-    assert not loaded_by(statement) & (ARRAY_LIBRARIES | {"click", "rich", "pytest", "hypothesis", "ml_dtypes"})
+    others = {"click", "rich", "pytest", "hypothesis", "ml_dtypes", "matplotlib"}
+    assert not loaded_by(statement) & (ARRAY_LIBRARIES | others)
 
 
 def test_listing_commands_loads_no_array_library():

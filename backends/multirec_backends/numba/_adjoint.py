@@ -33,7 +33,7 @@ class Adjoint:
         self.last = frame.tile("last")
         self.b = Coefficients(frame, group, "feedforward", room)
         self.a = Coefficients(frame, group, "feedback", room)
-        self.sums_b, self.sums_a = Sums(frame, group, "b", self.q + 1), Sums(frame, group, "a", self.p)
+        self.sums_b, self.sums_a = Sums(frame, "b", self.q + 1), Sums(frame, "a", self.p)
         self.wants_b = self.spec.grad_feedforward and self.spec.feedforward is not None
         self.wants_a = self.spec.grad_feedback and self.spec.feedback is not None
 

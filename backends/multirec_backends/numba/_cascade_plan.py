@@ -8,7 +8,7 @@ from math import isqrt
 
 from multirec.backend import Cascade, CascadeNeeds
 
-from ._cascade_spec import ORDER, TAPS, CascadeSpec
+from ._cascade_spec import ORDER, TAPS, CascadeSpec, WaveSpec, wave_vectors
 from ._compile import compiled, vector_bytes
 from ._interface import places
 from ._launch import Launch
@@ -32,9 +32,43 @@ class CascadePlan:
 @lru_cache(maxsize=512)
 def plan(cascade: Cascade, needs: CascadeNeeds | None = None) -> CascadePlan:
     """Plan a cascade that has samples, or its gradients that are needed; the same answer for the same shapes."""
-    vjp, sections = needs is not None, cascade.sections
+    rows = cascade.batch * cascade.channels
+    # the gradient of an x that several rows share is a sum over lanes
+    sums = needs is not None and cascade.shared
+    return _lanes(cascade, needs) if rows > _few(cascade) or sums else _wave(cascade, needs)
+
+
+def _few(cascade: Cascade) -> int:
+    """Return up to how many rows are computed one by one, with their sections for lanes."""
+    # one after another two multiply-adds a sample and row, against five a section for all rows
+    return 1 + cascade.sections
+
+
+def _wave(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
+    double, items, width = cascade.compute_dtype == "float64", cascade.batch * cascade.channels, vector_bytes()
+    spec = WaveSpec(
+        vjp=needs is not None,
+        double=double,
+        x=cascade.dtype,
+        y=cascade.y_dtype,
+        taps=cascade.taps_dtype,
+        vector_bytes=width,
+        vectors=wave_vectors(cascade.sections, double, width),
+        grad_x=needs is not None and needs.x,
+        grad_taps=needs is not None and needs.taps,
+    )
+    pieces = -(-cascade.length // spec.chunk)
+    stretch = _stretch(pieces, spec.delay_bytes(cascade.sections))
+    starts, end = places(spec.scratch(cascade.sections, stretch, -(-pieces // stretch)))
+    constants = [items, cascade.length, cascade.channels, cascade.sections, _large(cascade), int(cascade.reverse)]
+    block = spec.interface.fix([*constants, stretch] if spec.vjp else constants, starts)
+    return CascadePlan(_launch(spec, cascade, block, end, items), 0, 0)
+
+
+def _lanes(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
+    sections = cascade.sections
     spec = CascadeSpec(
-        vjp=vjp,
+        vjp=needs is not None,
         double=cascade.compute_dtype == "float64",
         x=cascade.dtype,
         y=cascade.y_dtype,
@@ -49,29 +83,41 @@ def plan(cascade: Cascade, needs: CascadeNeeds | None = None) -> CascadePlan:
     together = cascade.shared or (cascade.layout != "BCT" and cascade.channels >= lanes)
     span = cascade.channels if together else total
     blocks = -(-span // lanes)
-    run = 1 if vjp else side_by_side(cascade.layout, blocks, blocks * (total // span))
+    run = 1 if spec.vjp else side_by_side(cascade.layout, blocks, blocks * (total // span))
     slices = -(-blocks // run)
     items = total // span * slices
-    tiles = -(-cascade.length // TILE)
-    stretch = min(max(isqrt(tiles), _STARTS // (ORDER * sections * spec.format.row_bytes)), tiles)
-    turn, kept = spec.scratch(sections, stretch, -(-tiles // stretch))
+    pieces = -(-cascade.length // TILE)
+    stretch = _stretch(pieces, ORDER * sections * spec.format.row_bytes)
+    turn, kept = spec.scratch(sections, stretch, -(-pieces // stretch))
     starts, turn_bytes = places(turn)
     kept_starts, end = places(kept, turn_bytes)
-    y_bytes = total * cascade.length * STORAGES[cascade.y_dtype].bytes
     constants = [
-        *(items, cascade.length, cascade.batch, cascade.channels, span, lanes, blocks, run, sections),
-        *(end - turn_bytes, int(y_bytes > LARGE), int(cascade.reverse)),
+        *(items, cascade.length, cascade.channels, sections, _large(cascade), int(cascade.reverse)),
+        *(cascade.batch, span, lanes, blocks, run, end - turn_bytes),
     ]
-    multiply_adds = total * cascade.length * sections * TAPS * (4 if vjp else 1)
-    return CascadePlan(
-        launch=Launch(
-            function=compiled(spec),
-            call=spec.interface.call,
-            constants=spec.interface.fix([*constants, stretch] if vjp else constants, starts | kept_starts),
-            scratch_bytes=turn_bytes + run * (end - turn_bytes) + 64,
-            items=items,
-            helpers=items > 1 and multiply_adds > SMALL,
-        ),
-        slices=slices,
-        padded=tiles * TILE,
+    block = spec.interface.fix([*constants, stretch] if spec.vjp else constants, starts | kept_starts)
+    launch = _launch(spec, cascade, block, turn_bytes + run * (end - turn_bytes), items)
+    return CascadePlan(launch, slices, pieces * TILE)
+
+
+def _stretch(pieces: int, size: int) -> int:
+    """Return how many pieces make a stretch, where the memories that one starts from take `size` bytes."""
+    return min(max(isqrt(pieces), _STARTS // size), pieces)
+
+
+def _large(cascade: Cascade) -> int:
+    """Return 1 where the output is written past the caches."""
+    count = cascade.batch * cascade.channels * cascade.length
+    return int(count * STORAGES[cascade.y_dtype].bytes > LARGE)
+
+
+def _launch(spec: CascadeSpec | WaveSpec, cascade: Cascade, constants: bytes, scratch: int, items: int) -> Launch:
+    multiply_adds = cascade.batch * cascade.channels * cascade.length * cascade.sections * TAPS * (4 if spec.vjp else 1)
+    return Launch(
+        function=compiled(spec),
+        call=spec.interface.call,
+        constants=constants,
+        scratch_bytes=scratch + 64,
+        items=items,
+        helpers=items > 1 and multiply_adds > SMALL,
     )

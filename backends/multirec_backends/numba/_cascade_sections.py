@@ -1,20 +1,24 @@
-"""Second-order sections over the rows of a tile, in transposed direct form II, two of them at a time.
+"""Second-order sections in transposed direct form II, forward and back, and over the rows of a tile.
 
     y = b0·x + m0        m0 = b1·x + f1·y + m1        m1 = b2·x + f2·y
 
-A pass keeps the coefficients and memories of its sections in registers. Two sections in one pass halve what goes to
-the tile and back, and one computes while the other waits for its multiply-adds.
+A pass over a tile keeps the coefficients and memories of two sections in registers: that halves what goes to the tile
+and back, and one section computes while the other waits for its multiply-adds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
 
 from ._cascade_spec import ORDER, TAPS, CascadeSpec
-from ._emit import Int
+from ._emit import Function, Int
 from ._frame import Frame, Group
-from ._numbers import Num, Slot, Tile
+from ._numbers import Format, Num, Slot, Tile, zero
 from ._spec import TILE
+from ._sums import Sums
 
 
 def section(taps: Sequence[Num], x: Num, memory: Sequence[Num]) -> tuple[Num, list[Num]]:
@@ -22,6 +26,50 @@ def section(taps: Sequence[Num], x: Num, memory: Sequence[Num]) -> tuple[Num, li
     b0, b1, b2, f1, f2 = taps
     y = memory[0].plus(b0, x)
     return y, [memory[1].plus(b1, x).plus(f1, y), (b2 * x).plus(f2, y)]
+
+
+def section_back(taps: Sequence[Num], grad: Num, later: Sequence[Num]) -> tuple[Num, Num]:
+    """Return λ and the gradient of x, from conjugate taps and the λ of the two samples after this one."""
+    b0, b1, b2, f1, f2 = taps
+    one, two = later
+    lam = grad.plus(f2, two).plus(f1, one)
+    return lam, (b2 * two).plus(b1, one).plus(b0, lam)
+
+
+class Products:
+    """Sums over time of λ with a section's x and y, a tap each; the real part where that is all a gradient has."""
+
+    def __init__(self, f: Function, fmt: Format, taps: str) -> None:
+        self.f, self.real = f, fmt.is_complex and not taps.startswith("complex")
+        nothing = zero(f, fmt)
+        start = Num(f, nothing.parts[:1]) if self.real else nothing
+        self.slots = [Slot(f, fmt, start) for _ in range(TAPS)]
+
+    def add(self, lam: Num, later: Sequence[Num], x: Num, y: Num, active: Any = None) -> None:
+        """Add the products of a sample, in lanes that are active."""
+        one, two = later
+        for slot, a, b in zip(self.slots, (lam, one, two, one, two), (x, x, x, y, y), strict=True):
+            total = self._plus(slot.get(), a, b)
+            slot.set(total if active is None else choose(active, total, slot.get()))
+
+    def flush(self, sums: Sums, row: Int, g: int) -> None:
+        """Add what is here to sums in float64, and begin anew."""
+        for tap, slot in enumerate(self.slots):
+            total = slot.get()
+            sums.add(row + tap, g, total)
+            slot.set(Num(self.f, [ir.Constant(part.type, None) for part in total.parts]))
+
+    def _plus(self, total: Num, a: Num, b: Num) -> Num:
+        if not self.real:
+            return total.plus(a, b.conj())
+        for one, other in zip(a.parts, b.parts, strict=True):
+            total = total.plus(Num(self.f, [one]), Num(self.f, [other]))
+        return total
+
+
+def choose(mask: Any, yes: Num, no: Num) -> Num:
+    """Return `yes` in the lanes of a mask, and `no` elsewhere."""
+    return Num(yes.f, [yes.f.b.select(mask, *pair) for pair in zip(yes.parts, no.parts, strict=True)])
 
 
 class CascadeFrame(Frame):

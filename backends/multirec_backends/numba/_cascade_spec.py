@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from ._interface import SIGNAL, Interface
 from ._memory import STORAGES
@@ -16,26 +17,34 @@ TAPS = 5
 ORDER = 2
 _ROWS = ("batch", "channel", "row")
 """The axes of what every section has: coefficients or memory, section by section."""
-_CONSTANTS = (
-    *("items", "length", "batch", "channels", "span", "rows", "blocks", "run", "sections"),
-    *("kept_bytes", "large", "flip"),
-)
+_ALL = ("items", "length", "channels", "sections", "large", "flip")
+_GROUPS = (*_ALL, "batch", "span", "rows", "blocks", "run", "kept_bytes")
 _KEPT = ("offsets_x", "offsets_y", "carry", "taps", "memory", "ends")
-FORWARD = Interface(
-    arrays={"x": SIGNAL, "y": SIGNAL} | dict.fromkeys(("taps", "memory", "to_memory", "ends"), _ROWS),
-    call=("counter", "fronts"),
-    constants=_CONSTANTS,
-    turn=("offsets_any", "x", "y", "stage"),
-    kept=_KEPT,
-)
-GRADIENT = Interface(
-    arrays=dict.fromkeys(("x", "grad_y", "grad_x"), SIGNAL)
-    | dict.fromkeys(("taps", "memory", "grad_memory", "grad_ends", "to_taps", "to_memory"), _ROWS),
-    call=("counter", "fronts", "grad_shared", "grad_shared_row"),
-    constants=(*_CONSTANTS, "stretch"),
+_CALL, _CALL_BACK = ("counter", "fronts"), ("counter", "fronts", "grad_shared", "grad_shared_row")
+_FORWARD = {"x": SIGNAL, "y": SIGNAL} | dict.fromkeys(("taps", "memory", "to_memory", "ends"), _ROWS)
+_BACK = dict.fromkeys(("x", "grad_y", "grad_x"), SIGNAL)
+_BACK |= dict.fromkeys(("taps", "memory", "grad_memory", "grad_ends", "to_taps", "to_memory"), _ROWS)
+LANES = Interface(_FORWARD, _CALL, _GROUPS, ("offsets_any", "x", "y", "stage"), _KEPT)
+LANES_BACK = Interface(
+    arrays=_BACK,
+    call=_CALL_BACK,
+    constants=(*_GROUPS, "stretch"),
     turn=("offsets_any", "x", "signals", "g", "stage"),
     kept=(*_KEPT, "offsets_grad_x", "lam", "sum_taps", "starts", "stretch_starts"),
 )
+WAVE = Interface(_FORWARD, _CALL, _ALL, ("taps", "memory", "ends", "buffer"), ())
+WAVE_BACK = Interface(
+    arrays=_BACK,
+    call=_CALL_BACK,
+    constants=(*_ALL, "stretch"),
+    turn=(*WAVE.regions[1:], "lam", "sum_taps", "inputs", "outputs", "starts", "stretch_starts"),
+    kept=(),
+)
+LAG = 2
+"""Steps by which a section is behind the one before it: what moves on to it is not waited for."""
+_CHUNK, _CHUNK_BACK = 1 << 15, 512
+"""Bytes of a row that go through the sections at a time, in the first-level cache; samples of one, on the way back."""
+_MOST_VECTORS = 4
 
 
 @dataclass(frozen=True)
@@ -54,17 +63,16 @@ class CascadeSpec:
 
     @property
     def interface(self) -> Interface:
-        return GRADIENT if self.vjp else FORWARD
+        return LANES_BACK if self.vjp else LANES
 
     @cached_property
     def format(self) -> Format:
         return Format(self.double, self.y.startswith("complex"), self.vector_bytes)
 
-    @cached_property
+    @property
     def compute(self) -> str:
         """The storage of memories and ends: in the precision computed in."""
-        kind = "complex" if self.format.is_complex else "float"
-        return f"{kind}{8 * self.format.parts * self.format.real_bytes}"
+        return self.format.storage
 
     def scratch(self, sections: int, stretch: int, stretches: int) -> tuple[dict[str, int], dict[str, int]]:
         """Return the bytes of every region of scratch memory: in turn, and kept by each group."""
@@ -90,3 +98,89 @@ class CascadeSpec:
             "stretch_starts": row * ORDER * sections * stretches,
         }
         return turn, kept
+
+
+@dataclass(frozen=True)
+class WaveFormat(Format):
+    """Lanes that are the sections of one row, in `vectors` vectors."""
+
+    vectors: int
+
+    @property
+    def groups(self) -> int:
+        return self.vectors
+
+
+@dataclass(frozen=True)
+class WaveSpec:
+    """One specialisation for few rows, whose sections are lanes in `vectors` vectors, or in several blocks of them."""
+
+    vjp: bool
+    double: bool
+    x: str
+    y: str
+    taps: str
+    vector_bytes: int
+    vectors: int
+    grad_x: bool = False
+    grad_taps: bool = False
+
+    shared: ClassVar[bool] = False
+    """Rows of a shared x are read as they are."""
+
+    @property
+    def interface(self) -> Interface:
+        return WAVE_BACK if self.vjp else WAVE
+
+    @cached_property
+    def format(self) -> Format:
+        return WaveFormat(self.double, self.y.startswith("complex"), self.vector_bytes, self.vectors)
+
+    @property
+    def compute(self) -> str:
+        """The storage of memories and ends: in the precision computed in."""
+        return self.format.storage
+
+    @cached_property
+    def chunk(self) -> int:
+        """Samples of a row that are in scratch memory at a time."""
+        return _CHUNK_BACK if self.vjp else _CHUNK // (self.format.parts * self.format.real_bytes)
+
+    def delay_bytes(self, sections: int) -> int:
+        """Return the bytes of what every section has two of."""
+        return self.format.row_bytes * ORDER * -(-sections // self.format.lanes)
+
+    @cached_property
+    def record_rows(self) -> int:
+        """Steps that a chunk takes at most."""
+        return self.chunk + LAG * self.format.lanes
+
+    def scratch(self, sections: int, stretch: int, stretches: int) -> dict[str, int]:
+        """Return the bytes of every region of scratch memory."""
+        fmt = self.format
+        row, blocks = fmt.row_bytes, -(-sections // fmt.lanes)
+        delays, records = self.delay_bytes(sections), row * blocks * self.record_rows
+        sizes = {
+            "words": 8 * len(self.interface.words),
+            "taps": row * TAPS * blocks,
+            "memory": delays,
+            "ends": delays,
+            # lanes that have no sample yet, or none left, read and write beyond the ends
+            "buffer": (self.chunk + 2 * LAG * fmt.lanes + fmt.width) * fmt.parts * fmt.real_bytes,
+        }
+        if self.vjp:
+            sizes |= {
+                "lam": delays,
+                "sum_taps": fmt.lanes * fmt.parts * 8 * TAPS * blocks,
+                "inputs": records,
+                "outputs": records if self.grad_taps else 0,
+                "starts": delays * stretch,
+                "stretch_starts": delays * stretches,
+            }
+        return sizes
+
+
+def wave_vectors(sections: int, double: bool, vector_bytes: int) -> int:
+    """Return how many vectors the sections of a row take, or a block of them."""
+    width = vector_bytes // (8 if double else 4)
+    return min(-(-sections // width), _MOST_VECTORS)

@@ -22,12 +22,12 @@ from llvmlite import ir
 
 from multirec.backend import no_fork
 
-from . import _cascade_forward, _cascade_vjp, _forward, _vjp
-from ._cascade_spec import CascadeSpec
+from . import _cascade_forward, _cascade_vjp, _cascade_wave, _cascade_wave_vjp, _forward, _vjp
+from ._cascade_spec import CascadeSpec, WaveSpec
 from ._headers import HEADER
 from ._spec import Spec
 
-AnySpec = Spec | CascadeSpec
+AnySpec = Spec | CascadeSpec | WaveSpec
 KernelFunction = Any
 """A ctypes function (arguments address, scratch address); calling it releases the GIL."""
 
@@ -128,7 +128,9 @@ def _build(spec: AnySpec) -> bytes:
     module = ir.Module("multirec")
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    if isinstance(spec, CascadeSpec):
+    if isinstance(spec, WaveSpec):
+        (_cascade_wave_vjp.emit_wave_vjp if spec.vjp else _cascade_wave.emit_wave)(module, "kernel", spec)
+    elif isinstance(spec, CascadeSpec):
         (_cascade_vjp.emit_vjp if spec.vjp else _cascade_forward.emit_forward)(module, "kernel", spec)
     else:
         (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)

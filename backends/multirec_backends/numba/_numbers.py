@@ -32,6 +32,11 @@ class Format:
         return 2 if self.is_complex else 1
 
     @property
+    def storage(self) -> str:
+        """The data type, by name, of one number."""
+        return f"{'complex' if self.is_complex else 'float'}{8 * self.parts * self.real_bytes}"
+
+    @property
     def width(self) -> int:
         """Lanes in one vector."""
         return self.vector_bytes // self.real_bytes

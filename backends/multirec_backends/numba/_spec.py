@@ -69,8 +69,7 @@ class Spec:
     @cached_property
     def compute(self) -> str:
         """The storage of what is handed over in the precision computed in, such as past outputs."""
-        kind = "complex" if self.format.is_complex else "float"
-        return f"{kind}{8 * self.format.parts * self.format.real_bytes}"
+        return self.format.storage
 
     @cached_property
     def compute_x(self) -> str:

@@ -12,8 +12,8 @@ from ._numbers import Num
 class Sums:
     """Sums of products over time, a row a tap, in float64; filled a tile at a time in the kernel's precision."""
 
-    def __init__(self, frame: Frame, group: Group, name: str, count: Int) -> None:
-        self.frame, self.group, self.f, self.fmt, self.count = frame, group, frame.f, frame.fmt, count
+    def __init__(self, frame: Frame, name: str, count: Int) -> None:
+        self.frame, self.f, self.fmt, self.count = frame, frame.f, frame.fmt, count
         self.base = frame.region(f"sum_{name}")
         self.row_bytes = self.fmt.lanes * self.fmt.parts * 8
 
@@ -29,9 +29,9 @@ class Sums:
             value = part if fmt.double else f.b.fpext(part, wide)
             place.store(f.b.fadd(place.load(wide), value))
 
-    def write(self, name: str) -> None:
+    def write(self, group: Group, name: str) -> None:
         """Write to [row of (example, channel), tap], for every lane in use."""
-        f, fmt, group = self.f, self.fmt, self.group
+        f, fmt = self.f, self.fmt
         with f.when(self.frame.word(f"{name}_at").differs(0)), f.loop(0, group.lanes) as lane:
             vector = lane // fmt.width
             source = self.base + (vector * (fmt.parts * fmt.width) + (lane - vector * fmt.width)) * 8

@@ -149,9 +149,9 @@ class _Registers(Adjoint):
                 self.y.put(p - i, g, total)
         self.store_past(self.grad, self.y)
         if self.sum_b:
-            self.sums_b.write("grad_feedforward")
+            self.sums_b.write(self.group, "grad_feedforward")
         if self.sum_a:
-            self.sums_a.write("grad_feedback")
+            self.sums_a.write(self.group, "grad_feedback")
 
 
 class _Memory(Adjoint):
@@ -241,9 +241,9 @@ class _Memory(Adjoint):
         self.store_past(self.gx.shifted(TILE - self.q), self.lam.shifted(TILE - self.p))
         self._finish_products()
         if self.wants_b and not self.spec.feedforward_varies:
-            self.sums_b.write("grad_feedforward")
+            self.sums_b.write(self.group, "grad_feedforward")
         if self.wants_a and not self.spec.feedback_varies:
-            self.sums_a.write("grad_feedback")
+            self.sums_a.write(self.group, "grad_feedback")
 
     def _finish_products(self) -> None:
         """Products with the samples before the block: rows -q.. or -p.. of a last tile."""

@@ -1,0 +1,80 @@
+"""What is analysed: the sections of a bank, a cascade or a layer, and their coefficients in double precision."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from .._core.arrays import family_of, name_of
+from .._core.axes import cast_to, namespace
+from .._core.problem import in_precision
+from .._engine.precision import has_float64
+from .._filters.bank import RecurrenceBank
+from .._filters.cascade import RecurrenceCascade
+from ..errors import ArgumentError
+
+__all__ = ["Section", "check_sample_rate", "like", "placed", "sections_of", "wide_sections"]
+
+Array: TypeAlias = Any
+
+
+def check_sample_rate(sample_rate: Any) -> None:
+    """Raise unless it is a sample rate, or None."""
+    if sample_rate is not None and not (isinstance(sample_rate, Real) and 0 < float(sample_rate) < math.inf):
+        raise ArgumentError(f"sample_rate is a number above 0, in Hz, or None, got {sample_rate!r}.")
+
+
+class Section(NamedTuple):
+    """Coefficients of recurrences that run in turn with others, in one library and precision; None is 1, or none."""
+
+    feedforward: Array | None
+    feedback: Array | None
+    reverse: bool
+
+
+def sections_of(subject: Any) -> tuple[RecurrenceBank, ...]:
+    """Return the banks that run in turn, one for a bank."""
+    if isinstance(subject, RecurrenceBank):
+        return (subject,)
+    if isinstance(subject, RecurrenceCascade):
+        return subject.sections
+    if hasattr(subject, "to_bank"):
+        return sections_of(subject.to_bank())
+    raise ArgumentError(
+        "filters to analyse are a RecurrenceBank, a RecurrenceCascade or a layer of multirec.nn (anything with a "
+        f"method to_bank), got {type(subject).__module__}.{type(subject).__qualname__}. Make a bank of SciPy's designs "
+        "with RecurrenceBank.from_ba(b, a) or from_sos(sos); of a Chain take the unit that is meant."
+    )
+
+
+def wide_sections(subject: Any) -> list[Section]:
+    """Return the sections with coefficients of one library, in double precision where it has one."""
+    banks = sections_of(subject)
+    target = like([part for bank in banks for part in (bank.feedforward, bank.feedback)])
+    return [Section(_wide(bank.feedforward, target), _wide(bank.feedback, target), bank.reverse) for bank in banks]
+
+
+def like(arrays: list[Array | None]) -> Array:
+    """Return the array whose library and device the others are to be in: the first that is not NumPy's."""
+    given = [array for array in arrays if array is not None]
+    return next((array for array in given if not isinstance(array, np.ndarray)), given[0])
+
+
+def placed(array: Array, target: Array) -> Array:
+    """Return NumPy's array in the library and on the device of another; others as they are."""
+    family = family_of(target)
+    if not isinstance(array, np.ndarray) or family == "numpy":
+        return array
+    if family == "torch":
+        return namespace(target).asarray(array, device=target.device)
+    return namespace(target).asarray(array)
+
+
+def _wide(taps: Array | None, target: Array) -> Array | None:
+    if taps is None:
+        return None
+    taps = placed(taps, target)
+    return cast_to(taps, in_precision(name_of(taps.dtype), "float64" if has_float64(taps) else "float32"))
