@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 
 from multirec import RecurrenceBank, RecurrenceCascade, State
-from multirec._core.problem import join_shape, split_shape
+from multirec._core.problem import ComputeDtype, join_shape, split_shape
 
-from ._filter_unit import FilterUnit
+from ._filter_unit import FilterUnit, Pair
 
 __all__ = ["CascadeUnit"]
 
@@ -38,13 +38,19 @@ class CascadeUnit(FilterUnit):
         outputs = join_shape(batch, own, 2, self.layout)
         return tuple(State(signal.new_zeros(shape), signal.new_zeros(outputs, dtype=dtype)) for shape in shapes)
 
+    def to_bank(self) -> Any:
+        """Return the sections with the coefficients of now, differentiable, as a `multirec.RecurrenceCascade`.
+
+        It does not follow the unit.
+        """
+        return self._cascade(self.coefficients(), self.compute_dtype)
+
     def _filter(self, signal: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        options: Any = {
-            "layout": self.layout,
-            "reverse": self.reverse,
-            "backend": self.backend,
-            "compute_dtype": self._precision(signal),
-        }
-        pairs = zip(*(part.unbind(1) for part in self._now()), strict=True)
-        banks = [RecurrenceBank(feedforward=b, feedback=a, **options) for b, a in pairs]
-        return RecurrenceCascade(banks)(signal, state)
+        return self._cascade(self._now(), self._precision(signal))(signal, state)
+
+    def _cascade(self, pair: Pair, compute_dtype: ComputeDtype | None) -> RecurrenceCascade:
+        options: Any = {"layout": self.layout, "reverse": self.reverse, "backend": self.backend}
+        rows = zip(*(part.unbind(1) for part in pair), strict=True)
+        return RecurrenceCascade(
+            [RecurrenceBank(feedforward=b, feedback=a, compute_dtype=compute_dtype, **options) for b, a in rows]
+        )

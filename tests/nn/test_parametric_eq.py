@@ -38,6 +38,7 @@ def test_it_is_the_cookbooks_sections_by_scipy(dtype: torch.dtype) -> None:
     expected = signal.sosfilt(eq.sos()[0], x.double().numpy())
     np.testing.assert_allclose(y.detach(), expected, atol=2000 * eps)
     assert len(state) == len(KINDS)
+    np.testing.assert_allclose(eq.to_bank().sos(), eq.sos(), rtol=0)
     by_bank, _ = RecurrenceBank.from_sos(eq.sos())(x.double())
     torch.testing.assert_close(y.double(), by_bank, rtol=0, atol=2000 * eps)
 
@@ -144,9 +145,11 @@ def test_it_learns_an_equaliser_from_filtered_noise() -> None:
 
 def decibels(eq: Any, hertz: torch.Tensor) -> torch.Tensor:
     """Return the gain (C, F) of an equaliser in dB at frequencies (F,), differentiable."""
-    feedforward, feedback = eq.coefficients()
     delays = torch.exp(-2j * torch.pi * hertz / RATE) ** torch.arange(3)[:, None]
-    response = (feedforward.cfloat() @ delays) / (1 - feedback.cfloat() @ delays[1:])
+    above, below = (
+        (taps[..., None] * delays[first:]).sum(-2) for taps, first in zip(eq.coefficients(), (0, 1), strict=True)
+    )
+    response = above / (1 - below)
     return 20 * torch.log10(response.abs()).sum(1)
 
 
