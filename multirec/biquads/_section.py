@@ -21,6 +21,7 @@ Array: TypeAlias = Any
 Six: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
 
 MOST_Q, MOST_GAIN = 1e9, 300.0
+_MOST_OCTAVES = 100.0
 
 
 def coefficients(recipe: Recipe, sample_rate: float, frequency: Array, q: Array, gain: Array | None = None) -> Six:
@@ -66,6 +67,7 @@ def limited_q(q: Array) -> Array:
 def q_from_octaves(bandwidth: Array, frequency: Array, sample_rate: float) -> Array:
     """Return the cookbook's Q of a bandwidth in octaves."""
     angle, sine, cosine = _half_angle(frequency, sample_rate)
+    bandwidth = limited(bandwidth, 1 / MOST_Q, _MOST_OCTAVES)
     stretched = (math.log(2) / 2) * bandwidth * (angle / (sine * cosine))
     return 0.5 / namespace(frequency).sinh(limited(stretched, 0.5 / MOST_Q, math.asinh(MOST_Q / 2)))
 

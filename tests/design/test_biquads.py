@@ -137,6 +137,20 @@ def test_a_bandwidth_is_that_many_octaves() -> None:
     np.testing.assert_allclose(gain_at(sos, edges) ** 2, 0.5, rtol=5e-3)
 
 
+def test_a_bandwidth_of_tensors_is_limited_and_has_gradients() -> None:
+    given = torch.tensor([1.0, -3.0, 0.0, 1e30, torch.inf, 1.0], requires_grad=True)
+    hertz = torch.tensor([1000.0, 1000.0, -5.0, 1000.0, 1.0, 23999.0], requires_grad=True)
+    q = biquads.q_of_bandwidth(given, hertz, sample_rate=RATE)
+    assert q[0].item() == pytest.approx(biquads.q_of_bandwidth(1.0, 1000.0, sample_rate=RATE), rel=1e-6)
+    assert torch.isfinite(q).all()
+    assert (q > 0).all()
+    for gradient in torch.autograd.grad(q.log().sum(), (given, hertz)):
+        assert torch.isfinite(gradient).all()
+    with jax.enable_x64(True):
+        slope = jax.grad(lambda octaves: biquads.q_of_bandwidth(octaves, 1000.0, sample_rate=RATE))(1.0)
+    assert slope < 0
+
+
 WIDE = st.floats(-1e30, 1e30, allow_subnormal=False) | st.floats(-500, 500) | st.floats(0, 1)
 HERTZ = WIDE | st.floats(0, 96000) | st.sampled_from([1e-3, 96000.0, 95999.999, 48000.0, math.inf, -math.inf])
 Q = WIDE | st.sampled_from([1e-9, 1e6, 1e9, math.inf, 0.0])
