@@ -19,12 +19,13 @@ class Cascades:
     def cascade(self, cascade: Cascade, operands: CascadeOperands, allocate: Allocate) -> CascadeResult:
         x, taps, memory = operands
         y: Signal = allocate(cascade.channels, cascade.y_dtype)
-        shape = cascade.batch, cascade.channels, cascade.sections, 2
         if not y.size:
+            shape = cascade.batch, cascade.channels, cascade.sections, 2
             same = np.zeros(shape, cascade.state_dtype) if memory is None else memory.copy()
             return CascadeResult(y, same, np.zeros(shape, cascade.state_dtype))
-        after, ends = np.empty(shape, cascade.state_dtype), np.empty(shape, cascade.state_dtype)
-        plan(cascade).launch.run((), (x, y, taps, memory, after, ends))
+        planned = plan(cascade)
+        after, ends = np.empty(planned.delays, planned.state), np.empty(planned.delays, planned.state)
+        planned.launch.run((), (x, y, taps, memory, after, ends))
         return CascadeResult(y, after, ends)
 
     def cascade_vjp(
