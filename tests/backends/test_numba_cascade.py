@@ -400,6 +400,28 @@ def test_non_finite_stays_in_its_channel(size):
         np.testing.assert_array_equal(got[others], want[others])
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("channels", [3, 20])
+def test_a_bad_filter_harms_no_other(channels, shared):
+    case = Case(2, channels, 600, 4, shared=shared)
+    clean, gradients = case.forward(), case.vjp()
+    case.operands.taps[0, 1, 2] = np.nan
+    others = [channel for channel in range(channels) if channel != 1]
+    for got, want in zip((*case.forward(), *case.vjp()[1:]), (*clean, *gradients[1:]), strict=True):
+        assert not np.isfinite(got[:, 1]).all()
+        np.testing.assert_array_equal(got[:, others], want[:, others])
+
+
+def test_a_shared_input_that_is_not_finite_harms_no_other_example():
+    case = Case(2, 20, 300, 3, shared=True)
+    clean, gradients = case.forward(), case.vjp()
+    case.operands.x[0, 0, 5] = np.inf
+    for got, want in zip((*case.forward(), *case.vjp()[::2]), (*clean, *gradients[::2]), strict=True):
+        np.testing.assert_array_equal(got[1], want[1])
+    # the gradient of x needs no x
+    np.testing.assert_array_equal(case.vjp().x, gradients.x)
+
+
 def test_subnormals_are_flushed():
     for channels in (1, 20):
         case = Case(1, channels, 9000, 2, memory=False)
