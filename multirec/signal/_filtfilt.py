@@ -16,7 +16,7 @@ from .._core.axes import from_channels_time, to_channels_time
 from .._core.problem import Layout
 from .._sections import cascade, filtered
 from ..errors import ArgumentError, UnsupportedError
-from ._arrays import Array, as_array, host_values, like
+from ._arrays import Array, as_array, check_family, host_values, like
 from ._axes import Axes, axes_of
 from ._coefficients import Transfer, as_sections, as_transfer, sections, transfer
 from ._gust import gustafsson
@@ -81,6 +81,7 @@ def filtfilt(
     array([0., 1., 2., 3., 4., 5., 6.])
     """
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)
+    check_family(x, b=b, a=a)
     dtype = common_dtype(x, b, a, floating=True)
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=filters.bank)
@@ -138,6 +139,7 @@ def sosfiltfilt(
     array([0., 1., 2., 3., 4., 5., 6.])
     """
     x, sos = as_array(x, "x"), as_sections(sos)
+    check_family(x, sos=sos)
     dtype = common_dtype(x, sos, floating=True)
     rows = sections(sos, x, dtype)
     axes = axes_of(x, axis, bank=rows.bank)

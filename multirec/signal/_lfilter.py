@@ -72,6 +72,8 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: 
         return ready(b, a, x, axis, backend)(x)
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)
     zi = None if zi is None else as_array(zi, "zi")
+    check_family(x, b=b, a=a, zi=zi)
+    zi = None if zi is None else like(zi, x)
     dtype = common_dtype(x, b, a, zi=zi)
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=filters.bank)
@@ -81,9 +83,8 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: 
     if zi is None:
         y, _ = recurrence(axes.view(x), feedforward=taps[0], feedback=taps[1], layout=axes.layout, backend=backend)
         return axes.restore(y)
-    check_family(x, zi=zi)
     zi = _expanded(zi, axes.shape_of(x, filters.order, filters.filters), axes.place, x)
-    memory = axes.memory_of(memory_in(like(zi, x), x, dtype))
+    memory = axes.memory_of(memory_in(zi, x, dtype))
     y, memory = filtered(axes.view(x), *taps, memory, layout=axes.layout, backend=backend)
     return axes.restore(y), axes.zi_of(memory)
 

