@@ -28,8 +28,8 @@ class Transfer(NamedTuple):
 
     @property
     def complex(self) -> bool:
-        """Whether they make y complex."""
-        return is_complex(self.feedforward.dtype) or (self.feedback is not None and is_complex(self.feedback.dtype))
+        """Whether their feedforward sums are complex, whatever x is."""
+        return is_complex(self.feedforward.dtype)
 
 
 class Sections(NamedTuple):
