@@ -107,9 +107,9 @@ class Axes(NamedTuple):
         fits = (size == full or (size == 1 and axis != self.place) for axis, (size, full) in enumerate(sizes))
         if len(own) != len(shape) or not all(fits):
             raise ShapeError(
-                f"zi has shape {own}, expected {shape}: y's, of x of shape {tuple(x.shape)}, with {count} numbers on the "
-                "filtered axis, one less than there are coefficients in the longer of b and a. The other axes may be 1. "
-                "Pass what the previous call returned."
+                f"zi has shape {own}, expected {shape}: y's, of x of shape {tuple(x.shape)}, with {count} numbers on "
+                "the filtered axis, one less than there are coefficients in the longer of b and a. The other axes may "
+                "be 1. Pass what the previous call returned."
             )
         return namespace(zi).broadcast_to(zi, shape)
 

@@ -66,11 +66,14 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: 
     array([[1.  , 0.5 , 0.25],
            [2.  , 1.  , 0.5 ]])
     """
-    if type(x) is np.ndarray and type(b) is np.ndarray and type(a) is np.ndarray:
-        if zi is None:
-            return ready(b, a, x, axis, backend)(x)
-        if type(zi) is np.ndarray:
-            return ready_from(b, a, x, axis, zi, backend)(x, zi)
+    if type(x) is np.ndarray:
+        b = b if type(b) is np.ndarray else as_array(b, "b")
+        a = a if type(a) is np.ndarray else as_array(a, "a")
+        if type(b) is np.ndarray and type(a) is np.ndarray:
+            if zi is None:
+                return ready(b, a, x, axis, backend)(x)
+            if type(zi) is np.ndarray:
+                return ready_from(b, a, x, axis, zi, backend)(x, zi)
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)
     zi = None if zi is None else as_array(zi, "zi")
     check_family(x, b=b, a=a, zi=zi)

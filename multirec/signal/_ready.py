@@ -15,9 +15,10 @@ import numpy as np
 
 from .._core.validate import Choices
 from .._engine.call import launcher_of
+from .._engine.plan import Plan
 from .._engine.table import Table
 from .._engine.ways import viewer, ways_in
-from ..backend import Operands
+from ..backend import Allocate, Operands
 from ._arrays import Array
 from ._axes import Axes, axes_of
 from ._coefficients import Transfer, as_transfer, transfer
@@ -36,7 +37,7 @@ Step: TypeAlias = Callable[[Array], Array]
 class Ready:
     """Filters signals of one shape and data type along one axis, from rest, with coefficients of its own."""
 
-    __slots__ = ("_allocate", "_back", "_into", "_run", "_taps")
+    __slots__ = ("_allocate", "_back", "_forward", "_into", "_taps")
 
     def __init__(self, b: Array, a: Array, x: Array, axis: int, backend: str) -> None:
         filters, axes, to_dtype, _ = _settled(b, a, x, axis)
@@ -49,13 +50,16 @@ class Ready:
         self._into = [step for step in (None if to_dtype(x) is x else to_dtype, into, *give_x) if step is not None]
         self._back = [step for step in (viewer(call), back) if step is not None]
         self._taps = tuple(through(way, taps) for way, taps in zip(others, arrays[1:], strict=True))
-        self._run, self._allocate = plan.run, plan.allocate
+        # a kernel of NumPy's arrays gives y alone, in the precision that it was computed in
+        is_direct = plan.info.family == "numpy" and plan.state_in_y
+        self._forward = partial(plan.kernel.forward, plan.problem) if is_direct else partial(_forward, plan)
+        self._allocate = plan.allocate
 
     def __call__(self, x: Array) -> Array:
         """Return y."""
         for step in self._into:
             x = step(x)
-        y, _ = self._run(Operands(x, *self._taps), self._allocate)
+        y = self._forward(Operands(x, *self._taps), self._allocate)
         for step in self._back:
             y = step(y)
         return y
@@ -104,6 +108,10 @@ def ready_from(b: Array, a: Array, x: Array, axis: int, zi: Array, backend: str)
         *(b.shape, b.dtype, b.tobytes(), a.shape, a.dtype, a.tobytes()),
     )
     return _from_zi.get(key) or _from_zi.find(key, lambda: ReadyFrom(b, a, x, axis, zi, backend))
+
+
+def _forward(plan: Plan, operands: Operands, allocate: Allocate) -> Array:
+    return plan.run(operands, allocate)[0]
 
 
 def _settled(

@@ -1,4 +1,4 @@
-"""Derivatives, transforms and compilers: gradients to second order, vmap, jit and compile, and a0 of one filter alone."""
+"""Gradients to second order, vmap, jit and compile, and an a0 of 0 that harms its own filter alone."""
 
 from __future__ import annotations
 

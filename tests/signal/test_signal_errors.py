@@ -1,4 +1,4 @@
-"""What SciPy refuses is refused with SciPy's class of error, and what is asked, got and to be done; and what differs."""
+"""What SciPy refuses is refused with its class of error, saying what is wrong and what to do; and what differs."""
 
 from __future__ import annotations
 

@@ -113,8 +113,10 @@ def test_a_split_bank_is_the_whole_in_torch_and_jax(in_64_bit):
 
 @pytest.mark.parametrize(
     ("shape", "axis", "channel_axis"),
-    [((20,), -1, None), ((20,), 0, None), ((1, 20), 1, 0), ((3, 20), 1, 0), ((20, 3), 0, 1), ((20, 1), 0, 1)]
-    + [((20, 2, 1), 0, 2), ((2, 20, 3), 1, 2), ((2, 3, 20), 2, 1), ((2, 20, 4, 3), 1, 3), ((2, 20, 4, 1), -3, 3)],
+    [
+        *[((20,), -1, None), ((20,), 0, None), ((1, 20), 1, 0), ((3, 20), 1, 0), ((20, 3), 0, 1), ((20, 1), 0, 1)],
+        *[((20, 2, 1), 0, 2), ((2, 20, 3), 1, 2), ((2, 3, 20), 2, 1), ((2, 20, 4, 3), 1, 3), ((2, 20, 4, 1), -3, 3)],
+    ],
 )
 def test_a_bank_is_scipys_filters_in_a_loop(shape, axis, channel_axis):
     x = RNG.standard_normal(shape)
@@ -181,11 +183,11 @@ def test_numpys_coefficients_do_not_change_the_precision_of_another_library(conv
 def test_scipys_types_of_numpys_arrays():
     arrays = {char: np.array([1, 0, 0], char) for char in "bhilefdFD?"}
     for b in "fdFD":
-        for x, given in arrays.items():
-            expected = scipy.signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], given)
+        for x, array in arrays.items():
+            expected = scipy.signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], array)
             for found in (
-                signal.lfilter(arrays[b], np.array([1, 0.5], "f"), given),
-                signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], given, zi=np.zeros(2, "f"))[1],
+                signal.lfilter(arrays[b], np.array([1, 0.5], "f"), array),
+                signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], array, zi=np.zeros(2, "f"))[1],
             ):
                 assert found.dtype == expected.dtype, (b, x)
 
@@ -212,10 +214,10 @@ def test_bytes_in_another_order_and_odd_places():
     x = RNG.standard_normal(30)
     odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view("f8")
     assert not odd.flags.aligned
-    for given in (x.astype(">f8"), odd, list(x)):
-        close(signal.lfilter(*map(np.array, FILTERS["IIR"]), given), scipy.signal.lfilter(*FILTERS["IIR"], x))
-        close(signal.lfilter(*FILTERS["IIR"], given, zi=[0, 0]), scipy.signal.lfilter(*FILTERS["IIR"], x, zi=[0, 0]))
-        close(signal.sosfilt(SOS, given), scipy.signal.sosfilt(SOS, x))
+    for own in (x.astype(">f8"), odd, list(x)):
+        close(signal.lfilter(*map(np.array, FILTERS["IIR"]), own), scipy.signal.lfilter(*FILTERS["IIR"], x))
+        close(signal.lfilter(*FILTERS["IIR"], own, zi=[0, 0]), scipy.signal.lfilter(*FILTERS["IIR"], x, zi=[0, 0]))
+        close(signal.sosfilt(SOS, own), scipy.signal.sosfilt(SOS, x))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
