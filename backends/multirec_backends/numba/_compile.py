@@ -22,7 +22,7 @@ from llvmlite import ir
 
 from multirec.backend import no_fork
 
-from . import _forward, _vjp
+from . import _fir_emit, _forward, _vjp
 from ._headers import HEADER
 from ._spec import Spec
 
@@ -126,7 +126,8 @@ def _build(spec: Spec) -> bytes:
     module = ir.Module("multirec")
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)
+    emit = _fir_emit.emit_fir if spec.along_time else _vjp.emit_vjp if spec.vjp else _forward.emit_forward
+    emit(module, "kernel", spec)
     parsed = llvm.parse_assembly(str(module))
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     # vectors and unrolling are written out by the kernels themselves

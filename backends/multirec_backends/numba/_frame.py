@@ -58,7 +58,7 @@ class Frame:
     def walk(self, kernel: type[Steps], *, backward: bool) -> None:
         """Take items off the shared counter; in each, go through time tile by tile, all its groups in turn."""
         f, self.backward = self.f, backward
-        with flushed_subnormals(f), self._items() as item:
+        with flushed_subnormals(f), self.items() as item:
             blocks, run = self.word("blocks"), self.word("run")
             per_block = (blocks + run - 1) // f.maximum(run, 1)
             block = item // per_block
@@ -83,7 +83,7 @@ class Frame:
         f.finish()
 
     @contextmanager
-    def _items(self) -> Iterator[Int]:
+    def items(self) -> Iterator[Int]:
         f = self.f
         counter = f.b.bitcast(Ptr(f, (self.arguments + self.offset("counter")).load(PTR)).v, I64.as_pointer())
         head, body, after = (f.b.append_basic_block(name) for name in ("take", "item", "done"))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address, num_threads, to_bfloat16
 
+from . import _fir as fir
 from . import _segments as segments
 from ._headers import headers
 from ._plan import Plan, plan, scratch
@@ -28,6 +29,8 @@ class Kernel:
     """Forward and gradient in machine code, for any strides."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
+        if fir.worthwhile(problem):
+            return fir.forward(problem, operands, allocate, _call, self)
         y: Signal = allocate(problem.channels, problem.y_dtype)
         planned = plan(problem)
         ends: Signal | None = np.empty(planned.ends, problem.state_dtype) if planned.ends else None
@@ -40,8 +43,8 @@ class Kernel:
         return y, ends[..., : problem.order - older] if problem.reverse else ends[..., older:]
 
     def in_place(self, problem: Problem) -> bool:
-        # segments run twice over x
-        return not plan(problem).segmented
+        # long filters look back, and segments run twice over x
+        return not (fir.worthwhile(problem) or plan(problem).segmented)
 
     def vjp(
         self,
@@ -53,6 +56,8 @@ class Kernel:
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
+        if fir.worthwhile(problem):
+            return fir.vjp(problem, operands, y, grad_y, grad_last, needs, allocate, _call, self)
         to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
         last = grad_last if grad_last is not None and grad_last.size else None
         if plan(problem).segmented and not problem.shared:

@@ -21,7 +21,7 @@ KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
 SMALL = 1 << 20
 """Multiply-adds below which waking another thread costs more than it saves."""
-_ITEMS = 16
+ITEMS = 16
 """Independent pieces that work is cut into at least, where there is enough of it."""
 _MOST_SUMMED, _MOST_NEIGHBOURS = 16, 8
 """Groups of lanes in an item: where a shared input's gradient is summed, and where channels are neighbours."""
@@ -84,8 +84,8 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
     slices = -(-blocks // run)
     items = (total // span if span else 0) * slices
     turn, kept = spec.scratch(order, input_order)
-    starts, turn_bytes = _places(turn, 0)
-    kept_starts, end = _places(kept, turn_bytes)
+    starts, turn_bytes = places(turn, 0)
+    kept_starts, end = places(kept, turn_bytes)
     kept_bytes = end - turn_bytes
     starts |= kept_starts
     y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
@@ -111,14 +111,14 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
 
 def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:
     """Return how many groups of lanes an item takes through time side by side."""
-    spread = max(1, groups // _ITEMS)
+    spread = max(1, groups // ITEMS)
     if spec.vjp and spec.shared and spec.grad_x:
         return max(1, min(blocks, spread, _MOST_SUMMED))
     # where channels are neighbours, an item reads and writes longer pieces of memory
     return max(1, min(blocks, spread, _MOST_NEIGHBOURS)) if problem.layout != "BCT" else 1
 
 
-def _places(sizes: dict[str, int], at: int) -> tuple[dict[str, int], int]:
+def places(sizes: dict[str, int], at: int) -> tuple[dict[str, int], int]:
     """Lay regions out one after another from `at`, each on 64 bytes."""
     starts = {}
     for name, size in sizes.items():

@@ -1,0 +1,257 @@
+"""The kernel of long feedforward filters: vectors along time, out[i] = Σ_j taps[j]·window[i + count - 1 - j].
+
+A block of a row is brought into scratch memory, real and imaginary parts apart, and goes back from there. In registers
+are several vectors of outputs. One of the window serves several taps that are a vector's width apart: an output needs
+it for one tap, its neighbour for the next. Each output adds its taps in one order, wherever blocks begin.
+
+A filter has its window behind the samples before the block. The gradient of its taps has λ for taps and x, backwards,
+for window: its outputs are lags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from ._emit import DOUBLE, I64, PTR, Function, Int, Ptr
+from ._frame import Frame, flushed_subnormals
+from ._memory import STORAGES, Access, Storage, shuffle
+from ._numbers import Format, splat
+from ._spec import Spec
+
+OUTPUTS, REUSE = 8, 4
+"""Vectors of outputs in registers, and taps that one of the window serves; complex parts count."""
+PARTS = {"x": "past_x", "b": "steady_b", "y": "past_y"}
+"""Regions of scratch memory for imaginary parts, by those for real ones."""
+PRODUCTS = 256
+"""Products of a gradient of taps that are added in the kernel's precision; sums of them in float64."""
+
+
+def padding(fmt: Format) -> int:
+    """Return how many numbers more than its outputs ask for a line of scratch memory holds."""
+    return (OUTPUTS + REUSE) * fmt.width
+
+
+def emit_fir(module: ir.Module, name: str, spec: Spec) -> None:
+    """Add the kernel of `spec` to `module`: a filter, or the gradient of its taps."""
+    frame = Frame(module, name, spec)
+    with flushed_subnormals(frame.f), frame.items() as item:
+        _Block(frame, item).run()
+    frame.f.finish()
+
+
+class _Line:
+    """Numbers one after another in scratch memory, the imaginary parts `pitch` bytes behind the real ones."""
+
+    def __init__(self, fmt: Format, base: Ptr, pitch: Any) -> None:
+        self.fmt, self.base, self.pitch = fmt, base, pitch
+
+    def part(self, part: int, index: Any = 0) -> Ptr:
+        place = self.base + self.base.f.int(index) * self.fmt.real_bytes
+        return place + self.pitch if part else place
+
+    def shifted(self, index: Any) -> _Line:
+        return _Line(self.fmt, self.part(0, index), self.pitch)
+
+    def clear(self, parts: int, count: Any) -> None:
+        f = self.base.f
+        for part in range(parts):
+            f.zero(self.part(part), f.int(count) * self.fmt.real_bytes)
+
+
+class _Block:
+    """One block of time of one row, or of the rows that are summed."""
+
+    def __init__(self, frame: Frame, item: Int) -> None:
+        self.frame, self.f, self.fmt, self.spec, self.item = frame, frame.f, frame.fmt, frame.spec, item
+        f, spec = frame.f, frame.spec
+        blocks, channels = frame.word("blocks"), frame.word("channels")
+        row = item // blocks
+        self.block = item - row * blocks
+        self.example = row // channels
+        self.channel = row - self.example * channels
+        self.time = self.block * frame.word("span")
+        self.steps = f.minimum(frame.length - self.time, frame.word("span"))
+        self.q, self.count = frame.q, frame.q + 1
+        assert spec.feedforward is not None
+        taps, out = (spec.y, spec.feedforward) if spec.vjp else (spec.feedforward, spec.y)
+        self._made: dict[str, Function] = {}
+        self.parts_x, self.parts_taps, self.parts_out = (STORAGES[name].parts for name in (spec.x, taps, out))
+        self.window, self.taps, self.out = (
+            _Line(self.fmt, frame.region(name), frame.word(f"at_{then}") - frame.word(f"at_{name}"))
+            for name, then in PARTS.items()
+        )
+
+    def run(self) -> None:
+        if self.spec.vjp:
+            self._correlate()
+        else:
+            self._filter()
+
+    def _filter(self) -> None:
+        frame, f, run, storage = self.frame, self.f, self.frame.word("run"), self.spec.feedforward
+        assert storage is not None
+        self.out.clear(self.parts_out, self.steps + padding(self.fmt))
+        with f.loop(0, run) as summed:
+            channel = self.channel * run + summed
+            place, stride = self._place("feedforward", channel), frame.word("feedforward_tap")
+            self._load(self.taps, storage, place, stride, self.count)
+            past = f.maximum(self.q - self.time, 0)
+            here = self.time - self.q + past
+            self._load_past(self.window, channel, self.time, past, 1)
+            self._load_signal(self.window.shifted(past), "x", channel, here, self.steps + self.q - past, 1)
+            self._multiply(self.out, self.steps, self.taps, self.count, self.window)
+        stride = frame.word("y_time")
+        place = self._place("y", self.channel) + self.time * stride
+        function = self._function("store", self.spec.y, _emit_store)
+        f.call(function, self.out.base, self.out.pitch, place, stride, self.steps)
+
+    def _correlate(self) -> None:
+        frame, f, fmt = self.frame, self.f, self.fmt
+        depth = self.count + padding(fmt)
+        totals = frame.region("sum_b")
+        f.zero(totals, depth * (8 * self.parts_out))
+        self._load_signal(self.taps, "grad_y", self.channel, self.time, self.steps, 1)
+        here = self.time + self.steps
+        inside = f.minimum(self.steps + self.q, here)
+        self._load_signal(self.window, "x", self.channel, here - 1, inside, -1)
+        self._load_past(self.window.shifted(inside), self.channel, self.q - 1, self.steps + self.q - inside, -1)
+        with f.loop(0, self.steps, PRODUCTS) as first:
+            some = f.minimum(self.steps - first, PRODUCTS)
+            self.out.clear(self.parts_out, depth)
+            behind = self.steps - first - some
+            self._multiply(self.out, self.count, self.taps.shifted(first), some, self.window.shifted(behind))
+            wide = ir.VectorType(DOUBLE, fmt.width)
+            for part in range(self.parts_out):
+                with f.loop(0, self.count, fmt.width) as lag:
+                    value = self.out.part(part, lag).load(fmt.vector)
+                    place = totals + (depth * part + lag) * 8
+                    place.store(f.b.fadd(place.load(wide), value if fmt.double else f.b.fpext(value, wide)))
+        target = self._place("grad_feedforward", self.channel) + self.block * frame.word("grad_feedforward_time")
+        with f.loop(0, self.count) as lag:
+            for part in range(self.parts_out):
+                value = (totals + (depth * part + lag) * 8).load(DOUBLE)
+                (target + (lag * self.parts_out + part) * 8).store(value)
+
+    def _place(self, name: str, channel: Int) -> Ptr:
+        frame = self.frame
+        row = self.example * frame.word(f"{name}_batch") + channel * frame.word(f"{name}_channel")
+        return frame.pointer(name) + row
+
+    def _load_signal(self, line: _Line, name: str, channel: Int, start: Any, count: Any, step: int) -> None:
+        stride = self.frame.word(f"{name}_time")
+        place = self._place(name, channel) + self.f.int(start) * stride
+        self._load(line, self.spec.y if name == "grad_y" else self.spec.x, place, stride * step, count)
+
+    def _load_past(self, line: _Line, channel: Int, start: Any, count: Int, step: int) -> None:
+        """Load samples from before the block, or zeros."""
+        with self.f.choice(self.frame.word("inputs_at").differs(0)) as (given, none):
+            with given:
+                self._load_signal(line, "inputs", channel, start, count, step)
+            with none:
+                line.clear(self.parts_x, count)
+
+    def _load(self, line: _Line, storage: str, place: Ptr, stride: Int, count: Any) -> None:
+        function = self._function("load", storage, _emit_load)
+        self.f.call(function, line.base, line.pitch, place, stride, count)
+
+    def _multiply(self, out: _Line, outputs: Int, taps: _Line, count: Int, window: _Line) -> None:
+        f, fmt = self.f, self.fmt
+        vectors, reuse = OUTPUTS // self.parts_out, REUSE // self.parts_taps
+        width, parts = fmt.width, range(self.parts_out)
+        whole = count // (reuse * width) * (reuse * width)
+        with f.loop(0, outputs, vectors * width) as first:
+            sums = [[f.variable(fmt.vector) for _ in parts] for _ in range(vectors)]
+            for v in range(vectors):
+                for part in parts:
+                    sums[v][part].store(out.part(part, first + v * width).load(fmt.vector))
+
+            def add(taps_at: Int, reuse: int) -> None:
+                newest = first + (count - 1) - taps_at
+                factors = [self._factors(taps, taps_at + k * width) for k in range(reuse)]
+                for d in range(1 - reuse, vectors):
+                    x = [window.part(part, newest + d * width).load(fmt.vector) for part in range(self.parts_x)]
+                    for k in range(reuse):
+                        if 0 <= d + k < vectors:
+                            self._add(sums[d + k], factors[k], x)
+
+            with f.loop(0, whole, reuse * width) as group, f.loop(0, width) as tap:
+                add(group + tap, reuse)
+            with f.loop(whole, count) as tap:
+                add(tap, 1)
+            for v in range(vectors):
+                for part in parts:
+                    out.part(part, first + v * width).store(sums[v][part].load(fmt.vector))
+
+    def _function(self, what: str, storage: str, emit: Callable[..., None]) -> Function:
+        """Return (line, pitch, memory, stride, count), which moves numbers between a line and memory; it is made once."""
+        name = f"{what}_{storage}"
+        if name not in self._made:
+            self._made[name] = function = Function(self.f.module, name, [PTR, I64, PTR, I64, I64])
+            base, pitch, memory, stride, count = function.arguments
+            emit(function, self.fmt, STORAGES[storage], _Line(self.fmt, base, pitch), memory, stride, count)
+            function.finish()
+        return self._made[name]
+
+    def _factors(self, taps: _Line, index: Int) -> list[Any]:
+        return [splat(self.f, self.fmt, taps.part(part, index)) for part in range(self.parts_taps)]
+
+    def _add(self, sums: list[Ptr], taps: list[Any], x: list[Any]) -> None:
+        """Add tap·x, or conj(tap)·x in a gradient, in the parts that are wanted."""
+        f, fmt = self.f, self.fmt
+        name = f"llvm.fmuladd.v{fmt.width}f{64 if fmt.double else 32}"
+        for i, tap in enumerate(taps):
+            for k, sample in enumerate(x):
+                if i ^ k >= len(sums):
+                    continue
+                total = sums[i ^ k]
+                factor = f.b.fneg(tap) if i == 1 and (k == 1) != self.spec.vjp else tap
+                total.store(f.intrinsic(name, fmt.vector, [factor, sample, total.load(fmt.vector)]))
+
+
+def _emit_load(f: Function, fmt: Format, storage: Storage, line: _Line, memory: Ptr, stride: Int, count: Int) -> None:
+    def vector(place: Ptr, index: Int, backward: bool) -> None:
+        for k, part in enumerate(Access(f, fmt, storage).read(place)[: storage.parts]):
+            line.part(k, index).store(_turned(f, part) if backward else part)
+
+    def one(place: Ptr, index: Int) -> None:
+        for k in range(storage.parts):
+            raw = (place + k * (storage.bytes // storage.parts)).load(storage.raw)
+            line.part(k, index).store(storage.decode(f, raw, fmt.real))
+
+    _move(f, fmt, storage, memory, stride, count, vector, one)
+
+
+def _emit_store(f: Function, fmt: Format, storage: Storage, line: _Line, memory: Ptr, stride: Int, count: Int) -> None:
+    def vector(place: Ptr, index: Int, backward: bool) -> None:
+        parts = [line.part(k, index).load(fmt.vector) for k in range(storage.parts)]
+        Access(f, fmt, storage).write(place, [_turned(f, part) if backward else part for part in parts])
+
+    def one(place: Ptr, index: Int) -> None:
+        for k in range(storage.parts):
+            value = storage.encode(f, line.part(k, index).load(fmt.real))
+            (place + k * (storage.bytes // storage.parts)).store(value)
+
+    _move(f, fmt, storage, memory, stride, count, vector, one)
+
+
+def _move(
+    f: Function, fmt: Format, storage: Storage, memory: Ptr, stride: Int, count: Int,
+    vector: Callable[[Ptr, Int, bool], None], one: Callable[[Ptr, Int], None],
+) -> None:  # fmt: skip
+    """Go through `count` numbers, by vectors where they are neighbours, in either direction."""
+    forward, backward = stride.equals(storage.bytes), stride.equals(-storage.bytes)
+    whole = f.select(forward | backward, count & -fmt.width, 0)
+    with f.choice(forward) as (ahead, otherwise):
+        with ahead, f.loop(0, whole, fmt.width) as index:
+            vector(memory + index * stride, index, False)
+        with otherwise, f.loop(0, whole, fmt.width) as index:
+            vector(memory + (index + (fmt.width - 1)) * stride, index, True)
+    with f.loop(whole, count) as index:
+        one(memory + index * stride, index)
+
+
+def _turned(f: Function, vector: Any) -> Any:
+    return shuffle(f, vector, vector, range(vector.type.count - 1, -1, -1))
