@@ -1,9 +1,9 @@
-"""Long feedforward filters: first their sums, by vectors along time, then the recurrence over what they give.
+"""Long feedforward filters: first their sums, with vectors along time, then the recurrence over what they give.
 
     u[t] = Σ_j feedforward[j]·x[t-j]          y[t] = u[t] + Σ_k feedback[k]·y[t-k]
 
-Where there is no feedback u is y. Else it is rounded to what is computed in, and no further. The gradient goes back the
-same way: λ, the gradient of u, comes from the recurrence, and everything else from filters and correlations of λ.
+Without feedback u is y. Else u is kept in the precision computed in. The gradient goes back the same way: λ, which is
+the gradient of u, comes from the recurrence, and everything else from filters and correlations of λ.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import (
-    COMPLEX_DTYPES, Allocate, FusedKernel, Gradients, InPlaceKernel, Needs, Operands, Problem,
-)  # fmt: skip
+from multirec import backend as api
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem
 
 from ._compile import compiled, vector_bytes
 from ._fir_emit import PARTS, padding
@@ -29,30 +28,57 @@ from ._spec import CONSTANTS, REGIONS, WORDS, Spec
 Signal = npt.NDArray[Any]
 Call = Callable[[Plan, tuple[int, int, int], tuple[Signal | None, ...], Signal | None], None]
 
-_LONG = 64
-"""Taps from which on vectors along time pay."""
+_LONG, _LONG_OF_FEW, _FEW = 64, 34, 16
+"""Taps from which on vectors along time pay: in general, and where there are fewer rows or neighbours than so many."""
+_WORK = 1 << 15
+"""Multiply-adds of a row below which a call of its own costs more than it saves."""
 _LEAST, _MOST, _DEEP = 512, 4096, 4
-"""Samples in a block: at least, and at most that many or so many times the taps before it."""
+"""Samples in a block: at least, and at most that many or so many times the taps."""
+
+
+class Recurrence(api.FusedKernel, api.InPlaceKernel, Protocol):
+    """What computes the rest of a problem."""
+
+
+class _Typed(NamedTuple):
+    """A signal and the name of its data type, which NumPy does not know of bfloat16."""
+
+    dtype: str
+    values: Signal
 
 
 def worthwhile(problem: Problem) -> bool:
-    """Say whether the shape asks for vectors along time."""
+    """Say whether the shape asks for vectors along time.
+
+    Where many channels are neighbours in memory it does not: lanes serve them well, and samples would be read and
+    written one by one.
+    """
     taps = problem.feedforward
-    return taps is not None and taps.taps >= _LONG and taps.time == 1
+    if taps is None or taps.time != 1 or taps.taps < _LONG_OF_FEW or taps.taps * problem.length < _WORK:
+        return False
+    rows = problem.batch * problem.channels
+    if problem.layout == "BCT":
+        return taps.taps >= _LONG or rows < _FEW
+    return (rows if problem.layout == "TBC" else problem.channels) < _FEW
 
 
-def forward(problem: Problem, operands: Operands, allocate: Allocate, call: Call, recur: FusedKernel) -> Any:
-    """Do what a kernel's `forward` does; `recur` computes the recurrence without its feedforward."""
-    x, taps, feedback, inputs, outputs = operands
-    y = allocate(problem.channels, problem.y_dtype)
-    rest = _rest(problem)
+def forward(
+    problem: Problem, operands: Operands, allocate: Allocate, call: Call, recurrence: Recurrence
+) -> Signal | tuple[Signal, Signal]:
+    """Do what a kernel's `forward` does."""
+    y: Signal = allocate(problem.channels, problem.y_dtype)
+    x, taps, inputs = _Typed(problem.dtype, operands.x), operands.feedforward, operands.inputs
+    assert taps is not None
     if not problem.order:
-        _filter(call, problem, (problem.dtype, x), taps, inputs, (problem.y_dtype, y))
+        _filter(call, problem, x, taps, inputs, _Typed(problem.y_dtype, y))
         return y if problem.state_dtype == problem.y_dtype else (y, np.empty((*y.shape[:2], 0), problem.state_dtype))
-    shared = rest.dtype == problem.y_dtype and isinstance(recur, InPlaceKernel) and recur.in_place(rest)
-    u = y if shared else np.empty(y.shape, rest.dtype)
-    _filter(call, problem, (problem.dtype, x), taps, inputs, (rest.dtype, u))
-    return recur.forward(rest, Operands(u, None, feedback, None, outputs), lambda channels, dtype: y)
+    rest = _rest(problem)
+    in_place = rest.dtype == problem.y_dtype and recurrence.in_place(rest)
+    u = y if in_place else np.empty(y.shape, rest.dtype)
+    _filter(call, problem, x, taps, inputs, _Typed(rest.dtype, u))
+    given = operands._replace(x=u, feedforward=None, inputs=None)
+    found: Signal | tuple[Signal, Signal] = recurrence.forward(rest, given, lambda channels, dtype: y)
+    return found
 
 
 def vjp(
@@ -64,89 +90,84 @@ def vjp(
     needs: Needs,
     allocate: Allocate,
     call: Call,
-    recur: FusedKernel,
+    recurrence: Recurrence,
 ) -> Gradients:
     """Do what a kernel's `vjp` does."""
-    x, taps, feedback, inputs, outputs = operands
-    assert taps is not None
-    lam = problem.y_dtype, grad_y
-    back = Gradients(None, None, None, None, None)
+    x, feedforward, feedback, inputs, _ = operands
+    assert feedforward is not None
     if problem.order:
         rest = _rest(problem)
-        # its input is not read for these gradients
-        signals = Operands(np.broadcast_to(np.zeros((), rest.dtype), y.shape), None, feedback, None, outputs)
-        wants = Needs(needs.x or needs.feedforward or needs.inputs, False, needs.feedback, False, needs.outputs)
-        fresh = lambda channels, dtype: np.empty(y.shape, dtype)  # noqa: E731
-        back = recur.vjp(rest, signals, y, grad_y, grad_last, wants, fresh)
-        lam = rest.dtype, back.x
+        # u is not read: the gradients of what multiplies it are found below
+        u = np.broadcast_to(np.zeros((), rest.dtype), y.shape)
+        back = recurrence.vjp(
+            rest, operands._replace(x=u, feedforward=None, inputs=None), y, grad_y, grad_last,
+            Needs(needs.x or needs.feedforward or needs.inputs, False, needs.feedback, False, needs.outputs),
+            lambda channels, dtype: np.empty(y.shape, dtype),
+        )  # fmt: skip
+        lam, to_feedback, to_outputs = _Typed(rest.dtype, u if back.x is None else back.x), back.feedback, back.outputs
+    else:
+        lam = _Typed(problem.y_dtype, grad_y)
+        to_feedback = np.zeros(feedback.shape) if feedback is not None and needs.feedback else None
+        to_outputs = np.zeros((*y.shape[:2], 0)) if needs.outputs else None
     to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
-    transposed = replace(problem, reverse=not problem.reverse)
+    back_in_time, taps = replace(problem, reverse=not problem.reverse), feedforward.conj()
     if to_x is not None:
-        _filter(call, transposed, lam, taps.conj(), None, (problem.dtype, to_x))
-    to_inputs = None
-    if needs.inputs:
-        # the samples before the block come after it for λ
-        past = np.zeros((*y.shape[:2], problem.input_order), lam[1].dtype)
-        to_inputs = np.zeros((problem.batch, problem.x_channels, problem.input_order), _like(problem, problem.dtype))
-        near = _first(lam[1], problem)
-        _filter(call, transposed, (lam[0], past), taps.conj(), near, (str(to_inputs.dtype), to_inputs))
+        _filter(call, back_in_time, lam, taps, None, _Typed(problem.dtype, to_x))
     return Gradients(
         to_x,
-        _correlate(call, problem, lam, (problem.dtype, x), inputs) if needs.feedforward else None,
-        np.zeros(feedback.shape) if needs.feedback and not problem.order else back.feedback,
-        to_inputs,
-        np.zeros((*y.shape[:2], 0)) if needs.outputs and not problem.order else back.outputs,
+        _correlate(call, problem, lam, _Typed(problem.dtype, x), inputs) if needs.feedforward else None,
+        to_feedback,
+        _to_inputs(call, back_in_time, lam, taps) if needs.inputs else None,
+        to_outputs,
     )
 
 
+@lru_cache(maxsize=512)
 def _rest(problem: Problem) -> Problem:
     """Return the recurrence without its feedforward."""
     assert problem.feedforward is not None
-    dtype = _like(problem, problem.dtype, problem.feedforward.dtype)
+    dtype = _unrounded(problem, problem.dtype, problem.feedforward.dtype)
     return replace(problem, dtype=dtype, feedforward=None, x_channels=problem.channels)
 
 
-def _like(problem: Problem, *dtypes: str) -> str:
-    """Return the data type of what these give in the precision computed in."""
+def _unrounded(problem: Problem, *dtypes: str) -> str:
+    """Return the data type that products of these have in the precision computed in."""
     real = np.dtype(problem.compute_dtype)
-    return str(np.result_type(real, np.complex64) if any(name in COMPLEX_DTYPES for name in dtypes) else real)
+    is_complex = not set(dtypes).isdisjoint(api.COMPLEX_DTYPES)
+    return str(np.result_type(real, np.complex64) if is_complex else real)
 
 
-def _first(signal: Signal, problem: Problem) -> Signal:
-    """Return the first q samples in running order, ascending in memory, and zeros for those that there are not."""
-    count, length = problem.input_order, problem.length
-    first = np.zeros((*signal.shape[:2], count), signal.dtype)
-    size = min(count, length)
-    if problem.reverse:
-        first[..., count - size :] = signal[..., length - size :]
+def _filter(call: Call, problem: Problem, x: _Typed, taps: Signal, inputs: Signal | None, y: _Typed) -> None:
+    """Fill y with the sums of taps·x; where y has one channel for several, with the sums of these too."""
+    if y.values.size:
+        planned = _plan(problem, x.dtype, y.dtype, y.values.shape, vjp=False)
+        call(planned, (0, 0, 0), (x.values, y.values, inputs, *[None] * 7, taps, None, None, None), None)
+
+
+def _to_inputs(call: Call, back_in_time: Problem, lam: _Typed, taps: Signal) -> Signal:
+    """Return the gradient of the samples before the block: past its end for λ, which is 0 there."""
+    batch, channels, length = lam.values.shape
+    depth = back_in_time.input_order
+    silence, near = np.zeros((2, batch, channels, depth), lam.values.dtype)
+    count = min(depth, length)
+    if back_in_time.reverse:
+        near[..., :count] = lam.values[..., :count]
     else:
-        first[..., :size] = signal[..., :size]
-    return first
+        near[..., depth - count :] = lam.values[..., length - count :]
+    dtype = _unrounded(back_in_time, back_in_time.dtype)
+    found = np.empty((batch, back_in_time.x_channels, depth), dtype)
+    _filter(call, back_in_time, lam._replace(values=silence), taps, near, _Typed(dtype, found))
+    return found
 
 
-def _filter(
-    call: Call, problem: Problem, x: tuple[str, Signal], taps: Signal, inputs: Signal | None, y: tuple[str, Signal]
-) -> None:
-    """Fill y with the sums of `taps` over x; where y has fewer channels, with those of all its channels."""
-    (x_dtype, signal), (y_dtype, out) = x, y
-    if out.size:
-        spec = _spec(problem, x_dtype, y_dtype, vjp=False)
-        planned = _plan(spec, problem.reverse, *out.shape, problem.channels // out.shape[1], problem.input_order)
-        call(planned, (0, 0, 0), (signal, out, inputs, *[None] * 7, taps, None, None, None), None)
-
-
-def _correlate(
-    call: Call, problem: Problem, lam: tuple[str, Signal], x: tuple[str, Signal], inputs: Signal | None
-) -> Signal:
+def _correlate(call: Call, problem: Problem, lam: _Typed, x: _Typed, inputs: Signal | None) -> Signal:
     """Return Σ_t λ[t+j]·conj(x[t]) for every tap j, summed over axes that the taps are broadcast along."""
-    taps = problem.feedforward
+    taps, shape = problem.feedforward, lam.values.shape
     assert taps is not None
-    (lam_dtype, given), (x_dtype, signal) = lam, x
-    spec = _spec(problem, x_dtype, lam_dtype, vjp=True)
-    planned = _plan(spec, problem.reverse, *given.shape, 1, problem.input_order)
-    sums = np.empty((*given.shape[:2], planned.slices, taps.taps), np.result_type(taps.dtype, np.float64))
+    planned = _plan(problem, x.dtype, lam.dtype, shape, vjp=True)
+    sums = np.empty((*shape[:2], planned.slices, taps.taps), np.result_type(taps.dtype, np.float64))
     if sums.size:
-        call(planned, (0, 0, 0), (signal, None, inputs, None, None, given, *[None] * 6, sums, None), None)
+        call(planned, (0, 0, 0), (x.values, None, inputs, None, None, lam.values, *[None] * 6, sums, None), None)
     axes = tuple(axis for axis, own in enumerate(taps.shape[:3]) if own == 1)
     with np.errstate(all="ignore"):
         total: Signal = sums.sum(axis=axes, keepdims=True)
@@ -154,29 +175,28 @@ def _correlate(
     return total.conj()
 
 
-def _spec(problem: Problem, x: str, y: str, *, vjp: bool) -> Spec:
+@lru_cache(maxsize=512)
+def _plan(problem: Problem, x: str, y: str, shape: tuple[int, int, int], *, vjp: bool) -> Plan:
+    """Lay blocks of time of every row of y or λ, of `shape`, out as items; `x` and `y` are data types."""
     assert problem.feedforward is not None
-    return Spec(
+    spec = Spec(
         vjp=vjp, double=problem.compute_dtype == "float64", x=x, y=y, feedforward=problem.feedforward.dtype,
         feedback=None, input_order=None, order=0, shared=False, feedforward_varies=False, feedback_varies=False,
         vector_bytes=vector_bytes(), grad_feedforward=vjp, along_time=True,
     )  # fmt: skip
-
-
-@lru_cache(maxsize=512)
-def _plan(spec: Spec, flip: bool, batch: int, channels: int, length: int, summed: int, input_order: int) -> Plan:
-    """Lay blocks of time of every row out as items."""
-    rows, count = batch * channels, input_order + 1
-    longest = max(_MOST, _DEEP * input_order)
+    (batch, channels, length), depth = shape, problem.input_order
+    rows, summed = batch * channels, problem.channels // max(channels, 1)
+    longest = max(_MOST, _DEEP * depth)
     size = -(-min(max(length * rows // ITEMS, _LEAST), longest) // _LEAST) * _LEAST
     blocks = -(-length // size)
     more, real = padding(spec.format), spec.format.real_bytes
-    lengths = {"x": size + input_order, "b": size if spec.vjp else count, "y": count if spec.vjp else size}
-    regions = {name: (numbers + more) * real for name, numbers in lengths.items()}
-    regions |= {PARTS[name]: size for name, size in regions.items()}
-    starts, scratch_bytes = places({"words": 8 * len(WORDS)} | regions | {"sum_b": 16 * (count + more)}, 0)
+    numbers = {"x": size + depth, "b": size if vjp else depth + 1, "y": depth + 1 if vjp else size}
+    lines = {name: (count + more) * real for name, count in numbers.items()}
+    imaginary = {PARTS[name]: count for name, count in lines.items()}
+    words, sums = 8 * len(WORDS), 16 * (depth + 1 + more)
+    starts, scratch_bytes = places({"words": words} | lines | imaginary | {"sum_b": sums}, 0)
     constants = (
-        *(rows * blocks, length, batch, channels, size, 0, blocks, summed, 0, input_order, 0, 0, int(flip)),
+        *(rows * blocks, length, batch, channels, size, 0, blocks, summed, 0, depth, 0, 0, int(problem.reverse)),
         *(starts.get(name, 0) for name in REGIONS),
     )
     return Plan(
@@ -185,7 +205,7 @@ def _plan(spec: Spec, flip: bool, batch: int, channels: int, length: int, summed
         constants=struct.pack(f"{len(CONSTANTS)}q", *constants),
         scratch_bytes=scratch_bytes + 64,
         items=rows * blocks,
-        helpers=rows * blocks > 1 and rows * length * summed * count > SMALL,
+        helpers=rows * blocks > 1 and rows * length * summed * (depth + 1) > SMALL,
         slices=blocks,
         padded=0,
         segmented=False,

@@ -16,8 +16,9 @@ from typing import Any
 from llvmlite import ir
 
 from ._emit import DOUBLE, I64, PTR, Function, Int, Ptr
+from ._fir_lines import Line, emit_load, emit_store
 from ._frame import Frame, flushed_subnormals
-from ._memory import STORAGES, Access, Storage, shuffle
+from ._memory import STORAGES
 from ._numbers import Format, splat
 from ._spec import Spec
 
@@ -42,25 +43,6 @@ def emit_fir(module: ir.Module, name: str, spec: Spec) -> None:
     frame.f.finish()
 
 
-class _Line:
-    """Numbers one after another in scratch memory, the imaginary parts `pitch` bytes behind the real ones."""
-
-    def __init__(self, fmt: Format, base: Ptr, pitch: Any) -> None:
-        self.fmt, self.base, self.pitch = fmt, base, pitch
-
-    def part(self, part: int, index: Any = 0) -> Ptr:
-        place = self.base + self.base.f.int(index) * self.fmt.real_bytes
-        return place + self.pitch if part else place
-
-    def shifted(self, index: Any) -> _Line:
-        return _Line(self.fmt, self.part(0, index), self.pitch)
-
-    def clear(self, parts: int, count: Any) -> None:
-        f = self.base.f
-        for part in range(parts):
-            f.zero(self.part(part), f.int(count) * self.fmt.real_bytes)
-
-
 class _Block:
     """One block of time of one row, or of the rows that are summed."""
 
@@ -80,7 +62,7 @@ class _Block:
         self._made: dict[str, Function] = {}
         self.parts_x, self.parts_taps, self.parts_out = (STORAGES[name].parts for name in (spec.x, taps, out))
         self.window, self.taps, self.out = (
-            _Line(self.fmt, frame.region(name), frame.word(f"at_{then}") - frame.word(f"at_{name}"))
+            Line(self.fmt, frame.region(name), frame.word(f"at_{then}") - frame.word(f"at_{name}"))
             for name, then in PARTS.items()
         )
 
@@ -105,7 +87,7 @@ class _Block:
             self._multiply(self.out, self.steps, self.taps, self.count, self.window)
         stride = frame.word("y_time")
         place = self._place("y", self.channel) + self.time * stride
-        function = self._function("store", self.spec.y, _emit_store)
+        function = self._function("store", self.spec.y, emit_store)
         f.call(function, self.out.base, self.out.pitch, place, stride, self.steps)
 
     def _correlate(self) -> None:
@@ -140,12 +122,12 @@ class _Block:
         row = self.example * frame.word(f"{name}_batch") + channel * frame.word(f"{name}_channel")
         return frame.pointer(name) + row
 
-    def _load_signal(self, line: _Line, name: str, channel: Int, start: Any, count: Any, step: int) -> None:
+    def _load_signal(self, line: Line, name: str, channel: Int, start: Any, count: Any, step: int) -> None:
         stride = self.frame.word(f"{name}_time")
         place = self._place(name, channel) + self.f.int(start) * stride
         self._load(line, self.spec.y if name == "grad_y" else self.spec.x, place, stride * step, count)
 
-    def _load_past(self, line: _Line, channel: Int, start: Any, count: Int, step: int) -> None:
+    def _load_past(self, line: Line, channel: Int, start: Any, count: Int, step: int) -> None:
         """Load samples from before the block, or zeros."""
         with self.f.choice(self.frame.word("inputs_at").differs(0)) as (given, none):
             with given:
@@ -153,11 +135,11 @@ class _Block:
             with none:
                 line.clear(self.parts_x, count)
 
-    def _load(self, line: _Line, storage: str, place: Ptr, stride: Int, count: Any) -> None:
-        function = self._function("load", storage, _emit_load)
+    def _load(self, line: Line, storage: str, place: Ptr, stride: Int, count: Any) -> None:
+        function = self._function("load", storage, emit_load)
         self.f.call(function, line.base, line.pitch, place, stride, count)
 
-    def _multiply(self, out: _Line, outputs: Int, taps: _Line, count: Int, window: _Line) -> None:
+    def _multiply(self, out: Line, outputs: Int, taps: Line, count: Int, window: Line) -> None:
         f, fmt = self.f, self.fmt
         vectors, reuse = OUTPUTS // self.parts_out, REUSE // self.parts_taps
         width, parts = fmt.width, range(self.parts_out)
@@ -186,16 +168,16 @@ class _Block:
                     out.part(part, first + v * width).store(sums[v][part].load(fmt.vector))
 
     def _function(self, what: str, storage: str, emit: Callable[..., None]) -> Function:
-        """Return (line, pitch, memory, stride, count), which moves numbers between a line and memory; it is made once."""
+        """Return (line, pitch, memory, stride, count), to move numbers between a line and memory."""
         name = f"{what}_{storage}"
         if name not in self._made:
             self._made[name] = function = Function(self.f.module, name, [PTR, I64, PTR, I64, I64])
             base, pitch, memory, stride, count = function.arguments
-            emit(function, self.fmt, STORAGES[storage], _Line(self.fmt, base, pitch), memory, stride, count)
+            emit(function, self.fmt, STORAGES[storage], Line(self.fmt, base, pitch), memory, stride, count)
             function.finish()
         return self._made[name]
 
-    def _factors(self, taps: _Line, index: Int) -> list[Any]:
+    def _factors(self, taps: Line, index: Int) -> list[Any]:
         return [splat(self.f, self.fmt, taps.part(part, index)) for part in range(self.parts_taps)]
 
     def _add(self, sums: list[Ptr], taps: list[Any], x: list[Any]) -> None:
@@ -209,49 +191,3 @@ class _Block:
                 total = sums[i ^ k]
                 factor = f.b.fneg(tap) if i == 1 and (k == 1) != self.spec.vjp else tap
                 total.store(f.intrinsic(name, fmt.vector, [factor, sample, total.load(fmt.vector)]))
-
-
-def _emit_load(f: Function, fmt: Format, storage: Storage, line: _Line, memory: Ptr, stride: Int, count: Int) -> None:
-    def vector(place: Ptr, index: Int, backward: bool) -> None:
-        for k, part in enumerate(Access(f, fmt, storage).read(place)[: storage.parts]):
-            line.part(k, index).store(_turned(f, part) if backward else part)
-
-    def one(place: Ptr, index: Int) -> None:
-        for k in range(storage.parts):
-            raw = (place + k * (storage.bytes // storage.parts)).load(storage.raw)
-            line.part(k, index).store(storage.decode(f, raw, fmt.real))
-
-    _move(f, fmt, storage, memory, stride, count, vector, one)
-
-
-def _emit_store(f: Function, fmt: Format, storage: Storage, line: _Line, memory: Ptr, stride: Int, count: Int) -> None:
-    def vector(place: Ptr, index: Int, backward: bool) -> None:
-        parts = [line.part(k, index).load(fmt.vector) for k in range(storage.parts)]
-        Access(f, fmt, storage).write(place, [_turned(f, part) if backward else part for part in parts])
-
-    def one(place: Ptr, index: Int) -> None:
-        for k in range(storage.parts):
-            value = storage.encode(f, line.part(k, index).load(fmt.real))
-            (place + k * (storage.bytes // storage.parts)).store(value)
-
-    _move(f, fmt, storage, memory, stride, count, vector, one)
-
-
-def _move(
-    f: Function, fmt: Format, storage: Storage, memory: Ptr, stride: Int, count: Int,
-    vector: Callable[[Ptr, Int, bool], None], one: Callable[[Ptr, Int], None],
-) -> None:  # fmt: skip
-    """Go through `count` numbers, by vectors where they are neighbours, in either direction."""
-    forward, backward = stride.equals(storage.bytes), stride.equals(-storage.bytes)
-    whole = f.select(forward | backward, count & -fmt.width, 0)
-    with f.choice(forward) as (ahead, otherwise):
-        with ahead, f.loop(0, whole, fmt.width) as index:
-            vector(memory + index * stride, index, False)
-        with otherwise, f.loop(0, whole, fmt.width) as index:
-            vector(memory + (index + (fmt.width - 1)) * stride, index, True)
-    with f.loop(whole, count) as index:
-        one(memory + index * stride, index)
-
-
-def _turned(f: Function, vector: Any) -> Any:
-    return shuffle(f, vector, vector, range(vector.type.count - 1, -1, -1))

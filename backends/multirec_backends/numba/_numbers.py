@@ -143,8 +143,9 @@ class SharedTile(Tile):
 
     def get(self, row: Any, group: int) -> Num:
         start = self.row(row)
-        return Num(self.f, [splat(self.f, self.fmt, start + part * self.fmt.real_bytes) for part in range(self.fmt.parts)])
-
+        return Num(
+            self.f, [splat(self.f, self.fmt, start + part * self.fmt.real_bytes) for part in range(self.fmt.parts)]
+        )
 
 
 def splat(f: Function, fmt: Format, pointer: Ptr) -> Any:
