@@ -30,7 +30,7 @@ Call = Callable[[Plan, tuple[int, int, int], tuple[Signal | None, ...], Signal |
 
 _LONG, _LONG_OF_FEW, _FEW = 64, 34, 16
 """Taps from which on vectors along time pay: in general, and where there are fewer rows or neighbours than so many."""
-_WORK = 1 << 15
+_WORK = 1 << 14
 """Multiply-adds of a row below which a call of its own costs more than it saves."""
 _LEAST, _MOST, _DEEP = 512, 4096, 4
 """Samples in a block: at least, and at most that many or so many times the taps."""
