@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from multirec_backends.numba import _fir, _plan
+from multirec_backends.numba import _fir, _plan, _segments
 from multirec_backends.numba._kernel import kernel
 from test_numba import AXES, Case, close
 
 import multirec
-from multirec.backend import Needs
+from multirec.backend import Needs, Operands
 
 DTYPES = ("float64", "float32", "complex128", "complex64", "float16", "bfloat16")
 
@@ -204,6 +204,32 @@ def test_few_long_signals_with_feedback(dtype, segmented, monkeypatch):
     assert not _fir.worthwhile(case.problem)
     for mine, other in zip((y, *found), (case.forward(), *case.vjp(y)), strict=True):
         close(mine, other, dtype, 10)
+
+
+def test_a_gradient_has_no_jumps_where_zeros_are_next_to_poles(monkeypatch):
+    case = Case(1, 1, 50000, q=71, state=False)
+    angle, radius = 1e-3, 0.9999
+    taps = np.convolve(np.hanning(70), [1, -2 * np.cos(angle), 1])
+    poles = np.array([2 * radius * np.cos(angle), -(radius**2)])
+    case.operands = case.operands._replace(
+        feedforward=taps.astype("float32").reshape(1, 1, 1, -1),
+        feedback=poles.astype("float32").reshape(1, 1, 1, -1),
+    )
+    exact, y = Case(1, 1, 50000, q=71, dtype="float64", state=False), case.forward()
+    exact.operands = Operands(*(part.astype(float) for part in case.operands[:3]), None, None)
+
+    def error():
+        return np.abs(case.vjp(y).x - want).max()
+
+    with monkeypatch.context() as lanes:
+        lanes.setattr(_fir, "_LONG_OF_FEW", 1000)
+        lanes.setattr(_segments, "_LONG", 10**9)
+        _plan.plan.cache_clear()
+        exact.grad_y, exact.grad_last = case.grad_y.astype(float), case.grad_last.astype(float)
+        want = exact.vjp(exact.forward()).x
+        stepping = error()
+    _plan.plan.cache_clear()
+    assert error() <= 1.5 * stepping
 
 
 def test_a_long_filter_does_not_fit_in_the_memory_of_x():

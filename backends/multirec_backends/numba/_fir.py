@@ -12,13 +12,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from multirec import backend as api
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem
+from multirec.backend import COMPLEX_DTYPES, Allocate, Gradients, InPlaceKernel, Needs, Operands, Problem
 
 from ._compile import compiled, vector_bytes
 from ._fir_emit import PARTS, padding
@@ -26,6 +25,7 @@ from ._plan import ITEMS, SMALL, Plan, places
 from ._spec import CONSTANTS, REGIONS, WORDS, Spec
 
 Signal = npt.NDArray[Any]
+Vjp = Callable[[Problem, Operands, Signal, Signal, Signal | None, Needs, Signal | None], Gradients]
 Call = Callable[[Plan, tuple[int, int, int], tuple[Signal | None, ...], Signal | None], None]
 
 _LONG, _LONG_OF_FEW, _FEW = 64, 34, 16
@@ -34,10 +34,6 @@ _WORK = 1 << 14
 """Multiply-adds of a row below which a call of its own costs more than it saves."""
 _LEAST, _MOST, _DEEP = 512, 4096, 4
 """Samples in a block: at least, and at most that many or so many times the taps."""
-
-
-class Recurrence(api.FusedKernel, api.InPlaceKernel, Protocol):
-    """What computes the rest of a problem."""
 
 
 class _Typed(NamedTuple):
@@ -63,9 +59,9 @@ def worthwhile(problem: Problem) -> bool:
 
 
 def forward(
-    problem: Problem, operands: Operands, allocate: Allocate, call: Call, recurrence: Recurrence
+    problem: Problem, operands: Operands, allocate: Allocate, call: Call, recurrence: InPlaceKernel
 ) -> Signal | tuple[Signal, Signal]:
-    """Do what a kernel's `forward` does."""
+    """Do what a kernel's `forward` does; `recurrence` computes what is left without the feedforward."""
     y: Signal = allocate(problem.channels, problem.y_dtype)
     x, taps, inputs = _Typed(problem.dtype, operands.x), operands.feedforward, operands.inputs
     assert taps is not None
@@ -86,30 +82,29 @@ def vjp(
     operands: Operands,
     y: Signal,
     grad_y: Signal,
-    grad_last: Signal | None,
+    last: Signal | None,
     needs: Needs,
-    allocate: Allocate,
+    to_x: Signal | None,
     call: Call,
-    recurrence: Recurrence,
+    run: Vjp,
 ) -> Gradients:
-    """Do what a kernel's `vjp` does."""
+    """Return the gradients; that of x goes to `to_x`.
+
+    `run` goes from sample to sample: where segments meet, λ has small jumps, which the zeros of a long filter would
+    make larger.
+    """
     x, feedforward, feedback, inputs, _ = operands
     assert feedforward is not None
+    lam, rest = _Typed(problem.y_dtype, grad_y), _rest(problem)
+    to_feedback = np.zeros(feedback.shape) if feedback is not None and needs.feedback else None
+    to_outputs = np.zeros((*y.shape[:2], 0)) if needs.outputs else None
     if problem.order:
-        rest = _rest(problem)
-        # u is not read: the gradients of what multiplies it are found below
-        u = np.broadcast_to(np.zeros((), rest.dtype), y.shape)
-        back = recurrence.vjp(
-            rest, operands._replace(x=u, feedforward=None, inputs=None), y, grad_y, grad_last,
-            Needs(needs.x or needs.feedforward or needs.inputs, False, needs.feedback, False, needs.outputs),
-            lambda channels, dtype: np.empty(y.shape, dtype),
-        )  # fmt: skip
-        lam, to_feedback, to_outputs = _Typed(rest.dtype, u if back.x is None else back.x), back.feedback, back.outputs
-    else:
-        lam = _Typed(problem.y_dtype, grad_y)
-        to_feedback = np.zeros(feedback.shape) if feedback is not None and needs.feedback else None
-        to_outputs = np.zeros((*y.shape[:2], 0)) if needs.outputs else None
-    to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
+        lam = _Typed(rest.dtype, np.empty(y.shape, rest.dtype))
+        # u is not read for these gradients
+        given = operands._replace(x=lam.values, feedforward=None, inputs=None)
+        wants = Needs(needs.x or needs.feedforward or needs.inputs, False, needs.feedback, False, needs.outputs)
+        back = run(rest, given, y, grad_y, last, wants, lam.values if wants.x else None)
+        to_feedback, to_outputs = back.feedback, back.outputs
     back_in_time, taps = replace(problem, reverse=not problem.reverse), feedforward.conj()
     if to_x is not None:
         _filter(call, back_in_time, lam, taps, None, _Typed(problem.dtype, to_x))
@@ -133,7 +128,7 @@ def _rest(problem: Problem) -> Problem:
 def _unrounded(problem: Problem, *dtypes: str) -> str:
     """Return the data type that products of these have in the precision computed in."""
     real = np.dtype(problem.compute_dtype)
-    is_complex = not set(dtypes).isdisjoint(api.COMPLEX_DTYPES)
+    is_complex = not set(dtypes).isdisjoint(COMPLEX_DTYPES)
     return str(np.result_type(real, np.complex64) if is_complex else real)
 
 

@@ -1,8 +1,9 @@
 """The kernel of long feedforward filters: vectors along time, out[i] = Σ_j taps[j]·window[i + count - 1 - j].
 
 A block of a row is brought into scratch memory, real and imaginary parts apart, and goes back from there. In registers
-are several vectors of outputs. One of the window serves several taps that are a vector's width apart: an output needs
-it for one tap, its neighbour for the next. Each output adds its taps in one order, wherever blocks begin.
+are several vectors of outputs. A vector of the window serves several taps that are a vector's width apart: an output
+needs it for one of them, its neighbour for the next. Each of these taps has a sum of its own, so that taps are added in
+runs of neighbours, where what cancels in a signal does so at once. The order is the same wherever blocks begin.
 
 A filter has its window behind the samples before the block. The gradient of its taps has λ for taps and x, backwards,
 for window: its outputs are lags.
@@ -11,6 +12,7 @@ for window: its outputs are lags.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from llvmlite import ir
@@ -22,8 +24,8 @@ from ._memory import STORAGES
 from ._numbers import Format, splat
 from ._spec import Spec
 
-OUTPUTS, REUSE = 8, 4
-"""Vectors of outputs in registers, and taps that one of the window serves; complex parts count."""
+OUTPUTS, SUMS = 4, 16
+"""Vectors of outputs that are computed together, and vectors of sums that registers of 64 bytes hold."""
 PARTS = {"x": "past_x", "b": "steady_b", "y": "past_y"}
 """Regions of scratch memory for imaginary parts, by those for real ones."""
 PRODUCTS = 256
@@ -32,7 +34,7 @@ PRODUCTS = 256
 
 def padding(fmt: Format) -> int:
     """Return how many numbers more than its outputs ask for a line of scratch memory holds."""
-    return (OUTPUTS + REUSE) * fmt.width
+    return 2 * OUTPUTS * fmt.width
 
 
 def emit_fir(module: ir.Module, name: str, spec: Spec) -> None:
@@ -61,6 +63,7 @@ class _Block:
         taps, out = (spec.y, spec.feedforward) if spec.vjp else (spec.feedforward, spec.y)
         self._made: dict[str, Function] = {}
         self.parts_x, self.parts_taps, self.parts_out = (STORAGES[name].parts for name in (spec.x, taps, out))
+        self.reuse = SUMS // OUTPUTS // self.parts_out // (64 // self.fmt.vector_bytes)
         self.window, self.taps, self.out = (
             Line(self.fmt, frame.region(name), frame.word(f"at_{then}") - frame.word(f"at_{name}"))
             for name, then in PARTS.items()
@@ -140,32 +143,39 @@ class _Block:
         self.f.call(function, line.base, line.pitch, place, stride, count)
 
     def _multiply(self, out: Line, outputs: Int, taps: Line, count: Int, window: Line) -> None:
-        f, fmt = self.f, self.fmt
-        vectors, reuse = OUTPUTS // self.parts_out, REUSE // self.parts_taps
-        width, parts = fmt.width, range(self.parts_out)
-        whole = count // (reuse * width) * (reuse * width)
-        with f.loop(0, outputs, vectors * width) as first:
-            sums = [[f.variable(fmt.vector) for _ in parts] for _ in range(vectors)]
-            for v in range(vectors):
-                for part in parts:
-                    sums[v][part].store(out.part(part, first + v * width).load(fmt.vector))
+        f, fmt, width = self.f, self.fmt, self.fmt.width
+        zero = ir.Constant(fmt.vector, None)
+        with f.loop(0, outputs, OUTPUTS * width) as first:
+            places = [[out.part(part, first + v * width) for part in range(self.parts_out)] for v in range(OUTPUTS)]
+            # of each output, one sum for every tap that a vector serves
+            sums = [[[f.variable(fmt.vector) for _ in row] for row in places] for _ in range(self.reuse)]
+            for k, some in enumerate(sums):
+                for total, place in zip(chain(*some), chain(*places), strict=True):
+                    total.store(zero if k else place.load(fmt.vector))
 
-            def add(taps_at: Int, reuse: int) -> None:
-                newest = first + (count - 1) - taps_at
-                factors = [self._factors(taps, taps_at + k * width) for k in range(reuse)]
-                for d in range(1 - reuse, vectors):
+            def add(tap: Int, reuse: int) -> None:
+                newest = first + (count - 1) - tap
+                factors = [self._factors(taps, tap + k * width) for k in range(reuse)]
+                for d in range(1 - reuse, OUTPUTS):
                     x = [window.part(part, newest + d * width).load(fmt.vector) for part in range(self.parts_x)]
                     for k in range(reuse):
-                        if 0 <= d + k < vectors:
-                            self._add(sums[d + k], factors[k], x)
+                        if 0 <= d + k < OUTPUTS:
+                            self._add(sums[k][d + k], factors[k], x)
 
-            with f.loop(0, whole, reuse * width) as group, f.loop(0, width) as tap:
-                add(group + tap, reuse)
-            with f.loop(whole, count) as tap:
+            done, reuse = f.int(0), self.reuse
+            while reuse > 1:
+                end = count - ((count - done) & (reuse * width - 1))
+                with f.loop(done, end, reuse * width) as group, f.loop(0, width) as tap:
+                    add(group + tap, reuse)
+                done, reuse = end, reuse // 2
+            with f.loop(done, count) as tap:
                 add(tap, 1)
-            for v in range(vectors):
-                for part in parts:
-                    out.part(part, first + v * width).store(sums[v][part].load(fmt.vector))
+            for v, row in enumerate(places):
+                for part, place in enumerate(row):
+                    totals = [some[v][part].load(fmt.vector) for some in sums]
+                    while len(totals) > 1:
+                        totals = [f.b.fadd(*pair) for pair in zip(totals[::2], totals[1::2], strict=True)]
+                    place.store(totals[0])
 
     def _function(self, what: str, storage: str, emit: Callable[..., None]) -> Function:
         """Return (line, pitch, memory, stride, count), to move numbers between a line and memory."""

@@ -56,10 +56,10 @@ class Kernel:
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
-        if fir.worthwhile(problem):
-            return fir.vjp(problem, operands, y, grad_y, grad_last, needs, allocate, _call, self)
         to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
         last = grad_last if grad_last is not None and grad_last.size else None
+        if fir.worthwhile(problem):
+            return fir.vjp(problem, operands, y, grad_y, last, needs, to_x, _call, run_vjp)
         if plan(problem).segmented and not problem.shared:
             found = segments.vjp(problem, operands, y, grad_y, last, needs, to_x, run_vjp)
             if found is not None:
