@@ -34,9 +34,7 @@ def checked(*arguments, **options):
 
 
 @pytest.mark.usefixtures("of_any_length")
-@pytest.mark.parametrize(
-    ("dtype", "p"), [*((dtype, None) for dtype in DTYPES), ("float32", 2), ("complex64", 2), ("bfloat16", 2)]
-)
+@pytest.mark.parametrize(("dtype", "p"), [*((dtype, None) for dtype in DTYPES), ("float32", 2), ("complex64", 2)])
 def test_values_and_gradients(dtype, p):
     sizes = [(2, 3, 70, 69), (1, 5, 20, 40), (2, 2, 45, 35), (1, 1, 80, 64)]
     for index, ((batch, channels, length, q), layout) in enumerate(zip(sizes, (*AXES, "BTC"), strict=True)):
@@ -56,11 +54,10 @@ def test_odd_sizes(taps):
 
 
 @pytest.mark.usefixtures("of_any_length")
-@pytest.mark.parametrize("p", [None, 2])
-def test_real_and_complex(p):
+def test_real_and_complex():
     for shared in (False, True):
-        checked(shared=shared, q=50, p=p, length=20, complex_taps=True)
-        checked(shared=shared, q=50, p=p, length=20, dtype="complex64")
+        checked(shared=shared, q=50, p=None, length=20, complex_taps=True)
+        checked(shared=shared, q=50, p=None, length=20, dtype="complex64")
 
 
 @pytest.mark.usefixtures("of_any_length")
