@@ -122,7 +122,7 @@ def test_a_split_bank_is_the_whole_in_torch_and_jax(in_64_bit):
     whole = signal.lfilter(BANK_B, BANK_A, x, axis=0)
     for convert in (torch.tensor, jnp.asarray):
         zi, done = np.zeros((3, 2, 3)), []
-        for start, stop in pairwise([0, 1, 3, 17, 30]):
+        for start, stop in pairwise([0, 2, 30]):
             y, zi = signal.lfilter(BANK_B, BANK_A, convert(x[start:stop]), axis=0, zi=zi)
             done.append(np.asarray(y))
         close(np.concatenate(done), whole)
