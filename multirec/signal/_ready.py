@@ -22,14 +22,10 @@ from ..backend import Allocate, Operands
 from ._arrays import Array
 from ._axes import Axes, axes_of
 from ._coefficients import Transfer, as_transfer, transfer
-from ._continued import Continued, through
+from ._continued import FEW_BYTES, continued_by, through
 from ._types import cast, common_dtype, signal_in
 
 __all__ = ["ready", "ready_from"]
-
-_FEW_BYTES = 1 << 12
-"""Of coefficients that are remembered: a thousand of the longest take a few megabytes."""
-
 
 Step: TypeAlias = Callable[[Array], Array]
 
@@ -74,7 +70,7 @@ class ReadyFrom:
         self._filters, self._axes, self._to_dtype, self._dtype = _settled(b, a, x, axis, zi)
         self._axes.expanded(zi, x, self._filters.order, self._filters.filters)
         x = self._axes.view(self._to_dtype(x))
-        self._continued = Continued(x, self._filters, self._axes.layout, False, backend)
+        self._continued = continued_by(x, self._filters, self._axes.layout, False, backend)
 
     def __call__(self, x: Array, zi: Array) -> tuple[Array, Array]:
         """Return y and zf."""
@@ -90,7 +86,7 @@ _from_zi: Table[ReadyFrom] = Table()
 
 def ready(b: Array, a: Array, x: Array, axis: int, backend: str) -> Ready:
     """Return what filters x, an array of NumPy, as b and a do; remembered unless they are long."""
-    if b.nbytes + a.nbytes > _FEW_BYTES:
+    if b.nbytes + a.nbytes > FEW_BYTES:
         return Ready(b, a, x, axis, backend)
     key = (
         *(x.shape, x.dtype, x.flags.aligned, index(axis), backend),
@@ -101,7 +97,7 @@ def ready(b: Array, a: Array, x: Array, axis: int, backend: str) -> Ready:
 
 def ready_from(b: Array, a: Array, x: Array, axis: int, zi: Array, backend: str) -> ReadyFrom:
     """Return what filters x as b and a do, from a zi like this one on; remembered unless they are long."""
-    if b.nbytes + a.nbytes > _FEW_BYTES:
+    if b.nbytes + a.nbytes > FEW_BYTES:
         return ReadyFrom(b, a, x, axis, zi, backend)
     key = (
         *(x.shape, x.dtype, x.flags.aligned, index(axis), backend, zi.shape, zi.dtype),
