@@ -48,6 +48,7 @@ def filtered(
     count = max(problem.order, problem.input_order)
     # blocks of other lengths are to come, and no shape of theirs may look like that of coefficients
     feedforward, feedback = (explicit(part, x, choices.layout) for part in (feedforward, feedback))
+    memory = None if memory is None else cast_to(memory, problem.state_dtype)
     if memory is None or not count:
         y, state = run((x, feedforward, feedback, None, None), choices)
     else:

@@ -70,8 +70,8 @@ def group_delay(bank: Any, frequencies: Any = 512, *, sample_rate: float | None 
     """Return frequencies and the group delay of every filter at them, in samples: -dφ/dω of the response.
 
     It is the derivative, not a difference of phases: Re(Σ k·b[k]·z^-k / B) - Re(Σ k·a[k]·z^-k / A), summed over
-    sections (Shpak, "Analytical design of biquadratic filter sections for parametric filters", 1992; SciPy's formula).
-    It is differentiable as `frequency_response` is.
+    sections (Oppenheim and Schafer, *Discrete-Time Signal Processing*; Smith, *Introduction to Digital Filters*). It is
+    differentiable as `frequency_response` is.
 
     At a zero on the unit circle the phase jumps, and the delay there is the limit from both sides: half a sample for
     each zero, plus what the others give. SciPy sets 0 there. Only a zero of order 3 and more in one polynomial that is

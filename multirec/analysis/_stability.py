@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .._core.arrays import is_traced
+from ..errors import ArgumentError
 from ._roots import discriminant, roots
 from ._subject import sections_of
 
@@ -26,7 +28,7 @@ def poles(bank: Any) -> npt.NDArray[np.complex128]:
     Parameters
     ----------
     bank
-        As in `frequency_response`; its coefficients have values that can be looked at, so not under a transformation.
+        As in `frequency_response`.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def poles(bank: Any) -> npt.NDArray[np.complex128]:
     Raises
     ------
     ArgumentError
-        `bank` is none.
+        `bank` is none, or its coefficients have no values, under a compiler or a transformation.
 
     Example
     -------
@@ -64,7 +66,7 @@ def zeros(bank: Any) -> npt.NDArray[np.complex128]:
     Raises
     ------
     ArgumentError
-        `bank` is none.
+        `bank` is none, or its coefficients have no values, under a compiler or a transformation.
 
     Example
     -------
@@ -90,7 +92,7 @@ def stability_margin(bank: Any) -> npt.NDArray[np.float64]:
     Raises
     ------
     ArgumentError
-        `bank` is none.
+        `bank` is none, or its coefficients have no values, under a compiler or a transformation.
 
     Example
     -------
@@ -116,7 +118,7 @@ def is_stable(bank: Any) -> npt.NDArray[np.bool_]:
     Raises
     ------
     ArgumentError
-        `bank` is none.
+        `bank` is none, or its coefficients have no values, under a compiler or a transformation.
 
     Example
     -------
@@ -129,7 +131,15 @@ def is_stable(bank: Any) -> npt.NDArray[np.bool_]:
 
 
 def _pairs(bank: Any) -> list[tuple[Design, Design]]:
-    return [section.ba() for section in sections_of(bank)]
+    """Return SciPy's b and a of each section; raise where they have no values."""
+    sections = sections_of(bank)
+    taps = [part for section in sections for part in (section.feedforward, section.feedback)]
+    if any(is_traced(part) for part in taps if part is not None):
+        raise ArgumentError(
+            "poles, zeros and stability are values, and the coefficients have none here, under a compiler or a "
+            "transformation (jit, grad, vmap). Ask outside of it. Responses and delays are differentiable."
+        )
+    return [section.ba() for section in sections]
 
 
 def _joined(parts: list[Design]) -> Design:

@@ -14,6 +14,7 @@ from .._core.problem import in_precision
 from .._engine.precision import has_float64
 from .._filters.bank import RecurrenceBank
 from .._filters.cascade import RecurrenceCascade
+from .._memory.hand_over import hand_over
 from ..errors import ArgumentError
 
 __all__ = ["Section", "check_sample_rate", "like", "placed", "sections_of", "wide_sections"]
@@ -69,7 +70,7 @@ def placed(array: Array, target: Array) -> Array:
     if not isinstance(array, np.ndarray) or family == "numpy":
         return array
     if family == "torch":
-        return namespace(target).asarray(array, device=target.device)
+        return hand_over(array, "numpy", "torch").to(target.device)
     return namespace(target).asarray(array)
 
 

@@ -12,6 +12,7 @@ from ._parameters import check_sample_rate, dtype_name, joined, together
 from ._section import coefficients, limited_q, q_from_octaves, stacked
 
 __all__ = [
+    "BUTTERWORTH",
     "all_pass",
     "band_pass",
     "band_pass_skirt",
@@ -28,10 +29,10 @@ __all__ = [
 Array: TypeAlias = Any
 """Of NumPy, torch, JAX or CuPy, or a number or list that is made one of NumPy."""
 
-_BUTTERWORTH = math.sqrt(0.5)
+BUTTERWORTH = math.sqrt(0.5)
 
 
-def low_pass(frequency: Array, q: Array = _BUTTERWORTH, *, sample_rate: float) -> Array:
+def low_pass(frequency: Array, q: Array = BUTTERWORTH, *, sample_rate: float) -> Array:
     """Return a low-pass filter's section (…, 6): gain 1 at 0 Hz, `q` at `frequency`, 0 at half the sample rate.
 
     Parameters
@@ -65,7 +66,7 @@ def low_pass(frequency: Array, q: Array = _BUTTERWORTH, *, sample_rate: float) -
     return _designed("low_pass", sample_rate, frequency=frequency, q=q)
 
 
-def high_pass(frequency: Array, q: Array = _BUTTERWORTH, *, sample_rate: float) -> Array:
+def high_pass(frequency: Array, q: Array = BUTTERWORTH, *, sample_rate: float) -> Array:
     """Return a high-pass filter's section: gain 0 at 0 Hz, `q` at `frequency`, 1 at half the sample rate.
 
     Parameters, shapes and errors are those of `low_pass`.
@@ -129,7 +130,7 @@ def peak(frequency: Array, q: Array, gain: Array, *, sample_rate: float) -> Arra
     return _designed("peak", sample_rate, frequency=frequency, q=q, gain=gain)
 
 
-def low_shelf(frequency: Array, q: Array = _BUTTERWORTH, gain: Array = 0.0, *, sample_rate: float) -> Array:
+def low_shelf(frequency: Array, q: Array = BUTTERWORTH, gain: Array = 0.0, *, sample_rate: float) -> Array:
     """Return a low shelf's section: `gain` in dB at 0 Hz, half of it at `frequency`, 0 dB at half the sample rate.
 
     With q up to the default the gain goes one way only; it is the cookbook's slope 1. Parameters, shapes and errors are
@@ -138,7 +139,7 @@ def low_shelf(frequency: Array, q: Array = _BUTTERWORTH, gain: Array = 0.0, *, s
     return _designed("low_shelf", sample_rate, frequency=frequency, q=q, gain=gain)
 
 
-def high_shelf(frequency: Array, q: Array = _BUTTERWORTH, gain: Array = 0.0, *, sample_rate: float) -> Array:
+def high_shelf(frequency: Array, q: Array = BUTTERWORTH, gain: Array = 0.0, *, sample_rate: float) -> Array:
     """Return a high shelf's section: 0 dB at 0 Hz, half of `gain` at `frequency`, `gain` at half the sample rate.
 
     As `low_shelf`.

@@ -26,7 +26,7 @@ def check_sample_rate(sample_rate: float) -> float:
     except (TypeError, ValueError):
         found = math.nan
     if not 0 < found < math.inf:
-        raise ArgumentError(f"sample_rate is a number above 0 Hz, got {sample_rate!r}.")
+        raise ArgumentError(f"sample_rate is above 0 Hz, got {sample_rate!r}.")
     return found
 
 

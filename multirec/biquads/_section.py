@@ -15,12 +15,13 @@ from .._core.axes import namespace
 from ._kinds import Recipe
 from ._parameters import limited
 
-__all__ = ["coefficients", "limited_q", "q_from_octaves", "stacked"]
+__all__ = ["MOST_GAIN", "MOST_Q", "coefficients", "limited_q", "q_from_octaves", "stacked"]
 
 Array: TypeAlias = Any
 Six: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
 
-_MOST_Q, _MOST_GAIN = 1e9, 300.0
+MOST_Q, MOST_GAIN = 1e9, 300.0
+_MOST_OCTAVES = 100.0
 
 
 def coefficients(recipe: Recipe, sample_rate: float, frequency: Array, q: Array, gain: Array | None = None) -> Six:
@@ -32,7 +33,7 @@ def coefficients(recipe: Recipe, sample_rate: float, frequency: Array, q: Array,
     tangent = sine / cosine
     damping = 1 / limited_q(q)
     if gain is not None:
-        gain = limited(gain, -_MOST_GAIN, _MOST_GAIN)
+        gain = limited(gain, -MOST_GAIN, MOST_GAIN)
         tangent = tangent * _power(gain, recipe.frequency_power)
         damping = damping * _power(gain, recipe.damping_power)
     tangent = limited(tangent, least, 1 / least)
@@ -60,14 +61,15 @@ def coefficients(recipe: Recipe, sample_rate: float, frequency: Array, q: Array,
 
 
 def limited_q(q: Array) -> Array:
-    return limited(q, 1 / _MOST_Q, _MOST_Q)
+    return limited(q, 1 / MOST_Q, MOST_Q)
 
 
 def q_from_octaves(bandwidth: Array, frequency: Array, sample_rate: float) -> Array:
     """Return the cookbook's Q of a bandwidth in octaves."""
     angle, sine, cosine = _half_angle(frequency, sample_rate)
+    bandwidth = limited(bandwidth, 1 / MOST_Q, _MOST_OCTAVES)
     stretched = (math.log(2) / 2) * bandwidth * (angle / (sine * cosine))
-    return 0.5 / namespace(frequency).sinh(limited(stretched, 0.5 / _MOST_Q, math.asinh(_MOST_Q / 2)))
+    return 0.5 / namespace(frequency).sinh(limited(stretched, 0.5 / MOST_Q, math.asinh(MOST_Q / 2)))
 
 
 def _half_angle(frequency: Array, sample_rate: float) -> tuple[Array, Array, Array]:

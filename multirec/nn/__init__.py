@@ -7,7 +7,8 @@ from multirec._torch import door  # noqa: F401  registers the operators, which a
 from ._bandpass_bank import BandpassBank
 from ._chain import Chain
 from ._filter_bank import FilterBank
-from ._frozen import FrozenBank, FrozenLayer
+from ._frozen import FrozenBank, FrozenCascade, FrozenLayer
+from ._parametric_eq import ParametricEQ
 from ._recurrence_layer import RecurrenceLayer
 from ._unit import RecurrentUnit, detach_state
 
@@ -16,7 +17,9 @@ __all__ = [
     "Chain",
     "FilterBank",
     "FrozenBank",
+    "FrozenCascade",
     "FrozenLayer",
+    "ParametricEQ",
     "RecurrenceLayer",
     "RecurrentUnit",
     "detach_state",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy.typing as npt
 import torch
@@ -12,20 +11,21 @@ from torch import nn
 from multirec._core.problem import ComputeDtype
 from multirec._core.validate import as_choices
 from multirec.backend import Layout
-from multirec.errors import ArgumentError
+from multirec.biquads._parameters import check_sample_rate
 
 from . import _stable
 from ._arguments import check_weight_dtype
 from ._filter_unit import Pair
-from ._frequencies import Hertz, frequencies, grid, spacing
+from ._frequencies import Hertz, frequencies, grid, logit, share, spacing
 from ._frozen import FrozenBank
 from ._learned import LearnedUnit
+from ._sampled import SampledUnit
 from ._signal_bank import SignalBank
 
 __all__ = ["BandpassBank"]
 
 
-class BandpassBank(LearnedUnit, SignalBank):
+class BandpassBank(SampledUnit, LearnedUnit, SignalBank):
     """`channels` second-order band-pass filters, each with a learnable centre frequency and bandwidth.
 
     y[t] = b0·(x[t] - x[t-2]) + feedback[0]·y[t-1] + feedback[1]·y[t-2]: half the difference of the signal
@@ -88,9 +88,7 @@ class BandpassBank(LearnedUnit, SignalBank):
     ) -> None:
         check_weight_dtype(self, dtype)
         super().__init__(channels, 2, 2, as_choices(layout, reverse, backend, compute_dtype))
-        if not 0 < sample_rate < math.inf:
-            raise ArgumentError(f"sample_rate is above 0 Hz, got {sample_rate!r}.")
-        self.sample_rate = float(sample_rate)
+        self.sample_rate = check_sample_rate(sample_rate)
         self.centre_weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
         self.bandwidth_weight = nn.Parameter(torch.empty(channels, device=device, dtype=dtype))
         if isinstance(centres, str):
@@ -125,8 +123,8 @@ class BandpassBank(LearnedUnit, SignalBank):
     def _made_of(self, *weights: torch.Tensor) -> Pair:
         centre, bandwidth = weights
         dtype = _stable.coefficient_dtype(centre, self.compute_dtype)
-        k1 = -torch.cos(math.pi * self._share(centre, self._centre_bound))
-        k2 = torch.tan(math.pi / 4 - math.pi / 2 * self._share(bandwidth, self._bandwidth_bound))
+        k1 = -torch.cos(math.pi * share(centre, self._centre_bound))
+        k2 = torch.tan(math.pi / 4 - math.pi / 2 * share(bandwidth, self._bandwidth_bound))
         k = _stable.rounded(torch.stack([k1, k2]), dtype)
         # from the rounded k2, so that the gain at the centre is 1 for narrow bands too
         gain = (1 - k[1]) / 2
@@ -136,26 +134,6 @@ class BandpassBank(LearnedUnit, SignalBank):
     def freeze(self) -> FrozenBank:
         """Return a bank that keeps the coefficients as they are now: a call computes none, and it does not learn."""
         return FrozenBank(self)
-
-    def get_extra_state(self) -> torch.Tensor:
-        """Return the sample rate, which says what frequencies the weights in a `state_dict` are."""
-        return torch.tensor(self.sample_rate, dtype=torch.float64, device="cpu")
-
-    def set_extra_state(self, state: torch.Tensor) -> None:
-        """Raise unless a `state_dict` is of a bank at this sample rate."""
-        state = torch.as_tensor(state, device="cpu")
-        # a state_dict that was cast has it rounded
-        if not torch.isclose(state, self.get_extra_state().to(state.dtype)):
-            raise ArgumentError(
-                f"the state_dict is of a BandpassBank at {float(state):g} Hz, and this one is at {self.sample_rate:g} "
-                f"Hz, where the same weights are other frequencies. Load it into a bank with sample_rate="
-                f"{float(state):g}, and give that one's centres and bandwidths in Hz to a new one."
-            )
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        # a state_dict of version 0.1 has no such entry; others are looked at before torch has copied a weight
-        self.set_extra_state(state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state()))
-        super()._load_from_state_dict(state_dict, prefix, *others)
 
     # how near to 0 and to half the sample rate the rounded filter is still sure to be stable: 1 - |k| ≥ 2·eps
 
@@ -174,24 +152,10 @@ class BandpassBank(LearnedUnit, SignalBank):
         return torch.finfo(_stable.coefficient_dtype(self.centre_weight, self.compute_dtype)).eps
 
     def _hertz(self, weight: torch.Tensor, bound: float) -> torch.Tensor:
-        return (self._share(weight, bound) * (self.sample_rate / 2)).to(_stable.coefficient_dtype(weight))
-
-    @staticmethod
-    def _share(weight: torch.Tensor, bound: float) -> torch.Tensor:
-        """Return the share of half the sample rate, in wide."""
-        return torch.sigmoid(_stable.limited(_stable.wide(weight), bound))
+        return (share(weight, bound) * (self.sample_rate / 2)).to(_stable.coefficient_dtype(weight))
 
     def _logit(self, name: str, hertz: Hertz, bound: float) -> torch.Tensor:
-        half = self.sample_rate / 2
-        low = half / (1 + math.exp(bound))
-        if not ((hertz > low) & (hertz < half - low)).all():
-            raise ArgumentError(
-                f"{name} of a BandpassBank are between 0 Hz and half the sample rate, {half:g} Hz, and as a "
-                f"{self.centre_weight.dtype} filter at least {low:.3g} Hz from both, got {hertz.min():g} to "
-                f"{hertz.max():g} Hz. Check the sample rate, or use dtype=torch.float64 together with "
-                "compute_dtype='float64'."
-            )
-        return torch.logit(torch.from_numpy(hertz / half))
+        return logit(f"{name} of a BandpassBank", hertz, self.sample_rate, bound, self.centre_weight.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, sample_rate={self.sample_rate:g}" + self._options(layout="BCT")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from multirec import RecurrenceBank, State
+from multirec import RecurrenceBank, RecurrenceCascade, State
 from multirec._core.axes import unambiguous
 from multirec._core.problem import ComputeDtype, join_shape, split_shape
 from multirec._core.validate import Choices
@@ -64,10 +64,10 @@ class FilterUnit(RecurrentUnit):
         Each row is a filter for `scipy.signal.lfilter`.
         """
         feedforward, feedback = (part.detach().cpu().double().numpy() for part in self.coefficients())
-        return feedforward, np.concatenate([np.ones((self.channels, 1)), -feedback], axis=-1)
+        return feedforward, np.concatenate([np.ones((*feedback.shape[:-1], 1)), -feedback], axis=-1)
 
-    def to_bank(self) -> RecurrenceBank:
-        """Return the recurrences with the coefficients of now, differentiable, as a `multirec.RecurrenceBank`.
+    def to_bank(self) -> RecurrenceBank | RecurrenceCascade:
+        """Return a `multirec.RecurrenceBank` with the coefficients of now, differentiable; of a cascade, a cascade.
 
         It does not follow the unit. `multirec.analysis` and `multirec.plot` look at units by way of it.
         """
@@ -81,9 +81,12 @@ class FilterUnit(RecurrentUnit):
             compute_dtype=self.compute_dtype,
         )
 
-    def init_state(self, x: torch.Tensor) -> State:
+    def init_state(self, x: torch.Tensor) -> Any:
         """Return the zero state for a block like `x`."""
-        signal = self._outline(x)
+        return self._zeros(self._outline(x))
+
+    def _zeros(self, signal: torch.Tensor) -> Any:
+        """Return the zero state for what is filtered of a block."""
         batch, channels, _ = split_shape(tuple(signal.shape), self.layout)
         dtype = torch.promote_types(signal.dtype, getattr(torch, self._precision(signal)))
         own = channels if self.channels == 1 else self.channels
@@ -92,17 +95,17 @@ class FilterUnit(RecurrentUnit):
             outputs=signal.new_zeros(join_shape(batch, own, self.order, self.layout), dtype=dtype),
         )
 
-    def compute(self, x: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+    def compute(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """Filter the block `x` from `state`."""
         return self._filter(self._signal(x), state)
 
-    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Return (outs, state); a `state` of None is the one of `init_state(x)`."""
         if state is None and self._begins_otherwise():
             state = self.init_state(x)
         return self.compute(x, state)
 
-    def step(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def step(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Filter one sample: x and the outputs are those of a call without the time axis; forward hooks do not run."""
         if self._redefined("forward", "compute"):
             return super().step(x, state)
@@ -120,7 +123,7 @@ class FilterUnit(RecurrentUnit):
         own = type(self)
         return [name for name in names if getattr(own, name) is not getattr(FilterUnit, name)]
 
-    def _filter(self, signal: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+    def _filter(self, signal: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         pair: tuple[Any, Any] = self._now()
         if signal.ndim == 2:
             pair = unambiguous(pair[0], signal, self.layout), unambiguous(pair[1], signal, self.layout)

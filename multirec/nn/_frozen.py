@@ -12,11 +12,12 @@ from torch import Tensor
 from multirec._core.validate import Choices
 from multirec.errors import ArgumentError
 
+from ._cascade_unit import CascadeUnit
 from ._filter_unit import FilterUnit, Pair
 from ._projected import ProjectedUnit
 from ._signal_bank import SignalBank
 
-__all__ = ["FrozenBank", "FrozenLayer"]
+__all__ = ["FrozenBank", "FrozenCascade", "FrozenLayer"]
 
 
 class _Frozen(FilterUnit):
@@ -83,6 +84,21 @@ class FrozenBank(_Frozen, SignalBank):
     >>> y, state = frozen(x, state)
     >>> torch.equal(y, bank(x)[0]), y.requires_grad
     (True, False)
+    """
+
+
+class FrozenCascade(CascadeUnit, _Frozen, SignalBank):
+    """Second-order sections with the coefficients that a unit had when its `freeze` was called.
+
+    As `FrozenBank` is of a bank, with `feedforward` (C, S, 3) and `feedback` (C, S, 2).
+
+    Example
+    -------
+    >>> from multirec import nn as mnn
+    >>> eq = mnn.ParametricEQ(3, 48000)
+    >>> x = torch.randn(2, 160)
+    >>> torch.equal(eq.freeze()(x)[0], eq(x)[0])
+    True
     """
 
 

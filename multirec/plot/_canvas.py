@@ -1,4 +1,4 @@
-"""Axes to draw on, colours that suit their paper, and scales."""
+"""Axes to draw on, and what goes onto them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,7 @@ import numpy.typing as npt
 
 from ..errors import LibraryMissingError, ShapeError
 
-__all__ = [
-    "LINES",
-    "Axes",
-    "Labels",
-    "Values",
-    "axes_for",
-    "colours",
-    "fit",
-    "hertz",
-    "host",
-    "ink",
-    "intensity",
-    "is_dark",
-    "key",
-    "names",
-    "radians",
-    "require_matplotlib",
-]
+__all__ = ["LINES", "Axes", "Labels", "Values", "axes_for", "fit", "host", "names", "require_matplotlib"]
 
 Axes: TypeAlias = Any
 Values: TypeAlias = npt.NDArray[Any]
@@ -79,69 +62,9 @@ def names(labels: Labels, count: int) -> list[str] | None:
     return found
 
 
-def ink(ax: Axes) -> Any:
-    """Return the colour of text on axes."""
-    return ax.xaxis.label.get_color()
-
-
-def is_dark(ax: Axes) -> bool:
-    """Whether axes are of light ink on dark paper."""
-    from matplotlib.colors import to_rgb
-
-    return float(np.dot(to_rgb(ink(ax)), (0.2126, 0.7152, 0.0722))) > 0.5
-
-
-def intensity(ax: Axes) -> str:
-    """Return the name of a colormap from about the paper's colour to far from it."""
-    return "magma" if is_dark(ax) else "YlGnBu"
-
-
-def colours(ax: Axes, count: int) -> Any:
-    """Return a colour (count, 4) for each filter, in their order, none of them close to the paper."""
-    from matplotlib import colormaps
-
-    low, high = (0.25, 1.0) if is_dark(ax) else (0.0, 0.8)
-    return colormaps["viridis"](np.linspace(low, high, count))
-
-
-def key(ax: Axes, labels: list[str] | None, count: int) -> None:
-    """Draw the colours of filters and their numbers, or names, beside axes."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import BoundaryNorm, ListedColormap, Normalize
-    from matplotlib.ticker import MaxNLocator
-
-    few = count <= LINES
-    norm = BoundaryNorm(np.arange(count + 1) - 0.5, count) if few else Normalize(0, count - 1)
-    mapped = ScalarMappable(norm, ListedColormap(colours(ax, count)))
-    bar = ax.figure.colorbar(mapped, ax=ax, pad=0.02, aspect=30)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0)
-    if labels is not None and few:
-        bar.set_ticks(range(count), labels=labels)
-    else:
-        bar.set_ticks(range(count)) if few else bar.ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        bar.set_label("filter")
-    bar.ax.yaxis.minorticks_off()
-
-
 def fit(ax: Axes, was_empty: bool, low: float, high: float) -> None:
     """Set the limits of y, wide enough for what was there before."""
     if not was_empty:
         before = ax.get_ylim()
         low, high = min(low, *before), max(high, *before)
     ax.set_ylim(low, high)
-
-
-def hertz(axis: Any, wide: bool) -> None:
-    """Write frequencies on a logarithmic axis as numbers, thousands as k."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if wide else (1.0,), numticks=20))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def radians(axis: Any) -> None:
-    """Write angles from 0 to π as quarters of π."""
-    quarters = ("0", "π/4", "π/2", "3π/4", "π")
-    axis.set_ticks(np.arange(5) * math.pi / 4, labels=quarters)

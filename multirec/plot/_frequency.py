@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import analysis
 from ..analysis._subject import check_sample_rate
-from ._canvas import LINES, Axes, Labels, Values, axes_for, fit, hertz, host, intensity, is_dark, names, radians
+from ._canvas import LINES, Axes, Labels, Values, axes_for, fit, host, names
+from ._colours import intensity, is_dark
 from ._rows import draw_lines, draw_map
 
 __all__ = ["group_delay", "magnitude", "phase"]
@@ -79,7 +80,8 @@ def magnitude(
     depth = (60.0 if is_map else 80.0) if dynamic_range is None else dynamic_range
     floor = peak - depth
     if is_map:
-        top = math.ceil(peak)
+        # a ripple above a round number is none
+        top = math.ceil(peak - 0.01)
         style = {"cmap": intensity(ax), "vmin": top - depth, "vmax": top}
         draw_map(ax, x, np.maximum(gain, top - depth), labelled, "gain, dB", **style)
     else:
@@ -89,7 +91,7 @@ def magnitude(
         low = max(floor, float(np.min(gain, initial=peak, where=~np.isnan(gain))) - 1)
         fit(ax, was_empty, low, peak + max(1.0, 0.04 * (peak - low)))
         ax.set_ylabel("gain, dB")
-    _label(ax, x, sample_rate)
+    _label(ax, sample_rate)
     return ax
 
 
@@ -132,7 +134,7 @@ def phase(
         delay = host(analysis.group_delay(bank, x, sample_rate=sample_rate)[1])
         draw_lines(ax, x, np.degrees(_unwrapped(angle, delay, _steps(x, sample_rate))), labelled)
         ax.set_ylabel("phase, degrees")
-    _label(ax, x, sample_rate)
+    _label(ax, sample_rate)
     return ax
 
 
@@ -173,7 +175,7 @@ def group_delay(
     else:
         draw_lines(ax, x, delay, labelled)
         ax.set_ylabel(title)
-    _label(ax, x, sample_rate)
+    _label(ax, sample_rate)
     return ax
 
 
@@ -220,12 +222,34 @@ def _spread(delay: Values) -> Any:
     return LogNorm(low, high, clip=True) if finite.size and finite.min() > 0 else Normalize(low, high, clip=True)
 
 
-def _label(ax: Axes, x: Values, sample_rate: float | None) -> None:
+def _label(ax: Axes, sample_rate: float | None) -> None:
     ax.margins(x=0)
     if sample_rate is None:
-        radians(ax.xaxis)
+        if np.ptp(ax.get_xlim()) > math.pi / 2:
+            _in_quarters(ax.xaxis)
         ax.set_xlabel("frequency, rad/sample")
     else:
         ax.set_xscale("log")
-        hertz(ax.xaxis, ax.get_window_extent().width / ax.figure.dpi > 3.2)
+        _in_hertz(ax)
         ax.set_xlabel("frequency, Hz")
+
+
+def _in_quarters(axis: Any) -> None:
+    """Write angles as quarters of π."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    quarters = {0: "0", 1: "π/4", 2: "π/2", 3: "3π/4", 4: "π"}
+    axis.set_major_locator(MultipleLocator(math.pi / 4))
+    axis.set_major_formatter(FuncFormatter(lambda angle, _: quarters.get(round(4 * angle / math.pi), "")))
+
+
+def _in_hertz(ax: Axes) -> None:
+    """Write frequencies on a logarithmic axis as numbers, thousands as k, as many as there is room for."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    wide = ax.get_window_extent().width / ax.figure.dpi > 3.2
+    low, high = ax.get_xlim()
+    steps = LogLocator(subs=(1.0, 2.0, 5.0) if wide else (1.0,), numticks=20)
+    ax.xaxis.set_major_locator(MaxNLocator(6) if high < 5 * low else steps)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ._canvas import Labels, require_matplotlib
@@ -34,7 +35,7 @@ def overview(bank: Any, *, sample_rate: float | None = None, labels: Labels = No
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(11, 8), layout="constrained")
-    views = (magnitude, group_delay, pole_zero, impulse)
+    views: tuple[Callable[..., Any], ...] = (magnitude, group_delay, pole_zero, impulse)
     for ax, view in zip(figure.subplots(2, 2).flat, views, strict=True):
         view(bank, sample_rate=sample_rate, labels=labels, ax=ax)
     return figure

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import analysis
 from ..analysis._subject import check_sample_rate
-from ._canvas import LINES, Axes, Labels, Values, axes_for, colours, host, ink, is_dark, key, names
+from ._canvas import LINES, Axes, Labels, Values, axes_for, host, names
+from ._colours import colours, ink, is_dark, key
 
 __all__ = ["pole_zero"]
 

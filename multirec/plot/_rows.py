@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._canvas import Axes, Values, colours, key
+from ._canvas import Axes, Values
+from ._colours import colours, key
 
 __all__ = ["draw_lines", "draw_map"]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import analysis
 from ..analysis._subject import check_sample_rate, sections_of
-from ._canvas import LINES, Axes, Labels, Values, axes_for, colours, host, ink, intensity, names
+from ._canvas import LINES, Axes, Labels, Values, axes_for, host, names
+from ._colours import colours, ink, intensity
 from ._rows import draw_map
 
 __all__ = ["impulse"]

@@ -105,7 +105,7 @@ class Axes(NamedTuple):
         raise ShapeError(
             f"{source}: a bank of {filters} filters, and x of shape {tuple(x.shape)} has "
             f"{x.shape[self._channel_axis]} channels on axis {self._channel_axis}, the one before the filtered axis "
-            f"{self.axis} once that is moved last. It has {filters} there, or 1 for all filters: pass x with such an axis."
+            f"{self.axis} once that is moved last. It has {filters} there, or 1 for all filters."
         )
 
     @property

@@ -70,7 +70,7 @@ def _check_zi(zi: Array, rows: Sections, axes: Axes, x: Array) -> None:
     shape = (rows.sections, *axes.shape_of(x, 2, rows.filters))
     if tuple(zi.shape) != shape:
         raise ShapeError(
-            f"Invalid zi shape {tuple(zi.shape)}, expected {shape}: for each of the {rows.sections} sections y's shape, "
-            f"of x of shape {tuple(x.shape)}, with 2 numbers on the filtered axis {axes.axis}. Pass what the previous "
-            "call returned, or multirec.signal.sosfilt_zi(sos) times the first samples."
+            f"Invalid zi shape {tuple(zi.shape)}, expected {shape}: for each of the {rows.sections} sections y's "
+            f"shape, of x of shape {tuple(x.shape)}, with 2 numbers on the filtered axis {axes.axis}. Pass what the "
+            "previous call returned, or multirec.signal.sosfilt_zi(sos) times the first samples."
         )

@@ -1,29 +1,19 @@
-"""Poles, stability, responses and delays, against SciPy, exact arithmetic and differences."""
+"""Responses and delays, against SciPy, exact arithmetic and differences; what is analysed; what is refused."""
 
 import warnings
-from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from filters import DESIGNS
 from scipy import signal
 
 import multirec as mr
 from multirec import analysis, nn
 from multirec.errors import ArgumentError, FamilyError, ShapeError
 
-DESIGNS = {
-    "low-pass, order 4": signal.butter(4, 0.3),
-    "high-pass 20 Hz @ 48k": signal.butter(2, 20, "high", fs=48000),
-    "elliptic band-pass, order 8": signal.ellip(4, 1, 60, [0.2, 0.5], "bandpass"),
-    "FIR of 31 taps": (signal.firwin(31, 0.21), np.ones(1)),
-    "more zeros than poles": (np.array([1.0, 2.0, 0.5, 0.1]), np.array([1.0, -0.3])),
-    "all-pole": (np.ones(1), np.array([1.0, -1.2, 0.7])),
-    "a0 is not 1": (np.array([1.0, 0.5]), np.array([2.0, -1.0, 0.3])),
-    "first order": (np.array([0.5, -0.5]), np.array([1.0, -0.999])),
-}
 designs = pytest.mark.parametrize(("b", "a"), DESIGNS.values(), ids=DESIGNS)
 SOS = signal.butter(10, [20, 200], "bandpass", fs=48000, output="sos")
 
@@ -146,94 +136,6 @@ def test_impulse_response_of_sections_and_of_no_samples():
     found = analysis.impulse_response(cascade, 200)
     np.testing.assert_allclose(found[0], signal.sosfilt(SOS, np.eye(1, 200)[0]), atol=1e-12)
     assert analysis.impulse_response(cascade, 0).shape == (1, 0)
-
-
-@designs
-def test_poles_and_zeros_are_scipys(b, a):
-    bank = of_ba(b, a)
-    zeros, poles, _ = signal.tf2zpk(b, a)
-    for found, expected in ((analysis.poles(bank)[0], poles), (analysis.zeros(bank)[0], zeros)):
-        assert len(found) == len(expected)
-        # each is one of the others: they have no order
-        distance = abs(found[:, None] - expected)
-        assert (distance.min(0, initial=np.inf) < 1e-6).all()
-        assert (distance.min(1, initial=np.inf) < 1e-6).all()
-
-
-def test_roots_at_zero_at_infinity_and_nowhere():
-    bank = of_ba([[0, 2, -1, 0], [0, 0, 0, 0], [1, 2, 1, 0], [0, 0, 0, 3]], 1.0)
-    zeros = analysis.zeros(bank)
-    np.testing.assert_array_equal(zeros[0], [np.inf, 0.5, 0])
-    assert np.isnan(zeros[1]).all()
-    np.testing.assert_array_equal(zeros[2], [-1, -1, 0])
-    np.testing.assert_array_equal(zeros[3], [np.inf] * 3)
-    assert analysis.poles(bank).shape == (4, 0)
-
-
-@pytest.mark.parametrize("angle", [0.0, 1e-6, 1e-3, 1.0])
-def test_close_poles_of_second_order_are_told_apart(angle):
-    radius = 1 - 2.0**-20
-    feedback = np.array([[2 * radius * np.cos(angle), -(radius**2)]])
-    (first, second) = analysis.poles(mr.RecurrenceBank(feedback=feedback))[0]
-    assert first == second.conj()
-    inside = Fraction(feedback[0, 0]) ** 2 / 4 + Fraction(feedback[0, 1])
-    np.testing.assert_allclose(abs(first.imag), np.sqrt(-float(inside)), rtol=1e-15)
-
-
-MARGINS = {
-    "pair": ([2 * 0.9 * np.cos(0.3), -0.81], 0.1),
-    "one and a half ulp": ([0.0, -(1 - 2.0**-52)], 2.0**-53),
-    "real, near 1": ([1 - 2.0**-50], 2.0**-50),
-    "double, near 1": ([2 - 2.0**-19, -((1 - 2.0**-20) ** 2)], 2.0**-20),
-    "real, near -1": ([-(1 - 2.0**-50), 0.0], 2.0**-50),
-    "on the circle": ([2 * np.cos(0.3), -1.0], 0.0),
-    "integrators": ([2.0, -1.0], 0.0),
-    "both ends": ([0.0, 1.0], 0.0),
-    "outside": ([2.5, -1.0], -1.0),
-    "far outside": ([4.0, -4.0], -1.0),
-    "weak": ([0.0, 0.0], 1.0),
-}
-
-
-@pytest.mark.parametrize(("feedback", "margin"), MARGINS.values(), ids=MARGINS)
-def test_margins_up_to_second_order_are_exact_to_rounding(feedback, margin):
-    bank = mr.RecurrenceBank(feedback=np.array([feedback]))
-    np.testing.assert_allclose(analysis.stability_margin(bank), [margin], rtol=1e-15, atol=0)
-    assert analysis.is_stable(bank) == [margin > 0]
-
-
-def test_layers_of_any_order_are_stable_up_to_the_circle():
-    torch.manual_seed(0)
-    for order in (1, 2, 3, 5, 8, 16):
-        layer = nn.FilterBank(64, order=order, dtype=torch.float64)
-        with torch.no_grad():
-            layer.reflection_weight.mul_(3)
-        assert analysis.is_stable(layer).all()
-        assert (analysis.stability_margin(layer) > 0).all()
-
-
-def test_of_high_order_unstable_filters_are_found():
-    poles = np.array([0.9, -0.5, 0.3 + 0.7j, 0.3 - 0.7j])
-    bank = mr.RecurrenceBank(feedback=np.stack([-np.poly(poles)[1:], -np.poly(poles * 1.2)[1:]]))
-    np.testing.assert_array_equal(analysis.is_stable(bank), [True, False])
-    np.testing.assert_allclose(analysis.stability_margin(bank), [0.1, 1 - 1.08], atol=1e-12)
-
-
-def test_a_cascade_is_as_stable_as_its_least_stable_section():
-    cascade = mr.RecurrenceBank.from_sos([[[1, 0, 0, 1, -0.5, 0], [1, 0, 0, 1, 0, 0.81]], [[1, 0, 0, 1, 0, 0]] * 2])
-    np.testing.assert_allclose(analysis.stability_margin(cascade), [0.1, 1.0])
-    assert analysis.poles(cascade).shape == (2, 4)
-    worse = mr.RecurrenceBank.from_sos([[1, 0, 0, 1, -0.5, 0], [1, 0, 0, 1, -1.5, 0]])
-    assert not analysis.is_stable(worse)[0]
-
-
-def test_what_is_not_finite_is_not_stable():
-    bank = mr.RecurrenceBank(feedback=np.array([[np.nan, 0.1], [0.1, np.inf], [0.5, 0.2]]))
-    np.testing.assert_array_equal(analysis.is_stable(bank), [False, False, True])
-    assert np.isnan(analysis.poles(bank)[:2]).all()
-    high = mr.RecurrenceBank(feedback=np.array([[np.nan, 0.1, 0], [0.1, 0.2, 0.3]]))
-    np.testing.assert_array_equal(analysis.is_stable(high), [False, True])
-    assert np.isnan(analysis.stability_margin(high)[0])
 
 
 def test_complex_coefficients():
@@ -379,6 +281,25 @@ def test_layers_are_analysed_as_their_coefficients(make):
     assert analysis.is_stable(layer).all()
 
 
+def test_any_precision_is_analysed_in_double():
+    for taps in (torch.tensor([[0.5]], dtype=torch.bfloat16), np.array([[0.5]], np.float16), np.float32([[0.5]])):
+        bank = mr.RecurrenceBank(feedback=taps)
+        np.testing.assert_array_equal(np.asarray(analysis.impulse_response(bank, 60)[0]), 0.5 ** np.arange(60.0))
+        assert "complex128" in str(analysis.frequency_response(bank, 3)[1].dtype)
+    mixed = mr.RecurrenceBank(feedforward=np.array([[2.0]]), feedback=torch.tensor([[0.5]]))
+    assert analysis.frequency_response(mixed, [0.0])[1].item() == 4
+
+
+def test_responses_under_vmap_are_those_of_each():
+    feedback = torch.rand(4, 2, 2) / 3
+    radians = np.linspace(0, 3, 5)[::-1]
+
+    def of(feedback):
+        return analysis.frequency_response(mr.RecurrenceBank(feedback=feedback), radians)[1]
+
+    torch.testing.assert_close(torch.func.vmap(of)(feedback), of(feedback), rtol=0, atol=0)
+
+
 def test_a_loss_on_the_response_trains_a_layer():
     layer = nn.BandpassBank(3, 16000)
     analysis.frequency_response(layer, 16)[1].abs().sum().backward()
@@ -391,6 +312,10 @@ def test_bad_arguments():
         analysis.poles(([1.0], [1.0, -0.5]))
     with pytest.raises(ArgumentError, match="unit"):
         analysis.is_stable(nn.Chain(nn.FilterBank(2)))
+    with pytest.raises(ArgumentError, match="Ask outside"):
+        jax.jit(lambda taps: analysis.poles(mr.RecurrenceBank(feedback=taps)))(jnp.ones((1, 1)))
+    with pytest.raises(ArgumentError, match="Ask outside"):
+        torch.func.vmap(lambda taps: analysis.is_stable(mr.RecurrenceBank(feedback=taps)))(torch.ones(2, 1, 1))
     for count in (0, -1, 2.5, True):
         with pytest.raises(ArgumentError, match="how many"):
             analysis.frequency_response(bank, count)

@@ -169,13 +169,34 @@ def test_the_gain_of_many_filters_is_a_map_with_a_row_each():
     assert ax.get_ylim() == (-0.5, 127.5)
 
 
+def test_a_map_ends_at_a_round_gain():
+    for gain, top in ((1.0, 0), (1.0001, 0), (2.0, 7)):
+        bank = mr.RecurrenceBank(feedforward=np.full((20, 1), gain))
+        assert plot.magnitude(bank, ax=axes()).collections[0].get_clim() == (top - 60, top)
+
+
 def test_frequencies_may_be_given():
     ax = plot.magnitude(ONE, sample_rate=RATE, frequencies=[0.0, 100.0, 1000.0], ax=axes())
     # 0 Hz has no place on a logarithmic axis
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [100, 1000])
     ax = plot.magnitude(ONE, frequencies=5, ax=axes())
     np.testing.assert_allclose(ax.lines[0].get_xdata(), np.arange(5) * np.pi / 5)
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "π/4", "π/2", "3π/4", "π"]
+    written = ax.xaxis.get_major_formatter()
+    assert [written(place * np.pi / 4) for place in range(5)] == ["0", "π/4", "π/2", "3π/4", "π"]
+
+
+def test_frequencies_are_written_as_they_are_said():
+    wide = Figure(figsize=(6, 4)).subplots()
+    plot.magnitude(ONE, sample_rate=RATE, ax=wide)
+    low, high = wide.get_xlim()
+    ticks = [tick for tick in wide.get_xticks() if low <= tick <= high]
+    np.testing.assert_allclose(ticks, [10, 20, 50, 100, 200, 500, 1000, 2000, 5000])
+    assert [wide.xaxis.get_major_formatter()(tick) for tick in ticks[-3:]] == ["1k", "2k", "5k"]
+    band = np.linspace(900, 1100, 9)
+    plot.magnitude(ONE, sample_rate=RATE, frequencies=band, ax=wide)
+    assert 500 in wide.get_xticks()
+    narrow = plot.magnitude(ONE, sample_rate=RATE, frequencies=band, ax=axes())
+    assert sum(900 <= tick <= 1100 for tick in narrow.get_xticks()) > 3
 
 
 def test_phase_is_unwrapped_however_far_it_turns_between_frequencies():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -207,7 +208,11 @@ def test_values_and_gradients(dtype, layout):
         ).check()  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "complex64", "complex128"])
+# each compiles its own kernels
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("bfloat16", "complex64")]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "complex128", *LONG])
 def test_every_data_type(dtype):
     for index, (layout, shared) in enumerate(itertools.product(AXES, (False, True))):
         for complex_taps in {False, dtype.startswith("complex")}:
@@ -217,16 +222,69 @@ def test_every_data_type(dtype):
             ).check()  # fmt: skip
 
 
-@pytest.mark.parametrize(("dtype", "complex_taps"), [("float32", True), ("float64", True)])
-def test_real_input_with_complex_taps(dtype, complex_taps):
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
+def test_real_input_with_complex_taps(dtype):
     for shared in (False, True):
-        Case(dtype=dtype, shared=shared, complex_taps=complex_taps).check()
+        Case(dtype=dtype, shared=shared, complex_taps=True).check()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float16", pytest.param("float32", marks=pytest.mark.long)])
 def test_wide_arithmetic(dtype):
     for layout, shared in itertools.product(AXES, (False, True)):
         Case(2, 18, 70, shared=shared, dtype=dtype, layout=layout, reverse=shared, compute_dtype="float64").check()
+
+
+@pytest.mark.parametrize(("channels", "lengths"), [(20, (63, 65, 128, 129)), (2, (511, 512, 513, 1025))])
+def test_lengths_around_the_pieces_of_a_gradient(channels, lengths):
+    for length in lengths:
+        Case(1, channels, length, 2, dtype="float64").check()
+
+
+@pytest.mark.parametrize(("sections", "dtype"), [(16, "float32"), (70, "float64")])
+def test_many_sections(sections, dtype):
+    for channels in (1, 17):
+        case = Case(1, channels, 70, sections, dtype=dtype)
+        case.operands.taps[..., :] *= [1, 0.1, 0.1, 0.1, 0.1]
+        case.check()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("length", "sections"), [(5, 9), (300, 1), (4200, 10)])
+def test_both_ways_forward_give_the_same_bits(length, sections, dtype, monkeypatch):
+    case, results = Case(1, 3, length, sections, dtype=dtype), []
+    case.operands.taps[..., 1:] *= 0.3
+    for few in (0, 3):
+        monkeypatch.setattr(_cascade_plan, "_few", lambda _, few=few: few)
+        _cascade_plan.plan.cache_clear()
+        results.append(case.forward())
+    _cascade_plan.plan.cache_clear()
+    same(*results)
+
+
+@pytest.mark.parametrize("size", [(2, 20, 700, 3), (1, 2, 5000, 2)])
+def test_stretches_do_not_change_a_bit(size, monkeypatch):
+    case = Case(*size)
+    want = case.vjp()
+    _cascade_plan.plan.cache_clear()
+    monkeypatch.setattr(_cascade_plan, "_STARTS", 1)
+    same(case.vjp(), want)
+    _cascade_plan.plan.cache_clear()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_memory_of_a_gradient(shared):
+    case = Case(4, 64, 8000, shared=shared)
+    to_x = case.allocate(case.cascade.x_channels, "float32")
+    for needs in (ALL, CascadeNeeds(False, True, False)):
+        kernel.cascade_vjp(case.cascade, case.operands, case.grad_y, *case.grads, needs, lambda *_: to_x)
+        tracemalloc.start()
+        try:
+            kernel.cascade_vjp(case.cascade, case.operands, case.grad_y, *case.grads, needs, lambda *_: to_x)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        # a shared x has partial sums over channels, one row for each slice of them
+        assert peak < 0.1 * case.grad_y.nbytes
 
 
 @pytest.mark.parametrize("sections", [1, 2, 7])

@@ -14,6 +14,7 @@ from multirec import nn as mnn
 UNITS = {
     "FilterBank": (lambda **options: mnn.FilterBank(3, order=3, **options), (2, 20)),
     "BandpassBank": (lambda **options: mnn.BandpassBank(3, 16000, **options), (2, 20)),
+    "ParametricEQ": (lambda **options: mnn.ParametricEQ(3, 16000, gains=6.0, channels=3, **options), (2, 20)),
     "RecurrenceLayer": (lambda **options: mnn.RecurrenceLayer(4, 3, **options), (20, 2, 4)),
 }
 

@@ -16,6 +16,7 @@ OPTIONS: dict[str, Any] = {"dtype": torch.float64}
 UNITS = {
     "FilterBank": lambda **options: mnn.FilterBank(4, **OPTIONS, **options),
     "BandpassBank": lambda **options: mnn.BandpassBank(4, 16000, **OPTIONS, **options),
+    "ParametricEQ": lambda **options: mnn.ParametricEQ(3, 16000, channels=4, gains=6.0, **OPTIONS, **options),
     "RecurrenceLayer": lambda **options: mnn.RecurrenceLayer(4, 5, **OPTIONS, **options),
 }
 TIME = {"BCT": -1, "BTC": -2, "TBC": 0}

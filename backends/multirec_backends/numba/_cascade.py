@@ -19,12 +19,13 @@ class Cascades:
     def cascade(self, cascade: Cascade, operands: CascadeOperands, allocate: Allocate) -> CascadeResult:
         x, taps, memory = operands
         y: Signal = allocate(cascade.channels, cascade.y_dtype)
-        shape = cascade.batch, cascade.channels, cascade.sections, 2
         if not y.size:
+            shape = cascade.batch, cascade.channels, cascade.sections, 2
             same = np.zeros(shape, cascade.state_dtype) if memory is None else memory.copy()
             return CascadeResult(y, same, np.zeros(shape, cascade.state_dtype))
-        after, ends = np.empty((2, *shape), cascade.state_dtype)
-        plan(cascade).launch.run((), (x, y, *map(_rows, (taps, memory, after, ends))))
+        planned = plan(cascade)
+        after, ends = np.empty(planned.delays, planned.state), np.empty(planned.delays, planned.state)
+        planned.launch.run((), (x, y, taps, memory, after, ends))
         return CascadeResult(y, after, ends)
 
     def cascade_vjp(
@@ -47,8 +48,18 @@ class Cascades:
             if needs.x and cascade.shared:
                 shared = np.empty((planned.slices, batch, planned.padded), cascade.state_dtype)
                 extra = (address(shared), shared.strides[1])
-            states = map(_rows, (taps, memory, grad_memory, grad_ends, to_taps, to_memory))
-            planned.launch.run(extra, (x, grad_y, to_x if shared is None else None, *states), shared)
+            given = (
+                x,
+                grad_y,
+                to_x if shared is None else None,
+                taps,
+                memory,
+                grad_memory,
+                grad_ends,
+                to_taps,
+                to_memory,
+            )
+            planned.launch.run(extra, given, shared)
             if shared is not None:
                 assign_shared(to_x, shared, cascade.dtype, flip=cascade.reverse)
         else:
@@ -58,8 +69,3 @@ class Cascades:
         if to_taps is not None:
             to_taps = fit(to_taps, cascade.taps_batch, cascade.taps_channels, cascade.taps_dtype)
         return CascadeGradients(to_x, to_taps, to_memory)
-
-
-def _rows(array: Signal | None) -> Signal | None:
-    """Return what every section has, section by section, on one axis."""
-    return None if array is None else array.reshape(*array.shape[:2], array.shape[2] * array.shape[3])

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
+from typing import Any
+
+import numpy as np
 
 from multirec.backend import Cascade, CascadeNeeds
 
@@ -22,9 +25,14 @@ _STARTS = 1 << 20
 
 @dataclass(frozen=True)
 class CascadePlan:
-    """What is fixed by a cascade: `slices` partial rows of `padded` samples make a shared x's gradient."""
+    """What is fixed by a cascade: memories are of shape `delays` and type `state`.
+
+    `slices` partial rows of `padded` samples make a shared x's gradient.
+    """
 
     launch: Launch
+    delays: tuple[int, int, int, int]
+    state: np.dtype[Any]
     slices: int
     padded: int
 
@@ -62,7 +70,7 @@ def _wave(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
     starts, end = places(spec.scratch(cascade.sections, stretch, -(-pieces // stretch)))
     constants = [items, cascade.length, cascade.channels, cascade.sections, _large(cascade), int(cascade.reverse)]
     block = spec.interface.fix([*constants, stretch] if spec.vjp else constants, starts)
-    return CascadePlan(_launch(spec, cascade, block, end, items), 0, 0)
+    return _planned(cascade, _launch(spec, cascade, block, end, items))
 
 
 def _lanes(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
@@ -97,7 +105,12 @@ def _lanes(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
     ]
     block = spec.interface.fix([*constants, stretch] if spec.vjp else constants, starts | kept_starts)
     launch = _launch(spec, cascade, block, turn_bytes + run * (end - turn_bytes), items)
-    return CascadePlan(launch, slices, pieces * TILE)
+    return _planned(cascade, launch, slices, pieces * TILE)
+
+
+def _planned(cascade: Cascade, launch: Launch, slices: int = 0, padded: int = 0) -> CascadePlan:
+    delays = cascade.batch, cascade.channels, cascade.sections, ORDER
+    return CascadePlan(launch, delays, np.dtype(cascade.state_dtype), slices, padded)
 
 
 def _stretch(pieces: int, size: int) -> int:

@@ -16,12 +16,13 @@ from llvmlite import ir
 from ._cascade_spec import ORDER, TAPS, CascadeSpec
 from ._emit import Function, Int
 from ._frame import Frame, Group
+from ._memory import STORAGES
 from ._numbers import Format, Num, Slot, Tile, zero
 from ._spec import TILE
 from ._sums import Sums
 
 
-def section(taps: Sequence[Num], x: Num, memory: Sequence[Num]) -> tuple[Num, list[Num]]:
+def section_forward(taps: Sequence[Num], x: Num, memory: Sequence[Num]) -> tuple[Num, list[Num]]:
     """Return y and the memory after a sample."""
     b0, b1, b2, f1, f2 = taps
     y = memory[0].plus(b0, x)
@@ -89,22 +90,32 @@ class Sections:
 
     def start(self) -> None:
         """Load coefficients and memories."""
-        group, storage = self.group, self.spec.taps
-        group.load(self.taps, "taps", storage, group.offsets("offsets_any", "taps", storage), 0, self.count * TAPS)
+        self._load(self.taps, "taps", self.spec.taps, TAPS)
         self.load(self.memory, "memory")
 
     def load(self, tile: Tile, name: str) -> None:
         """Load what each section has two of; what is not there is zeros."""
-        group, storage = self.group, self.spec.compute
         tile.clear(self.delays)
         with self.f.when(self.frame.word(f"{name}_at").differs(0)):
-            group.load(tile, name, storage, group.offsets("offsets_any", name, storage), 0, self.delays)
+            self._load(tile, name, self.spec.compute, ORDER)
+
+    def _load(self, tile: Tile, name: str, storage: str, each: int) -> None:
+        frame, f, group = self.frame, self.f, self.group
+        offsets, stride = group.offsets("offsets_any", name, storage), frame.word(f"{name}_order")
+        load = frame.tiles.load(STORAGES[storage])
+        with f.loop(0, self.count) as index:
+            source = frame.pointer(name) + index * frame.word(f"{name}_section")
+            f.call(load, tile.row(index * each), source, stride, offsets, group.lanes, each, 0)
 
     def store(self, tile: Tile, name: str) -> None:
         """Store what each section has two of, if there is a place for it."""
-        group, storage = self.group, self.spec.compute
-        with self.f.when(self.frame.word(f"{name}_at").differs(0)):
-            group.store(tile, name, storage, group.offsets("offsets_any", name, storage), 0, self.delays)
+        frame, f, group, storage = self.frame, self.f, self.group, self.spec.compute
+        with f.when(frame.word(f"{name}_at").differs(0)):
+            offsets, stride = group.offsets("offsets_any", name, storage), frame.word(f"{name}_order")
+            store = frame.tiles.store(STORAGES[storage])
+            with f.loop(0, self.count) as index:
+                target = frame.pointer(name) + index * frame.word(f"{name}_section")
+                f.call(store, tile.row(index * ORDER), target, stride, offsets, group.lanes, ORDER)
 
     def turn(self, tile: Tile) -> None:
         """Put two samples of each section from running order into ascending order, or back."""
@@ -156,7 +167,7 @@ class Sections:
             for g in vectors:
                 value = x.get(at, g)
                 for k, target in enumerate(targets):
-                    value, after = section(taps[k][g], value, [slot.get() for slot in slots[k][g]])
+                    value, after = section_forward(taps[k][g], value, [slot.get() for slot in slots[k][g]])
                     for slot, number in zip(slots[k][g], after, strict=True):
                         slot.set(number)
                     if target is not None:

@@ -15,15 +15,16 @@ from ._stream import LINE, stage_bytes
 TAPS = 5
 """Coefficients of a section: three of the feedforward, two of the feedback."""
 ORDER = 2
-_ROWS = ("batch", "channel", "row")
-"""The axes of what every section has: coefficients or memory, section by section."""
+_EACH = ("batch", "channel", "section", "order")
+"""The axes of what every section has: coefficients, memory, or ends."""
 _ALL = ("items", "length", "channels", "sections", "large", "flip")
 _GROUPS = (*_ALL, "batch", "span", "rows", "blocks", "run", "kept_bytes")
 _KEPT = ("offsets_x", "offsets_y", "carry", "taps", "memory", "ends")
 _CALL, _CALL_BACK = ("counter", "fronts"), ("counter", "fronts", "grad_shared", "grad_shared_row")
-_FORWARD = {"x": SIGNAL, "y": SIGNAL} | dict.fromkeys(("taps", "memory", "to_memory", "ends"), _ROWS)
-_BACK = dict.fromkeys(("x", "grad_y", "grad_x"), SIGNAL)
-_BACK |= dict.fromkeys(("taps", "memory", "grad_memory", "grad_ends", "to_taps", "to_memory"), _ROWS)
+_FORWARD: dict[str, tuple[str, ...]] = dict.fromkeys(("x", "y"), SIGNAL)
+_FORWARD |= dict.fromkeys(("taps", "memory", "to_memory", "ends"), _EACH)
+_BACK: dict[str, tuple[str, ...]] = dict.fromkeys(("x", "grad_y", "grad_x"), SIGNAL)
+_BACK |= dict.fromkeys(("taps", "memory", "grad_memory", "grad_ends", "to_taps", "to_memory"), _EACH)
 LANES = Interface(_FORWARD, _CALL, _GROUPS, ("offsets_any", "x", "y", "stage"), _KEPT)
 LANES_BACK = Interface(
     arrays=_BACK,

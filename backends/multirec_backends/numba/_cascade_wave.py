@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from ._cascade_rows import Rows, lead
-from ._cascade_sections import choose, section
+from ._cascade_sections import choose, section_forward
 from ._cascade_spec import LAG, ORDER, TAPS, WaveSpec
 from ._emit import I32, Int, Ptr
 from ._frame import Frame
@@ -92,14 +92,15 @@ class Wave:
         With `turn`, from ascending into running order or back.
         """
         f, fmt, kind, flip = self.f, tile.fmt, STORAGES[storage], self.frame.word("flip").differs(0)
-        row, stride = self._row(name), self.frame.word(f"{name}_row")
+        row = self._row(name)
+        section, order = (self.frame.word(f"{name}_{axis}") for axis in ("section", "order"))
         if load:
             tile.clear(self.blocks * each)
         with f.loop(0, self.count) as index:
             block = index // fmt.lanes
             column = self.column(tile, self.sections(block) - 1 - (index - block * fmt.lanes))
             for k in range(each):
-                memory = row + (index * each + (f.select(flip, each - 1 - k, k) if turn else k)) * stride
+                memory = row + index * section + (f.select(flip, each - 1 - k, k) if turn else f.int(k)) * order
                 for part in range(kind.parts):
                     inside = tile.row(block * each + k) + column + part * fmt.vector_bytes
                     outside = memory + part * fmt.real_bytes
@@ -239,7 +240,7 @@ class _Steps(Lanes):
         times = self.times(at) if edge else []
         for v in self.vectors:
             memory, ends = self.memory[v], self.ends[v]
-            y, after = section(self.own[v], xs[v], [slot.get() for slot in memory])
+            y, after = section_forward(self.own[v], xs[v], [slot.get() for slot in memory])
             news = list(zip(memory, after, strict=True))
             if edge:
                 active = self.active(times[v])

@@ -224,7 +224,7 @@ class Group:
 
     def _place(self, name: str, start: Int | int, tap: Int | int | None) -> tuple[Ptr, Int]:
         frame = self.frame
-        stride = frame.word(f"{name}_{frame.spec.interface.arrays[name][2]}")
+        stride = frame.word(f"{name}_time")
         place = frame.pointer(name) + self.f.int(start) * stride
         if tap is not None:
             place = place + self.f.int(tap) * frame.word(f"{name}_tap")
