@@ -62,25 +62,15 @@ def test_the_measured_table_has_one_place() -> None:
     assert text.index("<!-- table:begin -->") < text.index("<!-- table:end -->")
 
 
-PUBLIC = [
-    "multirec",
-    "multirec.adjoint",
-    "multirec.analysis",
-    "multirec.backend",
-    "multirec.biquads",
-    "multirec.compat.torchaudio",
-    "multirec.errors",
-    "multirec.filterbanks",
-    "multirec.nn",
-    "multirec.plot",
-    "multirec.signal",
-    "multirec.testing",
-]
+PUBLIC = """
+multirec multirec.adjoint multirec.analysis multirec.backend multirec.biquads multirec.compat.torchaudio multirec.errors
+multirec.filterbanks multirec.nn multirec.plot multirec.signal multirec.testing
+"""
 ELSEWHERE = {"adjoint", "errors", "MultirecError"}
 """What `multirec` brings along from its modules, whose pages have it."""
 
 
-@pytest.mark.parametrize("module", PUBLIC)
+@pytest.mark.parametrize("module", PUBLIC.split())
 def test_reference_has_every_public_name(module: str) -> None:
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
     named = set(re.findall(r"auto(?:class|function|data):: ([\w.]+)\n", pages))
