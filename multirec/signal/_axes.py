@@ -98,6 +98,21 @@ class Axes(NamedTuple):
             shape[self._channel_axis] = filters
         return tuple(shape)
 
+    def expanded(self, zi: Array, x: Array, count: int, filters: int) -> Array:
+        """Return a filter's zi in full: its axes but the filtered one may be 1."""
+        own, shape = tuple(zi.shape), self.shape_of(x, count, filters)
+        if own == shape:
+            return zi
+        sizes = zip(own, shape, strict=False)
+        fits = (size == full or (size == 1 and axis != self.place) for axis, (size, full) in enumerate(sizes))
+        if len(own) != len(shape) or not all(fits):
+            raise ShapeError(
+                f"zi has shape {own}, expected {shape}: y's, of x of shape {tuple(x.shape)}, with {count} numbers on "
+                "the filtered axis, one less than there are coefficients in the longer of b and a. The other axes may "
+                "be 1. Pass what the previous call returned."
+            )
+        return namespace(zi).broadcast_to(zi, shape)
+
     def check_filters(self, x: Array, filters: int, source: str) -> None:
         """Raise unless x has a channel for each filter of a bank, or 1."""
         if self.gains or not self.bank or filters == 1 or x.shape[self._channel_axis] in (1, filters):

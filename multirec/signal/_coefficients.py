@@ -10,7 +10,7 @@ from .._core.arrays import is_compiling
 from .._core.axes import concatenate
 from .._filters.design import normalised
 from ..errors import ArgumentError, ShapeError
-from ._arrays import Array, as_array, check_family, host_values, like
+from ._arrays import Array, as_array, host_values, like
 from ._types import in_precision, is_complex, precise
 
 __all__ = ["Sections", "Transfer", "as_sections", "as_transfer", "sections", "transfer"]
@@ -28,8 +28,8 @@ class Transfer(NamedTuple):
 
     @property
     def complex(self) -> bool:
-        """Whether they make y complex."""
-        return is_complex(self.feedforward.dtype) or (self.feedback is not None and is_complex(self.feedback.dtype))
+        """Whether their feedforward sums are complex, whatever x is."""
+        return is_complex(self.feedforward.dtype)
 
 
 class Sections(NamedTuple):
@@ -64,7 +64,6 @@ def as_transfer(b: Any, a: Any) -> tuple[Array, Array]:
 
 def transfer(b: Array, a: Array, x: Array, dtype: Any) -> Transfer:
     """Return filters of b and a for signals like x, whose data type is given."""
-    check_family(x, b=b, a=a)
     source = f"b of shape {tuple(b.shape)} and a of shape {tuple(a.shape)}"
     bank = 2 in (b.ndim, a.ndim)
     order = max(b.shape[-1], a.shape[-1]) - 1
@@ -92,7 +91,6 @@ def as_sections(sos: Any) -> Array:
 
 def sections(sos: Array, x: Array, dtype: Any, *, any_leading: bool = False) -> Sections:
     """Return the sections of sos for signals like x, whose data type is given; for zi alone SciPy takes any a0."""
-    check_family(x, sos=sos)
     values = host_values(sos[..., 3]) if isinstance(sos, np.ndarray) and not any_leading else None
     if values is not None and not (values == 1).all():
         raise ArgumentError(

@@ -14,11 +14,12 @@ import numpy as np
 from .._core.arrays import family_of, is_traced
 from .._core.axes import from_channels_time, to_channels_time
 from .._core.problem import Layout
-from .._sections import cascade, filtered
+from .._sections import cascade
 from ..errors import ArgumentError, UnsupportedError
-from ._arrays import Array, as_array, host_values, like
+from ._arrays import Array, as_array, check_family, host_values, like
 from ._axes import Axes, axes_of
 from ._coefficients import Transfer, as_sections, as_transfer, sections, transfer
+from ._continued import continued
 from ._gust import gustafsson
 from ._padding import Padding, edge_of, extensions
 from ._steady import section_steady, steady
@@ -81,6 +82,7 @@ def filtfilt(
     array([0., 1., 2., 3., 4., 5., 6.])
     """
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)
+    check_family(x, b=b, a=a)
     dtype = common_dtype(x, b, a, floating=True)
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=filters.bank)
@@ -93,9 +95,7 @@ def filtfilt(
     edge = edge_of(padtype, padlen, x.shape[axes.axis], 3 * (filters.order + 1))
 
     def run(x: Array, memory: Array, layout: Layout, reverse: bool, out: Array | None) -> tuple[Array, Array]:
-        return filtered(
-            x, filters.feedforward, filters.feedback, memory, layout=layout, reverse=reverse, backend=backend
-        )
+        return continued(x, filters, memory, layout, reverse, backend, over=out is not None)
 
     return _both_ways(run, steady(filters), x, axes, edge, padtype)
 
@@ -138,6 +138,7 @@ def sosfiltfilt(
     array([0., 1., 2., 3., 4., 5., 6.])
     """
     x, sos = as_array(x, "x"), as_sections(sos)
+    check_family(x, sos=sos)
     dtype = common_dtype(x, sos, floating=True)
     rows = sections(sos, x, dtype)
     axes = axes_of(x, axis, bank=rows.bank)

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .._core.axes import namespace
 from .._recurrence import recurrence
-from .._sections import filtered
-from ..errors import ShapeError
-from ._arrays import Array, as_array, check_family, like
+from ._arrays import as_array, check_family, like
 from ._axes import axes_of
 from ._coefficients import as_transfer, transfer
-from ._ready import ready
+from ._continued import continued
+from ._ready import ready, ready_from
 from ._types import common_dtype, memory_in, signal_in
 
 __all__ = ["lfilter"]
@@ -68,38 +66,28 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: 
     array([[1.  , 0.5 , 0.25],
            [2.  , 1.  , 0.5 ]])
     """
-    if zi is None and type(x) is np.ndarray and type(b) is np.ndarray and type(a) is np.ndarray:
-        return ready(b, a, x, axis, backend)(x)
+    if type(x) is np.ndarray:
+        b = b if type(b) is np.ndarray else as_array(b, "b")
+        a = a if type(a) is np.ndarray else as_array(a, "a")
+        if type(b) is np.ndarray and type(a) is np.ndarray:
+            if zi is None:
+                return ready(b, a, x, axis, backend)(x)
+            if type(zi) is np.ndarray:
+                return ready_from(b, a, x, axis, zi, backend)(x, zi)
     x, (b, a) = as_array(x, "x"), as_transfer(b, a)
     zi = None if zi is None else as_array(zi, "zi")
+    check_family(x, b=b, a=a, zi=zi)
+    zi = None if zi is None else like(zi, x)
     dtype = common_dtype(x, b, a, zi=zi)
     filters = transfer(b, a, x, dtype)
     axes = axes_of(x, axis, bank=filters.bank)
     axes.check_filters(x, filters.filters, filters.source)
-    taps = filters.feedforward, filters.feedback
     x = signal_in(x, dtype, widened=filters.complex)
     if zi is None:
+        taps = filters.feedforward, filters.feedback
         y, _ = recurrence(axes.view(x), feedforward=taps[0], feedback=taps[1], layout=axes.layout, backend=backend)
         return axes.restore(y)
-    check_family(x, zi=zi)
-    zi = _expanded(zi, axes.shape_of(x, filters.order, filters.filters), axes.place, x)
-    memory = axes.memory_of(memory_in(like(zi, x), x, dtype))
-    y, memory = filtered(axes.view(x), *taps, memory, layout=axes.layout, backend=backend)
+    zi = axes.expanded(zi, x, filters.order, filters.filters)
+    memory = axes.memory_of(memory_in(zi, x, dtype))
+    y, memory = continued(axes.view(x), filters, memory, axes.layout, False, backend)
     return axes.restore(y), axes.zi_of(memory)
-
-
-def _expanded(zi: Array, shape: tuple[int, ...], place: int, x: Array) -> Array:
-    """Return zi in a shape; its axes but the filtered one may be 1."""
-    own = tuple(zi.shape)
-    if own == shape:
-        return zi
-    fits = len(own) == len(shape) and all(
-        size == full or (size == 1 and axis != place) for axis, (size, full) in enumerate(zip(own, shape, strict=True))
-    )
-    if not fits:
-        raise ShapeError(
-            f"zi has shape {own}, expected {shape}: that of y of x of shape {tuple(x.shape)} with {shape[place]} "
-            "numbers on the filtered axis, one less than there are coefficients in the longer of b and a. The other "
-            "axes may be 1. Pass what the previous call returned."
-        )
-    return namespace(zi).broadcast_to(zi, shape)

@@ -51,6 +51,8 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = 
     """
     x, sos = as_array(x, "x"), as_sections(sos)
     zi = None if zi is None else as_array(zi, "zi")
+    check_family(x, sos=sos, zi=zi)
+    zi = None if zi is None else like(zi, x)
     dtype = common_dtype(x, sos, zi=zi)
     rows = sections(sos, x, dtype)
     axes = axes_of(x, axis, bank=rows.bank)
@@ -58,9 +60,8 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = 
     x = signal_in(x, dtype, widened=rows.complex)
     memory = None
     if zi is not None:
-        check_family(x, zi=zi)
         _check_zi(zi, rows, axes, x)
-        memory = axes.section_memory_of(memory_in(like(zi, x), x, dtype))
+        memory = axes.section_memory_of(memory_in(zi, x, dtype))
     y, memory, _ = cascade(axes.view(x), rows.taps, memory, layout=axes.layout, backend=backend)
     y = axes.restore(y)
     return y if zi is None else (y, axes.section_zi_of(memory))

@@ -45,7 +45,7 @@ def _floating(dtype: Dtype, library: Any) -> Dtype:
     if library.__name__ == "torch":
         return dtype if dtype.is_floating_point or dtype.is_complex else library.get_default_dtype()
     if library.__name__ == "cupy":
-        return _common_of_numpy([dtype], floating=True)
+        return dtype if dtype.kind in "fc" else np.dtype(np.float64)
     return dtype if library.issubdtype(dtype, library.inexact) else library.result_type(dtype, float)
 
 

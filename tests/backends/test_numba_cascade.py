@@ -190,7 +190,10 @@ def same(one, other):
         np.testing.assert_array_equal(mine, theirs)
 
 
-SIZES = [(2, 33, 130, 3), (3, 5, 67, 2), (1, 1, 1, 4), (1, 3, 2, 1), (2, 40, 64, 5), (1, 18, 3, 16), (2, 4, 0, 2)]
+SIZES = [
+    *((2, 33, 130, 3), (3, 5, 67, 2), (1, 1, 1, 4), (1, 3, 2, 1), (2, 40, 64, 5), (1, 18, 3, 16), (2, 4, 0, 2)),
+    *((2, 2, 67, 2), (1, 3, 67, 5)),
+]
 
 
 def test_it_is_a_cascade_kernel():
@@ -215,10 +218,10 @@ LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("bfloat16", "com
 @pytest.mark.parametrize("dtype", ["float16", "complex128", *LONG])
 def test_every_data_type(dtype):
     for index, (layout, shared) in enumerate(itertools.product(AXES, (False, True))):
-        for complex_taps in {False, dtype.startswith("complex")}:
+        for complex_taps, channels in itertools.product({False, dtype.startswith("complex")}, (2, 18)):
             Case(
-                2, 18, 70, shared=shared, dtype=dtype, layout=layout, reverse=index % 2 == 0, complex_taps=complex_taps,
-                per_example=shared,
+                2, channels, 70, shared=shared, dtype=dtype, layout=layout, reverse=index % 2 == 0,
+                complex_taps=complex_taps, per_example=shared,
             ).check()  # fmt: skip
 
 
@@ -230,8 +233,10 @@ def test_real_input_with_complex_taps(dtype):
 
 @pytest.mark.parametrize("dtype", ["float16", pytest.param("float32", marks=pytest.mark.long)])
 def test_wide_arithmetic(dtype):
-    for layout, shared in itertools.product(AXES, (False, True)):
-        Case(2, 18, 70, shared=shared, dtype=dtype, layout=layout, reverse=shared, compute_dtype="float64").check()
+    for layout, shared, channels in itertools.product(AXES, (False, True), (2, 18)):
+        Case(
+            2, channels, 70, shared=shared, dtype=dtype, layout=layout, reverse=shared, compute_dtype="float64"
+        ).check()
 
 
 @pytest.mark.parametrize(("channels", "lengths"), [(20, (63, 65, 128, 129)), (2, (511, 512, 513, 1025))])
@@ -253,8 +258,8 @@ def test_many_sections(sections, dtype):
 def test_both_ways_forward_give_the_same_bits(length, sections, dtype, monkeypatch):
     case, results = Case(1, 3, length, sections, dtype=dtype), []
     case.operands.taps[..., 1:] *= 0.3
-    for few in (0, 3):
-        monkeypatch.setattr(_cascade_plan, "_few", lambda _, few=few: few)
+    for many in (False, True):
+        monkeypatch.setattr(_cascade_plan, "_many", lambda _, many=many: many)
         _cascade_plan.plan.cache_clear()
         results.append(case.forward())
     _cascade_plan.plan.cache_clear()
@@ -328,7 +333,7 @@ def test_in_place(size, layout, dtype):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("size", [(3, 70, 2000, 4), (1, 3, 40000, 2)])
+@pytest.mark.parametrize("size", [(3, 70, 2000, 4), (2, 2, 20000, 2)])
 def test_threads_do_not_change_a_bit(size, shared):
     case = Case(*size, shared=shared)
     before, results = _threads.num_threads(), []
@@ -355,19 +360,33 @@ def past_the_caches(monkeypatch):
     _cascade_plan.plan.cache_clear()
 
 
+def within(case, shift):
+    """Return an allocation within a larger array, `shift` items after a line begins, and what checks its rims."""
+    shape, dtype = (case.cascade.batch, case.cascade.channels, case.cascade.length), case.operands.x.dtype
+    axes, room = AXES[case.cascade.layout], np.full(np.prod(shape) + 256, 7, dtype)
+    start = -room.ctypes.data % 64 // room.itemsize + 64 + shift
+    end = start + np.prod(shape)
+    place = room[start:end].reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
+    return lambda *_: place, lambda: (room[:start] == 7).all() and (room[end:] == 7).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "float16"])
 @pytest.mark.parametrize("layout", ["BCT", "BTC"])
 def test_large_outputs_are_the_same_bits(dtype, layout, past_the_caches):
-    sizes = [(16, 64), (64, 130), (20, 67), (33, 200), (1, 1), (3, 9001)]
-    for (channels, length), reverse in itertools.product(sizes, (False, True)):
+    sizes = [(16, 64, 0), (64, 130, 0), (20, 67, 1), (33, 200, 3), (1, 1, 5), (2, 9001, 3)]
+    for (channels, length, shift), reverse in itertools.product(sizes, (False, True)):
         case, results = Case(2, channels, length, dtype=dtype, layout=layout, reverse=reverse), []
         for on in (False, True):
             past_the_caches(on)
-            results.append((*case.forward(), case.vjp().x))
-        same(results[1], results[0])
+            for call in (case.forward, case.vjp):
+                case.allocate, untouched = within(case, shift)
+                results.append([part.copy() for part in call()])
+                assert untouched()
+        same(results[2], results[0])
+        same(results[3], results[1])
 
 
-@pytest.mark.parametrize("size", [(2, 20, 300, 3), (1, 3, 9000, 3), (2, 1, 300, 3)])
+@pytest.mark.parametrize("size", [(2, 20, 300, 3), (1, 3, 9000, 3), (2, 2, 600, 3)])
 def test_non_finite_stays_in_its_channel(size):
     case = Case(*size, per_example=True)
     clean, gradients = case.forward(), case.vjp()
@@ -379,6 +398,28 @@ def test_non_finite_stays_in_its_channel(size):
     assert not np.isfinite(found.y[0, 0, 100:]).any()
     for got, want in zip((*found, *case.vjp()), (*clean, *gradients), strict=True):
         np.testing.assert_array_equal(got[others], want[others])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("channels", [3, 20])
+def test_a_bad_filter_harms_no_other(channels, shared):
+    case = Case(2, channels, 600, 4, shared=shared)
+    clean, gradients = case.forward(), case.vjp()
+    case.operands.taps[0, 1, 2] = np.nan
+    others = [channel for channel in range(channels) if channel != 1]
+    for got, want in zip((*case.forward(), *case.vjp()[1:]), (*clean, *gradients[1:]), strict=True):
+        assert not np.isfinite(got[:, 1]).all()
+        np.testing.assert_array_equal(got[:, others], want[:, others])
+
+
+def test_a_shared_input_that_is_not_finite_harms_no_other_example():
+    case = Case(2, 20, 300, 3, shared=True)
+    clean, gradients = case.forward(), case.vjp()
+    case.operands.x[0, 0, 5] = np.inf
+    for got, want in zip((*case.forward(), *case.vjp()[::2]), (*clean, *gradients[::2]), strict=True):
+        np.testing.assert_array_equal(got[1], want[1])
+    # the gradient of x needs no x
+    np.testing.assert_array_equal(case.vjp().x, gradients.x)
 
 
 def test_subnormals_are_flushed():

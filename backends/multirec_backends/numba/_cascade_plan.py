@@ -11,7 +11,7 @@ import numpy as np
 
 from multirec.backend import Cascade, CascadeNeeds
 
-from ._cascade_spec import ORDER, TAPS, CascadeSpec, WaveSpec, wave_vectors
+from ._cascade_spec import MOST_VECTORS, ORDER, TAPS, CascadeSpec, WaveSpec
 from ._compile import compiled, vector_bytes
 from ._interface import places
 from ._launch import Launch
@@ -40,28 +40,39 @@ class CascadePlan:
 @lru_cache(maxsize=512)
 def plan(cascade: Cascade, needs: CascadeNeeds | None = None) -> CascadePlan:
     """Plan a cascade that has samples, or its gradients that are needed; the same answer for the same shapes."""
-    rows = cascade.batch * cascade.channels
     # the gradient of an x that several rows share is a sum over lanes
     sums = needs is not None and cascade.shared
-    return _lanes(cascade, needs) if rows > _few(cascade) or sums else _wave(cascade, needs)
+    return _lanes(cascade, needs) if sums or _many(cascade) else _wave(cascade, needs)
 
 
-def _few(cascade: Cascade) -> int:
-    """Return up to how many rows are computed one by one, with their sections for lanes."""
-    # one after another two multiply-adds a sample and row, against five a section for all rows
-    return 1 + cascade.sections
+def _many(cascade: Cascade) -> bool:
+    """Say whether there are so many rows that they are better the lanes themselves, than sections are."""
+    vectors, side = _wave_vectors(cascade)
+    # cycles a sample: a row waits for two multiply-adds, or keeps the machine busy; five a section serve all rows
+    return cascade.batch * cascade.channels * max(8, 4 * vectors) // side > 10 + 6 * cascade.sections
+
+
+def _wave_vectors(cascade: Cascade) -> tuple[int, int]:
+    """Return how many vectors a row's sections take, and how many rows go side by side, in two items at least."""
+    width = vector_bytes() // (8 if cascade.compute_dtype == "float64" else 4)
+    vectors, rows = min(-(-cascade.sections // width), MOST_VECTORS), cascade.batch * cascade.channels
+    # more would not be in registers
+    pairs = vectors == 1 and rows > 2 and rows % 2 == 0 and not cascade.y_dtype.startswith("complex")
+    return vectors, 2 if pairs else 1
 
 
 def _wave(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
-    double, items, width = cascade.compute_dtype == "float64", cascade.batch * cascade.channels, vector_bytes()
+    vectors, side = _wave_vectors(cascade)
+    items = cascade.batch * cascade.channels // side
     spec = WaveSpec(
         vjp=needs is not None,
-        double=double,
+        double=cascade.compute_dtype == "float64",
         x=cascade.dtype,
         y=cascade.y_dtype,
         taps=cascade.taps_dtype,
-        vector_bytes=width,
-        vectors=wave_vectors(cascade.sections, double, width),
+        vector_bytes=vector_bytes(),
+        vectors=vectors,
+        side=side,
         grad_x=needs is not None and needs.x,
         grad_taps=needs is not None and needs.taps,
     )

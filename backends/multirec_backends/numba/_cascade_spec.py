@@ -45,7 +45,8 @@ LAG = 2
 """Steps by which a section is behind the one before it: what moves on to it is not waited for."""
 _CHUNK, _CHUNK_BACK = 1 << 15, 512
 """Bytes of a row that go through the sections at a time, in the first-level cache; samples of one, on the way back."""
-_MOST_VECTORS = 4
+MOST_VECTORS = 4
+"""Vectors that the sections of a row are in at a time."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +104,22 @@ class CascadeSpec:
 
 @dataclass(frozen=True)
 class WaveFormat(Format):
-    """Lanes that are the sections of one row, in `vectors` vectors."""
+    """Lanes that are the sections of `side` rows, `vectors` vectors for each."""
 
     vectors: int
+    side: int
 
     @property
     def groups(self) -> int:
-        return self.vectors
+        return self.vectors * self.side
 
 
 @dataclass(frozen=True)
 class WaveSpec:
-    """One specialisation for few rows, whose sections are lanes in `vectors` vectors, or in several blocks of them."""
+    """One specialisation for few rows, `side` of them side by side, their sections lanes in `vectors` vectors.
+
+    More sections than lanes take several blocks of them.
+    """
 
     vjp: bool
     double: bool
@@ -123,6 +128,7 @@ class WaveSpec:
     taps: str
     vector_bytes: int
     vectors: int
+    side: int
     grad_x: bool = False
     grad_taps: bool = False
 
@@ -135,7 +141,12 @@ class WaveSpec:
 
     @cached_property
     def format(self) -> Format:
-        return WaveFormat(self.double, self.y.startswith("complex"), self.vector_bytes, self.vectors)
+        return WaveFormat(self.double, self.y.startswith("complex"), self.vector_bytes, self.vectors, self.side)
+
+    @cached_property
+    def lanes(self) -> int:
+        """Lanes of one row."""
+        return self.vectors * self.format.width
 
     @property
     def compute(self) -> str:
@@ -149,25 +160,30 @@ class WaveSpec:
 
     def delay_bytes(self, sections: int) -> int:
         """Return the bytes of what every section has two of."""
-        return self.format.row_bytes * ORDER * -(-sections // self.format.lanes)
+        return self.format.row_bytes * ORDER * -(-sections // self.lanes)
 
     @cached_property
     def record_rows(self) -> int:
         """Steps that a chunk takes at most."""
-        return self.chunk + LAG * self.format.lanes
+        return self.chunk + LAG * self.lanes
+
+    @cached_property
+    def buffer_bytes(self) -> int:
+        """Bytes for a chunk of one row; lanes that have no sample yet, or none left, read and write beyond its ends."""
+        fmt = self.format
+        return (self.chunk + 2 * LAG * self.lanes + fmt.width) * fmt.parts * fmt.real_bytes
 
     def scratch(self, sections: int, stretch: int, stretches: int) -> dict[str, int]:
         """Return the bytes of every region of scratch memory."""
         fmt = self.format
-        row, blocks = fmt.row_bytes, -(-sections // fmt.lanes)
+        row, blocks = fmt.row_bytes, -(-sections // self.lanes)
         delays, records = self.delay_bytes(sections), row * blocks * self.record_rows
         sizes = {
             "words": 8 * len(self.interface.words),
             "taps": row * TAPS * blocks,
             "memory": delays,
             "ends": delays,
-            # lanes that have no sample yet, or none left, read and write beyond the ends
-            "buffer": (self.chunk + 2 * LAG * fmt.lanes + fmt.width) * fmt.parts * fmt.real_bytes,
+            "buffer": self.side * self.buffer_bytes,
         }
         if self.vjp:
             sizes |= {
@@ -179,9 +195,3 @@ class WaveSpec:
                 "stretch_starts": delays * stretches,
             }
         return sizes
-
-
-def wave_vectors(sections: int, double: bool, vector_bytes: int) -> int:
-    """Return how many vectors the sections of a row take, or a block of them."""
-    width = vector_bytes // (8 if double else 4)
-    return min(-(-sections // width), _MOST_VECTORS)

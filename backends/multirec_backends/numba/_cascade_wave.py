@@ -3,7 +3,7 @@
 A section works on what the one before it made a few steps ago, so all of them compute at once, in the order of stepping
 and with its result to the last bit. The last section is lane 0, from where numbers are stored; what lane i + 1
 made moves on to lane i, and x enters at the first section. Steps at either end, in which a lane has no sample yet or
-none left, leave the memory of that lane alone.
+none left, leave the memory of that lane alone. Rows side by side compute while others wait for their multiply-adds.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ def emit_wave(module: ir.Module, name: str, spec: WaveSpec) -> None:
 
 
 class Wave:
-    """One row that goes through all its sections a chunk of samples at a time, in place."""
+    """The rows of an item, which go through all their sections a chunk of samples at a time, in place."""
 
     def __init__(self, frame: WaveFrame, rows: Rows, item: Int) -> None:
         self.frame, self.f, self.fmt, self.spec, self.rows = frame, frame.f, frame.fmt, frame.spec, rows
         self.count, self.vectors = frame.word("sections"), range(frame.fmt.groups)
         self.taps, self.memory, self.ends = (frame.tile(name) for name in ("taps", "memory", "ends"))
         self.number = self.fmt.parts * self.fmt.real_bytes
-        self.buffer = frame.region("buffer") + self.fmt.lanes * LAG * self.number
-        self.blocks = (self.count + (self.fmt.lanes - 1)) // self.fmt.lanes
-        self.example = item // frame.word("channels")
-        self.channel = item - self.example * frame.word("channels")
+        self.blocks = (self.count + (self.spec.lanes - 1)) // self.spec.lanes
+        first = frame.region("buffer") + self.spec.lanes * LAG * self.number
+        self.buffers = [first + r * self.spec.buffer_bytes for r in range(self.spec.side)]
+        self.rows_at = [item * self.spec.side + r for r in range(self.spec.side)]
 
     def start(self) -> None:
         """Load coefficients and memories."""
@@ -66,25 +66,37 @@ class Wave:
         with self.f.when(self.frame.word(f"{name}_at").differs(0)):
             self.exchange(name, tile, ORDER, self.spec.compute, load=False, turn=turn)
 
-    def signal(self, name: str, start: Int) -> tuple[Ptr, Int]:
-        """Return where this row of a signal is at a time, and its stride."""
-        stride = self.frame.word(f"{name}_time")
-        return self._row(name) + start * stride, stride
+    def load_rows(self, name: str, start: Int, steps: Int, storage: str) -> None:
+        """Load a chunk of every row of a signal."""
+        for buffer, (place, stride) in zip(self.buffers, self.signals(name, start), strict=True):
+            self.rows.load(buffer, place, stride, steps, storage)
 
-    def _row(self, name: str) -> Ptr:
-        frame = self.frame
-        strides = self.example * frame.word(f"{name}_batch") + self.channel * frame.word(f"{name}_channel")
+    def store_rows(self, name: str, start: Int, steps: Int, storage: str) -> None:
+        """Store a chunk of every row of a signal."""
+        for buffer, (place, stride) in zip(self.buffers, self.signals(name, start), strict=True):
+            self.rows.store(buffer, place, stride, steps, storage)
+
+    def signals(self, name: str, start: Int) -> list[tuple[Ptr, Int]]:
+        """Return where the rows of a signal are at a time, and their stride."""
+        stride = self.frame.word(f"{name}_time")
+        return [(self._row(name, row) + start * stride, stride) for row in self.rows_at]
+
+    def _row(self, name: str, row: Int) -> Ptr:
+        frame, channels = self.frame, self.frame.word("channels")
+        example = row // channels
+        strides = example * frame.word(f"{name}_batch") + (row - example * channels) * frame.word(f"{name}_channel")
         return frame.pointer(name) + strides
 
     def sections(self, block: Int) -> Int:
         """Return how many sections a block of lanes has."""
-        return self.f.minimum(self.count - block * self.fmt.lanes, self.fmt.lanes)
+        return self.f.minimum(self.count - block * self.spec.lanes, self.spec.lanes)
 
-    def column(self, tile: Tile, lane: Int) -> Int:
-        """Return where a lane lies within the rows of a tile."""
+    def column(self, tile: Tile, lane: Int, r: int) -> Int:
+        """Return where a lane of a row lies within a tile."""
         fmt = tile.fmt
         vector = lane // fmt.width
-        return vector * (fmt.parts * fmt.vector_bytes) + (lane - vector * fmt.width) * fmt.real_bytes
+        within = (lane - vector * fmt.width) * fmt.real_bytes
+        return (vector + r * self.spec.vectors) * (fmt.parts * fmt.vector_bytes) + within
 
     def exchange(self, name: str, tile: Tile, each: int, storage: str, *, load: bool, turn: bool = False) -> None:
         """Copy what every section has `each` of, between memory and the lanes of a tile.
@@ -92,23 +104,24 @@ class Wave:
         With `turn`, from ascending into running order or back.
         """
         f, fmt, kind, flip = self.f, tile.fmt, STORAGES[storage], self.frame.word("flip").differs(0)
-        row = self._row(name)
         section, order = (self.frame.word(f"{name}_{axis}") for axis in ("section", "order"))
         if load:
             tile.clear(self.blocks * each)
-        with f.loop(0, self.count) as index:
-            block = index // fmt.lanes
-            column = self.column(tile, self.sections(block) - 1 - (index - block * fmt.lanes))
-            for k in range(each):
-                memory = row + index * section + (f.select(flip, each - 1 - k, k) if turn else f.int(k)) * order
-                for part in range(kind.parts):
-                    inside = tile.row(block * each + k) + column + part * fmt.vector_bytes
-                    outside = memory + part * fmt.real_bytes
-                    one, other = (outside, inside) if load else (inside, outside)
-                    other.store(one.load(fmt.real))
+        for r, at in enumerate(self.rows_at):
+            row = self._row(name, at)
+            with f.loop(0, self.count) as index:
+                block = index // self.spec.lanes
+                column = self.column(tile, self.sections(block) - 1 - (index - block * self.spec.lanes), r)
+                for k in range(each):
+                    memory = row + index * section + (f.select(flip, each - 1 - k, k) if turn else f.int(k)) * order
+                    for part in range(kind.parts):
+                        inside = tile.row(block * each + k) + column + part * fmt.vector_bytes
+                        outside = memory + part * fmt.real_bytes
+                        one, other = (outside, inside) if load else (inside, outside)
+                        other.store(one.load(fmt.real))
 
     def forward(self, steps: Int, *, records: Sequence[Tile] = (), ends: bool = False) -> None:
-        """Run all sections over the buffer.
+        """Run all sections over the buffers.
 
         What goes into them and comes out at every step may be recorded; with `ends`, their last outputs are kept.
         """
@@ -128,18 +141,18 @@ class Wave:
 
 class _Forward(Wave):
     def run(self) -> None:
-        frame, f, spec, rows = self.frame, self.f, self.spec, self.rows
+        frame, f, spec = self.frame, self.f, self.spec
         self.start()
         self.ends.clear(self.blocks * ORDER)
         # the first chunk ends where a cache line of y does
-        few, chunk = lead(f, *self.signal("y", f.int(0)), spec.y), spec.chunk
+        few, chunk = lead(f, *self.signals("y", f.int(0))[0], spec.y), spec.chunk
         first = f.select(few.equals(0), chunk, few)
         with f.loop(0, (frame.length - first + chunk + (chunk - 1)) // chunk) as index:
             start = f.maximum(first + (index - 1) * chunk, 0)
             steps = f.minimum(first + index * chunk, frame.length) - start
-            rows.load(self.buffer, *self.signal("x", start), steps, spec.x)
+            self.load_rows("x", start, steps, spec.x)
             self.forward(steps, ends=True)
-            rows.store(self.buffer, *self.signal("y", start), steps, spec.y)
+            self.store_rows("y", start, steps, spec.y)
         fence(f)
         self.store(self.memory, "to_memory")
         self.store(self.ends, "ends", turn=True)
@@ -153,8 +166,8 @@ class Lanes:
         f, width = self.f, self.fmt.width
         self.block, self.steps, self.count = block, steps, wave.sections(block)
         self.behind = (self.count - 1) * LAG
-        kind = ir.VectorType(I32, width)
-        lanes = [ir.Constant(kind, list(range(v * width, (v + 1) * width))) for v in self.vectors]
+        kind, own = ir.VectorType(I32, width), range(wave.spec.vectors)
+        lanes = [ir.Constant(kind, list(range(v * width, (v + 1) * width))) for v in own] * wave.spec.side
         lag = ir.Constant(kind, [LAG] * width)
         # by so many steps is a lane behind the first section
         self.late = [f.b.mul(f.b.sub(self.all(self.count - 1), lane), lag) for lane in lanes]
@@ -194,10 +207,18 @@ class Lanes:
             for i, slot in enumerate(slots[v]):
                 tile.put(self.block * ORDER + i, v, slot.get())
 
-    def number(self, place: Ptr) -> Num:
-        """Return a number of the buffer in every lane."""
-        size = self.fmt.real_bytes
-        return Num(self.f, [self._splat((place + k * size).load(self.fmt.real)) for k in range(self.fmt.parts)])
+    def by_row(self, numbers: list[Num]) -> list[list[Num]]:
+        """Return the vectors of each row."""
+        own = self.wave.spec.vectors
+        return [numbers[r * own : (r + 1) * own] for r in range(self.wave.spec.side)]
+
+    def numbers(self, at: Int) -> list[Num]:
+        """Return what is in each row's buffer, in every lane."""
+        parts = [at * self.wave.number + k * self.fmt.real_bytes for k in range(self.fmt.parts)]
+        return [
+            Num(self.f, [self._splat((buffer + part).load(self.fmt.real)) for part in parts])
+            for buffer in self.wave.buffers
+        ]
 
     def _splat(self, scalar: Any) -> Any:
         kind = ir.VectorType(scalar.type, self.fmt.width)
@@ -234,10 +255,11 @@ class _Steps(Lanes):
 
     def step(self, at: Int, *, edge: bool = False) -> None:
         """Compute one step; at the edge, where some lanes have no sample, and the last outputs are kept."""
-        f, number = self.f, self.wave.number
-        here = self.wave.buffer + at * number
-        xs, ys = self._moved(self.past.get(), self.number(here)), []
-        times = self.times(at) if edge else []
+        f = self.f
+        xs: list[Num] = []
+        for own, x in zip(self.by_row(self.past.get()), self.numbers(at), strict=True):
+            xs += self._moved(own, x)
+        ys, times = [], self.times(at) if edge else []
         for v in self.vectors:
             memory, ends = self.memory[v], self.ends[v]
             y, after = section_forward(self.own[v], xs[v], [slot.get() for slot in memory])
@@ -254,9 +276,10 @@ class _Steps(Lanes):
             for v in self.vectors:
                 tile.put(at, v, made[v])
         self.past.add(ys)
-        out = here - self.behind * number
-        for part, vector in enumerate(ys[0].parts):
-            (out + part * self.fmt.real_bytes).store(f.b.extract_element(vector, ir.Constant(I32, 0)))
+        for buffer, (last, *_) in zip(self.wave.buffers, self.by_row(ys), strict=True):
+            out = buffer + (at - self.behind) * self.wave.number
+            for part, vector in enumerate(last.parts):
+                (out + part * self.fmt.real_bytes).store(f.b.extract_element(vector, ir.Constant(I32, 0)))
 
     def _moved(self, ys: Sequence[Num], x: Num) -> list[Num]:
         """Return outputs, each moved on to the lane of the next section, and x in the lane of the first."""

@@ -46,7 +46,7 @@ class _Gradient(Wave):
         if spec.grad_taps:
             self.sums.start()
             walk_back(frame, spec.chunk, self.memory, self.blocks * ORDER, self._forward, self._chunk)
-            double = WaveFormat(True, self.fmt.is_complex, self.fmt.width * 8, self.fmt.groups)
+            double = WaveFormat(True, self.fmt.is_complex, self.fmt.width * 8, spec.vectors, spec.side)
             self.exchange("to_taps", Tile(f, double, self.sums.base), TAPS, double.storage, load=False)
         else:
             straight_back(frame, spec.chunk, self._chunk)
@@ -56,20 +56,20 @@ class _Gradient(Wave):
     def _forward(self, time: Int) -> None:
         """Run the sections over a whole chunk for the memories alone."""
         steps = self.f.int(self.spec.chunk)
-        self.rows.load(self.buffer, *self.signal("x", time), steps, self.spec.x)
+        self.load_rows("x", time, steps, self.spec.x)
         self.forward(steps)
 
     def _chunk(self, time: Int) -> None:
-        f, spec, rows = self.f, self.spec, self.rows
+        f, spec = self.f, self.spec
         steps = f.minimum(self.frame.length - time, spec.chunk)
         if spec.grad_taps:
-            rows.load(self.buffer, *self.signal("x", time), steps, spec.x)
+            self.load_rows("x", time, steps, spec.x)
             self.forward(steps, records=(self.inputs, self.outputs))
-        rows.load(self.buffer, *self.signal("grad_y", time), steps, spec.y)
+        self.load_rows("grad_y", time, steps, spec.y)
         with f.loop(0, self.blocks) as done:
             self._back(self.blocks - 1 - done, steps, time)
         if spec.grad_x:
-            rows.store(self.buffer, *self.signal("grad_x", time), steps, spec.x)
+            self.store_rows("grad_x", time, steps, spec.x)
 
     def _back(self, block: Int, steps: Int, time: Int) -> None:
         """Go back through the sections of a block, whose x's gradient takes the place of their y's."""
@@ -110,7 +110,9 @@ class _StepsBack(Lanes):
 
     def step(self, at: Int, *, edge: bool = False) -> None:
         """Go back one step; at the edge, where some lanes have no sample, or one of the last two."""
-        grads = self._moved(self.past.get(), self.number(self.wave.buffer + (at - self.behind) * self.wave.number))
+        grads: list[Num] = []
+        for own, grad in zip(self.by_row(self.past.get()), self.numbers(at - self.behind), strict=True):
+            grads += self._moved(own, grad)
         times, made = self.times(at) if edge else [], []
         for v in self.vectors:
             grad, later = grads[v], [slot.get() for slot in self.later[v]]
@@ -143,11 +145,12 @@ class _StepsBack(Lanes):
             sums.flush(self.gradient.sums, self.block * TAPS, v)
 
     def finish(self) -> None:
-        """Put the gradient of the first section's x into the buffer."""
+        """Put the gradient of each row's x into its buffer, from the lane of the first section."""
         f, fmt, wave = self.f, self.fmt, self.wave
         self.put(self.gradient.lam, self.later)
-        source = self.inputs.base + wave.column(self.inputs, self.count - 1)
+        sources = [self.inputs.base + wave.column(self.inputs, self.count - 1, r) for r in range(wave.spec.side)]
         with f.loop(0, self.steps) as at:
-            for part in range(fmt.parts):
-                value = (source + at * fmt.row_bytes + part * fmt.vector_bytes).load(fmt.real)
-                (wave.buffer + at * wave.number + part * fmt.real_bytes).store(value)
+            for source, buffer in zip(sources, wave.buffers, strict=True):
+                for part in range(fmt.parts):
+                    value = (source + at * fmt.row_bytes + part * fmt.vector_bytes).load(fmt.real)
+                    (buffer + at * wave.number + part * fmt.real_bytes).store(value)

@@ -84,9 +84,6 @@ class Ptr:
     def __add__(self, offset: Any) -> Ptr:
         return Ptr(self.f, self.f.b.gep(self.v, [self.f.value(offset)], source_etype=I8))
 
-    def __sub__(self, offset: Any) -> Ptr:
-        return self + (0 - self.f.int(offset))
-
     def load(self, kind: Any) -> Any:
         return self.f.b.load(self._as(kind), align=1, typ=kind)
 
