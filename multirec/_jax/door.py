@@ -23,9 +23,9 @@ from .._registry.registry import registry
 from ..backend import Operands
 from ..errors import DeviceError, DtypeError, FamilyError, UnsupportedError
 from . import batching, derivatives, lowering, pytrees  # noqa: F401
-from .primitives import apply, uniform
+from .primitives import RECURRENCE, uniform
 
-__all__ = ["check_64_bit", "recurrence", "zero_state"]
+__all__ = ["check_64_bit", "check_devices", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
 
@@ -37,14 +37,14 @@ def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Arra
     found = _bound(call, choices.backend)
     if isinstance(found, Plan):
         _check_concrete(arrays, found.info.name)
-        _check_devices(arrays)
+        check_devices(arrays)
         x: Any = arrays[0]
         placed: tuple[Array, State] = jax.device_put(compute(call, found, arrays), x.device)
         return placed
     try:
         return found(*arrays)
     except ValueError:
-        _check_devices(arrays)
+        check_devices(arrays)
         raise
 
 
@@ -100,7 +100,7 @@ def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]
 
     def multirec(*arrays: Array | None) -> tuple[Array, State]:
         operands = operands_in(call, *in_computed_types(problem, Operands(*arrays)))
-        y, last = apply(operands, problem.device, choices)
+        y, last = RECURRENCE(operands, problem.device, choices)
         parts = (y, *tails(problem, operands, last))
         y, *state = (signal_out(part, problem.layout, call.batch_shape) for part in parts)
         return y, State(*state)
@@ -113,11 +113,11 @@ def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]
 registry.watchers.append(_bound.cache_clear)
 
 
-def _check_devices(arrays: tuple[Array | None, ...]) -> None:
+def check_devices(arrays: tuple[Array | None, ...], names: tuple[str, ...] = NAMES) -> None:
     """Raise if arrays were put on different devices."""
     put = [
         (name, array.devices())
-        for name, array in zip(NAMES, arrays, strict=True)
+        for name, array in zip(names, arrays, strict=True)
         if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) and array.committed
     ]
     for name, devices in put[1:]:

@@ -10,6 +10,7 @@ from .._core.axes import explicit
 from .._core.problem import ComputeDtype, Layout
 from .._core.validate import Choices, as_choices, build_call
 from .._engine.precision import can_widen, damage_of, has_double, warn
+from ..errors import ArgumentError
 from . import composed
 from .launch import Arrays, bound, call_of
 
@@ -97,6 +98,12 @@ def run_sections(arrays: Arrays, choices: Choices, out: Array | None = None) -> 
         from .._torch.cascade import sections as torch_sections
 
         return Sections(*torch_sections(arrays, out, partial(bound, choices=choices), partial(_compose, choices)))
+    if family == "jax":
+        from .._jax.cascade import sections as jax_sections
+
+        if out is not None:
+            raise ArgumentError("out is given, and x is an array of JAX, which are never written to. Leave out out.")
+        return Sections(*jax_sections(arrays, bound(arrays, choices).call, choices, _compose))
     if family == "numpy" and not is_compiling():
         launcher = bound(arrays, choices).launcher
         if launcher is not None:
@@ -114,6 +121,10 @@ def has_one_pass(arrays: Arrays, choices: Choices) -> bool:
 
         if not meets_kernels(arrays):
             return False
+    elif family == "jax":
+        from .._jax.cascade import has_one_pass as jax_has_one_pass
+
+        return jax_has_one_pass(arrays, bound(arrays, choices).call, choices)
     elif family != "numpy" or is_compiling():
         return False
     return bound(arrays, choices).launcher is not None
