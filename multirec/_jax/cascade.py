@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import jax
@@ -17,7 +17,7 @@ from .cascades import fuses
 from .door import check_64_bit, check_devices
 from .primitives import CASCADE
 
-__all__ = ["has_one_pass", "sections"]
+__all__ = ["compiled", "has_one_pass", "sections"]
 
 Array: TypeAlias = Any
 Arrays: TypeAlias = tuple[Array, Array, Array | None]
@@ -48,6 +48,13 @@ def has_one_pass(arrays: Arrays, call: Call, choices: Choices) -> bool:
     return all(isinstance(size, int) for size in sizes) and fuses(
         plan_for(problem, choices.backend), arrays[1].shape[-2]
     )
+
+
+@lru_cache(maxsize=1024)
+def compiled(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
+    """Return one program of a function whose first arguments are static."""
+    program: Callable[..., Any] = jax.jit(partial(function, *static))
+    return program
 
 
 @lru_cache(maxsize=1024)
