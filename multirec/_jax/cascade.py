@@ -14,7 +14,7 @@ from .._core.validate import Call, Choices
 from .._engine.plan import plan_for
 from .._registry.registry import registry
 from .cascades import fuses
-from .door import check_64_bit, check_devices
+from .door import check_64_bit, check_devices, check_out
 from .primitives import CASCADE
 
 __all__ = ["compiled", "has_one_pass", "sections"]
@@ -24,12 +24,15 @@ Arrays: TypeAlias = tuple[Array, Array, Array | None]
 Compose: TypeAlias = Callable[..., tuple[Array, Array, Array]]
 
 
-def sections(arrays: Arrays, call: Call, choices: Choices, compose: Compose) -> tuple[Array, Array, Array]:
+def sections(
+    arrays: Arrays, out: Array | None, call: Call, choices: Choices, compose: Compose
+) -> tuple[Array, Array, Array]:
     """Return y, the memory and the ends of (x, taps, memory).
 
     `call` is that of one section, and `compose` computes all by recurrences, of the choices and the arrays. A program
     is compiled for each `compose`.
     """
+    check_out(out)
     check_64_bit(call)
     if not has_one_pass(arrays, call, choices):
         return compose(choices, *arrays)

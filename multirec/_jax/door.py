@@ -21,17 +21,18 @@ from .._engine.call import call_of, compute
 from .._engine.plan import Plan, plan_for
 from .._registry.registry import registry
 from ..backend import Operands
-from ..errors import DeviceError, DtypeError, FamilyError, UnsupportedError
+from ..errors import ArgumentError, DeviceError, DtypeError, FamilyError, UnsupportedError
 from . import batching, derivatives, lowering, pytrees  # noqa: F401
 from .primitives import RECURRENCE, uniform
 
-__all__ = ["check_64_bit", "check_devices", "recurrence", "zero_state"]
+__all__ = ["check_64_bit", "check_devices", "check_out", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
 
 
-def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
+def recurrence(arrays: tuple[Array | None, ...], choices: Choices, out: Array | None = None) -> tuple[Array, State]:
     """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
+    check_out(out)
     call = call_of(arrays, choices)
     check_64_bit(call)
     found = _bound(call, choices.backend)
@@ -64,6 +65,12 @@ def zero_state(arrays: tuple[Array | None, ...], choices: Choices) -> State:
     given = [part for part in (x, *others) if part is not None]
     # inside of `shard_map` the type of a carry says along which axes it varies
     return State(uniform([inputs, x])[0], uniform([outputs, *given])[0])
+
+
+def check_out(out: Array | None) -> None:
+    """Raise if y is to be written somewhere."""
+    if out is not None:
+        raise ArgumentError("out is given, and x is an array of JAX, which are never written to. Leave out out.")
 
 
 def check_64_bit(call: Call) -> None:

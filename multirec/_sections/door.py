@@ -10,7 +10,6 @@ from .._core.axes import explicit
 from .._core.problem import ComputeDtype, Layout
 from .._core.validate import Choices, as_choices, build_call
 from .._engine.precision import can_widen, damage_of, has_double, warn
-from ..errors import ArgumentError
 from . import composed
 from .launch import Arrays, bound, call_of
 
@@ -101,9 +100,7 @@ def run_sections(arrays: Arrays, choices: Choices, out: Array | None = None) -> 
     if family == "jax":
         from .._jax.cascade import sections as jax_sections
 
-        if out is not None:
-            raise ArgumentError("out is given, and x is an array of JAX, which are never written to. Leave out out.")
-        return Sections(*jax_sections(arrays, bound(arrays, choices).call, choices, _compose))
+        return Sections(*jax_sections(arrays, out, bound(arrays, choices).call, choices, _compose))
     if family == "numpy" and not is_compiling():
         launcher = bound(arrays, choices).launcher
         if launcher is not None:

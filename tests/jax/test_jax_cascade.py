@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from multirec_backends.numba._kernel import kernel as numba
 from scipy import signal
 
 import multirec as mr
@@ -19,7 +20,6 @@ from multirec._sections.launch import call_of
 from multirec.backend import BackendInfo
 from multirec.errors import ArgumentError, DeviceError, DtypeError, FamilyError, UnsupportedError
 from multirec.signal import sosfilt
-from multirec_backends.numba._kernel import kernel as numba
 
 pytestmark = pytest.mark.skipif(mr.backends()["numba"].status != "ready", reason="numba is not here")
 
@@ -276,9 +276,7 @@ def test_blocks_in_a_scan(double):
         return lambda *arrays: sum(jnp.sum(part**2) for part in function(*arrays)[:2])
 
     assert_same(blocks(x, taps, memory), one_by_one(x, taps, memory)[:2])
-    got, want = (
-        jax.jit(jax.grad(value(function), (0, 1, 2)))(x, taps, memory) for function in (blocks, one_by_one)
-    )
+    got, want = (jax.jit(jax.grad(value(function), (0, 1, 2)))(x, taps, memory) for function in (blocks, one_by_one))
     assert_same(got, want)
 
 
@@ -307,7 +305,7 @@ def test_programs_of_several_devices_and_exported_ones(double):
 
     want = gradient(x)
     assert_same(jax.device_get(gradient(cut)), want, 1e-6)
-    with pytest.raises(FamilyError, match="for 2 devices.*'numba'.*shard_map"):
+    with pytest.raises(FamilyError, match=r"for 2 devices.*'numba'.*shard_map"):
         gradient(cut, "numba")
     specs = jax.P("d"), jax.P()
     mapped = jax.shard_map(lambda x, taps: in_one_pass(x, taps)[0], mesh=mesh, in_specs=specs, out_specs=jax.P("d"))
@@ -319,16 +317,17 @@ def test_programs_of_several_devices_and_exported_ones(double):
 
 def test_arrays_that_do_not_fit():
     x, taps, memory = operands("float32")
-    with pytest.raises(ArgumentError, match="arrays? of JAX.*never written to"):
+    with pytest.raises(ArgumentError, match=r"an array of JAX.*never written to"):
         cascade(x, taps, out=x)
-    with pytest.raises(DtypeError, match="compute_dtype is float64.*jax_enable_x64"):
+    with pytest.raises(DtypeError, match=r"compute_dtype is float64.*jax_enable_x64"):
         cascade(x, taps, backend="numba", compute_dtype="float64")
     far = jax.device_put(memory, jax.devices()[1])
     with pytest.raises(DeviceError, match=r"x is on .*cpu.*0.* and memory is on .*cpu.*1"):
         cascade(jax.device_put(x, jax.devices()[0]), taps, far, backend="numba")
+    symbol = jax.ShapeDtypeStruct(jax.export.symbolic_shape("2, 1, t"), "float32")
+    exported = jax.export.export(jax.jit(lambda x: cascade(x, taps).y))
     with pytest.raises(UnsupportedError, match="size t is a symbol"):
-        symbol = jax.ShapeDtypeStruct(jax.export.symbolic_shape("2, 1, t"), "float32")
-        jax.export.export(jax.jit(lambda x: cascade(x, taps).y))(symbol)
+        exported(symbol)
 
 
 def test_an_error_of_the_kernel_comes_out(counted, monkeypatch):
@@ -351,7 +350,7 @@ def test_an_error_of_the_kernel_comes_out(counted, monkeypatch):
         BackendInfo(name=counted, summary="a test", kernel=f"{__name__}:KERNEL", family="numpy", wide=True)
     )
     np.testing.assert_allclose(cascade(x, taps, backend=counted).y, want, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ERRORS, match="UnsupportedError: .*Compile the program again"):
+    with pytest.raises(ERRORS, match=r"UnsupportedError: .*Compile the program again"):
         jax.block_until_ready(run(x))
 
 
@@ -378,7 +377,7 @@ def test_a_bank_of_sections(source, layout, reverse, channels, double, counted):
         want, want_state = jax.block_until_ready(states_one_by_one(bank, x, want_state))
         CALLS.clear()
         y, state = jax.block_until_ready(jax.jit(lambda bank, x, state: bank(x, state))(bank, x, state))
-        assert CALLS == ["cascade"] * bool(length)
+        assert len(CALLS) == bool(length)
         assert_same((y, state), (want, want_state))
         jax.tree.map(lambda got, like: assert_same(got.dtype == like.dtype, True), state, want_state)
         np.testing.assert_array_equal(bank(x, state)[0], jax.jit(lambda x, state: bank(x, state))(x, state)[0])
