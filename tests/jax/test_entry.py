@@ -161,3 +161,23 @@ def test_without_llvmlite():
     assert shape == "(1, 4, 64)"
     assert "UnsupportedError: backend 'reference' does not support arrays of JAX without llvmlite" in done.stderr
     assert "Backends that do: jax" in done.stderr
+
+
+ENDS = """
+import jax, jax.numpy as jnp, numpy as np
+import multirec as mr
+
+def run(x):
+    for _ in range(8):
+        x = 0.1 * mr.recurrence(x, feedback=np.array([[1.5, -0.7]], "float32"), backend="numba")[0]
+    return (x * x).sum()
+
+y = jax.jit(jax.grad(run))(jnp.ones((8, 64, 16000), "float32"))
+{then}
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "del y"], ids=["held", "dropped"])
+def test_the_interpreter_ends_while_a_program_runs(then):
+    found = subprocess.run([sys.executable, "-c", ENDS.format(then=then)], capture_output=True, text=True, timeout=120)
+    assert (found.returncode, found.stderr) == (0, "")
