@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .._core.arrays import family_of, is_double, name_of
+from .._core.arrays import family_of, is_compiling, is_double, name_of, spec_of
 from .._core.axes import cast_to, concatenate, from_channels_time, namespace, tail, to_channels_time, zeros
+from .._core.problem import and_wider, output_dtype
 from .._core.state import State
 from .._core.validate import Choices
+from .._engine.target import share
 from .._sections import has_one_pass, run_sections
 from .design import Section, Taps, TransferFunction
 
@@ -23,10 +25,12 @@ Array: TypeAlias = Any
 
 
 def in_one_pass(
-    banks: Sequence[RecurrenceBank], x: Array, states: Sequence[State | None], out: Array | None
+    banks: Sequence[RecurrenceBank], x: Array, states: Sequence[State], out: Array | None
 ) -> tuple[Array, tuple[State, ...]] | None:
     """Return y and the states of sections in one pass; None where no kernel does that, or something does not fit."""
     choices = banks[0]._choices
+    if is_compiling():
+        return None
     if family_of(x) not in ("numpy", "torch") or x.ndim < 2 or any(bank._choices != choices for bank in banks):
         return None
     rows, precision = [bank._source.taps() for bank in banks], choices.compute_dtype
@@ -41,17 +45,20 @@ def in_one_pass(
     if taps is None or not has_one_pass((x, taps, None), choices):
         return None
     past = _Past(x, taps, states, choices)
-    if not past.fits():
+    if not past.fits(out):
         return None
+    # x may be written over
+    inputs = None if out is None else past.inputs()
     sections = run_sections((x, taps, past.memory()), choices, out)
-    return sections.y, past.after(sections.ends)
+    return sections.y, past.after(sections.ends, inputs)
 
 
-def in_types_of(x: Array, state: State | None) -> State | None:
+def in_types_of(x: Array, state: State) -> State:
     """Return a section's state for inputs of x's data type: in one pass they are kept in a wider one."""
-    if state is None or state.inputs is None or state.inputs.dtype == x.dtype:
+    dtype, own = getattr(state.inputs, "dtype", x.dtype), name_of(x.dtype)
+    if dtype == x.dtype or name_of(dtype) not in and_wider(own):
         return state
-    return state._replace(inputs=cast_to(state.inputs, name_of(x.dtype)))
+    return state._replace(inputs=cast_to(state.inputs, own))
 
 
 def _is_section(taps: Taps) -> bool:
@@ -91,19 +98,20 @@ def _whole(sources: Sequence[Any]) -> Array | None:
 class _Past:
     """The states of sections, as memory and as what is older than a short block."""
 
-    def __init__(self, x: Array, taps: Array, states: Sequence[State | None], choices: Choices) -> None:
-        self.choices, self.states = choices, [State() if state is None else state for state in states]
+    def __init__(self, x: Array, taps: Array, states: Sequence[State], choices: Choices) -> None:
+        self.choices, self.states = choices, states
         self.x, self.taps = to_channels_time(x, choices.layout), taps
         channels = self.x.shape[-2] if taps.shape[-3] == 1 else taps.shape[-3]
         self.full = (*self.x.shape[:-2], channels, 2)
 
-    def fits(self) -> bool:
-        """Whether states have the shapes of the sections'; where not, the sections themselves say what is wrong."""
+    def fits(self, out: Array | None) -> bool:
+        """Whether states are such as the sections have; where not, the sections themselves say what is wrong."""
+        x = spec_of(self.x, "x")
+        wide = and_wider(output_dtype(x, spec_of(self.taps, "taps")))
         for place, state in enumerate(self.states):
-            if not isinstance(state, tuple) or len(state) != 2:
-                return False
             shared = place == 0 and self.x.shape[-2] == 1
-            for part, channels in zip(state, (1 if shared else self.full[-2], self.full[-2]), strict=True):
+            kinds = and_wider(x.dtype) if place == 0 else wide, wide
+            for part, kind, channels in zip(state, kinds, (1 if shared else self.full[-2], self.full[-2]), strict=True):
                 if part is None:
                     continue
                 if type(part).__module__ != type(self.x).__module__ or part.ndim != self.x.ndim:
@@ -111,6 +119,8 @@ class _Past:
                 *batch, own, count = to_channels_time(part, self.choices.layout).shape
                 pairs = zip(batch, self.full[:-2], strict=True)
                 if (own, count) != (channels, 2) or any(size not in (1, whole) for size, whole in pairs):
+                    return False
+                if name_of(part.dtype) not in kind or (out is not None and share(part, out)):
                     return False
         return True
 
@@ -127,13 +137,16 @@ class _Past:
             memory = given if memory is None else memory + given
         return memory
 
-    def after(self, ends: Array) -> tuple[State, ...]:
-        """Return the states after the block."""
-        layout, reverse = self.choices.layout, self.choices.reverse
-        length = self.x.shape[-1]
+    def inputs(self) -> Array:
+        """Return the last two samples of x."""
         first = self.states[0].inputs
-        inputs = tail(self.x, None if first is None else self._past(first, self.x.shape[-2]), 2, layout, reverse)
-        after = []
+        past = None if first is None else self._past(first, self.x.shape[-2])
+        return tail(self.x, past, 2, self.choices.layout, self.choices.reverse)
+
+    def after(self, ends: Array, inputs: Array | None = None) -> tuple[State, ...]:
+        """Return the states after the block, whose last inputs may have been found before."""
+        layout, length = self.choices.layout, self.x.shape[-1]
+        inputs, after = self.inputs() if inputs is None else inputs, []
         for place, state in enumerate(self.states):
             outputs = self._last(ends[..., place, :], state.outputs, length)
             after.append(State(*(from_channels_time(part, layout) for part in (inputs, outputs))))

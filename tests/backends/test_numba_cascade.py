@@ -227,8 +227,8 @@ def test_every_data_type(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 def test_real_input_with_complex_taps(dtype):
-    for shared in (False, True):
-        Case(dtype=dtype, shared=shared, complex_taps=True).check()
+    for shared, channels in itertools.product((False, True), (1, 3, 40)):
+        Case(2, channels, 67, shared=shared, dtype=dtype, complex_taps=True).check()
 
 
 @pytest.mark.parametrize("dtype", ["float16", pytest.param("float32", marks=pytest.mark.long)])

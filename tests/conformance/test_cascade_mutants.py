@@ -32,7 +32,8 @@ class Steps:
     def cascade_vjp(
         self, cascade: Any, operands: Any, grad_y: Any, grad_memory: Any, grad_ends: Any, needs: Any, allocate: Any
     ) -> Any:
-        return CascadeGradients(*_adjoint(*operands, _Results(grad_y, grad_memory, grad_ends), cascade.reverse))
+        to_x, *others = _adjoint(*operands, _Results(grad_y, grad_memory, grad_ends), cascade.reverse)
+        return CascadeGradients(to_x if "complex" in cascade.dtype else to_x.real, *others)
 
 
 class IgnoresMemory(Steps):
@@ -66,6 +67,12 @@ class GradientWithoutEnds(Steps):
         return super().cascade_vjp(cascade, operands, grad_y, grad_memory, zeros, needs, allocate)
 
 
+class ComplexGradientOfARealX(Steps):
+    def cascade_vjp(self, cascade: Any, operands: Any, grad_y: Any, *others: Any) -> Any:
+        found = super().cascade_vjp(cascade, operands, grad_y, *others)
+        return found._replace(x=found.x + 1j * ("complex" in cascade.y_dtype))
+
+
 class GradientOfTapsOfOneExample(Steps):
     def cascade_vjp(self, *arguments: Any) -> Any:
         found = super().cascade_vjp(*arguments)
@@ -78,7 +85,8 @@ globals().update({f"{cls.__name__}_kernel": cls() for cls in KERNELS})
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda cls: cls.__name__)
 def test_only_what_is_right_passes(kernel: type) -> None:
-    info = BackendInfo(name="cascade_mutant", summary="steps", kernel=f"{__name__}:{kernel.__name__}_kernel", family="numpy")
+    kernel_at = f"{__name__}:{kernel.__name__}_kernel"
+    info = BackendInfo(name="cascade_mutant", summary="steps", kernel=kernel_at, family="numpy")
     mr.register_backend(info)
     try:
         subject = Subject(info.name, NumpyLibrary(), "float64")
