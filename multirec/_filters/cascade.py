@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
+from .._core.arrays import family_of
 from .._core.axes import namespace, of_step, with_time, without_time
 from .._core.problem import Layout, split_shape
 from .._core.state import State
@@ -130,7 +131,8 @@ class RecurrenceCascade:
         ArgumentError
             No past samples leave this zi in a section; `multirec.signal` takes every zi.
         """
-        if zi.shape[0] != len(self.sections):
+        family_of(zi, "zi")
+        if zi.shape[:1] != (len(self.sections),):
             raise ShapeError(
                 f"zi has shape {tuple(zi.shape)}; it is (sections, …) with {len(self.sections)} sections, and then the "
                 "axes of y with 2 along that of time."
