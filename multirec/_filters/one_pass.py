@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -48,9 +49,9 @@ def in_one_pass(
     if not past.fits(out):
         return None
     # x may be written over
-    inputs = None if out is None else past.inputs()
+    last_of_x = None if out is None else past.last_of_x()
     sections = run_sections((x, taps, past.memory()), choices, out)
-    return sections.y, past.after(sections.ends, inputs)
+    return sections.y, past.after(sections.ends, last_of_x)
 
 
 def in_types_of(x: Array, state: State) -> State:
@@ -108,69 +109,88 @@ class _Past:
         """Whether states are such as the sections have; where not, the sections themselves say what is wrong."""
         x = spec_of(self.x, "x")
         wide = and_wider(output_dtype(x, spec_of(self.taps, "taps")))
+        shared, channels = self.x.shape[-2], self.full[-2]
         for place, state in enumerate(self.states):
-            shared = place == 0 and self.x.shape[-2] == 1
-            kinds = and_wider(x.dtype) if place == 0 else wide, wide
-            for part, kind, channels in zip(state, kinds, (1 if shared else self.full[-2], self.full[-2]), strict=True):
+            kinds = ((shared, and_wider(x.dtype)) if place == 0 else (channels, wide)), (channels, wide)
+            for part, (own, dtypes) in zip(state, kinds, strict=True):
                 if part is None:
                     continue
-                if type(part).__module__ != type(self.x).__module__ or part.ndim != self.x.ndim:
+                if type(part).__module__ != type(self.x).__module__ or not self._has_shape(part, own):
                     return False
-                *batch, own, count = to_channels_time(part, self.choices.layout).shape
-                pairs = zip(batch, self.full[:-2], strict=True)
-                if (own, count) != (channels, 2) or any(size not in (1, whole) for size, whole in pairs):
-                    return False
-                if name_of(part.dtype) not in kind or (out is not None and share(part, out)):
+                if name_of(part.dtype) not in dtypes or (out is not None and share(part, out)):
                     return False
         return True
+
+    def _has_shape(self, part: Array, channels: int) -> bool:
+        if part.ndim != self.x.ndim:
+            return False
+        *batch, own, count = to_channels_time(part, self.choices.layout).shape
+        return (own, count) == (channels, 2) and all(map(_serves, batch, self.full))
+
+    @cached_property
+    def inputs(self) -> Array | None:
+        """The past inputs of all sections (batch…, C, S, 2); None where they are zeros."""
+        return self._stacked([state.inputs for state in self.states])
+
+    @cached_property
+    def outputs(self) -> Array | None:
+        """The past outputs of all sections, as `inputs`."""
+        return self._stacked([state.outputs for state in self.states])
+
+    def _stacked(self, parts: list[Array | None]) -> Array | None:
+        if all(part is None for part in parts):
+            return None
+        return namespace(self.x).stack([self._whole(part, self.full) for part in parts], -2)
+
+    def _whole(self, part: Array | None, shape: tuple[int, ...]) -> Array:
+        """Return past samples of the whole batch."""
+        if part is None:
+            return zeros(self.x, shape)
+        part = to_channels_time(part, self.choices.layout)
+        return part if part.shape == shape else namespace(part).broadcast_to(part, shape)
 
     def memory(self) -> Array | None:
         """Return the memory (batch…, C, S, 2) that the states leave; None where they are zeros."""
         memory = None
-        for which, columns in ((0, slice(1, 3)), (1, slice(3, 5))):
-            if all(state[which] is None for state in self.states):
+        for past, columns in ((self.inputs, slice(1, 3)), (self.outputs, slice(3, 5))):
+            if past is None:
                 continue
             taps = self._own_taps()[..., columns]
-            past = namespace(self.x).stack([self._past(state[which]) for state in self.states], -2)
             late, early = (past[..., :1], past[..., 1:]) if self.choices.reverse else (past[..., 1:], past[..., :1])
             given = concatenate((taps[..., :1] * late + taps[..., 1:] * early, taps[..., 1:] * late))
             memory = given if memory is None else memory + given
         return memory
 
-    def inputs(self) -> Array:
+    def last_of_x(self) -> Array:
         """Return the last two samples of x."""
         first = self.states[0].inputs
-        past = None if first is None else self._past(first, self.x.shape[-2])
+        past = None if first is None else self._whole(first, (*self.x.shape[:-1], 2))
         return tail(self.x, past, 2, self.choices.layout, self.choices.reverse)
 
-    def after(self, ends: Array, inputs: Array | None = None) -> tuple[State, ...]:
-        """Return the states after the block, whose last inputs may have been found before."""
-        layout, length = self.choices.layout, self.x.shape[-1]
-        inputs, after = self.inputs() if inputs is None else inputs, []
-        for place, state in enumerate(self.states):
-            outputs = self._last(ends[..., place, :], state.outputs, length)
-            after.append(State(*(from_channels_time(part, layout) for part in (inputs, outputs))))
-            if place + 1 < len(self.states):
-                following = self.states[place + 1].inputs
-                inputs = outputs if length > 1 else self._last(ends[..., place, :], following, length)
-        return tuple(after)
+    def after(self, ends: Array, last_of_x: Array | None = None) -> tuple[State, ...]:
+        """Return the states after the block; the last samples of x may have been found before."""
+        first = self.last_of_x() if last_of_x is None else last_of_x
+        inputs = outputs = ends
+        if self.x.shape[-1] < 2:
+            older = None if self.inputs is None else self.inputs[..., 1:, :]
+            inputs, outputs = self._with_older(ends[..., :-1, :], older), self._with_older(ends, self.outputs)
+        places = range(len(self.states))
+        pairs = [(inputs[..., place - 1, :] if place else first, outputs[..., place, :]) for place in places]
+        return tuple(State(*(from_channels_time(part, self.choices.layout) for part in pair)) for pair in pairs)
 
-    def _last(self, ends: Array, past: Array | None, length: int) -> Array:
-        if length > 1:
-            return ends
-        reverse = self.choices.reverse
-        own = ends[..., :length] if reverse else ends[..., 2 - length :]
-        older = None if past is None else cast_to(self._past(past), name_of(ends.dtype))
-        return tail(own, older, 2, self.choices.layout, reverse)
-
-    def _past(self, part: Array | None, channels: int | None = None) -> Array:
-        """Return past samples (batch…, C, 2) of the whole batch."""
-        shape = self.full if channels is None else (*self.full[:-2], channels, 2)
-        if part is None:
-            return zeros(self.x, shape)
-        return namespace(part).broadcast_to(to_channels_time(part, self.choices.layout), shape)
+    def _with_older(self, ends: Array, past: Array | None) -> Array:
+        """Return the last two samples of past and block, where the block has fewer."""
+        length, reverse = self.x.shape[-1], self.choices.reverse
+        past = zeros(ends, ends.shape) if past is None else cast_to(past, name_of(ends.dtype))
+        if reverse:
+            return concatenate((ends[..., :length], past[..., : 2 - length]))
+        return concatenate((past[..., length:], ends[..., 2 - length :]))
 
     def _own_taps(self) -> Array:
         if family_of(self.taps) == family_of(self.x):
             return self.taps
         return namespace(self.x).as_tensor(self.taps, device=self.x.device)
+
+
+def _serves(size: int, whole: int) -> bool:
+    return size in (1, whole)

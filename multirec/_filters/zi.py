@@ -94,8 +94,8 @@ def _check(zi: Spec, b: npt.NDArray[Any], count: int, layout: Layout) -> None:
         np.broadcast_shapes((*batch, channels), b.shape[:-1])
     except ValueError:
         raise ShapeError(
-            f"zi has shape {zi.shape}, in layout {layout!r} of batch axes {batch} and {channels} channels, and the bank "
-            f"has filters {b.shape[:-1]}. Pass zi with the axes of y."
+            f"zi has shape {zi.shape}, in layout {layout!r} of batch axes {batch} and {channels} channels, and the "
+            f"bank has filters {b.shape[:-1]}. Pass zi with the axes of y."
         ) from None
 
 
