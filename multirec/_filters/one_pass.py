@@ -10,7 +10,7 @@ import numpy as np
 
 from .._core.arrays import family_of, is_compiling, is_double, name_of, spec_of
 from .._core.axes import cast_to, concatenate, from_channels_time, namespace, tail, to_channels_time, zeros
-from .._core.problem import and_wider, output_dtype
+from .._core.problem import and_wider, output_dtype, split_shape
 from .._core.state import State
 from .._core.validate import Choices
 from .._engine.target import share
@@ -35,7 +35,7 @@ def in_one_pass(
     if family_of(x) not in ("numpy", "torch") or x.ndim < 2 or any(bank._choices != choices for bank in banks):
         return None
     rows, precision = [bank._source.taps() for bank in banks], choices.compute_dtype
-    if not all(map(_is_section, rows)):
+    if not all(map(_is_section, rows)) or _spreads(x, rows, choices):
         return None
     if precision is None and not is_double(x):
         found = [bank._judgement.settle(x, own, bank._source) for bank, own in zip(banks, rows, strict=True)]
@@ -65,6 +65,12 @@ def in_types_of(x: Array, state: State) -> State:
 def _is_section(taps: Taps) -> bool:
     feedback, feedforward = taps
     return feedback is not None and feedforward is not None and (feedback.shape[-1], feedforward.shape[-1]) == (2, 3)
+
+
+def _spreads(x: Array, rows: list[Taps], choices: Choices) -> bool:
+    """Whether sections of one filter come before those that one signal becomes several in: they have states of one."""
+    channels = {part.shape[-2] for own in rows for part in own if part is not None}
+    return len(channels) > 1 and split_shape(tuple(x.shape), choices.layout)[1] == 1
 
 
 def _taps_of(banks: Sequence[RecurrenceBank], rows: list[Taps]) -> Array | None:

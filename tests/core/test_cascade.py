@@ -182,6 +182,18 @@ def test_a_compiler_runs_sections_of_numpy() -> None:
     torch.testing.assert_close(compiled(x, state)[0], cascade(x, state)[0], rtol=1e-5, atol=1e-5)
 
 
+def test_a_section_of_one_filter_before_several_keeps_its_state() -> None:
+    one, several = (mr.RecurrenceBank.from_sos(sections(channels, 1)).sections[0] for channels in (1, 3))
+    cascade = mr.RecurrenceCascade([one, several, one])
+    x = RNG.standard_normal((2, 1, 20))
+    y, state = cascade(x)
+    expected, expected_state = one_by_one(cascade, x)
+    np.testing.assert_array_equal(y, expected)
+    compare(state, expected_state)
+    x = RNG.standard_normal((2, 3, 20))
+    assert in_one_pass(cascade.sections, x, (mr.State(),) * 3, None) is not None
+
+
 def test_banks_that_are_not_alike_run_one_by_one() -> None:
     b, a = signal.butter(3, 0.2)
     banks = [mr.RecurrenceBank.from_ba(b, a), mr.RecurrenceBank.from_sos(sections(1)).sections[0]]
