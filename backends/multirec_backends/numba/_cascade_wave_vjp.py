@@ -69,7 +69,7 @@ class _Gradient(Wave):
         with f.loop(0, self.blocks) as done:
             self._back(self.blocks - 1 - done, steps, time)
         if spec.grad_x:
-            self.store_rows("grad_x", time, steps, spec.x)
+            self.store_rows("grad_x", time, steps, spec.grad_x)
 
     def _back(self, block: Int, steps: Int, time: Int) -> None:
         """Go back through the sections of a block, whose x's gradient takes the place of their y's."""
