@@ -123,8 +123,7 @@ class Problem:
     @property
     def past_dtypes(self) -> tuple[str, ...]:
         """The data types that past outputs are taken in: y's, and the wider ones of its kind, y's first."""
-        reals: tuple[ComputeDtype, ...] = (real_precision(self.y_dtype), "float64")
-        return tuple(dict.fromkeys((self.y_dtype, *(in_precision(self.y_dtype, real) for real in reals))))
+        return and_wider(self.y_dtype)
 
     @property
     def is_complex(self) -> bool:
@@ -158,6 +157,12 @@ def in_precision(dtype: str, real: ComputeDtype) -> str:
     if dtype not in COMPLEX_DTYPES:
         return real
     return "complex128" if real == "float64" else "complex64"
+
+
+def and_wider(dtype: str) -> tuple[str, ...]:
+    """Return a dtype and the wider ones of its kind that are computed in."""
+    reals: tuple[ComputeDtype, ...] = (real_precision(dtype), "float64")
+    return tuple(dict.fromkeys((dtype, *(in_precision(dtype, real) for real in reals))))
 
 
 def split_shape(shape: tuple[int, ...], layout: Layout) -> tuple[tuple[int, ...], int, int]:

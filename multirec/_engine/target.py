@@ -15,7 +15,7 @@ from .._memory.hand_over import misfit
 from ..errors import ArgumentError
 from .plan import Plan
 
-__all__ = ["OutMemory", "check_out", "is_x", "takes_directly"]
+__all__ = ["OutMemory", "check_out", "is_x", "share", "takes_directly"]
 
 Array: TypeAlias = Any
 _HARD = 1 << 12
@@ -38,7 +38,7 @@ def check_out(call: Call, plan: Plan, arrays: tuple[Array | None, ...], out: Arr
             "Pass an array that has a place for each."
         )
     for name, array in zip(NAMES, arrays, strict=True):
-        if array is None or (name == "x" and is_x(call, x, out)) or not _share(array, out):
+        if array is None or (name == "x" and is_x(call, x, out)) or not share(array, out):
             continue
         exact = "x itself may be written to, " if name == "x" else ""
         shared = "but not where it serves several channels" if call.problem.shared else "but not a part of its memory"
@@ -121,7 +121,7 @@ def _overlaps_itself(array: Array) -> bool:
     return False
 
 
-def _share(one: Array, other: Array) -> bool:
+def share(one: Array, other: Array) -> bool:
     """Whether two arrays have an element in common; those of devices, whether their spans meet."""
     if 0 in one.shape or 0 in other.shape:
         return False

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
+from .._core.arrays import family_of
 from .._core.axes import namespace, of_step, with_time, without_time
 from .._core.problem import Layout, split_shape
 from .._core.state import State
+from .._engine.call import split_state
 from ..errors import ArgumentError, ShapeError
 from .one_pass import in_one_pass, in_types_of
 from .scipy_form import sos_of
@@ -68,9 +70,7 @@ class RecurrenceCascade:
         fused = in_one_pass(self.sections, x, states, out)
         return self._one_by_one(x, states, out) if fused is None else fused
 
-    def _one_by_one(
-        self, x: Array, states: tuple[State | None, ...], out: Array | None
-    ) -> tuple[Array, tuple[State, ...]]:
+    def _one_by_one(self, x: Array, states: tuple[State, ...], out: Array | None) -> tuple[Array, tuple[State, ...]]:
         after = []
         for bank, before in zip(self.sections, states, strict=True):
             own_out = out if bank is self.sections[-1] or self._fills(bank, x, out) else None
@@ -120,7 +120,7 @@ class RecurrenceCascade:
         It is what `scipy.signal.sosfilt` goes on with after this cascade, channel by channel.
         """
         parts = zip(self.sections, self._states(state), strict=True)
-        rows = [bank.zi_from_state(State() if own is None else own) for bank, own in parts]
+        rows = [bank.zi_from_state(own) for bank, own in parts]
         return namespace(rows[0]).stack(rows)
 
     def state_from_zi(self, zi: Array) -> tuple[State, ...]:
@@ -131,20 +131,21 @@ class RecurrenceCascade:
         ArgumentError
             No past samples leave this zi in a section; `multirec.signal` takes every zi.
         """
-        if zi.shape[0] != len(self.sections):
+        family_of(zi, "zi")
+        if zi.shape[:1] != (len(self.sections),):
             raise ShapeError(
                 f"zi has shape {tuple(zi.shape)}; it is (sections, …) with {len(self.sections)} sections, and then the "
                 "axes of y with 2 along that of time."
             )
         return tuple(bank.state_from_zi(own) for bank, own in zip(self.sections, zi, strict=True))
 
-    def _states(self, state: tuple[State, ...] | None) -> tuple[State | None, ...]:
+    def _states(self, state: tuple[State, ...] | None) -> tuple[State, ...]:
         if state is None:
-            return (None,) * len(self.sections)
+            return (State(),) * len(self.sections)
         if not isinstance(state, tuple) or len(state) != len(self.sections):
             got = f"{len(state)} parts" if isinstance(state, tuple) else type(state).__name__
             raise ArgumentError(f"the state of this cascade is a tuple of {len(self.sections)} States, got {got}.")
-        return state
+        return tuple(State(*split_state(own)) for own in state)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sections={len(self.sections)}, channels={self.channels}, order={self.order})"

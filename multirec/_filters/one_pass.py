@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .._core.arrays import family_of, is_double, name_of
+from .._core.arrays import family_of, is_compiling, is_double, name_of, spec_of
 from .._core.axes import cast_to, concatenate, from_channels_time, namespace, tail, to_channels_time, zeros
-from .._core.problem import in_precision, real_precision
+from .._core.problem import and_wider, in_precision, output_dtype, real_precision, split_shape
 from .._core.state import State
 from .._core.validate import Choices
+from .._engine.target import share
 from .._sections import has_one_pass, run_sections
 from .design import Section, Taps, TransferFunction
 
@@ -25,14 +26,16 @@ Array: TypeAlias = Any
 
 
 def in_one_pass(
-    banks: Sequence[RecurrenceBank], x: Array, states: Sequence[State | None], out: Array | None
+    banks: Sequence[RecurrenceBank], x: Array, states: Sequence[State], out: Array | None
 ) -> tuple[Array, tuple[State, ...]] | None:
     """Return y and the states of sections in one pass; None where no kernel does that, or something does not fit."""
     choices = banks[0]._choices
+    if is_compiling():
+        return None
     if family_of(x) not in ("numpy", "torch", "jax") or x.ndim < 2 or any(bank._choices != choices for bank in banks):
         return None
     rows, precision = [bank._source.taps() for bank in banks], choices.compute_dtype
-    if not all(map(_is_section, rows)):
+    if not all(map(_is_section, rows)) or _spreads(x, rows, choices):
         return None
     if precision is None and not is_double(x):
         found = [bank._judgement.settle(x, own, bank._source) for bank, own in zip(banks, rows, strict=True)]
@@ -42,28 +45,30 @@ def in_one_pass(
     choices = choices._replace(compute_dtype=precision)
     if taps is None or not has_one_pass((x, taps, None), choices):
         return None
-    if not _Past(x, taps, states, choices).fits():
+    past = _Past(x, taps, states, choices)
+    if not past.fits(out):
         return None
-    in_jax = family_of(x) == "jax"
-    if in_jax:
-        _check_devices(x, taps, states)
-    sections = run_sections((x, taps, _ready(_memory, x, choices)(x, taps, states)), choices, out)
-    # what JAX's loops carry keeps its types, whichever way a block is computed
-    kept = name_of((sections.y if in_jax else sections.ends).dtype)
-    return sections.y, _ready(_after, x, choices, kept)(x, taps, states, sections.ends)
+    if family_of(x) == "jax":
+        return _in_jax(x, taps, states, choices)
+    # x may be written over
+    last_of_x = None if out is None else past.last_of_x()
+    sections = run_sections((x, taps, past.memory()), choices, out)
+    return sections.y, past.after(sections.ends, last_of_x)
 
 
-def _check_devices(x: Array, taps: Array, states: Sequence[State | None]) -> None:
+def _in_jax(x: Array, taps: Array, states: Sequence[State], choices: Choices) -> tuple[Array, tuple[State, ...]]:
+    """Return y and the states of JAX's arrays: what is done around the pass is compiled."""
     from .._jax.door import check_devices
 
     parts = [
         (f"state[{place}].{name}", part)
         for place, own in enumerate(states)
-        if own is not None
         for name, part in zip(State._fields, own, strict=True)
     ]
     names, arrays = zip(("x", x), ("the coefficients", taps), *parts, strict=True)
     check_devices(arrays, names)
+    sections = run_sections((x, taps, _ready(_memory, x, choices)(x, taps, states)), choices)
+    return sections.y, _ready(_after, x, choices, name_of(sections.y.dtype))(x, taps, states, sections.ends)
 
 
 def _ready(function: Callable[..., Any], x: Array, *static: Any) -> Callable[..., Any]:
@@ -75,26 +80,35 @@ def _ready(function: Callable[..., Any], x: Array, *static: Any) -> Callable[...
     return compiled(function, *static)
 
 
-def _memory(choices: Choices, x: Array, taps: Array, states: Sequence[State | None]) -> Array | None:
+def _memory(choices: Choices, x: Array, taps: Array, states: Sequence[State]) -> Array | None:
     return _Past(x, taps, states, choices).memory()
 
 
 def _after(
-    choices: Choices, kept: str, x: Array, taps: Array, states: Sequence[State | None], ends: Array
+    choices: Choices, kept: str, x: Array, taps: Array, states: Sequence[State], ends: Array
 ) -> tuple[State, ...]:
-    return _Past(x, taps, states, choices).after(ends, kept)
+    """Return the states after a block, as loops of JAX carry them: of one type, whichever way a block is computed."""
+    first, *others = _Past(x, taps, states, choices).after(ends)
+    return first, *(own._replace(inputs=cast_to(own.inputs, kept)) for own in others)
 
 
-def in_types_of(x: Array, state: State | None) -> State | None:
+def in_types_of(x: Array, state: State) -> State:
     """Return a section's state for inputs of x's data type: in one pass they are kept in a wider one."""
-    if state is None or state.inputs is None or state.inputs.dtype == x.dtype:
+    dtype, own = getattr(state.inputs, "dtype", x.dtype), name_of(x.dtype)
+    if dtype == x.dtype or name_of(dtype) not in and_wider(own):
         return state
-    return state._replace(inputs=cast_to(state.inputs, name_of(x.dtype)))
+    return state._replace(inputs=cast_to(state.inputs, own))
 
 
 def _is_section(taps: Taps) -> bool:
     feedback, feedforward = taps
     return feedback is not None and feedforward is not None and (feedback.shape[-1], feedforward.shape[-1]) == (2, 3)
+
+
+def _spreads(x: Array, rows: list[Taps], choices: Choices) -> bool:
+    """Whether sections of one filter come before those that one signal becomes several in: they have states of one."""
+    channels = {part.shape[-2] for own in rows for part in own if part is not None}
+    return len(channels) > 1 and split_shape(tuple(x.shape), choices.layout)[1] == 1
 
 
 def _taps_of(banks: Sequence[RecurrenceBank], rows: list[Taps]) -> Array | None:
@@ -133,73 +147,93 @@ def _whole(sources: Sequence[Any]) -> Array | None:
 class _Past:
     """The states of sections, as memory and as what is older than a short block."""
 
-    def __init__(self, x: Array, taps: Array, states: Sequence[State | None], choices: Choices) -> None:
-        self.choices, self.states = choices, [State() if state is None else state for state in states]
+    def __init__(self, x: Array, taps: Array, states: Sequence[State], choices: Choices) -> None:
+        self.choices, self.states = choices, states
         self.x, self.taps = to_channels_time(x, choices.layout), taps
         channels = self.x.shape[-2] if taps.shape[-3] == 1 else taps.shape[-3]
         self.full = (*self.x.shape[:-2], channels, 2)
 
-    def fits(self) -> bool:
-        """Whether states have the shapes of the sections'; where not, the sections themselves say what is wrong."""
+    def fits(self, out: Array | None) -> bool:
+        """Whether states are such as the sections have; where not, the sections themselves say what is wrong."""
+        x = spec_of(self.x, "x")
+        wide = and_wider(output_dtype(x, spec_of(self.taps, "taps")))
+        shared, channels = self.x.shape[-2], self.full[-2]
         for place, state in enumerate(self.states):
-            if not isinstance(state, tuple) or len(state) != 2:
-                return False
-            shared = place == 0 and self.x.shape[-2] == 1
-            for part, channels in zip(state, (1 if shared else self.full[-2], self.full[-2]), strict=True):
+            kinds = ((shared, and_wider(x.dtype)) if place == 0 else (channels, wide)), (channels, wide)
+            for part, (own, dtypes) in zip(state, kinds, strict=True):
                 if part is None:
                     continue
-                if not _is_like(part, self.x) or part.ndim != self.x.ndim:
+                if not _is_like(part, self.x) or not self._has_shape(part, own):
                     return False
-                *batch, own, count = to_channels_time(part, self.choices.layout).shape
-                pairs = zip(batch, self.full[:-2], strict=True)
-                if (own, count) != (channels, 2) or any(size not in (1, whole) for size, whole in pairs):
+                if name_of(part.dtype) not in dtypes or (out is not None and share(part, out)):
                     return False
         return True
+
+    def _has_shape(self, part: Array, channels: int) -> bool:
+        if part.ndim != self.x.ndim:
+            return False
+        *batch, own, count = to_channels_time(part, self.choices.layout).shape
+        return (own, count) == (channels, 2) and all(map(_serves, batch, self.full))
+
+    @cached_property
+    def inputs(self) -> Array | None:
+        """The past inputs of all sections (batch…, C, S, 2); None where they are zeros."""
+        return self._stacked([state.inputs for state in self.states])
+
+    @cached_property
+    def outputs(self) -> Array | None:
+        """The past outputs of all sections, as `inputs`."""
+        return self._stacked([state.outputs for state in self.states])
+
+    def _stacked(self, parts: list[Array | None]) -> Array | None:
+        if all(part is None for part in parts):
+            return None
+        return namespace(self.x).stack([self._whole(part, self.full) for part in parts], -2)
+
+    def _whole(self, part: Array | None, shape: tuple[int, ...]) -> Array:
+        """Return past samples of the whole batch."""
+        if part is None:
+            return zeros(self.x, shape)
+        part = to_channels_time(part, self.choices.layout)
+        return part if part.shape == shape else namespace(part).broadcast_to(part, shape)
 
     def memory(self) -> Array | None:
         """Return the memory (batch…, C, S, 2) that the states leave; None where they are zeros."""
         memory, real = None, self.choices.compute_dtype or real_precision(name_of(self.x.dtype))
-        for which, columns in ((0, slice(1, 3)), (1, slice(3, 5))):
-            if all(state[which] is None for state in self.states):
+        for past, columns in ((self.inputs, slice(1, 3)), (self.outputs, slice(3, 5))):
+            if past is None:
                 continue
             taps = self._own_taps()[..., columns]
-            past = namespace(self.x).stack([self._past(state[which]) for state in self.states], -2)
             past = cast_to(past, in_precision(name_of(past.dtype), real))
             late, early = (past[..., :1], past[..., 1:]) if self.choices.reverse else (past[..., 1:], past[..., :1])
             given = concatenate((taps[..., :1] * late + taps[..., 1:] * early, taps[..., 1:] * late))
             memory = given if memory is None else memory + given
         return memory
 
-    def after(self, ends: Array, kept: str) -> tuple[State, ...]:
-        """Return the states after the block; what came out of one section and went into another in the type `kept`."""
-        layout, reverse = self.choices.layout, self.choices.reverse
-        length = self.x.shape[-1]
+    def last_of_x(self) -> Array:
+        """Return the last two samples of x."""
         first = self.states[0].inputs
-        inputs = tail(self.x, None if first is None else self._past(first, self.x.shape[-2]), 2, layout, reverse)
-        after = []
-        for place, state in enumerate(self.states):
-            outputs = self._last(ends[..., place, :], state.outputs, length)
-            after.append(State(*(from_channels_time(part, layout) for part in (inputs, outputs))))
-            if place + 1 < len(self.states):
-                following = self.states[place + 1].inputs
-                inputs = outputs if length > 1 else self._last(ends[..., place, :], following, length)
-                inputs = cast_to(inputs, kept)
-        return tuple(after)
+        past = None if first is None else self._whole(first, (*self.x.shape[:-1], 2))
+        return tail(self.x, past, 2, self.choices.layout, self.choices.reverse)
 
-    def _last(self, ends: Array, past: Array | None, length: int) -> Array:
-        if length > 1:
-            return ends
-        reverse = self.choices.reverse
-        own = ends[..., :length] if reverse else ends[..., 2 - length :]
-        older = None if past is None else cast_to(self._past(past), name_of(ends.dtype))
-        return tail(own, older, 2, self.choices.layout, reverse)
+    def after(self, ends: Array, last_of_x: Array | None = None) -> tuple[State, ...]:
+        """Return the states after the block; the last samples of x may have been found before."""
+        first = self.last_of_x() if last_of_x is None else last_of_x
+        inputs = outputs = ends
+        if self.x.shape[-1] < 2:
+            older = None if self.inputs is None else self.inputs[..., 1:, :]
+            inputs, outputs = self._with_older(ends[..., :-1, :], older), self._with_older(ends, self.outputs)
+        places = range(len(self.states))
+        pairs = [(inputs[..., place - 1, :] if place else first, outputs[..., place, :]) for place in places]
+        return tuple(State(*(from_channels_time(part, self.choices.layout) for part in pair)) for pair in pairs)
 
-    def _past(self, part: Array | None, channels: int | None = None) -> Array:
-        """Return past samples (batch…, C, 2) of the whole batch."""
-        shape = self.full if channels is None else (*self.full[:-2], channels, 2)
-        if part is None:
-            return zeros(self.x, shape)
-        return namespace(part).broadcast_to(to_channels_time(part, self.choices.layout), shape)
+    def _with_older(self, ends: Array, past: Array | None) -> Array:
+        """Return the last two samples of past and block, where the block has fewer."""
+        length, reverse = self.x.shape[-1], self.choices.reverse
+        past = zeros(ends, ends.shape) if past is None else cast_to(past, name_of(ends.dtype))
+        if reverse:
+            return concatenate((ends[..., :length], past[..., : 2 - length]))
+        return concatenate((past[..., length:], ends[..., 2 - length :]))
 
     def _own_taps(self) -> Array:
         if family_of(self.taps) == family_of(self.x):
@@ -213,3 +247,7 @@ class _Past:
 def _is_like(part: Array, x: Array) -> bool:
     """Whether a part of a state is an array of x's library; one of JAX may be traced where the other is not."""
     return namespace(part) is namespace(x) if family_of(x) == "jax" else type(part).__module__ == type(x).__module__
+
+
+def _serves(size: int, whole: int) -> bool:
+    return size in (1, whole)

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from .._core.arrays import family_of, name_of, spec_of
 from .._core.axes import explicit, from_channels_time, namespace, to_channels_time, zeros
-from .._core.problem import join_shape, split_shape
+from .._core.coefficients import cast_hint
+from .._core.problem import FLOATING_DTYPES, Layout, Spec, join_shape, split_shape
 from .._core.state import State
 from .._core.validate import Choices, build_call
 from .._sections.composed import memory_of
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, DtypeError, ShapeError
 from .design import Taps
 from .scipy_form import ba_of, on_host
 from .taps import taps_for
@@ -55,21 +56,20 @@ def state_of(zi: Array, taps: Taps, choices: Choices) -> State:
     layout, reverse = choices.layout, choices.reverse
     b, a = ba_of(taps)
     q, p = b.shape[-1] - 1, a.shape[-1] - 1
-    if zi.ndim < 2 or split_shape(tuple(zi.shape), layout)[2] != max(p, q):
-        raise ShapeError(
-            f"zi has shape {tuple(zi.shape)}; in layout {layout!r} it has the axes of y with max(p, q) = {max(p, q)} "
-            "along that of time."
-        )
+    _check(spec_of(zi, "zi"), b, max(p, q), layout)
     memory = to_channels_time(zi, layout)
     values = on_host(memory)
     of_inputs, of_outputs = _responses(b, max(p, q)), _responses(-a, max(p, q))
     for parts in ((None, of_outputs), (of_inputs, None), (of_inputs, of_outputs)):
         response = np.concatenate([part for part in parts if part is not None], axis=-1)
         solution = np.linalg.pinv(response)
-        missed = np.abs(_times(_times(values, solution), response) - values)
-        if np.all(missed <= _EXACT * np.max(np.abs(values), axis=-1, keepdims=True, initial=0)):
+        with np.errstate(invalid="ignore"):
+            missed = np.abs(_times(_times(values, solution), response) - values)
+        # what is not finite gives a history that is not either
+        if not np.any(missed > _EXACT * np.max(np.abs(values), axis=-1, keepdims=True, initial=0)):
             break
     else:
+        missed = np.nan_to_num(missed, nan=0.0)
         channel = int(np.argmax(missed.reshape(-1, *missed.shape[-2:]).max(axis=(0, 2))))
         raise ArgumentError(
             f"no past samples leave this zi in filter {channel}: its last coefficients are 0, or too small for it. Use "
@@ -79,6 +79,24 @@ def state_of(zi: Array, taps: Taps, choices: Choices) -> State:
     n = 0 if parts[0] is None else q
     both = (past[..., :n] if n else None), (past[..., n:] if parts[1] is not None else None)
     return State(*(None if part is None else from_channels_time(_ascending(part, reverse), layout) for part in both))
+
+
+def _check(zi: Spec, b: npt.NDArray[Any], count: int, layout: Layout) -> None:
+    if zi.dtype not in FLOATING_DTYPES:
+        raise DtypeError(f"zi has dtype {zi.dtype}; a memory is of floating-point numbers. Pass {cast_hint('zi', zi)}.")
+    if len(zi.shape) < 2 or split_shape(zi.shape, layout)[2] != count:
+        raise ShapeError(
+            f"zi has shape {zi.shape}; in layout {layout!r} it has the axes of y with max(p, q) = {count} along that "
+            "of time."
+        )
+    batch, channels, _ = split_shape(zi.shape, layout)
+    try:
+        np.broadcast_shapes((*batch, channels), b.shape[:-1])
+    except ValueError:
+        raise ShapeError(
+            f"zi has shape {zi.shape}, in layout {layout!r} of batch axes {batch} and {channels} channels, and the "
+            f"bank has filters {b.shape[:-1]}. Pass zi with the axes of y."
+        ) from None
 
 
 def _responses(taps: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:

@@ -43,7 +43,10 @@ def sections_of(zeros: npt.ArrayLike, poles: npt.ArrayLike, gain: npt.ArrayLike)
 
 
 def _roots(given: npt.ArrayLike, name: str) -> Roots:
-    roots = np.atleast_1d(np.asarray(given))
+    try:
+        roots = np.atleast_1d(np.asarray(given))
+    except ValueError as error:
+        raise ShapeError(f"{name} is no array: its rows differ in length. Pad them with zeros.") from error
     if roots.ndim > 2 or roots.dtype.kind not in "fciu":
         raise ShapeError(f"{name} has shape {roots.shape} and dtype {roots.dtype}; it is numbers (C, n), or (n,).")
     roots = roots.astype(np.complex128)

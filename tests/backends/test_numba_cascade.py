@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -227,8 +228,8 @@ def test_every_data_type(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 def test_real_input_with_complex_taps(dtype):
-    for shared in (False, True):
-        Case(dtype=dtype, shared=shared, complex_taps=True).check()
+    for shared, channels in itertools.product((False, True), (1, 3, 40)):
+        Case(2, channels, 67, shared=shared, dtype=dtype, complex_taps=True).check()
 
 
 @pytest.mark.parametrize("dtype", ["float16", pytest.param("float32", marks=pytest.mark.long)])
@@ -290,6 +291,17 @@ def test_memory_of_a_gradient(shared):
             tracemalloc.stop()
         # a shared x has partial sums over channels, one row for each slice of them
         assert peak < 0.1 * case.grad_y.nbytes
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_few_rows_that_share_x_add_up_what_rows_of_their_own_get(reverse):
+    case = Case(2, 3, 600, 9, shared=True, reverse=reverse)
+    assert not _cascade_plan.plan(case.cascade, ALL).slices
+    shared = case.vjp()
+    x = np.broadcast_to(case.operands.x, (2, 3, 600))
+    case.operands, case.cascade = case.operands._replace(x=x), replace(case.cascade, x_channels=3)
+    own = case.vjp()
+    same(shared, own._replace(x=own.x.sum(axis=1, keepdims=True)))
 
 
 @pytest.mark.parametrize("sections", [1, 2, 7])

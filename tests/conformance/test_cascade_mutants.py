@@ -32,7 +32,8 @@ class Steps:
     def cascade_vjp(
         self, cascade: Any, operands: Any, grad_y: Any, grad_memory: Any, grad_ends: Any, needs: Any, allocate: Any
     ) -> Any:
-        return CascadeGradients(*_adjoint(*operands, _Results(grad_y, grad_memory, grad_ends), cascade.reverse))
+        to_x, *others = _adjoint(*operands, _Results(grad_y, grad_memory, grad_ends), cascade.reverse)
+        return CascadeGradients(to_x if "complex" in cascade.dtype else to_x.real, *others)
 
 
 class IgnoresMemory(Steps):
@@ -64,6 +65,12 @@ class GradientWithoutEnds(Steps):
         grad_y, grad_memory, grad_ends, needs, allocate = others
         zeros = np.zeros_like(grad_ends)
         return super().cascade_vjp(cascade, operands, grad_y, grad_memory, zeros, needs, allocate)
+
+
+class ComplexGradientOfARealX(Steps):
+    def cascade_vjp(self, cascade: Any, operands: Any, grad_y: Any, *others: Any) -> Any:
+        found = super().cascade_vjp(cascade, operands, grad_y, *others)
+        return found._replace(x=found.x + 1j * ("complex" in cascade.y_dtype))
 
 
 class GradientOfTapsOfOneExample(Steps):

@@ -11,7 +11,7 @@ from scipy import signal
 
 import multirec as mr
 from multirec._filters.one_pass import in_one_pass
-from multirec.errors import ShapeError
+from multirec.errors import ArgumentError, DtypeError, FamilyError, ShapeError
 
 RNG = np.random.default_rng(2)
 AXES = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}
@@ -46,7 +46,7 @@ def test_values_and_states_of_any_block(layout: Any, channels: int, reverse: boo
     state = expected_state = None
     for length in (5, 1, 0, 1, 1, 2, 30):
         x = RNG.standard_normal((2, channels, length)).transpose(AXES[layout])
-        assert in_one_pass(cascade.sections, x, (None,) * 3, None) is not None
+        assert in_one_pass(cascade.sections, x, (mr.State(),) * 3, None) is not None
         y, state = cascade(x, state)
         expected, expected_state = one_by_one(cascade, x, expected_state)
         np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-10)
@@ -110,7 +110,7 @@ def test_gradients(live: str) -> None:
             [mr.RecurrenceBank(feedforward=row[:, :3], feedback=-row[:, 4:]) for row in sos.unbind(1)]
         )
     x = torch.randn(2, 1, 30, dtype=torch.double, requires_grad=True)
-    assert in_one_pass(cascade.sections, x, (None,) * 3, None) is not None
+    assert in_one_pass(cascade.sections, x, (mr.State(),) * 3, None) is not None
 
     def gradients(run: Any) -> list[torch.Tensor]:
         _, state = run(x[..., :10], None)
@@ -134,12 +134,72 @@ def test_states_that_do_not_fit_are_errors_of_their_section() -> None:
         cascade(x[:, :1], state)
 
 
+def test_states_of_other_types_are_errors_in_one_pass_too() -> None:
+    cascade = mr.RecurrenceBank.from_sos(sections())
+    x = np.zeros((2, 3, 10), "float32")
+    _, state = cascade(x)
+    for dtype in ("int32", "float16", "complex64"):
+        with pytest.raises(DtypeError, match=rf"state.outputs has dtype {dtype}, expected float32"):
+            cascade(x, (mr.State(None, state[0].outputs.astype(dtype)), *state[1:]))
+        with pytest.raises(DtypeError, match=rf"state.inputs has dtype {dtype}, expected float32"):
+            cascade(x, (*state[:2], mr.State(state[2].inputs.astype(dtype), None)))
+    with pytest.raises(FamilyError, match=r"state.inputs is a builtins.list"):
+        cascade(x, (mr.State(state[0].inputs.tolist(), None), *state[1:]))
+    for wrong in ((*state[0], None), "ab c", 3):
+        with pytest.raises(ArgumentError, match=r"state is a multirec.State\(inputs, outputs\) or None, got"):
+            cascade(x, (wrong, *state[1:]))
+    plain = tuple(tuple(own) for own in state)
+    np.testing.assert_array_equal(cascade(x, plain)[0], cascade(x, state)[0])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 20])
+def test_a_state_is_of_the_x_that_out_is_written_over(length: int, reverse: bool) -> None:
+    cascade = mr.RecurrenceBank.from_sos(sections(), reverse=reverse)
+    _, state = cascade(RNG.standard_normal((2, 3, 9)))
+    x = RNG.standard_normal((2, 3, length))
+    y, expected = cascade(x, state)
+    for own in (x.copy(), torch.from_numpy(x.copy())):
+        kind = type(own) if isinstance(own, np.ndarray) else torch.from_numpy
+        before = tuple(mr.State(*(part if kind is np.ndarray else kind(part) for part in each)) for each in state)
+        found, after = cascade(own, before, out=own)
+        np.testing.assert_array_equal(np.asarray(found), y)
+        compare(after, expected)
+
+
+def test_out_may_not_be_a_part_of_a_state() -> None:
+    cascade = mr.RecurrenceBank.from_sos(sections())
+    x, memory = RNG.standard_normal((2, 3, 10)), np.zeros((2, 3, 12))
+    with pytest.raises(ArgumentError, match=r"out shares memory with state.outputs"):
+        cascade(x, (mr.State(None, memory[..., 1:3]), mr.State(), mr.State()), out=memory[..., 2:])
+
+
+def test_a_compiler_runs_sections_of_numpy() -> None:
+    cascade = mr.RecurrenceBank.from_sos(sections(3, 2))
+    x = torch.randn(2, 1, 30)
+    _, state = cascade(x)
+    compiled = torch.compile(cascade.__call__, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, state)[0], cascade(x, state)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_section_of_one_filter_before_several_keeps_its_state() -> None:
+    one, several = (mr.RecurrenceBank.from_sos(sections(channels, 1)).sections[0] for channels in (1, 3))
+    cascade = mr.RecurrenceCascade([one, several, one])
+    x = RNG.standard_normal((2, 1, 20))
+    y, state = cascade(x)
+    expected, expected_state = one_by_one(cascade, x)
+    np.testing.assert_array_equal(y, expected)
+    compare(state, expected_state)
+    x = RNG.standard_normal((2, 3, 20))
+    assert in_one_pass(cascade.sections, x, (mr.State(),) * 3, None) is not None
+
+
 def test_banks_that_are_not_alike_run_one_by_one() -> None:
     b, a = signal.butter(3, 0.2)
     banks = [mr.RecurrenceBank.from_ba(b, a), mr.RecurrenceBank.from_sos(sections(1)).sections[0]]
     cascade = mr.RecurrenceCascade(banks)
     x = RNG.standard_normal((1, 1, 40))
-    assert in_one_pass(cascade.sections, x, (None, None), None) is None
+    assert in_one_pass(cascade.sections, x, (mr.State(),) * 2, None) is None
     np.testing.assert_array_equal(cascade(x)[0], one_by_one(cascade, x)[0])
 
 

@@ -10,7 +10,7 @@ import torch
 from scipy import signal
 
 import multirec as mr
-from multirec.errors import ArgumentError, ShapeError
+from multirec.errors import ArgumentError, DtypeError, FamilyError, ShapeError
 
 RNG = np.random.default_rng(5)
 AXES = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}
@@ -83,6 +83,28 @@ def test_where_no_history_exists() -> None:
         bank.state_from_zi(np.ones((1, 2, 3)))
     with pytest.raises(ArgumentError, match="zeros of any shape"):
         bank.zi_from_state(mr.State())
+
+
+def test_what_is_not_finite_goes_on_in_its_channel() -> None:
+    bank = mr.RecurrenceBank.from_ba(np.ones((3, 2)), np.array([[1.0, -0.5], [1.0, -0.25], [1.0, 0.5]]))
+    zi = np.ones((2, 3, 1))
+    zi[0, 1], zi[1, 2] = np.nan, np.inf
+    y, _ = bank(np.zeros((2, 3, 4)), bank.state_from_zi(zi))
+    np.testing.assert_array_equal(np.isfinite(y).all(-1), np.isfinite(zi).all(-1))
+
+
+def test_zi_that_does_not_fit() -> None:
+    bank = mr.RecurrenceBank.from_ba(np.ones((3, 2)), np.full((3, 2), 0.5))
+    with pytest.raises(ShapeError, match=r"zi has shape \(2, 1\), .*2 channels, and the bank has filters \(3,\)"):
+        bank.state_from_zi(np.ones((2, 1)))
+    with pytest.raises(DtypeError, match=r"zi has dtype int64; .* Pass zi.astype\('float32'\)"):
+        bank.state_from_zi(np.ones((3, 1), "int64"))
+    cascade = mr.RecurrenceBank.from_sos(signal.butter(4, 0.2, output="sos"))
+    for own in (bank, cascade):
+        with pytest.raises(FamilyError, match=r"zi is a builtins.list"):
+            own.state_from_zi([[1.0]])
+    with pytest.raises(ShapeError, match=r"zi has shape \(\)"):
+        cascade.state_from_zi(np.array(1.0))
 
 
 @pytest.mark.parametrize("backend", ["numba", "torch_loop"])

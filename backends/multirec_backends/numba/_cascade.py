@@ -44,24 +44,18 @@ class Cascades:
         to_taps = np.zeros((batch, channels, sections, 5), SUMS[cascade.state_dtype]) if needs.taps else None
         to_memory = np.empty((batch, channels, sections, 2), cascade.state_dtype) if needs.memory else None
         if grad_y.size:
-            planned, shared, extra = plan(cascade, needs), None, (0, 0)
-            if needs.x and cascade.shared:
-                shared = np.empty((planned.slices, batch, planned.padded), cascade.state_dtype)
-                extra = (address(shared), shared.strides[1])
-            given = (
-                x,
-                grad_y,
-                to_x if shared is None else None,
-                taps,
-                memory,
-                grad_memory,
-                grad_ends,
-                to_taps,
-                to_memory,
-            )
-            planned.launch.run(extra, given, shared)
-            if shared is not None:
-                assign_shared(to_x, shared, cascade.dtype, flip=cascade.reverse)
+            planned, rows, extra, into = plan(cascade, needs), None, (0, 0), to_x
+            if needs.x and cascade.shared and planned.slices:
+                rows, into = np.empty((planned.slices, batch, planned.padded), cascade.state_dtype), None
+                extra = (address(rows), rows.strides[1])
+            elif needs.x and cascade.shared:
+                rows = np.empty((channels, batch, cascade.length), cascade.state_dtype)
+                into = rows.transpose(1, 0, 2)
+            given = (x, grad_y, into, taps, memory, grad_memory, grad_ends, to_taps, to_memory)
+            planned.launch.run(extra, given, rows)
+            if rows is not None:
+                # partial rows are in running order
+                assign_shared(to_x, rows, cascade.dtype, flip=cascade.reverse and planned.slices > 0)
         else:
             for target, value in ((to_x, 0), (to_memory, 0 if grad_memory is None else grad_memory)):
                 if target is not None:

@@ -27,7 +27,7 @@ _STARTS = 1 << 20
 class CascadePlan:
     """What is fixed by a cascade: memories are of shape `delays` and type `state`.
 
-    `slices` partial rows of `padded` samples make a shared x's gradient.
+    `slices` partial rows of `padded` samples make a shared x's gradient; where there are none, a row of every channel.
     """
 
     launch: Launch
@@ -40,9 +40,7 @@ class CascadePlan:
 @lru_cache(maxsize=512)
 def plan(cascade: Cascade, needs: CascadeNeeds | None = None) -> CascadePlan:
     """Plan a cascade that has samples, or its gradients that are needed; the same answer for the same shapes."""
-    # the gradient of an x that several rows share is a sum over lanes
-    sums = needs is not None and cascade.shared
-    return _lanes(cascade, needs) if sums or _many(cascade) else _wave(cascade, needs)
+    return _lanes(cascade, needs) if _many(cascade) else _wave(cascade, needs)
 
 
 def _many(cascade: Cascade) -> bool:
@@ -73,7 +71,7 @@ def _wave(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
         vector_bytes=vector_bytes(),
         vectors=vectors,
         side=side,
-        grad_x=needs is not None and needs.x,
+        grad_x=_grad_x(cascade, needs),
         grad_taps=needs is not None and needs.taps,
     )
     pieces = -(-cascade.length // spec.chunk)
@@ -82,6 +80,13 @@ def _wave(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:
     constants = [items, cascade.length, cascade.channels, cascade.sections, _large(cascade), int(cascade.reverse)]
     block = spec.interface.fix([*constants, stretch] if spec.vjp else constants, starts)
     return _planned(cascade, _launch(spec, cascade, block, end, items))
+
+
+def _grad_x(cascade: Cascade, needs: CascadeNeeds | None) -> str:
+    """Return the data type of x's gradient, in which nothing is lost before rows that share x are summed."""
+    if needs is None or not needs.x:
+        return ""
+    return cascade.state_dtype if cascade.shared else cascade.dtype
 
 
 def _lanes(cascade: Cascade, needs: CascadeNeeds | None) -> CascadePlan:

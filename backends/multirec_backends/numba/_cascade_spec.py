@@ -118,7 +118,7 @@ class WaveFormat(Format):
 class WaveSpec:
     """One specialisation for few rows, `side` of them side by side, their sections lanes in `vectors` vectors.
 
-    More sections than lanes take several blocks of them.
+    More sections than lanes take several blocks of them. `grad_x` is the data type of x's gradient, if that is wanted.
     """
 
     vjp: bool
@@ -129,11 +129,11 @@ class WaveSpec:
     vector_bytes: int
     vectors: int
     side: int
-    grad_x: bool = False
+    grad_x: str = ""
     grad_taps: bool = False
 
     shared: ClassVar[bool] = False
-    """Rows of a shared x are read as they are."""
+    """Rows of a shared x are read as they are, and its gradients are written row by row."""
 
     @property
     def interface(self) -> Interface:

@@ -69,7 +69,7 @@ class _Gradient(Wave):
         with f.loop(0, self.blocks) as done:
             self._back(self.blocks - 1 - done, steps, time)
         if spec.grad_x:
-            self.store_rows("grad_x", time, steps, spec.x)
+            self.store_rows("grad_x", time, steps, spec.grad_x)
 
     def _back(self, block: Int, steps: Int, time: Int) -> None:
         """Go back through the sections of a block, whose x's gradient takes the place of their y's."""
@@ -105,8 +105,9 @@ class _StepsBack(Lanes):
         )
         self.sums = [Products(f, self.fmt, wave.spec.taps) for _ in self.vectors] if self.wants else []
         self.past = Past(self)
-        # where the last two samples of the whole row are in this chunk
-        self.last = [self.all(wave.frame.length - time - (ORDER - i)) for i in range(ORDER)]
+        # where the last two samples of the whole row are in this chunk, or beyond it, in 32 bits
+        last = [wave.frame.length - time - (ORDER - i) for i in range(ORDER)]
+        self.last = [self.all(f.minimum(at, wave.spec.chunk)) for at in last]
 
     def step(self, at: Int, *, edge: bool = False) -> None:
         """Go back one step; at the edge, where some lanes have no sample, or one of the last two."""
