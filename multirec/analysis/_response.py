@@ -12,7 +12,7 @@ from .._core.arrays import family_of, name_of
 from .._core.axes import cast_to, concatenate, namespace, zeros
 from ..errors import ArgumentError, FamilyError, ShapeError
 from ._centred import centred, turn
-from ._subject import Section, check_sample_rate, like, placed, wide_sections
+from ._subject import Section, like, placed, rate_of, wide_sections
 
 __all__ = ["frequency_response", "group_delay"]
 
@@ -110,11 +110,11 @@ def _prepared(bank: Any, frequencies: Any, sample_rate: float | None) -> tuple[l
     """Return the sections, the frequencies as they were given, and in radians per sample, in the sections' library."""
     sections = wide_sections(bank)
     target = like([part for section in sections for part in section[:2]])
-    check_sample_rate(sample_rate)
-    given = _frequencies(frequencies, math.pi if sample_rate is None else float(sample_rate) / 2, target)
+    rate = rate_of(sample_rate)
+    given = _frequencies(frequencies, math.pi if rate is None else rate / 2, target)
     if given.ndim != 1:
         raise ShapeError(f"frequencies have shape {tuple(given.shape)}; they are (F,), or a number of them.")
-    return sections, given, given if sample_rate is None else given * (2 * math.pi / float(sample_rate))
+    return sections, given, given if rate is None else given * (2 * math.pi / rate)
 
 
 def _frequencies(frequencies: Any, highest: float, target: Array) -> Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,21 +9,21 @@ import numpy as np
 from .._core.arrays import family_of, name_of
 from .._core.axes import cast_to, namespace
 from .._core.problem import in_precision
+from .._core.scalars import check_sample_rate
 from .._engine.precision import has_float64
 from .._filters.bank import RecurrenceBank
 from .._filters.cascade import RecurrenceCascade
 from .._memory.hand_over import hand_over
 from ..errors import ArgumentError
 
-__all__ = ["Section", "check_sample_rate", "like", "placed", "sections_of", "wide_sections"]
+__all__ = ["Section", "like", "placed", "rate_of", "sections_of", "wide_sections"]
 
 Array: TypeAlias = Any
 
 
-def check_sample_rate(sample_rate: Any) -> None:
-    """Raise unless it is a sample rate, or None."""
-    if sample_rate is not None and not (isinstance(sample_rate, Real) and 0 < float(sample_rate) < math.inf):
-        raise ArgumentError(f"sample_rate is a number above 0, in Hz, or None, got {sample_rate!r}.")
+def rate_of(sample_rate: Any) -> float | None:
+    """Return the sample rate as a float, or None; raise unless it is one of these."""
+    return None if sample_rate is None else check_sample_rate(sample_rate)
 
 
 class Section(NamedTuple):

@@ -11,16 +11,17 @@ import torch
 from torch import nn
 
 from multirec._core.problem import ComputeDtype
+from multirec._core.scalars import check_sample_rate, whole
 from multirec._core.validate import as_choices
 from multirec.backend import Layout
 from multirec.biquads import Kind, equaliser
 from multirec.biquads._cookbook import BUTTERWORTH
-from multirec.biquads._parameters import check_sample_rate
+from multirec.biquads._kinds import checked
 from multirec.biquads._section import MOST_GAIN, MOST_Q
 from multirec.errors import ShapeError
 
 from . import _stable
-from ._arguments import check_weight_dtype, whole
+from ._arguments import check_weight_dtype
 from ._cascade_unit import CascadeUnit
 from ._filter_unit import Pair
 from ._frequencies import ladder, logit, share
@@ -105,7 +106,7 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
         dtype: torch.dtype | None = None,
     ) -> None:
         check_weight_dtype(self, dtype)
-        kinds = tuple(bands) if isinstance(bands, Sequence) else _usual(whole("bands", bands, 1))
+        kinds = checked(bands) if isinstance(bands, Sequence) else _usual(whole("bands", bands, 1))
         order = 2 * len(kinds)
         super().__init__(channels, order, order, as_choices(layout, reverse, backend, compute_dtype))
         self.kinds, self.sample_rate = kinds, check_sample_rate(sample_rate)
@@ -114,7 +115,7 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
             frequencies = ladder("frequencies", len(kinds), frequencies, f_min, last, self.sample_rate)
         given = {"frequencies": frequencies, "q": q, "gains": gains}
         self._start = [self._rows(name, values) for name, values in given.items()]
-        # says what is wrong with kinds and values
+        # says what is wrong with the values
         equaliser(kinds, *self._start, sample_rate=self.sample_rate)
         shape = self.channels, len(kinds)
         self.frequency_weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
