@@ -6,11 +6,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._core.arrays import name_of
-from .._core.axes import cast_to
+from .._core.axes import concatenate, zeros
 from .._core.scalars import whole
 from .._filters.bank import RecurrenceBank
-from ._subject import Section, like, placed, wide_sections
+from ._subject import Section, like, wide_sections
 
 __all__ = ["impulse_response"]
 
@@ -57,10 +56,9 @@ def impulse_response(bank: Any, length: int) -> Array:
 def _impulse(sections: list[Section], length: int) -> Array:
     """Return an impulse (batch…, 1, T), of one example where there is no batch."""
     taps = [part for section in sections for part in section[:2]]
-    target = like(taps)
-    impulse = np.zeros((*(_batch(sections) or (1,)), 1, length))
-    impulse[..., :1] = 1
-    return cast_to(placed(impulse, target), name_of(target.real.dtype))
+    target, shape = like(taps).real, (*(_batch(sections) or (1,)), 1)
+    one = zeros(target, (*shape, 1)) + 1
+    return concatenate((one, zeros(target, (*shape, length))))[..., :length]
 
 
 def _batch(sections: list[Section]) -> tuple[int, ...]:

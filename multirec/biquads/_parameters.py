@@ -48,12 +48,15 @@ def joined(part: Array | float, like: Array, dtype: str) -> Array:
     if library.__name__ != "torch":
         return library.asarray(part, dtype=dtype)
     device = like.device if isinstance(part, np.ndarray | float) else part.device
+    if isinstance(part, np.ndarray):
+        # torch takes no negative strides, no memory that is read only and no long doubles
+        part = np.array(part, dtype=dtype)
     return library.as_tensor(part, dtype=getattr(library, dtype), device=device)
 
 
 def dtype_name(array: Array) -> str:
     # not `name_of`, whose memory torch's compiler warns of
-    return str(array.dtype).removeprefix("torch.")
+    return getattr(array.dtype, "name", "") or str(array.dtype).removeprefix("torch.")
 
 
 def _checked(name: str, value: Any, sample_rate: float) -> Array | float:

@@ -215,6 +215,13 @@ def test_impulse_responses_are_differentiable_twice():
     assert torch.autograd.gradgradcheck(of, taps())
 
 
+def test_impulse_responses_compile():
+    layer = nn.FilterBank(3)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda: analysis.impulse_response(layer, 9), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(), analysis.impulse_response(layer, 9))
+
+
 def test_gradients_are_finite_where_a_response_is_zero():
     b = torch.tensor([[1.0, -2, 1], [1, -1, 0], [1, 0, -1]], dtype=torch.float64, requires_grad=True)
     delay = analysis.group_delay(mr.RecurrenceBank(feedforward=b), [0.0, 1.0])[1]

@@ -270,6 +270,24 @@ def test_shapes_and_precisions() -> None:
     assert biquads.notch(jnp.array([50]), 1, sample_rate=1000).dtype == jnp.float32
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "hertz",
+    [
+        np.array([3.0, 2.0, 1.0])[::-1],
+        np.arange(1, 4, dtype=">f8"),
+        np.arange(1, 4, dtype=np.longdouble),
+        np.broadcast_to(np.arange(1.0, 4.0), (1, 3))[0],
+    ],
+    ids=["backwards", "big-endian", "long", "read-only"],
+)
+def test_numpys_arrays_of_any_memory(hertz: Any) -> None:
+    want = biquads.notch([1.0, 2.0, 3.0], 2.0, sample_rate=RATE)
+    np.testing.assert_array_equal(biquads.notch(hertz, 2.0, sample_rate=RATE), want)
+    beside = biquads.notch(hertz, torch.full((), 2.0, dtype=torch.float64), sample_rate=RATE)
+    np.testing.assert_allclose(beside, want, rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [

@@ -198,6 +198,7 @@ def test_copies_and_state_dicts() -> None:
     torch.testing.assert_close(made.state_dict(), eq.state_dict())
 
 
+@pytest.mark.filterwarnings("error:Dynamo detected")
 def test_it_compiles() -> None:
     eq, x = mnn.ParametricEQ(3, RATE, gains=3.0), noise(2, 1, 40)
     torch._dynamo.reset()
