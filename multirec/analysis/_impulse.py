@@ -9,7 +9,7 @@ import numpy as np
 from .._core.axes import concatenate, zeros
 from .._core.scalars import whole
 from .._filters.bank import RecurrenceBank
-from ._subject import Section, like, wide_sections
+from ._subject import Section, target_of, wide_sections
 
 __all__ = ["impulse_response"]
 
@@ -56,7 +56,7 @@ def impulse_response(bank: Any, length: int) -> Array:
 def _impulse(sections: list[Section], length: int) -> Array:
     """Return an impulse (batch…, 1, T), of one example where there is no batch."""
     taps = [part for section in sections for part in section[:2]]
-    target, shape = like(taps).real, (*(_batch(sections) or (1,)), 1)
+    target, shape = target_of(taps).real, (*(_batch(sections) or (1,)), 1)
     one = zeros(target, (*shape, 1)) + 1
     return concatenate((one, zeros(target, (*shape, length))))[..., :length]
 

@@ -215,11 +215,20 @@ def test_impulse_responses_are_differentiable_twice():
     assert torch.autograd.gradgradcheck(of, taps())
 
 
-def test_impulse_responses_compile():
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda layer: analysis.frequency_response(layer, 9, sample_rate=8000)[1],
+        lambda layer: analysis.group_delay(layer, [0.5, 1.0])[1],
+        lambda layer: analysis.impulse_response(layer, 9),
+    ],
+    ids=["response", "delay", "impulse"],
+)
+def test_responses_compile(ask):
     layer = nn.FilterBank(3)
     torch._dynamo.reset()
-    compiled = torch.compile(lambda: analysis.impulse_response(layer, 9), backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(), analysis.impulse_response(layer, 9))
+    compiled = torch.compile(lambda: ask(layer), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(), ask(layer))
 
 
 def test_gradients_are_finite_where_a_response_is_zero():
