@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from multirec.biquads import Kind, equaliser
 from multirec.biquads._cookbook import BUTTERWORTH
 from multirec.biquads._kinds import checked
 from multirec.biquads._section import MOST_GAIN, MOST_Q
-from multirec.errors import ShapeError
+from multirec.errors import ArgumentError, ShapeError
 
 from . import _stable
 from ._arguments import check_weight_dtype
@@ -33,6 +34,7 @@ from ._signal_bank import SignalBank
 __all__ = ["ParametricEQ"]
 
 _DB = 20 / math.log(10)
+_KINDS = get_args(Kind)
 
 
 class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
@@ -72,7 +74,7 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
     ------
     ArgumentError
         No kind of that name; a frequency is not above 0 and below half the sample rate, or too near to them for
-        `dtype`; a Q is not above 0; `load_state_dict` of an equaliser at another sample rate.
+        `dtype`; a Q is not above 0; `load_state_dict` of an equaliser at another sample rate or of other kinds.
     ShapeError
         `frequencies`, `q` or `gains` have another shape; x has another number of channels.
 
@@ -132,6 +134,22 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
             self.frequency_weight.copy_(weight)
             self.q_weight.copy_(torch.from_numpy(np.log(q)))
             self.gain_weight.copy_(torch.from_numpy(gains / _DB))
+
+    def get_extra_state(self) -> torch.Tensor:
+        """Return the sample rate and the kinds, by number: what filters the weights in a `state_dict` are."""
+        kinds = [_KINDS.index(kind) for kind in self.kinds]
+        return torch.cat([super().get_extra_state()[None], torch.tensor(kinds, device="cpu")])
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Raise unless a `state_dict` is of an equaliser at this sample rate, with these kinds."""
+        super().set_extra_state(state[0])
+        kinds = tuple(_KINDS[int(number)] for number in state[1:])
+        if kinds != self.kinds:
+            raise ArgumentError(
+                f"the state_dict is of a ParametricEQ of {', '.join(kinds)}, and this one is of "
+                f"{', '.join(self.kinds)}, where the same weights are other filters. Load it into one with "
+                f"bands={list(kinds)}."
+            )
 
     @property
     def frequencies(self) -> torch.Tensor:

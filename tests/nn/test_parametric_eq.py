@@ -189,6 +189,10 @@ def test_copies_and_state_dicts() -> None:
     torch.testing.assert_close(other(x)[0], eq(x)[0], rtol=0, atol=0)
     with pytest.raises(ArgumentError, match="is of a ParametricEQ at 16000 Hz, and this one is at 48000 Hz"):
         mnn.ParametricEQ(3, 48000).load_state_dict(eq.state_dict())
+    with pytest.raises(ArgumentError, match=r"of low_shelf, peak, high_shelf, .* bands=\['low_shelf', 'peak', 'high_"):
+        mnn.ParametricEQ(["peak"] * 3, RATE).load_state_dict(eq.state_dict())
+    other.load_state_dict({name: part.half() for name, part in eq.state_dict().items()})
+    torch.testing.assert_close(other.gains, eq.gains, rtol=1e-3, atol=0)
     other.reset_parameters()
     torch.testing.assert_close(other.gains, torch.zeros(1, 3), rtol=0, atol=0)
     with torch.device("meta"):
