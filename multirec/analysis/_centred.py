@@ -14,7 +14,7 @@ import numpy as np
 
 from .._core.arrays import name_of
 from .._core.axes import cast_to, namespace
-from ._subject import placed
+from ..signal._arrays import like
 
 __all__ = ["centred", "turn"]
 
@@ -31,7 +31,7 @@ class _Pairs:
         self.taps, self.mirrored = taps, mirrored
         self.even = taps[..., :half] + mirrored[..., :half]
         self.odd = taps[..., :half] - mirrored[..., :half]
-        self.lag = cast_to(placed((count - 1) / 2 - np.arange(half), radians), name_of(radians.dtype))
+        self.lag = cast_to(like((count - 1) / 2 - np.arange(half), radians), name_of(radians.dtype))
         self.angle = self.lag[:, None] * radians
         self.radians = radians
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._core.arrays import name_of
-from .._core.axes import cast_to
+from .._core.axes import concatenate, zeros
+from .._core.scalars import whole
 from .._filters.bank import RecurrenceBank
-from ..errors import ArgumentError
-from ._subject import Section, like, placed, wide_sections
+from ._subject import Section, target_of, wide_sections
 
 __all__ = ["impulse_response"]
 
@@ -47,12 +45,7 @@ def impulse_response(bank: Any, length: int) -> Array:
     >>> impulse_response(mr.RecurrenceBank.from_ba([[1, 1]], [[1, -0.5]]), 4)
     array([[1.   , 1.5  , 0.75 , 0.375]])
     """
-    try:
-        count = index(length)
-    except TypeError:
-        count = -1
-    if isinstance(length, bool) or count < 0:
-        raise ArgumentError(f"length is a whole number of at least 0, got {length!r}.")
+    count = whole("length", length, 0)
     sections = wide_sections(bank)
     y = _impulse(sections, count)
     for feedforward, feedback, _ in sections:
@@ -63,10 +56,9 @@ def impulse_response(bank: Any, length: int) -> Array:
 def _impulse(sections: list[Section], length: int) -> Array:
     """Return an impulse (batch…, 1, T), of one example where there is no batch."""
     taps = [part for section in sections for part in section[:2]]
-    target = like(taps)
-    impulse = np.zeros((*(_batch(sections) or (1,)), 1, length))
-    impulse[..., :1] = 1
-    return cast_to(placed(impulse, target), name_of(target.real.dtype))
+    target, shape = target_of(taps).real, (*(_batch(sections) or (1,)), 1)
+    one = zeros(target, (*shape, 1)) + 1
+    return concatenate((one, zeros(target, (*shape, length))))[..., :length]
 
 
 def _batch(sections: list[Section]) -> tuple[int, ...]:

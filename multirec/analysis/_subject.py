@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._core.arrays import family_of, name_of
-from .._core.axes import cast_to, namespace
+from .._core.arrays import name_of
+from .._core.axes import cast_to
 from .._core.problem import in_precision
+from .._core.scalars import check_sample_rate
 from .._engine.precision import has_float64
 from .._filters.bank import RecurrenceBank
 from .._filters.cascade import RecurrenceCascade
-from .._memory.hand_over import hand_over
 from ..errors import ArgumentError
+from ..signal._arrays import like
 
-__all__ = ["Section", "check_sample_rate", "like", "placed", "sections_of", "wide_sections"]
+__all__ = ["Section", "rate_of", "sections_of", "target_of", "wide_sections"]
 
 Array: TypeAlias = Any
 
 
-def check_sample_rate(sample_rate: Any) -> None:
-    """Raise unless it is a sample rate, or None."""
-    if sample_rate is not None and not (isinstance(sample_rate, Real) and 0 < float(sample_rate) < math.inf):
-        raise ArgumentError(f"sample_rate is a number above 0, in Hz, or None, got {sample_rate!r}.")
+def rate_of(sample_rate: Any) -> float | None:
+    """Return the sample rate as a float, or None; raise unless it is one of these."""
+    return None if sample_rate is None else check_sample_rate(sample_rate)
 
 
 class Section(NamedTuple):
@@ -54,28 +52,18 @@ def sections_of(subject: Any) -> tuple[RecurrenceBank, ...]:
 def wide_sections(subject: Any) -> list[Section]:
     """Return the sections with coefficients of one library, in double precision where it has one."""
     banks = sections_of(subject)
-    target = like([part for bank in banks for part in (bank.feedforward, bank.feedback)])
+    target = target_of([part for bank in banks for part in (bank.feedforward, bank.feedback)])
     return [Section(_wide(bank.feedforward, target), _wide(bank.feedback, target), bank.reverse) for bank in banks]
 
 
-def like(arrays: list[Array | None]) -> Array:
+def target_of(arrays: list[Array | None]) -> Array:
     """Return the array whose library and device the others are to be in: the first that is not NumPy's."""
     given = [array for array in arrays if array is not None]
     return next((array for array in given if not isinstance(array, np.ndarray)), given[0])
 
 
-def placed(array: Array, target: Array) -> Array:
-    """Return NumPy's array in the library and on the device of another; others as they are."""
-    family = family_of(target)
-    if not isinstance(array, np.ndarray) or family == "numpy":
-        return array
-    if family == "torch":
-        return hand_over(array, "numpy", "torch").to(target.device)
-    return namespace(target).asarray(array)
-
-
 def _wide(taps: Array | None, target: Array) -> Array | None:
     if taps is None:
         return None
-    taps = placed(taps, target)
+    taps = like(taps, target)
     return cast_to(taps, in_precision(name_of(taps.dtype), "float64" if has_float64(taps) else "float32"))

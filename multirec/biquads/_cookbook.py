@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
-from ..errors import ArgumentError, ShapeError
-from ._kinds import KINDS, Kind, Recipe, table
-from ._parameters import check_sample_rate, dtype_name, joined, together
+from .._core.scalars import check_sample_rate
+from ..errors import ShapeError
+from ._kinds import KINDS, Kind, Recipe, checked, table
+from ._parameters import dtype_name, joined, together
 from ._section import coefficients, limited_q, q_from_octaves, stacked
 
 __all__ = [
@@ -173,11 +174,7 @@ def equaliser(kinds: Sequence[Kind], frequency: Array, q: Array, gain: Array = 0
     >>> equaliser(["high_pass", "peak"], frequency, 0.7, 3.0, sample_rate=16000).shape
     (2, 2, 6)
     """
-    kinds = tuple(kinds)
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown or not kinds:
-        got = repr(unknown[0]) if unknown else "none"
-        raise ArgumentError(f"the kinds of an equaliser are one or more of {', '.join(get_args(Kind))}, got {got}.")
+    kinds = checked(kinds)
     sample_rate = check_sample_rate(sample_rate)
     given = {"frequency": frequency, "q": q, "gain": gain}
     arrays = together(sample_rate, given)

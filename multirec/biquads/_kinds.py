@@ -11,11 +11,14 @@ are mixed, and 1, 1, 1 is the signal itself.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-__all__ = ["KINDS", "Kind", "Recipe", "table"]
+from ..errors import ArgumentError
+
+__all__ = ["KINDS", "Kind", "Recipe", "checked", "table"]
 
 Kind: TypeAlias = Literal["low_pass", "high_pass", "band_pass", "notch", "all_pass", "peak", "low_shelf", "high_shelf"]
 
@@ -52,6 +55,16 @@ KINDS: dict[str, Recipe] = {
     "low_shelf": Recipe(signal=1.0, band_power=1.0, low_power=2.0, frequency_power=-0.5),
     "high_shelf": Recipe(signal=1.0, band_power=1.0, high_power=2.0, frequency_power=0.5),
 }
+
+
+def checked(kinds: Sequence[Kind]) -> tuple[Kind, ...]:
+    """Return the kinds of an equaliser as a tuple; raise unless they are a list of names."""
+    listed = tuple(kinds) if isinstance(kinds, Sequence) and not isinstance(kinds, str) else ()
+    unknown = [kind for kind in listed if kind not in get_args(Kind)]
+    if unknown or not listed:
+        got = unknown[0] if unknown else kinds
+        raise ArgumentError(f"the kinds of an equaliser are a list of one or more of {', '.join(KINDS)}, got {got!r}.")
+    return listed
 
 
 def table(kinds: tuple[str, ...]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -10,24 +10,14 @@ import numpy as np
 
 from .._core.arrays import family_of, has_64_bit
 from .._core.axes import namespace
-from ..errors import ArgumentError, DtypeError, FamilyError
+from ..errors import ArgumentError, DtypeError, FamilyError, ShapeError
 
-__all__ = ["check_frequency", "check_sample_rate", "dtype_name", "joined", "limited", "together"]
+__all__ = ["check_frequency", "dtype_name", "joined", "limited", "together"]
 
 Array: TypeAlias = Any
 
 _HUGE = 1e30
-
-
-def check_sample_rate(sample_rate: float) -> float:
-    """Return the sample rate as a float; raise unless it is one."""
-    try:
-        found = float(sample_rate)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise ArgumentError(f"sample_rate is above 0 Hz, got {sample_rate!r}.")
-    return found
+_WIDE = {"float64", np.dtype(np.longdouble).name}
 
 
 def together(sample_rate: float, given: dict[str, Any]) -> list[Array]:
@@ -36,65 +26,90 @@ def together(sample_rate: float, given: dict[str, Any]) -> list[Array]:
     `given` has some of frequency, q, gain and bandwidth. Numbers, lists and NumPy's arrays join the arrays of any other
     library. Floating-point arrays say the precision, those of the other library first; numbers and integers follow.
     """
-    arrays: dict[str, Array] = {}
-    typed: dict[str, list[str]] = {}
-    for name, value in given.items():
-        plain = isinstance(value, list | tuple | int | float | np.generic)
-        arrays[name] = array = np.asarray(value) if plain else value
-        family = family_of(array, name)
-        dtype = dtype_name(array)
-        if not dtype.startswith(("float", "bfloat", "int", "uint")):
-            raise DtypeError(f"{name} has dtype {dtype}; it is real numbers. Cast it to float32 or float64.")
-        if family == "numpy":
-            _check(name, array, sample_rate)
-        if dtype.startswith(("float", "bfloat")) and not isinstance(value, int | float):
-            typed.setdefault(family, []).append(dtype)
+    parts = {name: _checked(name, value, sample_rate) for name, value in given.items()}
+    arrays = {name: part for name, part in parts.items() if not isinstance(part, float)}
+    _check_shapes(arrays)
     families = {name: family_of(array) for name, array in arrays.items()}
     others = sorted(set(families.values()) - {"numpy"})
     if len(others) > 1:
         told = ", ".join(f"{name} is a {family} array" for name, family in families.items())
         raise FamilyError(f"{told}. Convert them to one library.")
     family = others[0] if others else "numpy"
-    like = next(array for name, array in arrays.items() if families[name] == family)
-    narrow = "float64" not in typed.get(family, ["float64"]) or (family == "jax" and not has_64_bit())
-    return [joined(array, like, "float32" if narrow else "float64") for array in arrays.values()]
+    own = [array for name, array in arrays.items() if families[name] == family]
+    typed = {dtype for dtype in map(dtype_name, own) if "float" in dtype}
+    wide = not typed or not typed.isdisjoint(_WIDE)
+    dtype = "float64" if wide and (family != "jax" or has_64_bit()) else "float32"
+    return [joined(part, own[0] if own else np.empty(0), dtype) for part in parts.values()]
 
 
-def joined(array: Array, like: Array, dtype: str) -> Array:
-    """Return an array, of NumPy or of `like`'s library, in that library and of a dtype."""
+def joined(part: Array | float, like: Array, dtype: str) -> Array:
+    """Return a number or an array, of NumPy or of `like`'s library, in that library and of a dtype."""
     library = namespace(like)
     if library.__name__ != "torch":
-        return library.asarray(array, dtype=dtype)
-    device = like.device if isinstance(array, np.ndarray) else array.device
-    return library.as_tensor(array, dtype=getattr(library, dtype), device=device)
+        return library.asarray(part, dtype=dtype)
+    device = like.device if isinstance(part, np.ndarray | float) else part.device
+    if isinstance(part, np.ndarray):
+        # torch takes no negative strides, no memory that is read only and no long doubles
+        part = np.array(part, dtype=dtype)
+    return library.as_tensor(part, dtype=getattr(library, dtype), device=device)
 
 
 def dtype_name(array: Array) -> str:
     # not `name_of`, whose memory torch's compiler warns of
-    return str(array.dtype).removeprefix("torch.")
+    return getattr(array.dtype, "name", "") or str(array.dtype).removeprefix("torch.")
 
 
-def _check(name: str, values: Array, sample_rate: float) -> None:
-    """Raise where values of a parameter are no filter."""
+def _checked(name: str, value: Any, sample_rate: float) -> Array | float:
+    """Return a parameter as a float, which torch's compiler can look at, or as an array; raise unless it may be one."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+        _check(name, number, sample_rate)
+        return number
+    if isinstance(value, list | tuple | bool | np.generic):
+        try:
+            value = np.asarray(value)
+        except ValueError:
+            raise ShapeError(f"{name} is no array: its rows differ in length.") from None
+    family, dtype = family_of(value, name), dtype_name(value)
+    if not dtype.startswith(("float", "bfloat", "int", "uint")):
+        raise DtypeError(f"{name} has dtype {dtype}; it is real numbers. Cast it to float32 or float64.")
+    if family == "numpy":
+        _check(name, value, sample_rate)
+    return value
+
+
+def _check_shapes(arrays: dict[str, Array]) -> None:
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        told = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+        raise ShapeError(f"{told}; they cannot be broadcast together. Pass arrays of one shape, or numbers.") from None
+
+
+def _check(name: str, values: Array | float, sample_rate: float) -> None:
+    """Raise where values of a parameter, a number or NumPy's array, are no filter."""
     if name == "frequency":
         check_frequency(name, values, sample_rate)
     elif name == "gain":
-        _require(name, values, np.isfinite(values), "finite, in dB")
+        _require(name, values, abs(values) < math.inf, "finite, in dB")
     else:
         unit = ", in octaves" if name == "bandwidth" else ""
         _require(name, values, (values > 0) & (values < math.inf), f"above 0 and finite{unit}")
 
 
-def check_frequency(name: str, values: Array, sample_rate: float) -> None:
-    """Raise unless NumPy's frequencies in Hz are between 0 and half the sample rate."""
+def check_frequency(name: str, values: Array | float, sample_rate: float) -> None:
+    """Raise unless frequencies in Hz are between 0 and half the sample rate."""
     half = sample_rate / 2
     says = f"above 0 Hz and below half the sample rate, {half:g} Hz"
     _require(name, values, (values > 0) & (values < half), says, " Check sample_rate.")
 
 
-def _require(name: str, values: Array, good: Array, says: str, hint: str = "") -> None:
-    if not good.all():
-        raise ArgumentError(f"{name} is {says}, got {values[~good].flat[0]}.{hint}")
+def _require(name: str, values: Any, good: Any, says: str, hint: str = "") -> None:
+    is_number = isinstance(good, bool)
+    if not (good if is_number else good.all()):
+        wrong = values if is_number else values[~good].flat[0]
+        raise ArgumentError(f"{name} is {says}, got {float(wrong):.15g}.{hint}")
 
 
 def limited(values: Array, low: float, high: float) -> Array:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..biquads._parameters import check_frequency, check_sample_rate
+from .._core.scalars import check_sample_rate, whole
+from ..biquads._parameters import check_frequency
 from ..errors import ArgumentError, ShapeError
-from ._scales import Hertz, spaced, whole
+from ._scales import Hertz, spaced
 
 __all__ = ["Gammatone", "erb_centres", "gammatone"]
 
@@ -58,7 +59,7 @@ def gammatone(centres: npt.ArrayLike, sample_rate: float) -> Gammatone:
     (64, 4, 6)
     >>> bank = RecurrenceBank.from_sos(sos)
     """
-    centres, sample_rate = np.array(centres, dtype=np.float64), check_sample_rate(sample_rate)
+    centres, sample_rate = np.asarray(centres, dtype=np.float64).copy(), check_sample_rate(sample_rate)
     if centres.ndim != 1 or not centres.size:
         raise ShapeError(f"centres are one or more frequencies in Hz on one axis, got shape {centres.shape}.")
     check_frequency("centres", centres, sample_rate)
@@ -79,8 +80,8 @@ def gammatone(centres: npt.ArrayLike, sample_rate: float) -> Gammatone:
 def erb_centres(count: int, f_min: float, f_max: float) -> Hertz:
     """Return `count` frequencies in Hz from `f_min` to `f_max`, equally spaced on the ear's ERB-number scale.
 
-    21.4·log10(1 + 0.00437·f): B. R. Glasberg and B. C. J. Moore, *Derivation of auditory filter shapes from
-    notched-noise data*, Hearing Research 47, 1990.
+    A single one is in the middle of it. 21.4·log10(1 + 0.00437·f): B. R. Glasberg and B. C. J. Moore, *Derivation of
+    auditory filter shapes from notched-noise data*, Hearing Research 47, 1990.
 
     Example
     -------
@@ -89,4 +90,4 @@ def erb_centres(count: int, f_min: float, f_max: float) -> Hertz:
     """
     if not 0 < f_min < f_max < math.inf:
         raise ArgumentError(f"f_min is above 0 Hz and below f_max, got f_min={f_min!r}, f_max={f_max!r}.")
-    return spaced("erb", f_min, f_max, whole("count", count))
+    return spaced("erb", f_min, f_max, whole("count", count, 1))

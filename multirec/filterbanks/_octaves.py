@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..biquads._parameters import check_frequency, check_sample_rate
+from .._core.scalars import check_sample_rate, whole
+from ..biquads._parameters import check_frequency
 from ..errors import ArgumentError
 from ._butterworth import band_pass
-from ._scales import Hertz, whole
+from ._scales import Hertz
 
 __all__ = ["Bands", "octave", "third_octave"]
 
@@ -78,7 +79,7 @@ def third_octave(sample_rate: float, *, f_min: float = 25.0, f_max: float | None
 
 def _bands(fraction: int, sample_rate: float, f_min: float, f_max: float | None, order: int) -> Bands:
     """Return bands of 1/fraction of an octave."""
-    sample_rate, order = check_sample_rate(sample_rate), whole("order", order)
+    sample_rate, order = check_sample_rate(sample_rate), whole("order", order, 1)
     check_frequency("f_min", np.asarray(f_min), sample_rate)
     per_decade = _PER_DECADE[fraction]
     half_band = 10 ** (0.5 / per_decade)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import index
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ArgumentError
-
-__all__ = ["SCALES", "Hertz", "spaced", "whole"]
+__all__ = ["SCALES", "Hertz", "spaced"]
 
 Hertz = npt.NDArray[np.float64]
 Warp = Callable[[Hertz], Hertz]
@@ -25,18 +22,7 @@ SCALES: dict[str, tuple[Warp, Warp]] = {
 
 
 def spaced(scale: str, first: float, last: float, count: int) -> Hertz:
-    """Return frequencies in Hz from the first to the last, equally spaced on a scale."""
+    """Return frequencies in Hz from the first to the last, equally spaced on a scale; a single one is in the middle."""
     warp, unwarp = SCALES[scale]
     low, high = warp(np.array([first, last], dtype=np.float64))
-    return unwarp(np.linspace(low, high, count))
-
-
-def whole(name: str, size: int) -> int:
-    """Return a number of things as an int; raise unless it is at least 1."""
-    try:
-        found = index(size)
-    except TypeError:
-        found = 0
-    if isinstance(size, bool) or found < 1:
-        raise ArgumentError(f"{name} is a whole number of at least 1, got {size!r}.")
-    return found
+    return unwarp(np.linspace(low, high, count) if count > 1 else np.array([(low + high) / 2]))

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from operator import index
-
 import torch
 
+from multirec._core.scalars import whole
 from multirec.errors import ArgumentError, DtypeError, FamilyError
 
-__all__ = ["check_order", "check_weight_dtype", "require_tensor", "whole"]
+__all__ = ["check_order", "check_weight_dtype", "require_tensor"]
 
 _REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MOST = 256
-
-
-def whole(name: str, size: int, least: int) -> int:
-    """Return a size, of whatever type of integers, as an int; raise unless it is at least `least`."""
-    try:
-        found = index(size)
-    except TypeError:
-        found = least - 1
-    if isinstance(size, bool) or found < least:
-        raise ArgumentError(f"{name} is a whole number of at least {least}, got {size!r}.")
-    return found
 
 
 def check_order(order: int) -> int:

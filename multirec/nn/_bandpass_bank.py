@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from multirec._core.problem import ComputeDtype
+from multirec._core.scalars import check_sample_rate
 from multirec._core.validate import as_choices
 from multirec.backend import Layout
-from multirec.biquads._parameters import check_sample_rate
 
 from . import _stable
 from ._arguments import check_weight_dtype

@@ -11,12 +11,12 @@ import torch
 from multirec import RecurrenceBank, RecurrenceCascade, State
 from multirec._core.axes import unambiguous
 from multirec._core.problem import ComputeDtype, join_shape, split_shape
+from multirec._core.scalars import whole
 from multirec._core.validate import Choices
 from multirec._engine.call import split_state
 from multirec._recurrence import run
 from multirec._registry.choice import check_name
 
-from ._arguments import whole
 from ._unit import RecurrentUnit, add_time, drop_time
 
 __all__ = ["FilterUnit", "Pair"]

@@ -34,7 +34,7 @@ def ladder(name: str, count: int, scale: str, f_min: float, f_max: float, sample
         raise ArgumentError(f"f_max is at most half the sample rate, {half:g} Hz, got {f_max:.15g} Hz.")
     if not 0 < f_min < f_max:
         raise ArgumentError(f"f_min is above 0 and below f_max, got f_min={f_min!r}, f_max={f_max!r} Hz.")
-    return spaced(scale, f_min, f_max, 3)[1:2] if count == 1 else spaced(scale, f_min, f_max, count)
+    return spaced(scale, f_min, f_max, count)
 
 
 def spacing(centres: Hertz) -> Hertz:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +12,17 @@ import torch
 from torch import nn
 
 from multirec._core.problem import ComputeDtype
+from multirec._core.scalars import check_sample_rate, whole
 from multirec._core.validate import as_choices
 from multirec.backend import Layout
 from multirec.biquads import Kind, equaliser
 from multirec.biquads._cookbook import BUTTERWORTH
-from multirec.biquads._parameters import check_sample_rate
+from multirec.biquads._kinds import checked
 from multirec.biquads._section import MOST_GAIN, MOST_Q
-from multirec.errors import ShapeError
+from multirec.errors import ArgumentError, ShapeError
 
 from . import _stable
-from ._arguments import check_weight_dtype, whole
+from ._arguments import check_weight_dtype
 from ._cascade_unit import CascadeUnit
 from ._filter_unit import Pair
 from ._frequencies import ladder, logit, share
@@ -32,6 +34,7 @@ from ._signal_bank import SignalBank
 __all__ = ["ParametricEQ"]
 
 _DB = 20 / math.log(10)
+_KINDS = get_args(Kind)
 
 
 class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
@@ -71,7 +74,7 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
     ------
     ArgumentError
         No kind of that name; a frequency is not above 0 and below half the sample rate, or too near to them for
-        `dtype`; a Q is not above 0; `load_state_dict` of an equaliser at another sample rate.
+        `dtype`; a Q is not above 0; `load_state_dict` of an equaliser at another sample rate or of other kinds.
     ShapeError
         `frequencies`, `q` or `gains` have another shape; x has another number of channels.
 
@@ -105,7 +108,7 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
         dtype: torch.dtype | None = None,
     ) -> None:
         check_weight_dtype(self, dtype)
-        kinds = tuple(bands) if isinstance(bands, Sequence) else _usual(whole("bands", bands, 1))
+        kinds = checked(bands) if isinstance(bands, Sequence) else _usual(whole("bands", bands, 1))
         order = 2 * len(kinds)
         super().__init__(channels, order, order, as_choices(layout, reverse, backend, compute_dtype))
         self.kinds, self.sample_rate = kinds, check_sample_rate(sample_rate)
@@ -114,7 +117,7 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
             frequencies = ladder("frequencies", len(kinds), frequencies, f_min, last, self.sample_rate)
         given = {"frequencies": frequencies, "q": q, "gains": gains}
         self._start = [self._rows(name, values) for name, values in given.items()]
-        # says what is wrong with kinds and values
+        # says what is wrong with the values
         equaliser(kinds, *self._start, sample_rate=self.sample_rate)
         shape = self.channels, len(kinds)
         self.frequency_weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
@@ -131,6 +134,22 @@ class ParametricEQ(SampledUnit, CascadeUnit, LearnedUnit, SignalBank):
             self.frequency_weight.copy_(weight)
             self.q_weight.copy_(torch.from_numpy(np.log(q)))
             self.gain_weight.copy_(torch.from_numpy(gains / _DB))
+
+    def get_extra_state(self) -> torch.Tensor:
+        """Return the sample rate and the kinds, by number: what filters the weights in a `state_dict` are."""
+        kinds = [_KINDS.index(kind) for kind in self.kinds]
+        return torch.cat([super().get_extra_state()[None], torch.tensor(kinds, device="cpu")])
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Raise unless a `state_dict` is of an equaliser at this sample rate, with these kinds."""
+        super().set_extra_state(state[0])
+        kinds = tuple(_KINDS[int(number)] for number in state[1:])
+        if kinds != self.kinds:
+            raise ArgumentError(
+                f"the state_dict is of a ParametricEQ of {', '.join(kinds)}, and this one is of "
+                f"{', '.join(self.kinds)}, where the same weights are other filters. Load it into one with "
+                f"bands={list(kinds)}."
+            )
 
     @property
     def frequencies(self) -> torch.Tensor:

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from multirec._core.problem import ComputeDtype
+from multirec._core.scalars import whole
 from multirec._core.validate import as_choices
 from multirec.backend import Layout
 from multirec.errors import ArgumentError
 
 from . import _stable
-from ._arguments import check_order, check_weight_dtype, whole
+from ._arguments import check_order, check_weight_dtype
 from ._filter_unit import Pair
 from ._frozen import FrozenLayer
 from ._learned import LearnedUnit

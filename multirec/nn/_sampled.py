@@ -25,7 +25,7 @@ class SampledUnit(nn.Module):
         """Raise unless a `state_dict` is of a unit at this sample rate."""
         state = torch.as_tensor(state, device="cpu")
         # a state_dict that was cast has it rounded
-        if not torch.isclose(state, self.get_extra_state().to(state.dtype)):
+        if not torch.isclose(state, torch.tensor(self.sample_rate, dtype=state.dtype, device="cpu")):
             raise ArgumentError(
                 f"the state_dict is of a {type(self).__name__} at {float(state):g} Hz, and this one is at "
                 f"{self.sample_rate:g} Hz, where the same weights are other frequencies. Load it into one with "

@@ -53,7 +53,9 @@ def host(array: Any) -> Values:
 
 
 def names(labels: Labels, count: int) -> list[str] | None:
-    """Return a name for each filter, or None; raise unless there are as many."""
+    """Return a name for each of the filters, or None; raise unless there are as many, and some."""
+    if not count:
+        raise ShapeError("the bank has no filters, so there is nothing to draw.")
     if labels is None:
         return None
     found = [labels] if isinstance(labels, str) else [str(label) for label in labels]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import analysis
-from ..analysis._subject import check_sample_rate
+from ..analysis._subject import rate_of
+from ..errors import ArgumentError
 from ._canvas import LINES, Axes, Labels, Values, axes_for, fit, host, names
 from ._colours import intensity, is_dark
 from ._rows import draw_lines, draw_map
@@ -58,9 +59,9 @@ def magnitude(
     LibraryMissingError
         matplotlib is not installed.
     ArgumentError
-        `bank` is none, or `sample_rate` is not above 0.
+        `bank` is none, `sample_rate` is not above 0, or there is no frequency to draw at.
     ShapeError
-        There are not as many labels as filters.
+        There are not as many labels as filters, or no filters.
 
     Example
     -------
@@ -69,6 +70,7 @@ def magnitude(
     >>> magnitude(bank, sample_rate=8000).get_ylabel()
     'gain, dB'
     """
+    sample_rate = rate_of(sample_rate)
     x, response = _evaluated(analysis.frequency_response, bank, frequencies, sample_rate)
     labelled = names(labels, len(response))
     ax = axes_for(ax)
@@ -122,6 +124,7 @@ def phase(
     LibraryMissingError, ArgumentError, ShapeError
         As in `magnitude`.
     """
+    sample_rate = rate_of(sample_rate)
     x, response = _evaluated(analysis.frequency_response, bank, frequencies, sample_rate)
     labelled = names(labels, len(response))
     ax = axes_for(ax)
@@ -165,6 +168,7 @@ def group_delay(
     LibraryMissingError, ArgumentError, ShapeError
         As in `magnitude`.
     """
+    sample_rate = rate_of(sample_rate)
     x, delay = _evaluated(analysis.group_delay, bank, frequencies, sample_rate)
     labelled = names(labels, len(delay))
     ax = axes_for(ax)
@@ -181,11 +185,13 @@ def group_delay(
 
 def _evaluated(function: Any, bank: Any, frequencies: Any, sample_rate: float | None) -> tuple[Values, Values]:
     """Return frequencies that can be drawn and the values (N, F) of a function of filters at them."""
-    check_sample_rate(sample_rate)
     if frequencies is None:
         frequencies = _grid(bank, sample_rate)
     x, values = (host(part) for part in function(bank, frequencies, sample_rate=sample_rate))
     drawn = x > 0 if sample_rate is not None else np.isfinite(x)
+    if not drawn.any():
+        which = "finite" if sample_rate is None else "above 0 Hz, where an axis of logarithms begins"
+        raise ArgumentError(f"of {len(x)} frequencies to draw at none is {which}. Pass others, or None.")
     return x[drawn], values[:, drawn]
 
 

@@ -36,6 +36,10 @@ def overview(bank: Any, *, sample_rate: float | None = None, labels: Labels = No
 
     figure = pyplot.figure(figsize=(11, 8), layout="constrained")
     views: tuple[Callable[..., Any], ...] = (magnitude, group_delay, pole_zero, impulse)
-    for ax, view in zip(figure.subplots(2, 2).flat, views, strict=True):
-        view(bank, sample_rate=sample_rate, labels=labels, ax=ax)
+    try:
+        for ax, view in zip(figure.subplots(2, 2).flat, views, strict=True):
+            view(bank, sample_rate=sample_rate, labels=labels, ax=ax)
+    except BaseException:
+        pyplot.close(figure)
+        raise
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import analysis
-from ..analysis._subject import check_sample_rate
+from ..analysis._subject import rate_of
 from ._canvas import LINES, Axes, Labels, Values, axes_for, host, names
 from ._colours import colours, ink, is_dark, key
 
@@ -49,7 +49,7 @@ def pole_zero(bank: Any, *, sample_rate: float | None = None, labels: Labels = N
     >>> [text.get_text() for text in ax.texts][-1]
     'stable, margin 0.25'
     """
-    check_sample_rate(sample_rate)
+    sample_rate = rate_of(sample_rate)
     poles, zeros = host(analysis.poles(bank)), host(analysis.zeros(bank))
     stable, margin = np.ravel(analysis.is_stable(bank)), np.ravel(analysis.stability_margin(bank))
     count = len(stable)

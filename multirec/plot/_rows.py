@@ -14,6 +14,8 @@ __all__ = ["draw_lines", "draw_map"]
 
 def draw_lines(ax: Axes, x: Values, rows: Values, labels: list[str] | None) -> None:
     """Draw rows (N, F) over x (F,) as lines: one in the colour that is next, several in colours by their number."""
+    # lines that are nowhere finite have no part in the limits
+    ax.update_datalim([(x[0], 0), (x[-1], 0)], updatey=False)
     if len(rows) == 1:
         ax.plot(x, rows[0], label=None if labels is None else labels[0])
         return
@@ -32,7 +34,9 @@ def draw_map(ax: Axes, x: Values, rows: Values, labels: list[str] | None, title:
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=30, label=title)
     bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
-    ax.set(ylim=(-0.5, count - 0.5), xlim=(x[0], x[-1]))
+    ax.set_ylim(-0.5, count - 0.5)
+    if len(x) > 1:
+        ax.set_xlim(x[0], x[-1])
     if labels is None:
         ax.set_ylabel("filter")
         ax.yaxis.set_major_locator(MaxNLocator(8, integer=True))

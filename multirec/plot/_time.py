@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import analysis
-from ..analysis._subject import check_sample_rate, sections_of
+from .._core.scalars import whole
+from ..analysis._subject import rate_of, sections_of
 from ._canvas import LINES, Axes, Labels, Values, axes_for, host, names
 from ._colours import colours, ink, intensity
 from ._rows import draw_map
@@ -41,7 +42,7 @@ def impulse(
     bank, sample_rate, labels, ax
         As in `magnitude`.
     length
-        Number of samples; None is until the slowest filter has decayed by 40 dB, from 32 to 2000.
+        Number of samples, at least 1; None is until the slowest filter has decayed by 40 dB, from 32 to 2000.
 
     Returns
     -------
@@ -53,8 +54,8 @@ def impulse(
     LibraryMissingError, ArgumentError, ShapeError
         As in `magnitude`.
     """
-    check_sample_rate(sample_rate)
-    length = _length(bank) if length is None else length
+    sample_rate = rate_of(sample_rate)
+    length = _length(bank) if length is None else whole("length", length, 1)
     response = host(analysis.impulse_response(bank, length)).real
     count = len(response)
     labelled = names(labels, count)

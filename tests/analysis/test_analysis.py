@@ -215,6 +215,22 @@ def test_impulse_responses_are_differentiable_twice():
     assert torch.autograd.gradgradcheck(of, taps())
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda layer: analysis.frequency_response(layer, 9, sample_rate=8000)[1],
+        lambda layer: analysis.group_delay(layer, [0.5, 1.0])[1],
+        lambda layer: analysis.impulse_response(layer, 9),
+    ],
+    ids=["response", "delay", "impulse"],
+)
+def test_responses_compile(ask):
+    layer = nn.FilterBank(3)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda: ask(layer), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(), ask(layer))
+
+
 def test_gradients_are_finite_where_a_response_is_zero():
     b = torch.tensor([[1.0, -2, 1], [1, -1, 0], [1, 0, -1]], dtype=torch.float64, requires_grad=True)
     delay = analysis.group_delay(mr.RecurrenceBank(feedforward=b), [0.0, 1.0])[1]

@@ -105,6 +105,28 @@ def test_a_filter_that_gives_nothing_is_drawn():
     assert np.isfinite(ax.lines[0].get_ydata()).all()
 
 
+@views
+@pytest.mark.parametrize("rate", [None, RATE])
+def test_a_filter_that_is_not_finite_is_drawn(view, rate):
+    ax = view(mr.RecurrenceBank(feedforward=np.array([[np.nan, 1.0]])), sample_rate=rate)
+    ax.figure.canvas.draw()
+    if view not in (plot.pole_zero, plot.impulse):
+        assert ax.get_xlim()[1] == pytest.approx(np.pi if rate is None else rate / 2)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bank", [FEW, MANY], ids=["16", "128"])
+def test_one_place_is_drawn_and_none_is_an_error(bank):
+    for view in VIEWS[:3]:
+        view(bank, frequencies=[100.0], sample_rate=RATE, ax=axes()).figure.draw_without_rendering()
+        for nowhere in ([], [-100.0, 0.0]):
+            with pytest.raises(ArgumentError, match="none is above 0 Hz"):
+                view(bank, frequencies=nowhere, sample_rate=RATE)
+    plot.impulse(bank, length=1, ax=axes()).figure.draw_without_rendering()
+    with pytest.raises(ArgumentError, match="length is a whole number of at least 1, got 0"):
+        plot.impulse(bank, length=0)
+
+
 def test_a_narrow_peak_is_not_missed():
     narrow = nn.BandpassBank(1, RATE, centres=[1234.5], bandwidths=0.01, dtype=torch.float64)
     for rate, at in ((RATE, 1234.5), (None, 1234.5 * 2 * np.pi / RATE)):
@@ -316,7 +338,7 @@ def test_filters_of_a_batch_come_one_after_the_other():
     assert len(plot.impulse(bank, ax=axes()).get_yticks()) == 6
 
 
-@views
+@pytest.mark.parametrize("view", [*VIEWS, plot.overview], ids=lambda view: view.__name__)
 def test_bad_arguments_leave_no_figure(view):
     with pytest.raises(ShapeError, match="2 filters, and the bank has 16"):
         view(FEW, labels=["a", "b"])
@@ -324,6 +346,8 @@ def test_bad_arguments_leave_no_figure(view):
         view(FEW, sample_rate=0)
     with pytest.raises(ArgumentError, match="RecurrenceBank"):
         view([1.0, 2.0])
+    with pytest.raises(ShapeError, match="no filters"):
+        view(mr.RecurrenceBank(feedforward=np.zeros((0, 2))))
     assert not pyplot.get_fignums()
 
 

@@ -154,6 +154,13 @@ class TestPrecision:
         x = noise(2, 40)
         assert_near(compat.lfilter(x, A.float(), B.float(), False), scipys(x, A.float().double(), B.float().double()))
 
+    @pytest.mark.parametrize("function", [compat.lfilter, compat.filtfilt])
+    def test_complex_coefficients_cannot_be_limited_either(self, function: Any) -> None:
+        with pytest.raises(
+            errors.DtypeError, match=r"a_coeffs is torch\.complex64, and complex numbers cannot be clamped"
+        ):
+            function(noise(2, 40), torch.ones(2, dtype=torch.complex64), torch.ones(2, dtype=torch.complex64))
+
     def test_complex_signals_are_not_limited(self) -> None:
         x = torch.complex(noise(2, 40), noise(2, 40).flip(-1))
         y = compat.lfilter(x, A, B, clamp=False)

@@ -232,6 +232,12 @@ def test_under_transforms_and_compilers() -> None:
         lambda *parts: biquads.equaliser(["peak"], *parts, sample_rate=RATE), backend="aot_eager", fullgraph=True
     )
     torch.testing.assert_close(compiled(*(part[:, None] for part in parameters))[:, 0], sos)
+    beside_numbers = torch.compile(
+        lambda hertz: biquads.low_shelf(hertz, gain=3, sample_rate=RATE), backend="aot_eager", fullgraph=True
+    )
+    torch.testing.assert_close(
+        beside_numbers(parameters[0]), biquads.low_shelf(parameters[0], gain=3, sample_rate=RATE)
+    )
     with jax.enable_x64(True):
         rows = jax.jit(jax.vmap(lambda *parts: biquads.peak(*parts, sample_rate=RATE)))(*map(jnp.asarray, parameters))
     np.testing.assert_allclose(rows, sos, atol=1e-14)
@@ -256,6 +262,7 @@ def test_shapes_and_precisions() -> None:
     assert biquads.notch(np.zeros(0), 1.0, sample_rate=1000).shape == (0, 6)
     assert biquads.notch(np.float32(50), 30, sample_rate=1000).dtype == np.float32
     assert biquads.notch(np.float16([50]), 30, sample_rate=1000).dtype == np.float32
+    assert biquads.notch(np.longdouble(50), 30, sample_rate=1000).dtype == np.float64
     # NumPy's arrays and numbers take the precision of a tensor they meet
     assert biquads.notch(torch.tensor([50.0]), np.ones(3), sample_rate=1000).dtype == torch.float32
     assert biquads.notch(np.array([50.0]), torch.ones(3).bfloat16(), sample_rate=1000).dtype == torch.float32
@@ -263,11 +270,29 @@ def test_shapes_and_precisions() -> None:
     assert biquads.notch(jnp.array([50]), 1, sample_rate=1000).dtype == jnp.float32
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "hertz",
+    [
+        np.array([3.0, 2.0, 1.0])[::-1],
+        np.arange(1, 4, dtype=">f8"),
+        np.arange(1, 4, dtype=np.longdouble),
+        np.broadcast_to(np.arange(1.0, 4.0), (1, 3))[0],
+    ],
+    ids=["backwards", "big-endian", "long", "read-only"],
+)
+def test_numpys_arrays_of_any_memory(hertz: Any) -> None:
+    want = biquads.notch([1.0, 2.0, 3.0], 2.0, sample_rate=RATE)
+    np.testing.assert_array_equal(biquads.notch(hertz, 2.0, sample_rate=RATE), want)
+    beside = biquads.notch(hertz, torch.full((), 2.0, dtype=torch.float64), sample_rate=RATE)
+    np.testing.assert_allclose(beside, want, rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
         (lambda: biquads.low_pass(9000, sample_rate=16000), ArgumentError, "half the sample rate, 8000 Hz, got 9000"),
-        (lambda: biquads.low_pass([100.0, -1.0], sample_rate=16000), ArgumentError, r"got -1\.0"),
+        (lambda: biquads.low_pass([100.0, -1.0], sample_rate=16000), ArgumentError, r"got -1\."),
         (lambda: biquads.low_pass(8000, sample_rate=16000), ArgumentError, "below half"),
         (lambda: biquads.low_pass(0, sample_rate=16000), ArgumentError, "above 0 Hz"),
         (lambda: biquads.low_pass(math.nan, sample_rate=16000), ArgumentError, "frequency is .* got nan"),
@@ -282,8 +307,13 @@ def test_shapes_and_precisions() -> None:
         (lambda: biquads.peak(100, True, 1, sample_rate=9000), DtypeError, "q has dtype bool"),
         (lambda: biquads.notch(torch.ones(1), jnp.ones(1), sample_rate=9), FamilyError, "q is a jax array"),
         (lambda: biquads.q_of_bandwidth(0, 1, sample_rate=9), ArgumentError, "bandwidth is above 0"),
+        (lambda: biquads.notch([1, 2], [1, 2, 3], sample_rate=9), ShapeError, r"frequency has shape \(2,\), q has .*3"),
+        (lambda: biquads.notch(torch.ones(2), torch.ones(3), sample_rate=9), ShapeError, "cannot be broadcast"),
+        (lambda: biquads.notch([[1], [2, 3]], 1, sample_rate=9), ShapeError, "frequency is no array: its rows differ"),
         (lambda: biquads.equaliser(["peek"], 1, 1, sample_rate=9), ArgumentError, "peak, .* got 'peek'"),
-        (lambda: biquads.equaliser([], 1, 1, sample_rate=9), ArgumentError, "got none"),
+        (lambda: biquads.equaliser([], 1, 1, sample_rate=9), ArgumentError, r"a list .* got \[\]"),
+        (lambda: biquads.equaliser("peak", 1, 1, sample_rate=9), ArgumentError, "a list .* got 'peak'"),
+        (lambda: biquads.equaliser(3, 1, 1, sample_rate=9), ArgumentError, "a list .* got 3"),
         (lambda: biquads.equaliser(["peak"] * 3, [1, 2], 1, sample_rate=9), ShapeError, r"3 sections .* \(2,\)"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import signal
 
 from multirec import RecurrenceBank, filterbanks
@@ -56,6 +57,22 @@ def test_erb_centres_are_equally_spaced_in_erbs() -> None:
     assert 24.7 * (4.37 + 1) * steps[0] == pytest.approx(np.gradient(hertz)[np.abs(hertz - 1000).argmin()], rel=0.05)
     bank = mnn.BandpassBank(38, 16000, centres="erb", f_min=80.0, f_max=7600.0)
     np.testing.assert_allclose(bank.centres.tolist(), hertz[1:-1], rtol=1e-5)
+
+
+def test_one_centre_is_in_the_middle() -> None:
+    (middle,) = filterbanks.erb_centres(1, 80.0, 7600.0)
+    assert middle == pytest.approx(filterbanks.erb_centres(3, 80.0, 7600.0)[1])
+    assert mnn.ParametricEQ(1, 16000, frequencies="erb", f_min=80.0, f_max=7600.0).frequencies.item() == (
+        pytest.approx(middle, rel=1e-5)
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_centres_may_be_a_tensor_and_are_copied() -> None:
+    hertz = torch.tensor([100.0, 1000.0], dtype=torch.float64)
+    bank = filterbanks.gammatone(hertz, 16000)
+    hertz.zero_()
+    np.testing.assert_array_equal(bank.centres, [100.0, 1000.0])
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 5, 8])
@@ -148,7 +165,7 @@ def test_levels_of_a_tone() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: filterbanks.gammatone([100.0, 9000.0], 16000), ArgumentError, "centres is .* 8000 Hz, got 9000.0"),
+        (lambda: filterbanks.gammatone([100.0, 9000.0], 16000), ArgumentError, "centres is .* 8000 Hz, got 9000"),
         (lambda: filterbanks.gammatone([100.0, math.nan], 16000), ArgumentError, "got nan"),
         (lambda: filterbanks.gammatone(1000.0, 16000), ShapeError, r"one axis, got shape \(\)"),
         (lambda: filterbanks.gammatone([], 16000), ShapeError, r"got shape \(0,\)"),

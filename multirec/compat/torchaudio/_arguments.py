@@ -10,15 +10,13 @@ from multirec.errors import ArgumentError, DtypeError, FamilyError, ShapeError
 
 def check_signal(waveform: Tensor, clamp: bool = False) -> None:
     """Raise unless a waveform is a tensor of numbers that can be filtered, and clamped where that is asked."""
-    check_tensor("waveform", waveform)
+    check_tensor("waveform", waveform, clamp)
     if waveform.ndim == 0:
         raise ShapeError("waveform has no axes; it is (..., time). Pass waveform[None] for one sample.")
-    if clamp and waveform.is_complex():
-        raise DtypeError(f"waveform is {waveform.dtype}, and complex numbers cannot be clamped. Pass clamp=False.")
 
 
-def check_tensor(name: str, value: object) -> None:
-    """Raise unless a value is a tensor of floating-point or complex numbers."""
+def check_tensor(name: str, value: object, clamp: bool) -> None:
+    """Raise unless a value is a tensor of floating-point or, where no output is clamped, complex numbers."""
     if not isinstance(value, Tensor):
         raise FamilyError(f"{name} is a {type(value).__name__}, expected a tensor. Pass torch.as_tensor({name}).")
     if not (value.is_floating_point() or value.is_complex()):
@@ -26,12 +24,14 @@ def check_tensor(name: str, value: object) -> None:
             f"{name} has dtype {value.dtype}; filters take floating-point numbers. Pass {name}.to(torch.float32), "
             "scaled as you need it."
         )
+    if clamp and value.is_complex():
+        raise DtypeError(f"{name} is {value.dtype}, and complex numbers cannot be clamped. Pass clamp=False.")
 
 
-def check_pair(waveform: Tensor, a_coeffs: Tensor, b_coeffs: Tensor, batching: bool) -> None:
+def check_pair(waveform: Tensor, a_coeffs: Tensor, b_coeffs: Tensor, clamp: bool, batching: bool) -> None:
     """Raise unless coefficients fit together, and a bank of them fits the waveform's channels."""
-    check_tensor("a_coeffs", a_coeffs)
-    check_tensor("b_coeffs", b_coeffs)
+    check_tensor("a_coeffs", a_coeffs, clamp)
+    check_tensor("b_coeffs", b_coeffs, clamp)
     shape, bank = tuple(waveform.shape), tuple(a_coeffs.shape)
     if a_coeffs.shape != b_coeffs.shape:
         raise ShapeError(

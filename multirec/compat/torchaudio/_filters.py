@@ -40,7 +40,7 @@ def lfilter(waveform: Tensor, a_coeffs: Tensor, b_coeffs: Tensor, clamp: bool = 
     ShapeError
         Coefficients of different or wrong shapes, or a bank and a waveform with another number of channels.
     DtypeError
-        Integers, or a complex waveform with `clamp`.
+        Integers, or complex numbers with `clamp`.
 
     Notes
     -----
@@ -59,7 +59,7 @@ def lfilter(waveform: Tensor, a_coeffs: Tensor, b_coeffs: Tensor, clamp: bool = 
     tensor([0.7500, 1.1250, 1.3125, 1.4062])
     """
     check_signal(waveform, clamp)
-    check_pair(waveform, a_coeffs, b_coeffs, batching)
+    check_pair(waveform, a_coeffs, b_coeffs, clamp, batching)
     return _limited(_filtered(waveform, a_coeffs, b_coeffs, batching), clamp)
 
 
@@ -81,7 +81,7 @@ def filtfilt(waveform: Tensor, a_coeffs: Tensor, b_coeffs: Tensor, clamp: bool =
     tensor([0.0000, 0.2500, 0.5000, 0.2500, 0.0000])
     """
     check_signal(waveform, clamp)
-    check_pair(waveform, a_coeffs, b_coeffs, batching=True)
+    check_pair(waveform, a_coeffs, b_coeffs, clamp, batching=True)
     forwards = _filtered(waveform, a_coeffs, b_coeffs)
     return _limited(_filtered(forwards, a_coeffs, b_coeffs, reverse=True), clamp)
 
