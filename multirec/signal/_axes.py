@@ -76,12 +76,16 @@ class Axes(NamedTuple):
 
     def section_memory_of(self, zi: Array) -> Array:
         """View the zi of sections, (S, …, 2, …), as their memory (batch…, C, S, 2)."""
+        if self.gains and not self.bank:
+            return zi[None, None]
         zi = namespace(zi).moveaxis(zi, (0, self.place + 1), (-2, -1))
-        return zi if self.rank > 2 else zi[None, None] if self.gains and not self.bank else zi[None]
+        return zi if self.rank > 2 else zi[None]
 
     def section_zi_of(self, memory: Array) -> Array:
         """View the memory of sections as SciPy's zi."""
-        memory = self._few(memory) if self.rank < 3 else memory
+        if self.gains and not self.bank:
+            return memory[0, 0]
+        memory = memory if self.rank > 2 else memory[0]
         return namespace(memory).moveaxis(memory, (-2, -1), (0, self.place + 1))
 
     def _few(self, array: Array) -> Array:

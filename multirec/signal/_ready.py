@@ -25,9 +25,9 @@ from ._coefficients import Transfer, as_transfer, transfer
 from ._continued import Continued, through
 from ._types import cast, common_dtype, signal_in
 
-__all__ = ["ready", "ready_from"]
+__all__ = ["FEW_BYTES", "ready", "ready_from"]
 
-_FEW_BYTES = 1 << 12
+FEW_BYTES = 1 << 12
 """Of coefficients that are remembered: a thousand of the longest take a few megabytes."""
 
 
@@ -90,7 +90,7 @@ _from_zi: Table[ReadyFrom] = Table()
 
 def ready(b: Array, a: Array, x: Array, axis: int, backend: str) -> Ready:
     """Return what filters x, an array of NumPy, as b and a do; remembered unless they are long."""
-    if b.nbytes + a.nbytes > _FEW_BYTES:
+    if b.nbytes + a.nbytes > FEW_BYTES:
         return Ready(b, a, x, axis, backend)
     key = (
         *(x.shape, x.dtype, x.flags.aligned, index(axis), backend),
@@ -101,7 +101,7 @@ def ready(b: Array, a: Array, x: Array, axis: int, backend: str) -> Ready:
 
 def ready_from(b: Array, a: Array, x: Array, axis: int, zi: Array, backend: str) -> ReadyFrom:
     """Return what filters x as b and a do, from a zi like this one on; remembered unless they are long."""
-    if b.nbytes + a.nbytes > _FEW_BYTES:
+    if b.nbytes + a.nbytes > FEW_BYTES:
         return ReadyFrom(b, a, x, axis, zi, backend)
     key = (
         *(x.shape, x.dtype, x.flags.aligned, index(axis), backend, zi.shape, zi.dtype),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._sections import cascade
-from ..errors import ShapeError
-from ._arrays import Array, as_array, check_family, like
-from ._axes import Axes, axes_of
-from ._coefficients import Sections, as_sections, sections
-from ._types import common_dtype, memory_in, signal_in
+import numpy as np
+
+from ._arrays import as_array, check_family, like
+from ._coefficients import as_sections
+from ._in_sections import InSections, ready_sections
 
 __all__ = ["sosfilt"]
 
@@ -49,29 +48,13 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None, *, backend: str = 
     >>> zf
     array([[0.125, 0.   ]])
     """
+    if type(x) is np.ndarray:
+        sos = sos if type(sos) is np.ndarray else as_array(sos, "sos")
+        zi = zi if zi is None or type(zi) is np.ndarray else as_array(zi, "zi")
+        if type(sos) is np.ndarray and (zi is None or type(zi) is np.ndarray):
+            return ready_sections(sos, x, axis, zi, backend)(x, zi)
     x, sos = as_array(x, "x"), as_sections(sos)
     zi = None if zi is None else as_array(zi, "zi")
     check_family(x, sos=sos, zi=zi)
     zi = None if zi is None else like(zi, x)
-    dtype = common_dtype(x, sos, zi=zi)
-    rows = sections(sos, x, dtype)
-    axes = axes_of(x, axis, bank=rows.bank)
-    axes.check_filters(x, rows.filters, rows.source)
-    x = signal_in(x, dtype, widened=rows.complex)
-    memory = None
-    if zi is not None:
-        _check_zi(zi, rows, axes, x)
-        memory = axes.section_memory_of(memory_in(zi, x, dtype))
-    y, memory, _ = cascade(axes.view(x), rows.taps, memory, layout=axes.layout, backend=backend)
-    y = axes.restore(y)
-    return y if zi is None else (y, axes.section_zi_of(memory))
-
-
-def _check_zi(zi: Array, rows: Sections, axes: Axes, x: Array) -> None:
-    shape = (rows.sections, *axes.shape_of(x, 2, rows.filters))
-    if tuple(zi.shape) != shape:
-        raise ShapeError(
-            f"Invalid zi shape {tuple(zi.shape)}, expected {shape}: for each of the {rows.sections} sections y's "
-            f"shape, of x of shape {tuple(x.shape)}, with 2 numbers on the filtered axis {axes.axis}. Pass what the "
-            "previous call returned, or multirec.signal.sosfilt_zi(sos) times the first samples."
-        )
+    return InSections(sos, x, axis, zi, backend)(x, zi)
