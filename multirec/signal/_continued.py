@@ -1,10 +1,13 @@
-"""A filter that goes on from a memory: for NumPy in two passes, its feedforward sums and, in place, the recurrence.
+"""A filter that goes on from a memory: for NumPy in one pass where it is a section, else in two.
 
-The memory belongs to the first n sums. What it is after the block is read off the last samples, tap by tap, so that no
-sample that is infinite meets a tap that does not reach it.
+Two passes are the feedforward sums, to whose first n the memory belongs, and, in place, the recurrence. What the memory
+is after the block is read off the last samples, tap by tap, so that no sample that is infinite meets a tap that does
+not reach it.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 
@@ -13,14 +16,19 @@ from .._core.problem import Layout
 from .._core.validate import Choices
 from .._engine.call import launcher_of
 from .._engine.plan import Plan
+from .._engine.table import Table
 from .._engine.target import OutMemory, takes_directly
 from .._engine.ways import Way, ways_in
 from .._sections import filtered
+from .._sections.launch import Launcher, bound
 from ..backend import Allocate, Operands
 from ._arrays import Array
 from ._coefficients import Transfer
 
-__all__ = ["Continued", "continued", "through"]
+__all__ = ["FEW_BYTES", "Continued", "continued", "continued_by", "through"]
+
+FEW_BYTES = 1 << 12
+"""Of coefficients that are remembered: a thousand of the longest take a few megabytes."""
 
 
 def continued(
@@ -35,21 +43,43 @@ def continued(
 ) -> tuple[Array, Array]:
     """Return y and the memory after the block, (batch…, C, n); `over` lets y be written over NumPy's x."""
     if isinstance(x, np.ndarray):
-        return Continued(x, filters, layout, reverse, backend)(x, memory, over=over)
+        return continued_by(x, filters, layout, reverse, backend)(x, memory, over=over)
     taps = filters.feedforward, filters.feedback
     y, memory = filtered(x, *taps, memory, layout=layout, reverse=reverse, backend=backend)
     return y, memory
 
 
-class Continued:
+class Continued(Protocol):
     """Filters NumPy's signals of one shape and data type, (batch…, channels, T) in a layout, from memories on."""
 
-    def __init__(self, x: Array, filters: Transfer, layout: Layout, reverse: bool, backend: str) -> None:
+    def __call__(self, x: Array, memory: Array, *, over: bool = False) -> tuple[Array, Array]:
+        """Return y, written over x if it may, and the memory after the block."""
+
+
+class OnePass:
+    """Runs recurrences of order 2 and less as sections."""
+
+    def __init__(self, filters: Transfer, taps: Array, launcher: Launcher) -> None:
+        self._taps, self._launcher, self._order = taps, launcher, filters.order
+        problem = launcher.call.problem
+        self._dtype, self._may_be_over = np.dtype(problem.y_dtype), not problem.shared and launcher.plan.takes_x()
+
+    def __call__(self, x: Array, memory: Array, *, over: bool = False) -> tuple[Array, Array]:
+        memory = _filled(memory.astype(self._dtype, copy=False), 2)[..., None, :]
+        out = x if over and self._may_be_over and x.dtype == self._dtype else None
+        y, memory, _ = self._launcher((x, self._taps, memory), out)
+        return y, memory[..., 0, : self._order]
+
+
+class TwoPasses:
+    """Runs filters of any order."""
+
+    def __init__(self, x: Array, filters: Transfer, choices: Choices) -> None:
         taps = self._taps = filters.feedforward, filters.feedback
-        choices = Choices(layout, reverse, backend)
         arrays = x, taps[0], None, None, None
         launcher = launcher_of(arrays, choices)
         call, self._sums = launcher.call, launcher.plan
+        self._sums_over = _may_be_over(self._sums)
         self._x_way, b_way, *_ = ways_in(call, self._sums, arrays)
         self._b = through(b_way, taps[0])
         self._recurrence: Plan | None = None
@@ -57,13 +87,12 @@ class Continued:
             sums = np.broadcast_to(np.zeros((), call.problem.y_dtype), call.y_shape)
             arrays = sums, None, taps[1], None, None
             launcher = launcher_of(arrays, choices)
-            self._recurrence = launcher.plan
+            self._recurrence, self._recurrence_over = launcher.plan, _may_be_over(launcher.plan)
             self._a = through(ways_in(launcher.call, launcher.plan, arrays)[2], taps[1])
-        self._layout, self._reverse, self._order = layout, reverse, filters.order
+        self._layout, self._reverse, self._order = choices.layout, choices.reverse, filters.order
         self._batch, self._problem = launcher.call.batch_shape, launcher.call.problem
 
     def __call__(self, x: Array, memory: Array, *, over: bool = False) -> tuple[Array, Array]:
-        """Return y, written over x if it may, and the memory after the block."""
         problem, sums, feedback = self._problem, self._sums, self._recurrence
         x = through(self._x_way, x)
         head = min(self._order, problem.length)
@@ -72,13 +101,17 @@ class Continued:
         after[..., : self._order - head] = memory[..., head:]
         with np.errstate(all="ignore"):
             self._add(after, x, self._taps[0][:, 1:])
-            y, _ = sums.run(Operands(x, self._b, None, None, None), _allocate(sums, x if over else None))
+            y, _ = sums.run(
+                Operands(x, self._b, None, None, None), _allocate(sums, x if over and self._sums_over else None)
+            )
             if self._reverse:
                 y[..., problem.length - head :] += memory[..., :head][..., ::-1]
             else:
                 y[..., :head] += memory[..., :head]
             if feedback is not None:
-                y, _ = feedback.run(Operands(y, None, self._a, None, None), _allocate(feedback, y))
+                y, _ = feedback.run(
+                    Operands(y, None, self._a, None, None), _allocate(feedback, y if self._recurrence_over else None)
+                )
                 self._add(after, y, self._taps[1])
         return signal_out(y, self._layout, self._batch), after.reshape(*self._batch, *after.shape[1:])
 
@@ -92,6 +125,37 @@ class Continued:
             after[..., : count - past] += samples[..., place, None] * taps[:, past:]
 
 
+_remembered: Table[Continued] = Table()
+
+
+def continued_by(x: Array, filters: Transfer, layout: Layout, reverse: bool, backend: str) -> Continued:
+    """Return what runs NumPy's filters on signals like x; remembered unless coefficients are many."""
+    taps = [part for part in (filters.feedforward, filters.feedback) if part is not None]
+    choices = Choices(layout, reverse, backend)
+    if sum(part.nbytes for part in taps) > FEW_BYTES:
+        return TwoPasses(x, filters, choices)
+    numbers = [(part.shape, part.dtype, part.tobytes()) for part in taps]
+    key = x.shape, x.dtype, x.flags.aligned, choices, filters.order, *numbers
+    return _remembered.get(key) or _remembered.find(key, lambda: _made(x, filters, choices))
+
+
+def _made(x: Array, filters: Transfer, choices: Choices) -> Continued:
+    # without feedback an infinite sample is forgotten, and zeros in its place would not forget it
+    if filters.feedback is not None and filters.order <= 2:
+        parts = _filled(filters.feedforward, 3), _filled(filters.feedback, 2)
+        rows = np.broadcast_shapes(*(part.shape[:1] for part in parts))
+        taps = np.concatenate([np.broadcast_to(part, (*rows, part.shape[-1])) for part in parts], -1)[:, None]
+        launcher = bound((x, taps, None), choices).launcher
+        if launcher is not None:
+            return OnePass(filters, taps, launcher)
+    return TwoPasses(x, filters, choices)
+
+
+def _filled(part: Array, count: int) -> Array:
+    missing = count - part.shape[-1]
+    return np.concatenate([part, np.zeros((*part.shape[:-1], missing), part.dtype)], -1) if missing else part
+
+
 def through(way: Way, array: Array | None) -> Array:
     """Return an operand as the kernel takes it."""
     if array is None:
@@ -100,8 +164,11 @@ def through(way: Way, array: Array | None) -> Array:
     return array if way.view is None else way.view(array)
 
 
-def _allocate(plan: Plan, target: Array | None) -> Allocate:
-    """Return what gives a kernel the memory of a canonical array for y, where it may be written over."""
+def _may_be_over(plan: Plan) -> bool:
     problem = plan.problem
-    fits = target is not None and not problem.shared and problem.dtype == problem.y_dtype
-    return OutMemory(plan, target) if fits and takes_directly(plan, target) and plan.takes_x() else plan.allocate
+    return not problem.shared and problem.dtype == problem.y_dtype and plan.takes_x()
+
+
+def _allocate(plan: Plan, target: Array | None) -> Allocate:
+    """Return what gives a kernel the memory of a canonical array for y, if there is one that it can write to."""
+    return OutMemory(plan, target) if target is not None and takes_directly(plan, target) else plan.allocate

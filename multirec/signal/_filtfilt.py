@@ -94,8 +94,10 @@ def filtfilt(
         raise ArgumentError(f"unknown method {method!r}. It is 'pad' or 'gust'.")
     edge = edge_of(padtype, padlen, x.shape[axes.axis], 3 * (filters.order + 1))
 
-    def run(x: Array, memory: Array, layout: Layout, reverse: bool, out: Array | None) -> tuple[Array, Array]:
-        return continued(x, filters, memory, layout, reverse, backend, over=out is not None)
+    def run(
+        x: Array, memory: Array, layout: Layout, *, reverse: bool = False, over: bool = False
+    ) -> tuple[Array, Array]:
+        return continued(x, filters, memory, layout, reverse, backend, over=over)
 
     return _both_ways(run, steady(filters), x, axes, edge, padtype)
 
@@ -147,7 +149,10 @@ def sosfiltfilt(
     ordinary = 3 * _count_taps(sos) if padlen is None and padtype is not None else 0
     edge = edge_of(padtype, padlen, x.shape[axes.axis], ordinary)
 
-    def run(x: Array, memory: Array, layout: Layout, reverse: bool, out: Array | None) -> tuple[Array, Array]:
+    def run(
+        x: Array, memory: Array, layout: Layout, *, reverse: bool = False, over: bool = False
+    ) -> tuple[Array, Array]:
+        out = x if over else None
         y, memory, _ = cascade(x, rows.taps, memory, layout=layout, reverse=reverse, backend=backend, out=out)
         return y, memory
 
@@ -155,10 +160,10 @@ def sosfiltfilt(
 
 
 class Run(Protocol):
-    """Filters a block from a memory on; `out` takes y."""
+    """Filters a block from a memory on, and returns y, written over x if that is asked for, and the memory after it."""
 
     def __call__(
-        self, x: Array, memory: Array, layout: Layout, reverse: bool, out: Array | None
+        self, x: Array, memory: Array, layout: Layout, *, reverse: bool = False, over: bool = False
     ) -> tuple[Array, Array]: ...
 
 
@@ -171,15 +176,15 @@ def _both_ways(run: Run, steady: Array, x: Array, axes: Axes, edge: int, padtype
         return steady * (sample[..., None] if trailing else sample)
 
     if not edge:
-        y, _ = run(x, at_rest(signal[..., :1]), axes.layout, False, None)
+        y, _ = run(x, at_rest(signal[..., :1]), axes.layout)
         memory = at_rest(to_channels_time(y, axes.layout)[..., -1:])
     else:
         before, after = extensions(signal, edge, padtype)
-        _, memory = run(before, at_rest(before[..., :1]), "BCT", False, None)
-        y, memory = run(x, memory, axes.layout, False, None)
-        late, _ = run(after, memory, "BCT", False, None)
-        _, memory = run(late, at_rest(late[..., -1:]), "BCT", True, None)
-    y, _ = run(y, memory, axes.layout, True, y if _is_ours(y) else None)
+        _, memory = run(before, at_rest(before[..., :1]), "BCT")
+        y, memory = run(x, memory, axes.layout)
+        late, _ = run(after, memory, "BCT")
+        _, memory = run(late, at_rest(late[..., -1:]), "BCT", reverse=True)
+    y, _ = run(y, memory, axes.layout, reverse=True, over=_is_ours(y))
     return axes.restore(y)
 
 

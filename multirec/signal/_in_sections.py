@@ -10,7 +10,7 @@ from ..errors import ShapeError
 from ._arrays import Array
 from ._axes import Axes, axes_of
 from ._coefficients import Sections, as_sections, sections
-from ._ready import FEW_BYTES
+from ._continued import FEW_BYTES
 from ._types import common_dtype, memory_in, signal_in
 
 __all__ = ["InSections", "ready_sections"]

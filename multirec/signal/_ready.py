@@ -22,14 +22,10 @@ from ..backend import Allocate, Operands
 from ._arrays import Array
 from ._axes import Axes, axes_of
 from ._coefficients import Transfer, as_transfer, transfer
-from ._continued import Continued, through
+from ._continued import FEW_BYTES, continued_by, through
 from ._types import cast, common_dtype, signal_in
 
-__all__ = ["FEW_BYTES", "ready", "ready_from"]
-
-FEW_BYTES = 1 << 12
-"""Of coefficients that are remembered: a thousand of the longest take a few megabytes."""
-
+__all__ = ["ready", "ready_from"]
 
 Step: TypeAlias = Callable[[Array], Array]
 
@@ -74,7 +70,7 @@ class ReadyFrom:
         self._filters, self._axes, self._to_dtype, self._dtype = _settled(b, a, x, axis, zi)
         self._axes.expanded(zi, x, self._filters.order, self._filters.filters)
         x = self._axes.view(self._to_dtype(x))
-        self._continued = Continued(x, self._filters, self._axes.layout, False, backend)
+        self._continued = continued_by(x, self._filters, self._axes.layout, False, backend)
 
     def __call__(self, x: Array, zi: Array) -> tuple[Array, Array]:
         """Return y and zf."""

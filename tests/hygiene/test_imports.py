@@ -186,10 +186,11 @@ def loaded_by(statement):
         "import multirec",
         "import multirec, numpy as np; multirec.RecurrenceBank(feedback=np.ones((1, 1)))",
         "import multirec, numpy as np; multirec.explain(np.ones((1, 4)), feedback=np.ones((1, 1)))",
+        "from multirec import signal; signal.decimate([1.0] * 30, 2, backend='reference')",
         "import multirec.testing",
         "import multirec.plot",
     ],
-    ids=["multirec", "bank", "explain", "testing", "plot"],
+    ids=["multirec", "bank", "explain", "signal", "testing", "plot"],
 )
 def test_no_array_library_but_numpy_is_loaded(statement):
     others = {"click", "rich", "pytest", "hypothesis", "ml_dtypes", "matplotlib"}
