@@ -120,8 +120,8 @@ def sosfiltfilt(
     padtype
         As in `filtfilt`.
     padlen
-        As in `filtfilt`; None is 3 · (2 S + 1 − m), where m sections have their last b or a equal to 0. Needed where
-        the values of sos cannot be looked at.
+        As in `filtfilt`; None is 3 · (2 S + 1 − m), where in m sections the last of b is 0, or the last of a if those
+        are fewer; in a bank, of the filter with the smallest m. Needed where the values of sos cannot be looked at.
 
     Returns
     -------

@@ -15,6 +15,7 @@ import multirec
 import multirec.adjoint
 import multirec.backend
 import multirec.errors
+import multirec.signal
 import multirec.testing
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +87,7 @@ def test_an_installed_wheel_runs_with_what_it_requires_alone(wheel, tmp_path):
 
 @pytest.mark.parametrize(
     "module",
-    [multirec, multirec.adjoint, multirec.backend, multirec.errors, multirec.testing],
+    [multirec, multirec.adjoint, multirec.backend, multirec.errors, multirec.signal, multirec.testing],
     ids=lambda m: m.__name__,
 )
 def test_everything_public_is_there_and_documented(module):

@@ -43,6 +43,14 @@ def test_the_ordinary_padding_is_scipys(order):
         close(signal.sosfiltfilt(torch.tensor(sos), torch.tensor(X), 1), scipy.signal.sosfiltfilt(sos, X, 1))
 
 
+def test_a_bank_is_scipys_filters_in_a_loop():
+    b, a = np.stack([B, 2 * B]), np.stack([A, scipy.signal.butter(3, 0.4)[1]])
+    for x in (X[:2, :, 0], X[:1, :, 0], X[0, :, 0]):
+        given = np.broadcast_to(x, (2, 60))
+        rows = [scipy.signal.filtfilt(*row) for row in zip(b, a, given, strict=True)]
+        close(signal.filtfilt(b, a, x), np.stack(rows))
+
+
 def test_x_is_left_as_it_was():
     for x in (X.copy(), torch.tensor(X)):
         signal.sosfiltfilt(SOS, x, axis=1)
