@@ -66,7 +66,7 @@ def _common_of_numpy(dtypes: Iterable[np.dtype[Any]], floating: bool) -> np.dtyp
     if dtype.char not in _COMPUTED:
         raise UnsupportedError(
             f"arrays of {names} make y {dtype}, and filters are computed in float32, float64, complex64 and "
-            "complex128. Cast x to one of them."
+            "complex128. Cast one of the arrays to one of these."
         )
     return dtype.newbyteorder("=")
 

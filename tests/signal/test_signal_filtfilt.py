@@ -167,6 +167,7 @@ def test_decimate_is_scipys(q, zero_phase, options):
 def test_deconvolve_is_scipys(given):
     for own, expected in zip(signal.deconvolve(*given), scipy.signal.deconvolve(*given), strict=True):
         close(own, expected)
+    assert [part.dtype for part in signal.deconvolve([1], [1, 2])] == ["float64", "float64"]
     quotient, remainder = signal.deconvolve(torch.tensor(given[0]).cdouble(), list(given[1]))
     close(remainder, scipy.signal.deconvolve(*given)[1])
     assert isinstance(quotient, torch.Tensor)
