@@ -286,7 +286,7 @@ class RecurrenceBank:
         >>> bank = mr.RecurrenceBank.from_ba([1.0, 0.5], [1.0, -0.5])
         >>> y, state = bank(np.ones((1, 4)))
         >>> bank.zi_from_state(state)
-        array([[1.40625]])
+        array([[1.875]])
         """
         return zi_of(State(*split_state(state)), self._source.taps(), self._choices)
 
@@ -312,8 +312,8 @@ class RecurrenceBank:
         -------
         >>> import numpy as np, multirec as mr
         >>> bank = mr.RecurrenceBank.from_ba([1.0, 0.5], [1.0, -0.5])
-        >>> bank.state_from_zi(np.array([[1.40625]])).outputs
-        array([[2.8125]])
+        >>> bank.state_from_zi(np.array([[1.875]])).outputs
+        array([[3.75]])
         """
         return state_of(zi, self._source.taps(), self._choices)
 

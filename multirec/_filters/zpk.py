@@ -100,4 +100,4 @@ def _take(left: list[complex], distance: Callable[[complex], float]) -> tuple[co
 
 def _polynomial(pair: tuple[complex, complex]) -> npt.NDArray[np.float64]:
     one, other = pair
-    return np.array([1.0, 0.0 - (one + other).real, (one * other).real])
+    return np.array([1.0, 0.0 - (one + other).real, 0.0 + (one * other).real])

@@ -78,9 +78,8 @@ globals().update({f"{cls.__name__}_kernel": cls() for cls in KERNELS})
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda cls: cls.__name__)
 def test_only_what_is_right_passes(kernel: type) -> None:
-    info = BackendInfo(
-        name="cascade_mutant", summary="steps", kernel=f"{__name__}:{kernel.__name__}_kernel", family="numpy"
-    )
+    kernel_name = f"{__name__}:{kernel.__name__}_kernel"
+    info = BackendInfo(name="cascade_mutant", summary="steps", kernel=kernel_name, family="numpy")
     mr.register_backend(info)
     try:
         subject = Subject(info.name, NumpyLibrary(), "float64")

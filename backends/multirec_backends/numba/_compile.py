@@ -22,7 +22,7 @@ from llvmlite import ir
 
 from multirec.backend import no_fork
 
-from . import _cascade_forward, _cascade_vjp, _cascade_wave, _cascade_wave_vjp, _forward, _vjp
+from . import _cascade_forward, _cascade_vjp, _cascade_wave, _cascade_wave_vjp, _fir_emit, _forward, _vjp
 from ._cascade_spec import CascadeSpec, WaveSpec
 from ._headers import HEADER
 from ._spec import Spec
@@ -132,6 +132,8 @@ def _build(spec: AnySpec) -> bytes:
         (_cascade_wave_vjp.emit_wave_vjp if spec.vjp else _cascade_wave.emit_wave)(module, "kernel", spec)
     elif isinstance(spec, CascadeSpec):
         (_cascade_vjp.emit_vjp if spec.vjp else _cascade_forward.emit_forward)(module, "kernel", spec)
+    elif spec.along_time:
+        _fir_emit.emit_fir(module, "kernel", spec)
     else:
         (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)
     parsed = llvm.parse_assembly(str(module))

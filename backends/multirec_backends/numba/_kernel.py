@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address
 
+from . import _fir as fir
 from . import _segments as segments
 from ._cascade import Cascades
 from ._gather import SUMS, assign_shared, fit, summed
@@ -22,6 +23,8 @@ class Kernel(Cascades):
     """Forward and gradient in machine code, for any strides."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
+        if fir.worthwhile(problem):
+            return fir.forward(problem, operands, allocate, self)
         y: Signal = allocate(problem.channels, problem.y_dtype)
         planned = plan(problem)
         ends: Signal | None = np.empty(planned.ends, problem.state_dtype) if planned.ends else None
@@ -34,8 +37,8 @@ class Kernel(Cascades):
         return y, ends[..., : problem.order - older] if problem.reverse else ends[..., older:]
 
     def in_place(self, problem: Problem) -> bool:
-        # segments run twice over x
-        return not plan(problem).segmented
+        # long filters look back, and segments run twice over x
+        return not (fir.worthwhile(problem) or plan(problem).segmented)
 
     def vjp(
         self,
@@ -49,6 +52,8 @@ class Kernel(Cascades):
     ) -> Gradients:
         to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
         last = grad_last if grad_last is not None and grad_last.size else None
+        if fir.worthwhile(problem):
+            return fir.vjp(problem, operands, y, grad_y, last, needs, to_x, run_vjp)
         if plan(problem).segmented and not problem.shared:
             found = segments.vjp(problem, operands, y, grad_y, last, needs, to_x, run_vjp)
             if found is not None:

@@ -150,13 +150,17 @@ class SharedTile(Tile):
 
     def get(self, row: Any, group: int) -> Num:
         start = self.row(row)
-        return Num(self.f, [self._splat(start + part * self.fmt.real_bytes) for part in range(self.fmt.parts)])
+        return Num(
+            self.f, [splat(self.f, self.fmt, start + part * self.fmt.real_bytes) for part in range(self.fmt.parts)]
+        )
 
-    def _splat(self, pointer: Ptr) -> Any:
-        b, vector = self.f.b, self.fmt.vector
-        one = b.insert_element(ir.Constant(vector, ir.Undefined), pointer.load(self.fmt.real), ir.Constant(I32, 0))
-        mask = ir.Constant(ir.VectorType(I32, vector.count), [0] * vector.count)
-        return b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
+
+def splat(f: Function, fmt: Format, pointer: Ptr) -> Any:
+    """Return a vector whose elements are all the number at `pointer`."""
+    b, vector = f.b, fmt.vector
+    one = b.insert_element(ir.Constant(vector, ir.Undefined), pointer.load(fmt.real), ir.Constant(I32, 0))
+    mask = ir.Constant(ir.VectorType(I32, vector.count), [0] * vector.count)
+    return b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
 
 
 class Slot:

@@ -18,7 +18,7 @@ KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
 SMALL = 1 << 20
 """Multiply-adds below which waking another thread costs more than it saves."""
-_ITEMS = 16
+ITEMS = 16
 """Independent pieces that work is cut into at least, where there is enough of it."""
 _MOST_SUMMED, _MOST_NEIGHBOURS = 16, 8
 """Groups of lanes in an item: where a shared input's gradient is summed, and where channels are neighbours."""
@@ -106,10 +106,10 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
 def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:
     """Return how many groups of lanes an item takes through time side by side."""
     if spec.vjp and spec.shared and spec.grad_x:
-        return max(1, min(blocks, groups // _ITEMS, _MOST_SUMMED))
+        return max(1, min(blocks, groups // ITEMS, _MOST_SUMMED))
     return side_by_side(problem.layout, blocks, groups)
 
 
 def side_by_side(layout: str, blocks: int, groups: int) -> int:
     """Return how many groups of lanes belong together: where channels are neighbours, they make longer pieces."""
-    return max(1, min(blocks, groups // _ITEMS, _MOST_NEIGHBOURS)) if layout != "BCT" else 1
+    return max(1, min(blocks, groups // ITEMS, _MOST_NEIGHBOURS)) if layout != "BCT" else 1

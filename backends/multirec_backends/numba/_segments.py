@@ -35,6 +35,7 @@ def worthwhile(problem: Problem) -> bool:
         and max(problem.order, problem.input_order) <= _ORDER
         and not problem.time_varying
         and problem.dtype not in HALF_DTYPES
+        and problem.y_dtype not in HALF_DTYPES
     )
 
 

@@ -56,6 +56,8 @@ class Spec:
     grad_inputs: bool = False
     grad_feedforward: bool = False
     grad_feedback: bool = False
+    along_time: bool = False
+    """Whether vectors are samples of one row, in a kernel of `_fir_emit`."""
 
     @cached_property
     def format(self) -> Format:
