@@ -1,8 +1,8 @@
 """A filter that goes on from a memory: for NumPy in one pass where it is a section, else in two.
 
 Two passes are the feedforward sums, to whose first n the memory belongs, and, in place, the recurrence. What the memory
-is after the block is read off the last samples, tap by tap, so that no sample that is infinite meets a tap that does
-not reach it.
+is after the block is what filters without feedback say after its last samples, so that no sample that is infinite
+meets a tap that does not reach it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .._engine.plan import Plan
 from .._engine.table import Table
 from .._engine.target import OutMemory, takes_directly
 from .._engine.ways import Way, ways_in
+from .._recurrence import run
 from .._sections import filtered
 from .._sections.launch import Launcher, bound
 from ..backend import Allocate, Operands
@@ -27,8 +28,8 @@ from ._coefficients import Transfer
 
 __all__ = ["FEW_BYTES", "Continued", "continued", "continued_by", "through"]
 
-FEW_BYTES = 1 << 12
-"""Of coefficients that are remembered: a thousand of the longest take a few megabytes."""
+FEW_BYTES = 1 << 13
+"""Of coefficients that are remembered, 1024 numbers of 64 bits: as many filters of them take some ten megabytes."""
 
 
 def continued(
@@ -75,7 +76,8 @@ class TwoPasses:
     """Runs filters of any order."""
 
     def __init__(self, x: Array, filters: Transfer, choices: Choices) -> None:
-        taps = self._taps = filters.feedforward, filters.feedback
+        taps = filters.feedforward, filters.feedback
+        self._after: list[Array] = [filters.feedforward]
         arrays = x, taps[0], None, None, None
         launcher = launcher_of(arrays, choices)
         call, self._sums = launcher.call, launcher.plan
@@ -89,7 +91,10 @@ class TwoPasses:
             launcher = launcher_of(arrays, choices)
             self._recurrence, self._recurrence_over = launcher.plan, _may_be_over(launcher.plan)
             self._a = through(ways_in(launcher.call, launcher.plan, arrays)[2], taps[1])
+            # late by a sample, since outputs are not to go on among themselves
+            self._after.append(np.concatenate([taps[1][:, :1] * 0, taps[1]], -1))
         self._layout, self._reverse, self._order = choices.layout, choices.reverse, filters.order
+        self._silent = choices._replace(layout="BCT", reverse=False)
         self._batch, self._problem = launcher.call.batch_shape, launcher.call.problem
 
     def __call__(self, x: Array, memory: Array, *, over: bool = False) -> tuple[Array, Array]:
@@ -100,7 +105,7 @@ class TwoPasses:
         after = np.zeros(memory.shape, problem.y_dtype)
         after[..., : self._order - head] = memory[..., head:]
         with np.errstate(all="ignore"):
-            self._add(after, x, self._taps[0][:, 1:])
+            after += self._said_after(x, self._after[0])
             y, _ = sums.run(
                 Operands(x, self._b, None, None, None), _allocate(sums, x if over and self._sums_over else None)
             )
@@ -112,17 +117,17 @@ class TwoPasses:
                 y, _ = feedback.run(
                     Operands(y, None, self._a, None, None), _allocate(feedback, y if self._recurrence_over else None)
                 )
-                self._add(after, y, self._taps[1])
+                after += self._said_after(y, self._after[1])
         return signal_out(y, self._layout, self._batch), after.reshape(*self._batch, *after.shape[1:])
 
-    def _add(self, after: Array, samples: Array, taps: Array | None) -> None:
-        """Add to the memory what the last samples give by taps (C, k), the first of which is of the newest."""
-        if taps is None:
-            return
-        count, length = taps.shape[-1], samples.shape[-1]
-        for past in range(min(count, length)):
-            place = past if self._reverse else length - 1 - past
-            after[..., : count - past] += samples[..., place, None] * taps[:, past:]
+    def _said_after(self, samples: Array, taps: Array) -> Array:
+        """Return what the last samples give to the n outputs after them."""
+        reach, length = taps.shape[-1] - 1, samples.shape[-1]
+        last = samples[..., :reach][..., ::-1] if self._reverse else samples[..., max(length - reach, 0) :]
+        if length < reach:
+            last = np.concatenate([np.zeros((*last.shape[:-1], reach - length), last.dtype), last], -1)
+        silence = np.zeros((*last.shape[:-1], self._order), last.dtype)
+        return run((silence, taps, None, last, None), self._silent)[0]
 
 
 _remembered: Table[Continued] = Table()

@@ -31,7 +31,7 @@ def deconvolve(signal: Any, divisor: Any, *, backend: str = "auto") -> tuple[Any
     quotient
         (N − D + 1,), or (0,) if the divisor is longer.
     remainder
-        (N,); at least float64 in NumPy.
+        (N,); at least float64 in NumPy, or the signal as it is if the divisor is longer.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def deconvolve(signal: Any, divisor: Any, *, backend: str = "auto") -> tuple[Any
     dtype = common_dtype(signal, divisor, *double)
     numbers = cast(signal, dtype)[None, None]
     if count < 1:
-        return numbers[0, 0, :0], numbers[0, 0]
+        return numbers[0, 0, :0], signal
     inverse = transfer(np.ones(1), divisor, signal, dtype)
     quotient, _ = filtered(numbers[..., :count], inverse.feedforward, inverse.feedback, backend=backend)
     # the memory of an FIR filter is what it says after the end

@@ -118,6 +118,17 @@ def test_any_split_on_any_axis_is_the_whole(cuts, axis, name):
     close(np.concatenate(by_sections, axis), scipy.signal.sosfilt(SOS, x, axis))
 
 
+@pytest.mark.parametrize("taps", [3, 5, 300])
+def test_blocks_forget_an_infinite_sample_as_the_whole_does(taps):
+    b, x, blocks = RNG.standard_normal(taps), RNG.standard_normal((2, 700)), []
+    x[0, 150] = np.inf
+    zi = np.zeros((2, taps - 1))
+    for start, stop in pairwise([0, 100, 151, 152, 600, 700]):
+        y, zi = signal.lfilter(b, [1.0], x[:, start:stop], zi=zi)
+        blocks.append(y)
+    close(np.concatenate(blocks, -1), scipy.signal.lfilter(b, [1.0], x))
+
+
 def test_a_split_bank_is_the_whole_in_torch_and_jax(in_64_bit):
     x = RNG.standard_normal((30, 2, 1))
     whole = signal.lfilter(BANK_B, BANK_A, x, axis=0)
