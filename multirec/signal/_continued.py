@@ -1,4 +1,4 @@
-"""A filter that goes on from a memory: for NumPy in one pass where it is a section, else in two.
+"""A filter that goes on from a memory: in one pass where it is a section, else for NumPy in two.
 
 Two passes are the feedforward sums, to whose first n the memory belongs, and, in place, the recurrence. What the memory
 is after the block is what filters without feedback say after its last samples, so that no sample that is infinite
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .._core.axes import signal_out
+from .._core.axes import concatenate, namespace, signal_out
 from .._core.problem import Layout
 from .._core.validate import Choices
 from .._engine.call import launcher_of
@@ -20,11 +20,12 @@ from .._engine.table import Table
 from .._engine.target import OutMemory, takes_directly
 from .._engine.ways import Way, ways_in
 from .._recurrence import run
-from .._sections import filtered
+from .._sections import filtered, has_one_pass, run_sections
 from .._sections.launch import Launcher, bound
 from ..backend import Allocate, Operands
 from ._arrays import Array
 from ._coefficients import Transfer
+from ._steady import filled
 
 __all__ = ["FEW_BYTES", "Continued", "continued", "continued_by", "through"]
 
@@ -42,11 +43,18 @@ def continued(
     *,
     over: bool = False,
 ) -> tuple[Array, Array]:
-    """Return y and the memory after the block, (batch…, C, n); `over` lets y be written over NumPy's x."""
+    """Return y and the memory after the block, (batch…, C, n); `over` lets y be written over x."""
     if isinstance(x, np.ndarray):
         return continued_by(x, filters, layout, reverse, backend)(x, memory, over=over)
-    taps = filters.feedforward, filters.feedback
-    y, memory = filtered(x, *taps, memory, layout=layout, reverse=reverse, backend=backend)
+    taps = _section_of(filters)
+    if taps is not None:
+        choices = Choices(layout, reverse, backend)
+        arrays = x, taps, filled(memory, 2)[..., None, :]
+        if has_one_pass(arrays, choices):
+            y, after, _ = run_sections(arrays, choices, x if over else None)
+            return y, after[..., 0, : filters.order]
+    both = filters.feedforward, filters.feedback
+    y, memory = filtered(x, *both, memory, layout=layout, reverse=reverse, backend=backend)
     return y, memory
 
 
@@ -66,7 +74,7 @@ class OnePass:
         self._dtype, self._may_be_over = np.dtype(problem.y_dtype), not problem.shared and launcher.plan.takes_x()
 
     def __call__(self, x: Array, memory: Array, *, over: bool = False) -> tuple[Array, Array]:
-        memory = _filled(memory.astype(self._dtype, copy=False), 2)[..., None, :]
+        memory = filled(memory.astype(self._dtype, copy=False), 2)[..., None, :]
         out = x if over and self._may_be_over and x.dtype == self._dtype else None
         y, memory, _ = self._launcher((x, self._taps, memory), out)
         return y, memory[..., 0, : self._order]
@@ -145,20 +153,23 @@ def continued_by(x: Array, filters: Transfer, layout: Layout, reverse: bool, bac
 
 
 def _made(x: Array, filters: Transfer, choices: Choices) -> Continued:
-    # without feedback an infinite sample is forgotten, and zeros in its place would not forget it
-    if filters.feedback is not None and filters.order <= 2:
-        parts = _filled(filters.feedforward, 3), _filled(filters.feedback, 2)
-        rows = np.broadcast_shapes(*(part.shape[:1] for part in parts))
-        taps = np.concatenate([np.broadcast_to(part, (*rows, part.shape[-1])) for part in parts], -1)[:, None]
+    taps = _section_of(filters)
+    if taps is not None:
         launcher = bound((x, taps, None), choices).launcher
         if launcher is not None:
             return OnePass(filters, taps, launcher)
     return TwoPasses(x, filters, choices)
 
 
-def _filled(part: Array, count: int) -> Array:
-    missing = count - part.shape[-1]
-    return np.concatenate([part, np.zeros((*part.shape[:-1], missing), part.dtype)], -1) if missing else part
+def _section_of(filters: Transfer) -> Array | None:
+    """Return recurrences of order 2 and less as a section each, (C, 1, 5)."""
+    # without feedback an infinite sample is forgotten, and zeros in its place would not forget it
+    if filters.feedback is None or filters.order > 2:
+        return None
+    parts = filled(filters.feedforward, 3), filled(filters.feedback, 2)
+    rows = max(part.shape[0] for part in parts)
+    wide = (namespace(part).broadcast_to(part, (rows, part.shape[-1])) for part in parts)
+    return concatenate(tuple(wide))[:, None]
 
 
 def through(way: Way, array: Array | None) -> Array:
