@@ -229,6 +229,9 @@ def test_every_data_type(dtype):
 def test_real_input_with_complex_taps(dtype):
     for shared in (False, True):
         Case(dtype=dtype, shared=shared, complex_taps=True).check()
+    # few rows, whose sections are lanes, and whose gradient is stored by the row
+    for layout in AXES:
+        Case(1, 2, dtype=dtype, layout=layout, complex_taps=True).check()
 
 
 @pytest.mark.parametrize("dtype", ["float16", pytest.param("float32", marks=pytest.mark.long)])

@@ -65,15 +65,18 @@ def _emit_load(f: Function, fmt: Format, storage: Storage, row: Ptr, source: Ptr
 def _emit_store(
     f: Function, fmt: Format, storage: Storage, row: Ptr, target: Ptr, stride: Int, steps: Int, large: Int
 ) -> None:
-    size = storage.bytes // storage.parts
-    whole = f.select(stride.equals(storage.bytes), (steps * fmt.parts) & -fmt.width, 0)
-    aligned = (target.address() & (fmt.width * size - 1)).equals(0)
-    with f.choice(large.differs(0) & aligned) as (past, near):
-        for branch, name in ((past, "stream"), (near, "store")):
-            with branch, f.loop(0, whole, fmt.width) as at:
-                value = storage.encode(f, (row + at * fmt.real_bytes).load(fmt.vector))
-                getattr(target + at * size, name)(value)
-    with f.loop(whole // fmt.parts, steps) as time:
-        for part in range(fmt.parts):
+    size, done = storage.bytes // storage.parts, f.int(0)
+    # the gradient of a real x is the real part of what complex coefficients give
+    if storage.parts == fmt.parts:
+        whole = f.select(stride.equals(storage.bytes), (steps * fmt.parts) & -fmt.width, 0)
+        aligned = (target.address() & (fmt.width * size - 1)).equals(0)
+        with f.choice(large.differs(0) & aligned) as (past, near):
+            for branch, name in ((past, "stream"), (near, "store")):
+                with branch, f.loop(0, whole, fmt.width) as at:
+                    value = storage.encode(f, (row + at * fmt.real_bytes).load(fmt.vector))
+                    getattr(target + at * size, name)(value)
+        done = whole // fmt.parts
+    with f.loop(done, steps) as time:
+        for part in range(storage.parts):
             value = (row + time * (fmt.parts * fmt.real_bytes) + part * fmt.real_bytes).load(fmt.real)
             (target + time * stride + part * size).store(storage.encode(f, value))
