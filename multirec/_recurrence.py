@@ -18,7 +18,7 @@ from ._memory.copies import copies
 from ._memory.hand_over import device
 from ._registry import choice
 from ._registry.registry import registry
-from .errors import ArgumentError, UnsupportedError
+from .errors import UnsupportedError
 
 Array: TypeAlias = Any
 
@@ -103,9 +103,7 @@ def run(arrays: tuple[Array | None, ...], choices: Choices, out: Array | None = 
     if family == "jax":
         from ._jax.door import recurrence as jax_recurrence
 
-        if out is not None:
-            raise ArgumentError("out is given, and x is an array of JAX, which are never written to. Leave out out.")
-        return jax_recurrence(arrays, choices)
+        return jax_recurrence(arrays, choices, out)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
         raise UnsupportedError(

@@ -45,12 +45,19 @@ def _find_family(array: object, name: str) -> Family:
     )
 
 
-@lru_cache(maxsize=64)
 def name_of(value: object) -> str:
     """Name a dtype or a device; remembered, since the libraries compute it slowly."""
+    # torch's compiler warns of memories
+    return _name(value) if is_compiling() else _remembered_name(value)
+
+
+def _name(value: object) -> str:
     if isinstance(value, np.dtype):
         return str(value.name)
     return str(value).removeprefix("torch.")
+
+
+_remembered_name = lru_cache(maxsize=64)(_name)
 
 
 def is_double(array: Array) -> bool:

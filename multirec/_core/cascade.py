@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .operands import Array
-from .problem import ComputeDtype, Family, Layout, in_precision
+from .problem import ComputeDtype, Family, Layout, Problem, in_precision
 
-__all__ = ["Cascade", "CascadeGradients", "CascadeNeeds", "CascadeOperands", "CascadeResult"]
+__all__ = ["Cascade", "CascadeGradients", "CascadeNeeds", "CascadeOperands", "CascadeResult", "cascade_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,17 @@ class Cascade:
     def state_dtype(self) -> str:
         """The data type of the memory: y's, but never less than what it was computed in."""
         return in_precision(self.y_dtype, self.compute_dtype)
+
+
+def cascade_of(problem: Problem, sections: int) -> Cascade:
+    """Return the cascade of so many sections, of which `problem` is one."""
+    taps = problem.feedforward
+    assert taps is not None
+    return Cascade(
+        problem.family, problem.device, problem.dtype, problem.y_dtype, problem.compute_dtype, problem.layout,
+        problem.reverse, problem.batch, problem.channels, problem.length, problem.x_channels, sections, taps.batch,
+        taps.channels, taps.dtype,
+    )  # fmt: skip
 
 
 class CascadeOperands(NamedTuple):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from .._core.arrays import family_of, is_double, name_of
 from .._core.axes import cast_to, concatenate, from_channels_time, namespace, tail, to_channels_time, zeros
+from .._core.problem import in_precision, real_precision
 from .._core.state import State
 from .._core.validate import Choices
 from .._sections import has_one_pass, run_sections
@@ -27,7 +29,7 @@ def in_one_pass(
 ) -> tuple[Array, tuple[State, ...]] | None:
     """Return y and the states of sections in one pass; None where no kernel does that, or something does not fit."""
     choices = banks[0]._choices
-    if family_of(x) not in ("numpy", "torch") or x.ndim < 2 or any(bank._choices != choices for bank in banks):
+    if family_of(x) not in ("numpy", "torch", "jax") or x.ndim < 2 or any(bank._choices != choices for bank in banks):
         return None
     rows, precision = [bank._source.taps() for bank in banks], choices.compute_dtype
     if not all(map(_is_section, rows)):
@@ -40,11 +42,47 @@ def in_one_pass(
     choices = choices._replace(compute_dtype=precision)
     if taps is None or not has_one_pass((x, taps, None), choices):
         return None
-    past = _Past(x, taps, states, choices)
-    if not past.fits():
+    if not _Past(x, taps, states, choices).fits():
         return None
-    sections = run_sections((x, taps, past.memory()), choices, out)
-    return sections.y, past.after(sections.ends)
+    in_jax = family_of(x) == "jax"
+    if in_jax:
+        _check_devices(x, taps, states)
+    sections = run_sections((x, taps, _ready(_memory, x, choices)(x, taps, states)), choices, out)
+    # what JAX's loops carry keeps its types, whichever way a block is computed
+    kept = name_of((sections.y if in_jax else sections.ends).dtype)
+    return sections.y, _ready(_after, x, choices, kept)(x, taps, states, sections.ends)
+
+
+def _check_devices(x: Array, taps: Array, states: Sequence[State | None]) -> None:
+    from .._jax.door import check_devices
+
+    parts = [
+        (f"state[{place}].{name}", part)
+        for place, own in enumerate(states)
+        if own is not None
+        for name, part in zip(State._fields, own, strict=True)
+    ]
+    names, arrays = zip(("x", x), ("the coefficients", taps), *parts, strict=True)
+    check_devices(arrays, names)
+
+
+def _ready(function: Callable[..., Any], x: Array, *static: Any) -> Callable[..., Any]:
+    """Return a function of arrays; where they are JAX's, one program."""
+    if family_of(x) != "jax":
+        return partial(function, *static)
+    from .._jax.cascade import compiled
+
+    return compiled(function, *static)
+
+
+def _memory(choices: Choices, x: Array, taps: Array, states: Sequence[State | None]) -> Array | None:
+    return _Past(x, taps, states, choices).memory()
+
+
+def _after(
+    choices: Choices, kept: str, x: Array, taps: Array, states: Sequence[State | None], ends: Array
+) -> tuple[State, ...]:
+    return _Past(x, taps, states, choices).after(ends, kept)
 
 
 def in_types_of(x: Array, state: State | None) -> State | None:
@@ -75,7 +113,11 @@ def _taps_of(banks: Sequence[RecurrenceBank], rows: list[Taps]) -> Array | None:
     shapes = {tuple(part.shape[:-1]) for part in parts}
     if len(shapes) > 1 or any(isinstance(part, np.ndarray) for part in parts):
         return None
-    return namespace(parts[0]).stack([concatenate((b, a)) for a, b in rows], -2)
+    return _ready(_stacked, parts[0])(rows)
+
+
+def _stacked(rows: list[Taps]) -> Array:
+    return namespace(rows[0].feedback).stack([concatenate((b, a)) for a, b in rows], -2)
 
 
 def _whole(sources: Sequence[Any]) -> Array | None:
@@ -106,7 +148,7 @@ class _Past:
             for part, channels in zip(state, (1 if shared else self.full[-2], self.full[-2]), strict=True):
                 if part is None:
                     continue
-                if type(part).__module__ != type(self.x).__module__ or part.ndim != self.x.ndim:
+                if not _is_like(part, self.x) or part.ndim != self.x.ndim:
                     return False
                 *batch, own, count = to_channels_time(part, self.choices.layout).shape
                 pairs = zip(batch, self.full[:-2], strict=True)
@@ -116,19 +158,20 @@ class _Past:
 
     def memory(self) -> Array | None:
         """Return the memory (batch…, C, S, 2) that the states leave; None where they are zeros."""
-        memory = None
+        memory, real = None, self.choices.compute_dtype or real_precision(name_of(self.x.dtype))
         for which, columns in ((0, slice(1, 3)), (1, slice(3, 5))):
             if all(state[which] is None for state in self.states):
                 continue
             taps = self._own_taps()[..., columns]
             past = namespace(self.x).stack([self._past(state[which]) for state in self.states], -2)
+            past = cast_to(past, in_precision(name_of(past.dtype), real))
             late, early = (past[..., :1], past[..., 1:]) if self.choices.reverse else (past[..., 1:], past[..., :1])
             given = concatenate((taps[..., :1] * late + taps[..., 1:] * early, taps[..., 1:] * late))
             memory = given if memory is None else memory + given
         return memory
 
-    def after(self, ends: Array) -> tuple[State, ...]:
-        """Return the states after the block."""
+    def after(self, ends: Array, kept: str) -> tuple[State, ...]:
+        """Return the states after the block; what came out of one section and went into another in the type `kept`."""
         layout, reverse = self.choices.layout, self.choices.reverse
         length = self.x.shape[-1]
         first = self.states[0].inputs
@@ -140,6 +183,7 @@ class _Past:
             if place + 1 < len(self.states):
                 following = self.states[place + 1].inputs
                 inputs = outputs if length > 1 else self._last(ends[..., place, :], following, length)
+                inputs = cast_to(inputs, kept)
         return tuple(after)
 
     def _last(self, ends: Array, past: Array | None, length: int) -> Array:
@@ -160,4 +204,12 @@ class _Past:
     def _own_taps(self) -> Array:
         if family_of(self.taps) == family_of(self.x):
             return self.taps
-        return namespace(self.x).as_tensor(self.taps, device=self.x.device)
+        library = namespace(self.x)
+        if family_of(self.x) == "jax":
+            return library.asarray(self.taps)
+        return library.as_tensor(self.taps, device=self.x.device)
+
+
+def _is_like(part: Array, x: Array) -> bool:
+    """Whether a part of a state is an array of x's library; one of JAX may be traced where the other is not."""
+    return namespace(part) is namespace(x) if family_of(x) == "jax" else type(part).__module__ == type(x).__module__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import compress
 from typing import Any, TypeAlias
 
@@ -10,13 +11,11 @@ import jax.numpy as jnp
 from jax.interpreters import batching
 
 from .._core.validate import Choices
-from .primitives import Form, pull_p, push_p, run_p
+from .primitives import CASCADE, RECURRENCE, Form, Operation
 
 __all__: list[str] = []
 
 Array: TypeAlias = Any
-
-_IS_TAPS = (False, True, True, False, False)
 
 
 class _Fold:
@@ -53,34 +52,35 @@ class _Fold:
         return is_taps and not self.mapped[index] and self.parts[index].shape[0] == 1
 
 
-def _map_run(parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+def _map_run(operation: Operation, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
     fold = _Fold(parts, axes)
-    is_taps = list(compress(_IS_TAPS, form.given))
+    is_taps = list(compress(operation.is_taps, form.given))
     folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
-    return fold.unfold_all(run_p.bind(*folded, form=form, choices=choices))
+    return fold.unfold_all(operation.run.bind(*folded, form=form, choices=choices))
 
 
-def _map_push(parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
-    fold, fixed = _Fold(parts, axes), form.size + 1
-    places = dict(zip(compress(range(5), form.given), range(form.size), strict=True))
-    moves = dict(zip(compress(range(5), form.moved), range(fixed, len(parts)), strict=True))
+def _map_push(operation: Operation, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+    fold, fixed, roles = _Fold(parts, axes), operation.fixed(form), range(len(form.given))
+    places = dict(zip(compress(roles, form.given), range(form.size), strict=True))
+    moves = dict(zip(compress(roles, form.moved), range(fixed, len(parts)), strict=True))
     single = [False] * len(parts)
     for role, place in places.items():
         # coefficients and their move keep one shape, so that the transpose has it too
         both = [place, *([moves[role]] if role in moves else [])]
         for index in both:
-            single[index] = all(fold.is_single(other, _IS_TAPS[role]) for other in both)
+            single[index] = all(fold.is_single(other, operation.is_taps[role]) for other in both)
     folded = [fold.fold(index, alone) for index, alone in enumerate(single)]
-    return fold.unfold_all(push_p.bind(*folded, form=form, choices=choices))
+    return fold.unfold_all(operation.push.bind(*folded, form=form, choices=choices))
 
 
-def _map_pull(parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
+def _map_pull(operation: Operation, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
     fold = _Fold(parts, axes)
-    places = list(compress(range(5), form.given))
+    places = list(compress(range(len(form.given)), form.given))
     # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
-    single = [fold.is_single(i, _IS_TAPS[role]) and not form.moved[role] for i, role in enumerate(places)]
-    folded = [fold.fold(index, alone) for index, alone in enumerate([*single, False, False, False])]
-    grads = [fold.unfold(grad) for grad in pull_p.bind(*folded, form=form, choices=choices)]
+    single = [fold.is_single(i, operation.is_taps[role]) and not form.moved[role] for i, role in enumerate(places)]
+    signals = [False] * (len(parts) - form.size)
+    folded = [fold.fold(index, alone) for index, alone in enumerate([*single, *signals])]
+    grads = [fold.unfold(grad) for grad in operation.pull.bind(*folded, form=form, choices=choices)]
     wanted = [i for i, role in enumerate(places) if form.moved[role]]
     own_batch = [fold.parts[i].shape[1 if fold.mapped[i] else 0] for i in wanted]
     summed = [
@@ -89,6 +89,7 @@ def _map_pull(parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
     return summed, [0] * len(summed)
 
 
-batching.primitive_batchers[run_p] = _map_run
-batching.primitive_batchers[push_p] = _map_push
-batching.primitive_batchers[pull_p] = _map_pull
+for _operation in (RECURRENCE, CASCADE):
+    batching.primitive_batchers[_operation.run] = partial(_map_run, _operation)
+    batching.primitive_batchers[_operation.push] = partial(_map_push, _operation)
+    batching.primitive_batchers[_operation.pull] = partial(_map_pull, _operation)

@@ -24,15 +24,16 @@ from .._registry.registry import registry
 from ..backend import Needs, Operands
 from .buffers import Kind
 from .host_call import call
-from .primitives import Form, apply, unpack
+from .primitives import RECURRENCE, Form, unpack
 
 __all__ = ["plan_of", "pull", "pull_formula", "pull_shape", "push", "push_shape", "run", "run_shape"]
 
 Array: TypeAlias = Any
 
 
-def plan_of(operands: Operands, form: Form, choices: Choices) -> Plan:
+def plan_of(parts: Sequence[Any], form: Form, choices: Choices) -> Plan:
     """Return the plan of canonical operands, by their shapes and types alone."""
+    operands = unpack(parts[: form.size], form.given)
     kinds = [None if part is None else Kind(tuple(part.shape), str(part.dtype)) for part in operands[:3]]
     return _plan(tuple(kinds), form.device, choices)
 
@@ -50,16 +51,15 @@ registry.watchers.append(_plan.cache_clear)
 
 
 def run(*parts: Array, form: Form, choices: Choices) -> list[Array]:
-    operands = unpack(parts, form.given)
-    plan = plan_of(operands, form, choices)
+    plan = plan_of(parts, form, choices)
     if plan.info.family == "jax":
-        return list(plan.forward(operands))
+        return list(plan.forward(_operands(parts, form)))
     return call(plan, form.given, None, parts, run_shape(*map(jax.typeof, parts), form=form, choices=choices))
 
 
 def push(*parts: Array, form: Form, choices: Choices) -> list[Array]:
     operands, y, moves = _split_linear(parts, form)
-    problem, reverse = plan_of(operands, form, choices).problem, choices.reverse
+    problem, reverse = plan_of(parts, form, choices).problem, choices.reverse
     wide = partial(_wide, operands.x, choices)
     given, moving = Operands(*map(wide, operands)), Operands(*map(wide, moves))
     tangent = formula.tangent(_runner(form, choices), given, moving, wide(y), reverse)
@@ -68,7 +68,7 @@ def push(*parts: Array, form: Form, choices: Choices) -> list[Array]:
 
 def pull(*parts: Array, form: Form, choices: Choices) -> list[Array]:
     operands, y, grads = _split_flat(parts, form)
-    plan, (grad_y, grad_last) = plan_of(operands, form, choices), (grad.conj() for grad in grads)
+    plan, (grad_y, grad_last) = plan_of(parts, form, choices), (grad.conj() for grad in grads)
     if plan.info.family == "jax":
         return _flat_gradients(plan.vjp(operands, y, grad_y, None, grad_last, Needs(*form.moved)), operands, form)
     # y is read for the gradient of feedback alone, and need not be computed for the others
@@ -88,11 +88,10 @@ def pull_formula(*parts: Array, form: Form, choices: Choices) -> list[Array]:
 
 
 def run_shape(*parts: Any, form: Form, choices: Choices) -> Any:
-    operands = unpack(parts, form.given)
-    problem = plan_of(operands, form, choices).problem
+    problem = plan_of(parts, form, choices).problem
     kinds = (problem.length, problem.y_dtype), (min(problem.order, problem.length), problem.state_dtype)
     return [
-        operands.x.update(shape=(problem.batch, problem.channels, count), dtype=jnp.dtype(dtype), weak_type=False)
+        parts[0].update(shape=(problem.batch, problem.channels, count), dtype=jnp.dtype(dtype), weak_type=False)
         for count, dtype in kinds
     ]
 
@@ -109,7 +108,7 @@ def _runner(form: Form, choices: Choices) -> formula.Run:
     """Return the recurrence as `formula` calls it: differentiable, so that derivatives of any order follow."""
 
     def run(operands: Operands, reverse: bool) -> Array:
-        return apply(operands, form.device, choices._replace(reverse=reverse))[0]
+        return RECURRENCE(operands, form.device, choices._replace(reverse=reverse))[0]
 
     return run
 
@@ -121,12 +120,16 @@ def _flat_gradients(found: Any, operands: Operands, form: Form) -> list[Array]:
 
 
 def _split_flat(parts: Sequence[Array], form: Form) -> tuple[Operands, Array, Sequence[Array]]:
-    return unpack(parts[: form.size], form.given), parts[form.size], parts[form.size + 1 :]
+    return _operands(parts, form), parts[form.size], parts[form.size + 1 :]
 
 
 def _split_linear(parts: Sequence[Array], form: Form) -> tuple[Operands, Array, Operands]:
     operands, y, moves = _split_flat(parts, form)
-    return operands, y, unpack(moves, form.moved)
+    return operands, y, Operands._make(unpack(moves, form.moved))
+
+
+def _operands(parts: Sequence[Array], form: Form) -> Operands:
+    return Operands._make(unpack(parts[: form.size], form.given))
 
 
 def _wide(x: Array, choices: Choices, part: Array | None) -> Any:

@@ -21,30 +21,31 @@ from .._engine.call import call_of, compute
 from .._engine.plan import Plan, plan_for
 from .._registry.registry import registry
 from ..backend import Operands
-from ..errors import DeviceError, DtypeError, FamilyError, UnsupportedError
+from ..errors import ArgumentError, DeviceError, DtypeError, FamilyError, UnsupportedError
 from . import batching, derivatives, lowering, pytrees  # noqa: F401
-from .primitives import apply, uniform
+from .primitives import RECURRENCE, uniform
 
-__all__ = ["check_64_bit", "recurrence", "zero_state"]
+__all__ = ["check_64_bit", "check_devices", "check_out", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
 
 
-def recurrence(arrays: tuple[Array | None, ...], choices: Choices) -> tuple[Array, State]:
+def recurrence(arrays: tuple[Array | None, ...], choices: Choices, out: Array | None = None) -> tuple[Array, State]:
     """`multirec.recurrence` for JAX arrays and tracers: (x, feedforward, feedback, inputs, outputs)."""
+    check_out(out)
     call = call_of(arrays, choices)
     check_64_bit(call)
     found = _bound(call, choices.backend)
     if isinstance(found, Plan):
         _check_concrete(arrays, found.info.name)
-        _check_devices(arrays)
+        check_devices(arrays)
         x: Any = arrays[0]
         placed: tuple[Array, State] = jax.device_put(compute(call, found, arrays), x.device)
         return placed
     try:
         return found(*arrays)
     except ValueError:
-        _check_devices(arrays)
+        check_devices(arrays)
         raise
 
 
@@ -64,6 +65,12 @@ def zero_state(arrays: tuple[Array | None, ...], choices: Choices) -> State:
     given = [part for part in (x, *others) if part is not None]
     # inside of `shard_map` the type of a carry says along which axes it varies
     return State(uniform([inputs, x])[0], uniform([outputs, *given])[0])
+
+
+def check_out(out: Array | None) -> None:
+    """Raise if y is to be written somewhere."""
+    if out is not None:
+        raise ArgumentError("out is given, and x is an array of JAX, which are never written to. Leave out out.")
 
 
 def check_64_bit(call: Call) -> None:
@@ -100,7 +107,7 @@ def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]
 
     def multirec(*arrays: Array | None) -> tuple[Array, State]:
         operands = operands_in(call, *in_computed_types(problem, Operands(*arrays)))
-        y, last = apply(operands, problem.device, choices)
+        y, last = RECURRENCE(operands, problem.device, choices)
         parts = (y, *tails(problem, operands, last))
         y, *state = (signal_out(part, problem.layout, call.batch_shape) for part in parts)
         return y, State(*state)
@@ -113,11 +120,11 @@ def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]
 registry.watchers.append(_bound.cache_clear)
 
 
-def _check_devices(arrays: tuple[Array | None, ...]) -> None:
+def check_devices(arrays: tuple[Array | None, ...], names: tuple[str, ...] = NAMES) -> None:
     """Raise if arrays were put on different devices."""
     put = [
         (name, array.devices())
-        for name, array in zip(NAMES, arrays, strict=True)
+        for name, array in zip(names, arrays, strict=True)
         if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) and array.committed
     ]
     for name, devices in put[1:]:

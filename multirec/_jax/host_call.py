@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import compress, count
 from time import sleep
 from traceback import clear_frames
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from weakref import ref
 
 import jax
 import numpy as np
 
 from .._core.arrays import severed
-from .._core.problem import Spec, plan_problem
 from .._core.validate import Choices
-from .._engine.plan import Plan, plan_for
+from .._engine.plan import Plan
 from .._machine.address import address
 from .._machine.bfloat16 import to_bfloat16
 from .._machine.libc import want_huge_pages
-from .._registry.registry import registry
-from ..backend import Needs, Operands
 from . import xla_frame as xla
-from .buffers import Kind, View, major_to_minor
+from .buffers import Kind, major_to_minor
 from .entry import entry
+from .jobs import Task, job
 
 __all__ = ["call"]
 
@@ -40,20 +36,6 @@ _ffi: Any = jax.ffi
 _TARGET = "multirec_recurrence"
 _LARGE = 1 << 22
 _ATTEMPTS = (None,) * 100
-
-
-class Task(NamedTuple):
-    """What a call computes: y and its last samples of operands, or the gradients of those that `wanted` says.
-
-    `given` says which operands there are, and `kinds` what they are; gradients need y and the gradients of the two
-    results as well.
-    """
-
-    choices: Choices
-    given: tuple[bool, ...]
-    wanted: tuple[bool, ...] | None
-    kinds: tuple[Kind, ...]
-    results: tuple[Kind, ...]
 
 
 def call(
@@ -78,55 +60,15 @@ def call(
     return list(function(*parts, task=json.dumps(task)))
 
 
-class _Job(NamedTuple):
-    """A task, ready to compute."""
-
-    plan: Plan
-    places: list[int | None]
-    """Which of the arguments each operand is."""
-    needs: Needs | None
-    kinds: list[View]
-    results: list[View]
-
-
-@lru_cache(maxsize=1024)
-def _job(text: bytes) -> _Job:
-    words, given, wanted, *lists = json.loads(text)
-    layout, reverse, backend, compute_dtype = Choices(*words)
-    kinds, results = (tuple(Kind(tuple(shape), dtype) for shape, dtype in some) for some in lists)
-    own = iter(kinds)
-    of_x, *of_taps = (Spec(*next(own), "numpy", "cpu") if there else None for there in given[:3])
-    assert of_x is not None
-    place = count()
-    return _Job(
-        plan_for(plan_problem(of_x, *of_taps, layout, reverse, compute_dtype), backend),
-        [next(place) if there else None for there in given],
-        Needs(*wanted) if wanted else None,
-        [View(kind, layout, written=False) for kind in kinds],
-        [View(kind, layout, written=True) for kind in results],
-    )
-
-
-# a backend of the same name may be another
-registry.watchers.append(_job.cache_clear)
-
-
 def _compute(frame: Any, lent: list[ref[Any]]) -> None:
-    plan, places, needs, kinds, of_results = _job(xla.attribute(frame))
+    plan, compute, kinds, of_results = job(xla.attribute(frame))
     parts = [view.at(data, lent) for view, data in zip(kinds, xla.addresses(frame.arguments), strict=True)]
     results = [view.at(data, lent) for view, data in zip(of_results, xla.addresses(frame.results), strict=True)]
     for result in results:
         # XLA's memory is fresh, and in small pages each would have a fault of its own
         if result.nbytes >= _LARGE:
             want_huge_pages(address(result), result.nbytes)
-    operands = Operands._make([None if place is None else parts[place] for place in places])
-    allocate = _Into(plan, results[0], of_results[0].kind)
-    found: Sequence[Array]
-    if needs is None:
-        found = plan.forward(operands, allocate)
-    else:
-        y, grad_y, grad_last = parts[-3:]
-        found = list(compress(plan.vjp(operands, y, grad_y, None, grad_last, needs, allocate), needs))
+    found = compute(parts, _Into(plan, results[0], of_results[0].kind))
     for array, result, view in zip(found, results, of_results, strict=True):
         if address(array) != address(result):
             _round(array, result, view.kind.dtype)

@@ -13,28 +13,30 @@ from .._core.validate import Choices
 from .._engine.plan import Plan
 from .._registry.registry import registry
 from ..errors import FamilyError
-from .compute import plan_of, pull, pull_shape, push, push_shape, run, run_shape
-from .primitives import Form, pull_p, push_p, run_p, unpack
+from . import cascades, compute
+from .primitives import CASCADE, RECURRENCE, Form, Operation
 
 __all__: list[str] = []
 
 
-def _compile(primitive: Any, function: Callable[..., Any], shape: Callable[..., Any]) -> None:
+def _compile(
+    primitive: Any, function: Callable[..., Any], shape: Callable[..., Any], plan_of: Callable[..., Plan]
+) -> None:
     compiled: Any = jax.jit(function, static_argnames=("form", "choices"))
     # a backend of the same name may be another
     registry.watchers.append(compiled.clear_cache)
     primitive.def_impl(compiled)
     primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, _lowering(function))
+    mlir.register_lowering(primitive, _lowering(function, plan_of))
 
 
-def _lowering(function: Callable[..., Any]) -> Callable[..., Any]:
+def _lowering(function: Callable[..., Any], plan_of: Callable[..., Plan]) -> Callable[..., Any]:
     lower = mlir.lower_fun(function, multiple_results=True)
 
     def rule(context: Any, *parts: Any, form: Form, choices: Choices) -> Any:
         # inside `shard_map` each device computes its own part, so kernels need not know of the mesh
         own = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
-        choices = _placed(context.module_context, plan_of(unpack(own, form.given), form, choices), choices)
+        choices = _placed(context.module_context, plan_of(own, form, choices), choices)
         return lower(context.replace(avals_in=own), *parts, form=form, choices=choices)
 
     return rule
@@ -64,6 +66,11 @@ def _placed(program: Any, plan: Plan, choices: Choices) -> Choices:
     )
 
 
-_compile(run_p, run, run_shape)
-_compile(push_p, push, push_shape)
-_compile(pull_p, pull, pull_shape)
+def _compile_all(operation: Operation, of: Any) -> None:
+    _compile(operation.run, of.run, of.run_shape, of.plan_of)
+    _compile(operation.push, of.push, of.push_shape, of.plan_of)
+    _compile(operation.pull, of.pull, of.pull_shape, of.plan_of)
+
+
+_compile_all(RECURRENCE, compute)
+_compile_all(CASCADE, cascades)

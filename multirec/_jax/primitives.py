@@ -1,29 +1,29 @@
-"""The recurrence as JAX primitives: forward and reverse derivatives, vmap and jit, to any order.
+"""Recurrences and cascades as JAX primitives: forward and reverse derivatives, vmap and jit, to any order.
 
 =========  ====================================================  =============================
 primitive  computes                                              its derivative
 =========  ====================================================  =============================
-`run_p`    y of canonical operands, and its last samples         `push_p`
-`push_p`   their derivatives along moves of operands: linear     itself; transposed: `pull_p`
-`pull_p`   gradients of operands given those of both: linear     itself; transposed: `push_p`
+`run`      y of canonical operands, and its last samples         `push`
+`push`     their derivatives along moves of operands: linear     itself; transposed: `pull`
+`pull`     gradients of operands given those of both: linear     itself; transposed: `push`
 =========  ====================================================  =============================
 
-The last samples are in the state's type, which may be wider than y's. What they compute is in `compute`, how JAX
-compiles that in `lowering`, the right column in `derivatives`, and `jax.vmap` in `batching`.
+The last samples are in the state's type, which may be wider than y's. Second-order sections in turn have three such
+primitives as well. What they compute is in `compute` and `cascades`, how JAX compiles that in `lowering`, the right
+column in `derivatives`, and `jax.vmap` in `batching`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 from jax.extend.core import Primitive
 
 from .._core.validate import Choices
-from ..backend import Operands
 
-__all__ = ["Form", "apply", "pull_p", "push_p", "run_p", "uniform", "unpack"]
+__all__ = ["CASCADE", "RECURRENCE", "Form", "Operation", "uniform", "unpack"]
 
 Array: TypeAlias = Any
 
@@ -31,32 +31,55 @@ Array: TypeAlias = Any
 class Form(NamedTuple):
     """What is static about a call, besides shapes, dtypes and choices.
 
-    Where arrays are, which operands the flat arguments of a primitive are, and which move or want a gradient.
+    Where arrays are, which operands the flat arguments of a primitive are, and which of all move or want a gradient.
     """
 
     device: str
     given: tuple[bool, ...]
-    moved: tuple[bool, ...] = (False,) * 5
+    moved: tuple[bool, ...] = ()
+    compose: Callable[..., Any] | None = None
+    """Of a cascade: computes the same by recurrences, of (choices, x in its layout, taps, memory)."""
 
     @property
     def size(self) -> int:
         return sum(self.given)
 
 
-def _primitive(name: str) -> Any:
-    primitive: Any = Primitive(f"multirec_{name}")
-    primitive.multiple_results = True
-    return primitive
+class Operation(NamedTuple):
+    """The primitives of one function of operands, and which of these are coefficients."""
+
+    run: Any
+    push: Any
+    pull: Any
+    is_taps: tuple[bool, ...]
+    keeps_y: bool
+    """Whether push and pull are told y, after the operands."""
+
+    def fixed(self, form: Form) -> int:
+        """Return how many arguments of push and pull come before those that they are linear in."""
+        return form.size + self.keeps_y
+
+    def __call__(
+        self, operands: Sequence[Array | None], device: str, choices: Choices, compose: Callable[..., Any] | None = None
+    ) -> list[Array]:
+        """Return the results of canonical operands, differentiably."""
+        form = Form(device, tuple(part is not None for part in operands), compose=compose)
+        parts = uniform([part for part in operands if part is not None])
+        results: list[Array] = self.run.bind(*parts, form=form, choices=choices)
+        return results
 
 
-run_p, push_p, pull_p = _primitive("run"), _primitive("push"), _primitive("pull")
+def _operation(prefix: str, is_taps: tuple[bool, ...], *, keeps_y: bool) -> Operation:
+    run, push, pull = (Primitive(f"{prefix}_{name}") for name in ("run", "push", "pull"))
+    for primitive in (run, push, pull):
+        primitive.multiple_results = True
+    return Operation(run, push, pull, is_taps, keeps_y)
 
 
-def apply(operands: Operands, device: str, choices: Choices) -> tuple[Array, Array]:
-    """Return y (B, C, T) of canonical operands and its last min(p, T) samples, differentiably."""
-    form = Form(device, tuple(part is not None for part in operands))
-    y, last = run_p.bind(*uniform([part for part in operands if part is not None]), form=form, choices=choices)
-    return y, last
+RECURRENCE = _operation("multirec", (False, True, True, False, False), keeps_y=True)
+"""Of x, feedforward, feedback, inputs and outputs: y (B, C, T) and its last min(p, T) samples."""
+CASCADE = _operation("multirec_cascade", (False, True, False), keeps_y=False)
+"""Of x, taps and memory: y, the memory after the block and the ends, as `multirec.backend.CascadeResult` has them."""
 
 
 def uniform(parts: list[Array]) -> list[Array]:
@@ -74,7 +97,7 @@ def _axes(part: Array) -> frozenset[str]:
     return getattr(kind, "varying", frozenset())
 
 
-def unpack(parts: Sequence[Any], mask: tuple[bool, ...]) -> Operands:
-    """Return flat arguments as operands, with None for those that are not there."""
+def unpack(parts: Iterable[Any], mask: Iterable[bool]) -> list[Any]:
+    """Return all operands of flat arguments, with None for those that are not there."""
     rest = iter(parts)
-    return Operands._make([next(rest) if there else None for there in mask])
+    return [next(rest) if there else None for there in mask]

@@ -97,6 +97,10 @@ def run_sections(arrays: Arrays, choices: Choices, out: Array | None = None) -> 
         from .._torch.cascade import sections as torch_sections
 
         return Sections(*torch_sections(arrays, out, partial(bound, choices=choices), partial(_compose, choices)))
+    if family == "jax":
+        from .._jax.cascade import sections as jax_sections
+
+        return Sections(*jax_sections(arrays, out, bound(arrays, choices).call, choices, _compose))
     if family == "numpy" and not is_compiling():
         launcher = bound(arrays, choices).launcher
         if launcher is not None:
@@ -114,6 +118,10 @@ def has_one_pass(arrays: Arrays, choices: Choices) -> bool:
 
         if not meets_kernels(arrays):
             return False
+    elif family == "jax":
+        from .._jax.cascade import has_one_pass as jax_has_one_pass
+
+        return jax_has_one_pass(arrays, bound(arrays, choices).call, choices)
     elif family != "numpy" or is_compiling():
         return False
     return bound(arrays, choices).launcher is not None

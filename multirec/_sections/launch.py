@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .._core.arrays import name_of, spec_of
-from .._core.problem import LAYOUT_AXES, Problem, Spec, Taps, join_shape, split_shape
+from .._core.cascade import cascade_of
+from .._core.problem import LAYOUT_AXES, Spec, Taps, join_shape, split_shape
 from .._core.validate import Call, Choices, build_call
 from .._engine.call import signed
 from .._engine.plan import Plan, plan_for
@@ -28,7 +29,10 @@ __all__ = ["Arrays", "Bound", "Launcher", "bound", "call_of"]
 
 
 class Bound(NamedTuple):
-    """A validated call of one section, and what runs all of them in one pass, if there is such a kernel."""
+    """A validated call of one section, and what runs all of them in one pass, if there is such a kernel.
+
+    Arrays of JAX are run by its programs, and by no launcher.
+    """
 
     call: Call
     launcher: Launcher | None
@@ -93,24 +97,16 @@ def _check_memory(memory: Array, shape: tuple[int, ...], call: Call) -> None:
 
 def _prepared(arrays: Arrays, choices: Choices) -> Bound:
     call = call_of(arrays, choices)
+    if call.problem.family == "jax":
+        return Bound(call, None)
     plan = plan_for(call.problem, choices.backend)
     kernel, (_, taps, _), own = plan.kernel, arrays, call.problem.feedforward
     assert own is not None
     mixed = taps.ndim > 3 and own.batch > 1 and tuple(taps.shape[:-3]) != call.batch_shape
     if mixed or not isinstance(kernel, CascadeKernel) or plan.library != plan.info.family:
         return Bound(call, None)
-    cascade = _cascade_of(call.problem, int(taps.shape[-2]))
+    cascade = cascade_of(call.problem, int(taps.shape[-2]))
     return Bound(call, Launcher(call, plan, kernel, cascade, arrays) if kernel.cascades(cascade) else None)
-
-
-def _cascade_of(problem: Problem, sections: int) -> Cascade:
-    taps = problem.feedforward
-    assert taps is not None
-    return Cascade(
-        problem.family, problem.device, problem.dtype, problem.y_dtype, problem.compute_dtype, problem.layout,
-        problem.reverse, problem.batch, problem.channels, problem.length, problem.x_channels, sections, taps.batch,
-        taps.channels, taps.dtype,
-    )  # fmt: skip
 
 
 class Launcher:

@@ -36,14 +36,15 @@ class _Results:
 
 def has_cascades(subject: Subject) -> bool:
     """Whether a subject's kernel runs sections in one pass, of arrays that are handed to it as they are."""
-    return subject.library.name in ("numpy", "torch cpu") and subject.library.name.startswith(subject.info.family)
+    family = subject.library.name.partition(" ")[0]
+    own = family in ("numpy", "torch") and family == subject.info.family and subject.library.device == "cpu"
+    return own and isinstance(registry.kernel(subject.info), CascadeKernel)
 
 
 def cascades(subject: Subject) -> Tally:
     """Sections in one pass give what steps give: values, memory, ends and all gradients; NaN stays in its channel."""
     kernel, tally = registry.kernel(subject.info), Tally()
-    if not isinstance(kernel, CascadeKernel):
-        return tally
+    assert isinstance(kernel, CascadeKernel)
     for cascade in _cascades(subject):
         if not kernel.cascades(cascade):
             tally.refused["cascades() says no"] += 1
