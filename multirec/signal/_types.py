@@ -104,7 +104,7 @@ def memory_in(zi: Array, x: Array, dtype: Dtype) -> Array:
     if isinstance(x, np.ndarray):
         return cast(zi, dtype)
     zi = precise(zi, dtype)
-    return cast(zi, _complex(zi.dtype, zi)) if is_complex(dtype) else zi
+    return cast(zi, namespace(zi).promote_types(zi.dtype, dtype))
 
 
 def in_precision(part: Array, dtype: Dtype) -> Array:

@@ -205,6 +205,11 @@ def test_numpys_coefficients_do_not_change_the_precision_of_another_library(conv
         assert str(y.dtype).endswith("float32")
         assert str(zf.dtype).endswith("float32")
         assert str(signal.lfilter([1.0], [1.0, 0.5], y, zi=zf[:, :1])[0].dtype).endswith("float32")
+    y, zf = signal.lfilter(convert(np.ones(2)), convert(np.array([1.0, 0.5])), x, zi=convert(np.zeros((2, 1), "f")))
+    assert str(y.dtype).endswith("float64")
+    assert str(zf.dtype).endswith("float64")
+    sections = signal.sosfilt(SOS, convert(np.ones(9)), zi=convert(np.zeros((3, 2), "f")))
+    assert all(str(part.dtype).endswith("float64") for part in sections)
     assert str(signal.lfilter(convert(np.ones(2)), [1.0], x).dtype).endswith("float64")
     assert str(signal.lfilter([1.0], [1.0], convert(np.arange(4))).dtype)[-7:-2] == "float"
 
