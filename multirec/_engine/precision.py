@@ -97,8 +97,8 @@ def remedy(backend: str) -> str:
     wide = ", ".join(name for name, info, _ in registry.installed() if info is not None and info.wide)
     with_what = "a backend that computes so" if backend == "auto" else f"a backend that computes so ({wide})"
     return (
-        f"Pass compute_dtype='float64', with {with_what} (in JAX with jax_enable_x64 on), or 'float32' to round them "
-        "without this warning."
+        f"Pass compute_dtype='float64' (to a function without it, x in float64), with {with_what} (in JAX with "
+        "jax_enable_x64 on), or 'float32' to round them without this warning."
     )
 
 

@@ -24,6 +24,11 @@ def as_array(values: Any, name: str) -> Array:
             values = np.asarray(values)
         except ValueError as error:
             raise ShapeError(f"{name} is no array: its rows differ in length.") from error
+        except (RuntimeError, TypeError) as error:
+            raise FamilyError(
+                f"{name} is a list of arrays whose values cannot be looked at: they are differentiated, traced or on a "
+                "device. Make it one array of theirs: torch.stack, or jax.numpy.stack."
+            ) from error
     family_of(values, name)
     return values
 

@@ -1,8 +1,8 @@
-"""A filter that goes on from a memory: for NumPy in one pass where it is a section, else in two.
+"""A filter that goes on from a memory: in one pass where it is a section, else for NumPy in two.
 
 Two passes are the feedforward sums, to whose first n the memory belongs, and, in place, the recurrence. What the memory
-is after the block is read off the last samples, tap by tap, so that no sample that is infinite meets a tap that does
-not reach it.
+is after the block is what filters without feedback say after its last samples, so that no sample that is infinite
+meets a tap that does not reach it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .._core.axes import signal_out
+from .._core.axes import concatenate, namespace, signal_out
 from .._core.problem import Layout
 from .._core.validate import Choices
 from .._engine.call import launcher_of
@@ -19,16 +19,18 @@ from .._engine.plan import Plan
 from .._engine.table import Table
 from .._engine.target import OutMemory, takes_directly
 from .._engine.ways import Way, ways_in
-from .._sections import filtered
+from .._recurrence import run
+from .._sections import filtered, has_one_pass, run_sections
 from .._sections.launch import Launcher, bound
 from ..backend import Allocate, Operands
 from ._arrays import Array
 from ._coefficients import Transfer
+from ._steady import filled
 
 __all__ = ["FEW_BYTES", "Continued", "continued", "continued_by", "through"]
 
-FEW_BYTES = 1 << 12
-"""Of coefficients that are remembered: a thousand of the longest take a few megabytes."""
+FEW_BYTES = 1 << 13
+"""Of coefficients that are remembered, 1024 numbers of 64 bits: as many filters of them take some ten megabytes."""
 
 
 def continued(
@@ -41,11 +43,18 @@ def continued(
     *,
     over: bool = False,
 ) -> tuple[Array, Array]:
-    """Return y and the memory after the block, (batch…, C, n); `over` lets y be written over NumPy's x."""
+    """Return y and the memory after the block, (batch…, C, n); `over` lets y be written over x."""
     if isinstance(x, np.ndarray):
         return continued_by(x, filters, layout, reverse, backend)(x, memory, over=over)
-    taps = filters.feedforward, filters.feedback
-    y, memory = filtered(x, *taps, memory, layout=layout, reverse=reverse, backend=backend)
+    taps = _section_of(filters)
+    if taps is not None:
+        choices = Choices(layout, reverse, backend)
+        arrays = x, taps, filled(memory, 2)[..., None, :]
+        if has_one_pass(arrays, choices):
+            y, after, _ = run_sections(arrays, choices, x if over else None)
+            return y, after[..., 0, : filters.order]
+    both = filters.feedforward, filters.feedback
+    y, memory = filtered(x, *both, memory, layout=layout, reverse=reverse, backend=backend)
     return y, memory
 
 
@@ -65,7 +74,7 @@ class OnePass:
         self._dtype, self._may_be_over = np.dtype(problem.y_dtype), not problem.shared and launcher.plan.takes_x()
 
     def __call__(self, x: Array, memory: Array, *, over: bool = False) -> tuple[Array, Array]:
-        memory = _filled(memory.astype(self._dtype, copy=False), 2)[..., None, :]
+        memory = filled(memory.astype(self._dtype, copy=False), 2)[..., None, :]
         out = x if over and self._may_be_over and x.dtype == self._dtype else None
         y, memory, _ = self._launcher((x, self._taps, memory), out)
         return y, memory[..., 0, : self._order]
@@ -75,7 +84,8 @@ class TwoPasses:
     """Runs filters of any order."""
 
     def __init__(self, x: Array, filters: Transfer, choices: Choices) -> None:
-        taps = self._taps = filters.feedforward, filters.feedback
+        taps = filters.feedforward, filters.feedback
+        self._after: list[Array] = [filters.feedforward]
         arrays = x, taps[0], None, None, None
         launcher = launcher_of(arrays, choices)
         call, self._sums = launcher.call, launcher.plan
@@ -89,7 +99,10 @@ class TwoPasses:
             launcher = launcher_of(arrays, choices)
             self._recurrence, self._recurrence_over = launcher.plan, _may_be_over(launcher.plan)
             self._a = through(ways_in(launcher.call, launcher.plan, arrays)[2], taps[1])
+            # late by a sample, since outputs are not to go on among themselves
+            self._after.append(np.concatenate([taps[1][:, :1] * 0, taps[1]], -1))
         self._layout, self._reverse, self._order = choices.layout, choices.reverse, filters.order
+        self._silent = choices._replace(layout="BCT", reverse=False)
         self._batch, self._problem = launcher.call.batch_shape, launcher.call.problem
 
     def __call__(self, x: Array, memory: Array, *, over: bool = False) -> tuple[Array, Array]:
@@ -100,7 +113,7 @@ class TwoPasses:
         after = np.zeros(memory.shape, problem.y_dtype)
         after[..., : self._order - head] = memory[..., head:]
         with np.errstate(all="ignore"):
-            self._add(after, x, self._taps[0][:, 1:])
+            after += self._said_after(x, self._after[0])
             y, _ = sums.run(
                 Operands(x, self._b, None, None, None), _allocate(sums, x if over and self._sums_over else None)
             )
@@ -112,17 +125,17 @@ class TwoPasses:
                 y, _ = feedback.run(
                     Operands(y, None, self._a, None, None), _allocate(feedback, y if self._recurrence_over else None)
                 )
-                self._add(after, y, self._taps[1])
+                after += self._said_after(y, self._after[1])
         return signal_out(y, self._layout, self._batch), after.reshape(*self._batch, *after.shape[1:])
 
-    def _add(self, after: Array, samples: Array, taps: Array | None) -> None:
-        """Add to the memory what the last samples give by taps (C, k), the first of which is of the newest."""
-        if taps is None:
-            return
-        count, length = taps.shape[-1], samples.shape[-1]
-        for past in range(min(count, length)):
-            place = past if self._reverse else length - 1 - past
-            after[..., : count - past] += samples[..., place, None] * taps[:, past:]
+    def _said_after(self, samples: Array, taps: Array) -> Array:
+        """Return what the last samples give to the n outputs after them."""
+        reach, length = taps.shape[-1] - 1, samples.shape[-1]
+        last = samples[..., :reach][..., ::-1] if self._reverse else samples[..., max(length - reach, 0) :]
+        if length < reach:
+            last = np.concatenate([np.zeros((*last.shape[:-1], reach - length), last.dtype), last], -1)
+        silence = np.zeros((*last.shape[:-1], self._order), last.dtype)
+        return run((silence, taps, None, last, None), self._silent)[0]
 
 
 _remembered: Table[Continued] = Table()
@@ -140,20 +153,23 @@ def continued_by(x: Array, filters: Transfer, layout: Layout, reverse: bool, bac
 
 
 def _made(x: Array, filters: Transfer, choices: Choices) -> Continued:
-    # without feedback an infinite sample is forgotten, and zeros in its place would not forget it
-    if filters.feedback is not None and filters.order <= 2:
-        parts = _filled(filters.feedforward, 3), _filled(filters.feedback, 2)
-        rows = np.broadcast_shapes(*(part.shape[:1] for part in parts))
-        taps = np.concatenate([np.broadcast_to(part, (*rows, part.shape[-1])) for part in parts], -1)[:, None]
+    taps = _section_of(filters)
+    if taps is not None:
         launcher = bound((x, taps, None), choices).launcher
         if launcher is not None:
             return OnePass(filters, taps, launcher)
     return TwoPasses(x, filters, choices)
 
 
-def _filled(part: Array, count: int) -> Array:
-    missing = count - part.shape[-1]
-    return np.concatenate([part, np.zeros((*part.shape[:-1], missing), part.dtype)], -1) if missing else part
+def _section_of(filters: Transfer) -> Array | None:
+    """Return recurrences of order 2 and less as a section each, (C, 1, 5)."""
+    # without feedback an infinite sample is forgotten, and zeros in its place would not forget it
+    if filters.feedback is None or filters.order > 2:
+        return None
+    parts = filled(filters.feedforward, 3), filled(filters.feedback, 2)
+    rows = max(part.shape[0] for part in parts)
+    wide = (namespace(part).broadcast_to(part, (rows, part.shape[-1])) for part in parts)
+    return concatenate(tuple(wide))[:, None]
 
 
 def through(way: Way, array: Array | None) -> Array:

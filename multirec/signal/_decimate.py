@@ -57,7 +57,7 @@ def decimate(
     Raises
     ------
     ArgumentError, AxisError, DtypeError
-        As from `filtfilt`; q below 1; an unknown `ftype`.
+        As from `filtfilt`; q below 1; n below 0; an unknown `ftype`.
 
     Example
     -------
@@ -70,6 +70,8 @@ def decimate(
     n = None if n is None else operator.index(n)
     if q < 1:
         raise ArgumentError(f"q is the factor to decimate by, 1 or more, got {q}.")
+    if n is not None and n < 0:
+        raise ArgumentError(f"n is the order of the filter, 0 or more, or None for the usual one, got {n}.")
     if isinstance(x, np.ndarray) and (x.dtype.kind in "biu" or x.dtype.char == "e"):
         x = x.astype(np.float64)
     if ftype == "fir":

@@ -31,7 +31,7 @@ def deconvolve(signal: Any, divisor: Any, *, backend: str = "auto") -> tuple[Any
     quotient
         (N − D + 1,), or (0,) if the divisor is longer.
     remainder
-        (N,); at least float64 in NumPy.
+        (N,); at least float64 in NumPy, or the signal as it is if the divisor is longer.
 
     Raises
     ------
@@ -48,12 +48,12 @@ def deconvolve(signal: Any, divisor: Any, *, backend: str = "auto") -> tuple[Any
     reference = reference_of(signal=signal, divisor=divisor)
     signal, divisor = like(signal, reference), like(divisor, reference)
     count = signal.shape[0] - divisor.shape[0] + 1
-    if count < 1:
-        return signal[:0], signal
     double = [np.zeros(0)] if isinstance(reference, np.ndarray) else []
     dtype = common_dtype(signal, divisor, *double)
-    inverse = transfer(np.ones(1), divisor, signal, dtype)
     numbers = cast(signal, dtype)[None, None]
+    if count < 1:
+        return numbers[0, 0, :0], signal
+    inverse = transfer(np.ones(1), divisor, signal, dtype)
     quotient, _ = filtered(numbers[..., :count], inverse.feedforward, inverse.feedback, backend=backend)
     # the memory of an FIR filter is what it says after the end
     product, rest = filtered(quotient, cast(divisor, dtype)[None], None, backend=backend)

@@ -46,10 +46,11 @@ def _with_one(
         return filtered(signal, b, a, reverse=reverse, backend=backend)[0]
 
     y = run(run(x), True)
-    if not order:
-        nothing = y[..., :0]
+    length = x.shape[-1]
+    if not order or not length:
+        nothing = np.zeros((*x.shape[:-1], order), y.dtype)
         return y, nothing, nothing
-    difference, length = run(run(x, True)) - y, x.shape[-1]
+    difference = run(run(x, True)) - y
     # a response that is over within half of x leaves its middle as it is
     reach = length if irlen is None or length <= 2 * irlen else irlen
     O_, S = _responses(a, order, reach, run, backend)

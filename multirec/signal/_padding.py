@@ -19,13 +19,13 @@ def edge_of(padtype: Padding, padlen: int | None, length: int, ordinary: int) ->
     """Return how many samples to add at each end of a signal; raise unless it is longer than that."""
     if padtype not in _KINDS:
         raise ArgumentError(f"unknown padtype {padtype!r}. It is 'odd', 'even', 'constant' or None.")
-    edge = 0 if padtype is None else ordinary if padlen is None else operator.index(padlen)
+    edge = max(0 if padtype is None else ordinary if padlen is None else operator.index(padlen), 0)
     if length <= edge:
         what = f"padlen, {edge}" if padlen is not None else f"{edge} samples, which are added at each end"
         raise ArgumentError(
             f"x has {length} samples on the filtered axis and must have more than {what}. Pass a smaller padlen."
         )
-    return max(edge, 0)
+    return edge
 
 
 def extensions(x: Array, edge: int, padtype: Padding) -> tuple[Array, Array]:

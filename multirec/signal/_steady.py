@@ -12,17 +12,17 @@ from ._arrays import Array, host_values
 from ._coefficients import Sections, Transfer
 from ._padding import flipped
 
-__all__ = ["section_steady", "steady"]
+__all__ = ["filled", "section_steady", "steady"]
 
 
 def steady(filters: Transfer) -> Array:
     """Return the memory (C, n) of filters at rest at 1."""
     feedforward, feedback = filters.feedforward, filters.feedback
-    later = _filled(feedforward[..., 1:], filters.order)
+    later = filled(feedforward[..., 1:], filters.order)
     if feedback is None:
         return _sums_from_last(later)
     gain = feedforward.sum(-1) / _denominator(feedback, filters.source)
-    return _sums_from_last(later + _filled(feedback, filters.order) * gain[..., None])
+    return _sums_from_last(later + filled(feedback, filters.order) * gain[..., None])
 
 
 def section_steady(sections: Sections) -> Array:
@@ -46,7 +46,8 @@ def _denominator(feedback: Array, source: str) -> Array:
     return total
 
 
-def _filled(taps: Array, count: int) -> Array:
+def filled(taps: Array, count: int) -> Array:
+    """Return `count` numbers on the last axis, with zeros after those that there are."""
     missing = count - taps.shape[-1]
     return concatenate((taps, zeros(taps, (*taps.shape[:-1], missing)))) if missing else taps
 

@@ -66,7 +66,7 @@ def _common_of_numpy(dtypes: Iterable[np.dtype[Any]], floating: bool) -> np.dtyp
     if dtype.char not in _COMPUTED:
         raise UnsupportedError(
             f"arrays of {names} make y {dtype}, and filters are computed in float32, float64, complex64 and "
-            "complex128. Cast x to one of them."
+            "complex128. Cast one of the arrays to one of these."
         )
     return dtype.newbyteorder("=")
 
@@ -104,7 +104,7 @@ def memory_in(zi: Array, x: Array, dtype: Dtype) -> Array:
     if isinstance(x, np.ndarray):
         return cast(zi, dtype)
     zi = precise(zi, dtype)
-    return cast(zi, _complex(zi.dtype, zi)) if is_complex(dtype) else zi
+    return cast(zi, namespace(zi).promote_types(zi.dtype, dtype))
 
 
 def in_precision(part: Array, dtype: Dtype) -> Array:

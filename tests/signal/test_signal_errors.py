@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,8 +51,8 @@ SHARED: dict[str, tuple[Callable[[ModuleType], Any], str]] = {
     "no sections": (lambda s: s.sosfilt(np.zeros((0, 6)), X), "sos has shape"),
     "a0 of sections": (lambda s: s.sosfilt(2 * SOS, X), "should be all ones"),
     "a0 of sosfiltfilt": (lambda s: s.sosfiltfilt(2 * SOS, X), "should be all ones"),
-    "integers alone": (lambda s: s.lfilter([1, 2], [1, 1], [1, 2, 3]), "Cast x"),
-    "half precision alone": (lambda s: s.sosfilt(SOS.astype("e"), X.astype("e")), "Cast x"),
+    "integers alone": (lambda s: s.lfilter([1, 2], [1, 1], [1, 2, 3]), "Cast one of the arrays"),
+    "half precision alone": (lambda s: s.sosfilt(SOS.astype("e"), X.astype("e")), "Cast one"),
     "words": (lambda s: s.lfilter(B, A, ["a", "b"]), "Cast"),
     "dates": (lambda s: s.lfilter(B, A, np.ones(3, "M8[s]")), "Cast"),
     "nothing among numbers": (lambda s: s.lfilter([1.0], [1.0], [1.0, None]), "object is not computed in"),
@@ -60,6 +61,7 @@ SHARED: dict[str, tuple[Callable[[ModuleType], Any], str]] = {
     "padlen too long": (lambda s: s.filtfilt(B, A, X, padlen=20), "x has 20 samples .* more than padlen, 20"),
     "x too short": (lambda s: s.filtfilt(B, A, X[:9]), "more than 9 samples, which are added"),
     "x too short for sections": (lambda s: s.sosfiltfilt(SOS, X[:9]), "more than 9 samples"),
+    "nothing to pad": (lambda s: s.filtfilt(B, A, [], padlen=-1), "x has 0 samples"),
     "padlen is no integer": (lambda s: s.filtfilt(B, A, X, padlen=3.5), "integer"),
     "unknown method": (lambda s: s.filtfilt(B, A, X, method="magic"), "unknown method 'magic'"),
     "irlen": (lambda s: s.filtfilt(B, A, X, method="gust", irlen=0), "irlen"),
@@ -70,6 +72,8 @@ SHARED: dict[str, tuple[Callable[[ModuleType], Any], str]] = {
     "lfiltic of a bank": (lambda s: s.lfiltic([B, B], A, [1, 2]), r"y has shape \(2,\); for a bank"),
     "decimate by half": (lambda s: s.decimate(X, 0.5), "integer"),
     "decimate by less": (lambda s: s.decimate(X, -2), "q is the factor"),
+    "order below 0": (lambda s: s.decimate(X, 2, n=-1), "n is the order of the filter"),
+    "order of FIR below 0": (lambda s: s.decimate(X, 2, n=-1, ftype="fir"), "n is the order of the filter"),
     "order is no integer": (lambda s: s.decimate(X, 2, n=0.5), "integer"),
     "unknown ftype": (lambda s: s.decimate(X, 2, ftype="magic"), "unknown ftype 'magic'"),
     "too short to decimate": (lambda s: s.decimate(X, 2), "x has 20 samples"),
@@ -100,6 +104,16 @@ OWN: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: signal.lfilter(B, A, torch.ones(9), zi=jnp.ones(2)),
         errors.FamilyError,
         "zi is a jax array, expected torch or numpy",
+    ),
+    "a list of tensors with gradients": (
+        lambda: signal.lfilter([1.0], [1.0, torch.ones((), requires_grad=True)], X),
+        errors.FamilyError,
+        "a is a list of arrays .* torch.stack",
+    ),
+    "a list of traced numbers": (
+        lambda: jax.jit(lambda gain: signal.lfilter([gain], [1.0], jnp.ones(9)))(1.0),
+        errors.FamilyError,
+        "b is a list of arrays .* jax.numpy.stack",
     ),
     "x is nothing": (lambda: signal.lfilter(B, A, None), errors.FamilyError, "x is a builtins.NoneType"),
     "x is masked": (lambda: signal.lfilter(B, A, np.ma.ones(4)), errors.FamilyError, "masked array"),
@@ -148,6 +162,7 @@ def test_what_is_refused_besides(name):
 
 def test_what_scipy_refuses_and_this_computes():
     assert signal.filtfilt([2.0], [1.0], X)[0] == 4
+    assert signal.filtfilt(B, A, [], method="gust").shape == (0,)
     assert signal.lfilter_zi([2.0], [1.0]).shape == (0,)
     assert signal.sosfilt(SOS, []).shape == signal.lfilter(B, [1.0], []).shape == (0,)
 

@@ -11,6 +11,8 @@ import torch
 
 from multirec import signal
 from multirec.signal import _filtfilt
+from multirec.signal._coefficients import transfer
+from multirec.signal._gust import gustafsson
 from multirec.signal._lowpass import chebyshev_sos, hamming_lowpass
 
 RNG = np.random.default_rng(1)
@@ -81,6 +83,19 @@ def test_the_way_back_is_in_the_memory_of_the_way_there():
 def test_gustafssons_method_is_scipys(filters, irlen, x):
     expected = scipy.signal.filtfilt(*filters, x, axis=1, method="gust", irlen=irlen)
     close(signal.filtfilt(*filters, x, axis=1, method="gust", irlen=irlen), expected)
+
+
+def test_both_orders_agree_with_complex_coefficients():
+    # SciPy leaves out the imaginary part of a response
+    b, a, x = np.array([1.0, 0.5 + 1j]), np.array([1.0, -0.3 - 0.4j]), X[0, :, :1].T + 1j * X[0, :, 1:].T
+    y, forward, backward = gustafsson(transfer(b, a, x, x.dtype), x[None], None, "auto")
+
+    def both_ways(x: np.ndarray, first: np.ndarray, then: np.ndarray) -> np.ndarray:
+        once, _ = scipy.signal.lfilter(b, a, x, zi=first[0])
+        return scipy.signal.lfilter(b, a, once[:, ::-1], zi=then[0])[0][:, ::-1]
+
+    close(y[0], both_ways(x, forward, backward))
+    close(y[0, :, ::-1], both_ways(x[:, ::-1], backward, forward))
 
 
 def test_gustafssons_method_of_a_bank():
@@ -167,6 +182,7 @@ def test_decimate_is_scipys(q, zero_phase, options):
 def test_deconvolve_is_scipys(given):
     for own, expected in zip(signal.deconvolve(*given), scipy.signal.deconvolve(*given), strict=True):
         close(own, expected)
+    assert signal.deconvolve([1], [1, 2])[0].dtype == np.float64
     quotient, remainder = signal.deconvolve(torch.tensor(given[0]).cdouble(), list(given[1]))
     close(remainder, scipy.signal.deconvolve(*given)[1])
     assert isinstance(quotient, torch.Tensor)

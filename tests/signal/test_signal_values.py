@@ -118,6 +118,17 @@ def test_any_split_on_any_axis_is_the_whole(cuts, axis, name):
     close(np.concatenate(by_sections, axis), scipy.signal.sosfilt(SOS, x, axis))
 
 
+@pytest.mark.parametrize("taps", [3, 5, 300])
+def test_blocks_forget_an_infinite_sample_as_the_whole_does(taps):
+    b, x, blocks = RNG.standard_normal(taps), RNG.standard_normal((2, 700)), []
+    x[0, 150] = np.inf
+    zi = np.zeros((2, taps - 1))
+    for start, stop in pairwise([0, 100, 151, 152, 600, 700]):
+        y, zi = signal.lfilter(b, [1.0], x[:, start:stop], zi=zi)
+        blocks.append(y)
+    close(np.concatenate(blocks, -1), scipy.signal.lfilter(b, [1.0], x))
+
+
 def test_a_split_bank_is_the_whole_in_torch_and_jax(in_64_bit):
     x = RNG.standard_normal((30, 2, 1))
     whole = signal.lfilter(BANK_B, BANK_A, x, axis=0)
@@ -194,6 +205,11 @@ def test_numpys_coefficients_do_not_change_the_precision_of_another_library(conv
         assert str(y.dtype).endswith("float32")
         assert str(zf.dtype).endswith("float32")
         assert str(signal.lfilter([1.0], [1.0, 0.5], y, zi=zf[:, :1])[0].dtype).endswith("float32")
+    y, zf = signal.lfilter(convert(np.ones(2)), convert(np.array([1.0, 0.5])), x, zi=convert(np.zeros((2, 1), "f")))
+    assert str(y.dtype).endswith("float64")
+    assert str(zf.dtype).endswith("float64")
+    sections = signal.sosfilt(SOS, convert(np.ones(9)), zi=convert(np.zeros((3, 2), "f")))
+    assert all(str(part.dtype).endswith("float64") for part in sections)
     assert str(signal.lfilter(convert(np.ones(2)), [1.0], x).dtype).endswith("float64")
     assert str(signal.lfilter([1.0], [1.0], convert(np.arange(4))).dtype)[-7:-2] == "float"
 
