@@ -10,7 +10,7 @@ import numpy as np
 
 from .._core.arrays import family_of, is_compiling, is_double, name_of, spec_of
 from .._core.axes import cast_to, concatenate, from_channels_time, namespace, tail, to_channels_time, zeros
-from .._core.problem import and_wider, in_precision, output_dtype, real_precision, split_shape
+from .._core.problem import HALF_DTYPES, and_wider, in_precision, output_dtype, real_precision, split_shape
 from .._core.state import State
 from .._core.validate import Choices
 from .._engine.target import share
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["in_one_pass", "in_types_of"]
 
 Array: TypeAlias = Any
+
+_FEW = 5
+"""Sections whose steps cost less one by one."""
 
 
 def in_one_pass(
@@ -41,8 +44,10 @@ def in_one_pass(
         found = [bank._judgement.settle(x, own, bank._source) for bank, own in zip(banks, rows, strict=True)]
         rows, precisions = [own for own, _ in found], {own for _, own in found}
         precision = "float64" if "float64" in precisions else max(precisions, key=bool)
-    taps = _taps_of(banks, rows)
     choices = choices._replace(compute_dtype=precision)
+    if len(banks) <= _FEW and _is_one_sample(x, choices):
+        return None
+    taps = _taps_of(banks, rows)
     if taps is None or not has_one_pass((x, taps, None), choices):
         return None
     past = _Past(x, taps, states, choices)
@@ -103,6 +108,13 @@ def in_types_of(x: Array, state: State) -> State:
 def _is_section(taps: Taps) -> bool:
     feedback, feedforward = taps
     return feedback is not None and feedforward is not None and (feedback.shape[-1], feedforward.shape[-1]) == (2, 3)
+
+
+def _is_one_sample(x: Array, choices: Choices) -> bool:
+    """Whether sections one by one cost less than their states cost to be put together; states are the same then."""
+    dtype = name_of(x.dtype)
+    own = dtype not in HALF_DTYPES and choices.compute_dtype in (None, real_precision(dtype))
+    return own and family_of(x) != "jax" and split_shape(tuple(x.shape), choices.layout)[2] == 1
 
 
 def _spreads(x: Array, rows: list[Taps], choices: Choices) -> bool:

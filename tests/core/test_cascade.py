@@ -42,15 +42,29 @@ def compare(found: Any, expected: Any) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
 def test_values_and_states_of_any_block(layout: Any, channels: int, reverse: bool) -> None:
-    cascade = mr.RecurrenceBank.from_sos(sections(), layout=layout, reverse=reverse)
+    cascade = mr.RecurrenceBank.from_sos(sections(count=6), layout=layout, reverse=reverse)
     state = expected_state = None
     for length in (5, 1, 0, 1, 1, 2, 30):
         x = RNG.standard_normal((2, channels, length)).transpose(AXES[layout])
-        assert in_one_pass(cascade.sections, x, (mr.State(),) * 3, None) is not None
+        assert in_one_pass(cascade.sections, x, (mr.State(),) * 6, None) is not None
         y, state = cascade(x, state)
         expected, expected_state = one_by_one(cascade, x, expected_state)
         np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-10)
         compare(state, expected_state)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_steps_of_few_sections_run_one_by_one_with_states_of_the_same_types(dtype: str) -> None:
+    cascade = mr.RecurrenceBank.from_sos(sections())
+    x = RNG.standard_normal((2, 3, 9)).astype(dtype)
+    assert in_one_pass(cascade.sections, x[..., :1], (mr.State(),) * 3, None) is None
+    whole, last = cascade(x)
+    head, state = cascade(x[..., :4])
+    middle, state = cascade.step(x[..., 4], state)
+    tail, state = cascade(x[..., 5:], state)
+    joined = np.concatenate([head, middle[..., None], tail], axis=-1)
+    np.testing.assert_allclose(joined, whole, rtol=1e-5, atol=1e-5)
+    assert [part.dtype for own in state for part in own] == [part.dtype for own in last for part in own]
 
 
 def test_a_kept_state_keeps_no_signal() -> None:
