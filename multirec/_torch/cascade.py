@@ -14,7 +14,7 @@ from .._memory.hand_over import placed
 from ..backend import CascadeNeeds
 from ..errors import ArgumentError
 from .door import ANYTHING, GRADIENT, wanted_of
-from .eager import check_unchanged, is_batched
+from .eager import changed, is_batched
 from .function import transformed
 
 __all__ = ["meets_kernels", "sections"]
@@ -75,7 +75,8 @@ class _Sections(torch.autograd.Function):
             return (None,) * 5
         tensors, launcher = ctx.saved_tensors, ctx.launcher
         for name, tensor, made_for in zip(("x", "taps", "memory"), tensors, launcher.made_for, strict=True):
-            check_unchanged(name, tensor, made_for)
+            if tensor is not None and (tensor.shape, tensor.dtype, tensor.device) != made_for:
+                raise changed(name, made_for, tensor)
         needs = CascadeNeeds(*ctx.needs_input_grad[2:])
         if torch.is_grad_enabled() or transformed() or any(grad is not None and is_batched(grad) for grad in grads):
             return None, None, *_by_recurrences(ctx.compose, launcher, tensors, grads, needs)

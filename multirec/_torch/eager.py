@@ -21,7 +21,7 @@ from ..backend import Needs, Operands
 from ..errors import ArgumentError
 from .function import adjoint_formula, adjoint_operator, transformed
 
-__all__ = ["check_unchanged", "is_batched", "recurrence"]
+__all__ = ["changed", "is_batched", "recurrence"]
 
 
 def recurrence(launcher: Launcher, tensors: tuple[Any, ...]) -> tuple[Tensor, State]:
@@ -50,7 +50,8 @@ class _Recurrence(torch.autograd.Function):
             return (None,) * 6
         *tensors, y = ctx.saved_tensors
         for name, tensor, made_for in zip((*NAMES, "y"), (*tensors, y), ctx.launcher.made_for, strict=True):
-            check_unchanged(name, tensor, made_for)
+            if tensor is not None and (tensor.shape, tensor.dtype, tensor.device) != made_for:
+                raise changed(name, made_for, tensor)
         needs = Needs(*ctx.needs_input_grad[1:])
         given = tuple(tensors), y, grad_y, grad_inputs, grad_outputs, needs
         if torch.is_grad_enabled() or transformed():
@@ -60,13 +61,11 @@ class _Recurrence(torch.autograd.Function):
         return None, *ctx.launcher.vjp(*given)
 
 
-def check_unchanged(name: str, tensor: Tensor | None, made_for: tuple[Any, ...]) -> None:
-    """Raise if a tensor is not what the launcher was made for, whose kernels would read beyond it."""
-    if tensor is None or (tensor.shape, tensor.dtype, tensor.device) == made_for:
-        return
-    both = made_for, (tensor.shape, tensor.dtype, tensor.device)
+def changed(name: str, made_for: tuple[Any, ...], now: Tensor) -> ArgumentError:
+    """Return the error of a tensor that is not what the launcher was made for, whose kernels would read beyond it."""
+    both = made_for, (now.shape, now.dtype, now.device)
     own, other = (f"{tuple(shape)}, {dtype} on {device}" for shape, dtype, device in both)
-    raise ArgumentError(
+    return ArgumentError(
         f"{name} was of shape {own} when y was computed, and is of shape {other} in backward: its .data was replaced, "
         "or a hook of saved tensors returned something else. Compute y again."
     )
