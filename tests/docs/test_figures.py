@@ -103,6 +103,57 @@ def test_readme_on_torchaudio() -> None:
     assert f"with seven, gave {forward} and {both} times by medians" in readme()
 
 
+def of_multirec(row: str, contestant: str) -> float:
+    seconds = kept("filters")["rows"][row]["seconds"]
+    return median(map(truediv, seconds[contestant], seconds["multirec"]))
+
+
+def filter_rows() -> Iterator[list[str]]:
+    for name, row in kept("filters")["rows"].items():
+        for contestant, taken in row["seconds"].items():
+            off = "" if contestant == "multirec" else f"{row['off'][contestant]:.0e}"
+            yield [
+                *(row["what"].removesuffix("."), contestant, f"{median(taken) * 1e3:.3g}", f"{min(taken) * 1e3:.3g}"),
+                *(f"{of_multirec(name, contestant):.3g}", off),
+            ]
+
+
+def test_filters() -> None:
+    assert table(BENCHMARKS, "| work | contestant | median, ms | best, ms | of multirec | off |") == list(filter_rows())
+    about, text = kept("filters")["about"], " ".join(BENCHMARKS.read_text(encoding="utf-8").split())
+    named = {"NumPy": "numpy", "SciPy": "scipy", "torch": "torch", "torchaudio": "torchaudio", "llvmlite": "llvmlite"}
+    found = {name: about["versions"][own] for name, own in named.items()} | {"Python": about["python"]}
+    assert not [f"{name} {version}" for name, version in found.items() if f"{name} {version}" not in text]
+    assert f"`python bench/filters.py --rounds {about['rounds']} -o " in text
+
+
+def filter_goals() -> Iterator[tuple[float, bool]]:
+    """Yield what was reached of each goal, and whether that is enough."""
+    for row, contestant, least in (
+        ("sections_forward", "SciPy, looped", 15),
+        ("sections_forward", "torchaudio", 10),
+        ("sections_with_gradient", "torchaudio", 15),
+        ("long_stereo", "SciPy", 3),
+        ("both_ways", "SciPy", 4),
+    ):
+        found = of_multirec(row, contestant)
+        yield found, found >= least
+    found = 1 / of_multirec("small", "SciPy")
+    yield found, found <= 2
+
+
+def test_filter_goals() -> None:
+    said = [text for _, text in table(BENCHMARKS, "| goal | reached |")]
+    assert said == [f"{found:.1f}×" + ("" if enough else ", missed") for found, enough in filter_goals()]
+
+
+def test_readme_on_filters() -> None:
+    scipy, forward = (of_multirec("sections_forward", name) for name in ("SciPy, looped", "torchaudio"))
+    both = of_multirec("sections_with_gradient", "torchaudio")
+    times = f"takes {scipy:.0f} times as long, and torchaudio {forward:.0f} times forward and {both:.0f} times with the"
+    assert f"SciPy, called filter by filter, {times} gradient" in readme()
+
+
 def medians(work: str, mode: str) -> dict[str, float]:
     return {name: median(taken) for name, taken in kept("jax")["rows"][f"{work} {mode}"]["milliseconds"].items()}
 
