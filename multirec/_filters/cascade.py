@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy.typing as npt
 
 from .._core.arrays import family_of
-from .._core.axes import namespace, of_step, with_time, without_time
+from .._core.axes import namespace, of_step, with_time, without_time, zeros
 from .._core.problem import Layout, split_shape
 from .._core.state import State
 from .._engine.call import split_state
@@ -120,8 +120,11 @@ class RecurrenceCascade:
         It is what `scipy.signal.sosfilt` goes on with after this cascade, channel by channel.
         """
         parts = zip(self.sections, self._states(state), strict=True)
-        rows = [bank.zi_from_state(own) for bank, own in parts]
-        return namespace(rows[0]).stack(rows)
+        rows = [None if own.inputs is None and own.outputs is None else bank.zi_from_state(own) for bank, own in parts]
+        like = next((row for row in rows if row is not None), None)
+        if like is None:
+            raise ArgumentError("every State is (None, None), which stands for zeros of any shape; so does zi=None.")
+        return namespace(like).stack([zeros(like, tuple(like.shape)) if row is None else row for row in rows])
 
     def state_from_zi(self, zi: Array) -> tuple[State, ...]:
         """Return a state that continues what SciPy's filters left in their zi, (S, …) as `zi_from_state` has it.

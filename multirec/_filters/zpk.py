@@ -37,7 +37,8 @@ def sections_of(zeros: npt.ArrayLike, poles: npt.ArrayLike, gain: npt.ArrayLike)
     count += count % 2
     z, p = (_rows(np.broadcast_to(part, (*lead, part.shape[-1]))) for part in (z, p))
     gains = np.broadcast_to(k, lead).reshape(-1)
-    rows = np.stack([_one(_even(own_z, count), _even(own_p, count)) for own_z, own_p in zip(z, p, strict=True)])
+    found = [_one(_even(own_z, count), _even(own_p, count)) for own_z, own_p in zip(z, p, strict=True)]
+    rows = np.array(found).reshape(len(z), count // 2, 6)
     rows[:, 0, :3] *= gains[:, None]
     return rows.reshape(*lead, count // 2, 6)
 

@@ -18,8 +18,8 @@ Array: TypeAlias = Any
 
 
 def as_array(values: Any, name: str) -> Array:
-    """Return an array as it is, and lists and numbers as NumPy's."""
-    if isinstance(values, list | tuple | int | float | complex | np.generic):
+    """Return an array as it is, and lists, numbers and what says to be an array of NumPy, as NumPy's."""
+    if isinstance(values, list | tuple | range | int | float | complex | np.generic):
         try:
             values = np.asarray(values)
         except ValueError as error:
@@ -29,7 +29,13 @@ def as_array(values: Any, name: str) -> Array:
                 f"{name} is a list of arrays whose values cannot be looked at: they are differentiated, traced or on a "
                 "device. Make it one array of theirs: torch.stack, or jax.numpy.stack."
             ) from error
-    family_of(values, name)
+    try:
+        family_of(values, name)
+    except FamilyError:
+        # pandas' series and others that are none of our libraries'; a masked array and a matrix are NumPy's own
+        if isinstance(values, np.ndarray) or not hasattr(type(values), "__array__"):
+            raise
+        values = np.asarray(values)
     return values
 
 

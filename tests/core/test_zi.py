@@ -131,3 +131,13 @@ def test_first_order_sections_have_a_history() -> None:
     zi = signal.sosfilt_zi(sos)[:, None]
     y, _ = cascade(np.ones((1, 30)), cascade.state_from_zi(zi))
     np.testing.assert_allclose(y, np.ones((1, 30)), rtol=1e-9)
+
+
+def test_a_section_at_rest_among_others() -> None:
+    cascade = mr.RecurrenceBank.from_sos(signal.butter(4, 0.2, output="sos"))
+    _, state = cascade(RNG.standard_normal((1, 20)))
+    zi = cascade.zi_from_state((mr.State(), state[1]))
+    np.testing.assert_array_equal(zi[0], np.zeros((1, 2)))
+    np.testing.assert_array_equal(zi[1], cascade.zi_from_state(state)[1])
+    with pytest.raises(ArgumentError, match="zeros of any shape"):
+        cascade.zi_from_state((mr.State(), mr.State()))

@@ -176,3 +176,13 @@ def test_sections_that_are_traced_have_no_ordinary_padding():
         .isfinite()
         .all()
     )
+
+
+def test_what_gives_itself_as_an_array_is_taken() -> None:
+    class Series:
+        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+            return np.arange(5.0)
+
+    expected = scipy.signal.lfilter([1.0], [1, -0.5], np.arange(5.0))
+    np.testing.assert_allclose(signal.lfilter([1.0], [1, -0.5], Series()), expected)
+    np.testing.assert_allclose(signal.lfilter([1.0], [1, -0.5], range(5)), expected)
