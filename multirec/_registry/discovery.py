@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 
+from .._machine.threads import no_fork
 from ..backend import BackendInfo
 
 GROUP = "multirec.backends"
@@ -87,10 +88,11 @@ def version_of(module: str) -> str:
 @lru_cache(maxsize=256)
 def _older(module: str, oldest: str) -> str:
     """Return the version of a module that is older than `oldest`, or nothing."""
-    # imported here: few backends ask for it
-    from packaging.version import InvalidVersion, Version
+    # imported here: few backends ask for it; a child must not find it half imported
+    with no_fork:
+        from packaging.version import InvalidVersion, Version
 
-    version = version_of(module)
+        version = version_of(module)
     try:
         return version if version and Version(version) < Version(oldest) else ""
     except InvalidVersion:
