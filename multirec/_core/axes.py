@@ -46,6 +46,21 @@ def concatenate(parts: tuple[Array, ...]) -> Array:
     return join(parts, -1)
 
 
+def filled(array: Array, count: int, *, at_end: bool = True) -> Array:
+    """Return `count` numbers along the last axis: those that there are, and zeros at the end or at the start."""
+    missing = count - array.shape[-1]
+    if not missing:
+        return array
+    gap = zeros(array, (*array.shape[:-1], missing))
+    return concatenate((array, gap) if at_end else (gap, array))
+
+
+def flipped(array: Array) -> Array:
+    """Return an array with its last axis turned around."""
+    # torch has no negative strides
+    return array.flip(-1) if hasattr(array, "flip") else array[..., ::-1]
+
+
 def cast_to(array: Array, dtype: str) -> Array:
     """Return `array` in `dtype`, itself where it has that dtype already; NumPy's uint16 is the bits of bfloat16."""
     own = name_of(array.dtype)
@@ -257,7 +272,11 @@ def last_of(count: int, length: int, layout: Layout, reverse: bool) -> tuple[Any
     """Return the index of the last `count` samples in running order of a signal in `layout`; None if it has fewer."""
     if count > length:
         return None
-    place = slice(0, count) if reverse else slice(length - count, length)
+    return at_times(slice(0, count) if reverse else slice(length - count, length), layout)
+
+
+def at_times(place: slice, layout: Layout) -> tuple[Any, ...]:
+    """Return the index of a stretch of time of a signal in `layout`."""
     return {"BCT": (..., place), "BTC": (..., place, slice(None)), "TBC": (place,)}[layout]
 
 

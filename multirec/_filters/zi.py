@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._core.arrays import family_of, name_of, spec_of
-from .._core.axes import explicit, from_channels_time, namespace, to_channels_time, zeros
+from .._core.axes import explicit, flipped, from_channels_time, namespace, to_channels_time, zeros
 from .._core.coefficients import cast_hint
 from .._core.problem import FLOATING_DTYPES, Layout, Spec, join_shape, split_shape
 from .._core.state import State
@@ -78,7 +78,9 @@ def state_of(zi: Array, taps: Taps, choices: Choices) -> State:
     past = _times(memory, _like(solution, memory))
     n = 0 if parts[0] is None else q
     both = (past[..., :n] if n else None), (past[..., n:] if parts[1] is not None else None)
-    return State(*(None if part is None else from_channels_time(_ascending(part, reverse), layout) for part in both))
+    # the latest in running order comes first, and states ascend in time
+    ascending = (part if part is None or reverse else flipped(part) for part in both)
+    return State(*(None if part is None else from_channels_time(part, layout) for part in ascending))
 
 
 def _check(zi: Spec, b: npt.NDArray[Any], count: int, layout: Layout) -> None:
@@ -121,10 +123,3 @@ def _like(matrices: npt.NDArray[Any], memory: Array) -> Array:
         return found.to(library.promote_types(memory.dtype, library.complex32) if found.is_complex() else memory.dtype)
     kind = np.result_type(name_of(memory.dtype), np.complex64) if matrices.dtype.kind == "c" else memory.dtype
     return library.asarray(matrices, dtype=kind)
-
-
-def _ascending(samples: Array, reverse: bool) -> Array:
-    """Return samples that have the latest in running order first, in ascending time."""
-    if reverse:
-        return samples
-    return samples.flip(-1) if hasattr(samples, "flip") else samples[..., ::-1]

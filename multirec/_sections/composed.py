@@ -10,7 +10,18 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from .._core.arrays import name_of
-from .._core.axes import cast_to, concatenate, explicit, from_channels_time, namespace, to_channels_time, zeros
+from .._core.axes import (
+    at_times,
+    cast_to,
+    concatenate,
+    explicit,
+    filled,
+    flipped,
+    from_channels_time,
+    namespace,
+    to_channels_time,
+    zeros,
+)
 from .._core.problem import Layout, in_precision, join_shape, real_precision
 from .._core.state import State
 from .._core.validate import Call, Choices
@@ -35,7 +46,7 @@ def sections(x: Array, taps: Array, memory: Array | None, call: Call, choices: C
         memories.append(after)
         end = to_channels_time(signal, layout)
         end = end[..., :2] if choices.reverse else end[..., max(length - 2, 0) :]
-        ends.append(_padded(end, 2, at_end=choices.reverse))
+        ends.append(filled(end, 2, at_end=choices.reverse))
     stack = namespace(signal).stack
     return cast_to(signal, call.problem.y_dtype), stack(memories, -2), stack(ends, -2)
 
@@ -56,7 +67,7 @@ def filtered(
     inputs, outputs = (to_channels_time(part, choices.layout) for part in state)
     after = memory_of(inputs, outputs, (feedforward, feedback), call, choices)
     if memory is not None and problem.length < count:
-        after = after + _padded(memory[..., problem.length :], count, at_end=True)
+        after = after + filled(memory[..., problem.length :], count)
     return y, after
 
 
@@ -100,7 +111,7 @@ def memory_of(
     feedforward, feedback = taps
     if feedback is not None:
         # outputs are not to go on among themselves, so they are the inputs of a filter that is late by a sample
-        feedback = concatenate((_zeros_of_one_tap(feedback), feedback))
+        feedback = filled(feedback, problem.order + 1, at_end=False)
     for past, own in ((inputs, feedforward), (outputs, feedback)):
         if own is None or not past.shape[-1]:
             continue
@@ -119,29 +130,14 @@ def _wide(signal: Array, call: Call) -> Array:
 def _cut(signal: Array, start: int, stop: int, length: int, choices: Choices) -> Array:
     """View the samples from `start` to `stop`, counted in running order."""
     place = slice(length - stop, length - start) if choices.reverse else slice(start, stop)
-    return signal[{"BCT": (..., place), "BTC": (..., place, slice(None)), "TBC": (place,)}[choices.layout]]
+    return signal[at_times(place, choices.layout)]
 
 
 def _running(samples: Array, choices: Choices) -> Array:
     """Turn samples (…, C, n) from running order to ascending time, or back."""
-    if not choices.reverse:
-        return samples
-    return samples.flip(-1) if hasattr(samples, "flip") else samples[..., ::-1]
+    return flipped(samples) if choices.reverse else samples
 
 
 def _nothing(signal: Array, layout: Layout) -> Array:
     """Return no samples of a signal."""
     return from_channels_time(to_channels_time(signal, layout)[..., :0], layout)
-
-
-def _zeros_of_one_tap(taps: Array) -> Array:
-    return zeros(taps, (*taps.shape[:-1], 1))
-
-
-def _padded(samples: Array, count: int, *, at_end: bool) -> Array:
-    """Return `count` samples: the given ones and zeros, at the end or at the start."""
-    missing = count - samples.shape[-1]
-    if not missing:
-        return samples
-    gap = zeros(samples, (*samples.shape[:-1], missing))
-    return concatenate((samples, gap) if at_end else (gap, samples))

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .._core.axes import concatenate, namespace, signal_out
+from .._core.axes import concatenate, filled, namespace, signal_out
 from .._core.problem import Layout
 from .._core.validate import Choices
 from .._engine.call import launcher_of
@@ -25,7 +25,6 @@ from .._sections.launch import Launcher, bound
 from ..backend import Allocate, Operands
 from ._arrays import Array
 from ._coefficients import Transfer
-from ._steady import filled
 
 __all__ = ["FEW_BYTES", "Continued", "continued", "continued_by", "through"]
 

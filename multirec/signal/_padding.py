@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 from typing import Literal, TypeAlias
 
-from .._core.axes import namespace
+from .._core.axes import flipped, namespace
 from ..errors import ArgumentError
 from ._arrays import Array
 
-__all__ = ["Padding", "edge_of", "extensions", "flipped"]
+__all__ = ["Padding", "edge_of", "extensions"]
 
 Padding: TypeAlias = Literal["odd", "even", "constant"] | None
 _KINDS = ("odd", "even", "constant", None)
@@ -36,8 +36,3 @@ def extensions(x: Array, edge: int, padtype: Padding) -> tuple[Array, Array]:
         return namespace(x).broadcast_to(first, shape), namespace(x).broadcast_to(last, shape)
     before, after = flipped(x[..., 1 : edge + 1]), flipped(x[..., -edge - 1 : -1])
     return (2 * first - before, 2 * last - after) if padtype == "odd" else (before, after)
-
-
-def flipped(array: Array) -> Array:
-    """Return an array turned around along its last axis; a view where its library has negative strides."""
-    return array.flip(-1) if hasattr(array, "flip") else array[..., ::-1]

@@ -6,13 +6,12 @@ with outputs of H(1), they are sums from the last to the first. Any scale of the
 
 from __future__ import annotations
 
-from .._core.axes import concatenate, namespace, zeros
+from .._core.axes import concatenate, filled, flipped, namespace
 from ..errors import ArgumentError
 from ._arrays import Array, host_values
 from ._coefficients import Sections, Transfer
-from ._padding import flipped
 
-__all__ = ["filled", "section_steady", "steady"]
+__all__ = ["section_steady", "steady"]
 
 
 def steady(filters: Transfer) -> Array:
@@ -44,12 +43,6 @@ def _denominator(feedback: Array, source: str) -> Array:
             "to lfilter or sosfilt."
         )
     return total
-
-
-def filled(taps: Array, count: int) -> Array:
-    """Return `count` numbers on the last axis, with zeros after those that there are."""
-    missing = count - taps.shape[-1]
-    return concatenate((taps, zeros(taps, (*taps.shape[:-1], missing)))) if missing else taps
 
 
 def _sums_from_last(taps: Array) -> Array:
