@@ -9,17 +9,24 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
+from typing import TYPE_CHECKING, cast
 
 import cupy
 
 from .results import Results, Row
+
+if TYPE_CHECKING:
+    from multirec.bench.results.format import Clocks
 
 Items = Mapping[str, Callable[[], Iterable[Row]]]
 """What a step does, by name: each item gives its rows one by one."""
 
 LOST = 70
 """The exit code where the device answers no more in this process."""
-_PACKAGES = ("torch", "cupy-cuda13x", "cupy-cuda12x", "numpy", "jax", "jaxlib", "torchaudio")
+_PACKAGES = (
+    "torch", "cupy-cuda13x", "cupy-cuda12x", "numpy", "jax", "jaxlib", "torchaudio",
+    "triton", "accelerated-scan", "flash-linear-attention",
+)  # fmt: skip
 
 
 class SkippedError(Exception):
@@ -31,6 +38,10 @@ def run_items(step: str, items: Items, results: Results, first: int, limit: floa
 
     Before each item its number is noted, so whoever started this process knows which one ended it.
     """
+    from multirec.bench.host.gpu_clocks import Watch
+    from multirec.bench.show.report import clocks_text
+
+    watch = Watch()
     if not first:
         results.note(step=step, items=list(items), **facts())
     for number, (name, work) in enumerate(items.items()):
@@ -53,7 +64,10 @@ def run_items(step: str, items: Items, results: Results, first: int, limit: floa
         if not _answers():
             os._exit(LOST)
         print(f"{step}: {name}: {perf_counter() - start:.1f} s", flush=True)
+        watch.look()
         _give_memory_back()
+    clocks = watch.end()
+    results.note(clocks=clocks_text(cast("Clocks", clocks)), clocks_read=clocks)
     faulthandler.cancel_dump_traceback_later()
 
 

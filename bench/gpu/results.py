@@ -13,6 +13,7 @@ BAD = ("failed", "wrong")
 """The statuses that make `make gpu` fail; the others are ok, differs (a peer), skipped, out of memory, unfinished."""
 PEER = "peer: "
 """What the names of items begin with that compute with somebody else's code: what fails there is not ours."""
+_NOT_FACTS = ("rows", "goals", "clocks_read")
 
 
 def without_folders(text: str) -> str:
@@ -52,6 +53,14 @@ class Results:
         self._write()
 
     @property
+    def goals(self) -> list[str]:
+        """What was reached of the goals, a line for each, once they were noted."""
+        goals = self.document.get("goals", [])
+        width = max((len(goal["goal"]) for goal in goals), default=0)
+        reached = ("–" if goal["reached"] is None else f"{goal['reached']:.3g}" for goal in goals)
+        return [f"{goal['goal']:<{width}}  {text:>6}  {goal['met']}" for goal, text in zip(goals, reached, strict=True)]
+
+    @property
     def faults(self) -> list[str]:
         """What is wrong, a line for each such row."""
         rows = self.document["rows"]
@@ -61,12 +70,13 @@ class Results:
         return Path(f"{self._stem}{suffix}")
 
     def _write(self) -> None:
-        facts = [f"{key}: {value}" for key, value in self.document.items() if key != "rows"]
-        table = "\n".join([*facts, "", *map(_line, self.document["rows"])]) + "\n"
-        texts = {".json": json.dumps(self.document, indent=1, default=str) + "\n", ".txt": table}
-        for suffix, text in texts.items():
+        facts = [f"{key}: {value}" for key, value in self.document.items() if key not in _NOT_FACTS]
+        lines = [*facts, "", *map(_line, self.document["rows"]), *([""] if self.goals else []), *self.goals]
+        text = "\n".join(lines) + "\n"
+        texts = {".json": json.dumps(self.document, indent=1, default=str) + "\n", ".txt": text}
+        for suffix, whole in texts.items():
             part = self._path(".part")
-            part.write_text(text, encoding="utf-8")
+            part.write_text(whole, encoding="utf-8")
             part.replace(self._path(suffix))
 
 

@@ -20,14 +20,15 @@ from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
+from .goals import verdicts
 from .results import Results, without_folders
 
 BENCH = Path(__file__).parents[1]
 """Where `python -m gpu` finds this package."""
 SECONDS = 450
 STEPS = {
-    "compiling": (60, 60),
-    "benchmark": (200, 45),
+    "compiling": (75, 75),
+    "benchmark": (240, 45),
     "kernels": (60, 30),
     "conformance": (80, 40),
     "faults": (60, 30),
@@ -180,5 +181,8 @@ def main() -> int:
         runner.sanitizer()
     runner.log.write_text(without_folders(runner.log.read_text("utf-8", "replace")), encoding="utf-8")
     faults = runner.results("benchmark").faults + runner.results("checks").faults
+    benchmark = runner.results("benchmark")
+    benchmark.note(goals=list(verdicts(benchmark.document["rows"])))
+    print(*benchmark.goals, sep="\n")
     print(f"== {SECONDS - runner.left():.0f} s in all; results in {folder}", *faults, sep="\n")
     return 1 if faults else 0

@@ -34,8 +34,8 @@ def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete:
 
 @click.command(
     "bench",
-    epilog="Exit codes: 0 fine (also with cells unsupported, skipped or too slow), 2 wrong usage, 4 some values or "
-    "gradients were wrong, 5 nothing could run, 7 a contestant crashed, timed out or ran out of memory, "
+    epilog="Exit codes: 0 fine (also with cells unsupported, skipped or too slow), 2 wrong usage, 4 some values, "
+    "gradients or times were wrong, 5 nothing could run, 7 a contestant crashed, timed out or ran out of memory, "
     "130 interrupted (what was measured is kept).",
 )
 @click.argument("cases", nargs=-1, metavar="[CASE]...", shell_complete=_complete_case)

@@ -29,6 +29,6 @@ def exit_of(results: Results) -> Exit:
         return Exit.INTERRUPTED
     if found <= {"skipped", "unsupported", "too_slow"}:
         return Exit.NOTHING_RAN
-    if "failed_check" in found:
+    if found & {"failed_check", "bad_time"}:
         return Exit.WRONG
     return Exit.BROKE if found & {"crash", "timeout", "oom"} else Exit.OK

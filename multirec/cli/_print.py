@@ -16,7 +16,7 @@ _STYLES = {
     "remark": "dim",
     "best": "green",
     "good": "green",
-    **dict.fromkeys(("failed_check", "crash", "oom", "timeout", "bad"), "red"),
+    **dict.fromkeys(("failed_check", "bad_time", "crash", "oom", "timeout", "bad"), "red"),
     **dict.fromkeys(("skipped", "unsupported", "too_slow", "unsure"), "yellow"),
 }
 

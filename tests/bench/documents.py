@@ -29,6 +29,14 @@ FLOOR = 0.02
 ROUNDS = 15
 
 
+def clocks(**more: Any) -> Any:
+    """The clocks of a GPU that became warm."""
+    before = {"sm_mhz": 1980, "memory_mhz": 2619, "temperature": 34, "power": 120.5, "slowed_by": []}
+    after = before | {"sm_mhz": 1755, "temperature": 61, "power": 690.0, "slowed_by": ["its power limit"]}
+    found = {"source": "NVML", "before": before, "after": after, "lowest_sm_mhz": 1700}
+    return found | {"slowed_by": ["its power limit"]} | more
+
+
 def case(name: str = "biquads", **axes: Any) -> dict[str, Any]:
     """A case as the document has it."""
     sizes = {"batch": 32, "channels": 128, "length": 16000, "order": 2, "dtype": "float32", "layout": "BCT"}

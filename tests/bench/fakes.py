@@ -11,7 +11,7 @@ import numpy as np
 
 from multirec.bench.cases.case import Case, Mode
 from multirec.bench.cases.signals import Signals
-from multirec.bench.contestants import Contestant, Loaded, Outputs, Run, Sample
+from multirec.bench.contestants import Contestant, Loaded, Memcpy, Outputs, Run, Sample
 
 
 def filtered(signals: Signals) -> np.ndarray:
@@ -265,3 +265,37 @@ class OnDevice(Fake):
     def measure(self, run: Run, calls: int) -> Sample:
         self.turns += 1
         return Sample(0.001 * self.turns, 0.0005 * self.turns, 0.0001 * self.turns)
+
+
+class Lazy(Fake):
+    """Returns what it computed before, in no time."""
+
+    name = "lazy"
+
+    def measure(self, run: Run, calls: int) -> Sample:
+        return Sample(1e-9)
+
+
+class OnStreams(OnDevice):
+    """Times itself as a GPU does, with work that events on the current stream do not see."""
+
+    name = "on_streams"
+
+    def measure(self, run: Run, calls: int) -> Sample:
+        return super().measure(run, calls)._replace(wall=1.0)
+
+
+class NoCache(Memcpy):
+    """A copy on a device that has no cache."""
+
+    def cache(self) -> int | None:
+        return 0
+
+
+class SaysCuda(OnDevice):
+    """Computes on the CPU and says that it is a GPU."""
+
+    name = "says_cuda"
+
+    def load(self) -> Loaded:
+        return super().load()._replace(device="cuda")

@@ -159,7 +159,7 @@ def test_a_close_name_is_suggested() -> None:
 
 
 def test_what_auto_picks_is_a_contestant() -> None:
-    assert picked(case_named("biquads")) in registered()
+    assert picked(case_named("biquads"), "cpu") in registered()
 
 
 def test_memcpy_copies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +192,6 @@ def test_a_gpu_is_busy_while_a_timed_call_is_queued(monkeypatch):
     sample = gpu.measure(lambda: log.append("call"))
     gpu._flusher.cache_clear()
     warm_up, cold, hot = "fill wait fill wait call", "fill event call event wait", "fill call event call event wait"
-    assert " ".join(name for name, _ in groupby(log)) == f"{warm_up} {cold} {hot}"
+    assert " ".join(name for name, _ in groupby(log)) == f"{warm_up} {cold} {hot} call wait"
     assert sample[:2] == (2e-3, 2e-3)
     assert sample.host > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from typing import Any
 
 import documents
 import pytest
@@ -116,6 +117,18 @@ def test_remarks_of_floor_auto_and_growth() -> None:
     slow = documents.biquads()
     slow["regret"][0].update(fastest="unfold_scan", regret=1.31)
     assert "picks numba, which takes 1.31× the time of unfold_scan" in text_of(slow)
+
+
+def test_the_clocks_of_a_gpu_are_a_line() -> None:
+    document = documents.biquads()
+    assert "clocks" not in text_of(document)
+    document["clocks"] = documents.clocks()
+    text = " ".join(text_of(document).split())
+    line = "clocks SM 1980 → 1755 (lowest 1700) MHz, memory 2619 MHz, 34 → 61 °C, 120 → 690 W, slowed down by its power"
+    assert f"{line} limit (NVML)" in text
+    nothing: Any = {"before": None, "after": None, "lowest_sm_mhz": None, "slowed_by": []}
+    document["clocks"] = documents.clocks(source="unknown: no driver", **nothing)
+    assert "clocks unknown: no driver" in " ".join(text_of(document).split())
 
 
 def test_an_interrupted_run_says_so() -> None:

@@ -13,6 +13,7 @@ from multirec.bench.results.format import Run, Status
 from multirec.bench.results.origin import describe_machine, versions
 from multirec.bench.results.schema import json_schema
 from multirec.bench.results.write import document
+from multirec.bench.show.report import report
 from multirec.cli._exit import exit_of
 
 
@@ -68,7 +69,7 @@ def compared() -> Results:
     results.cells += [measured("numba", 0.02), measured("scipy", 0.8), measured("duplicate", 0.0201)]
     results.cells[3].backend = results.cells[5].backend = True
     results.copies[0, "forward"] = measured("numba", 0.021)
-    results.picks[0, "forward"] = "duplicate"
+    results.picks[0, "forward"] = {"cpu": "duplicate"}
     results.bandwidth = {"cpu": 26.5e9}
     return results
 
@@ -112,6 +113,38 @@ def test_regret_is_over_the_fastest_backend_timed() -> None:
     (row,) = document(compared())["regret"]
     assert row["regret"] == pytest.approx(1.005)
     assert (row["picked"], row["fastest"]) == ("duplicate", "numba")
+
+
+def test_auto_is_compared_on_the_arrays_of_each_device_alone() -> None:
+    results = compared()
+    for name, seconds in (("cupy", 1e-4), ("unfold_scan", 1e-3)):
+        cell = measured(name, seconds)
+        cell.backend, cell.device = True, "cuda"
+        results.cells.append(cell)
+    results.picks[0, "forward"] = {"cpu": "numba", "cuda": "cupy"}
+    found = document(results)
+    rows = {row["device"]: (row["picked"], row["fastest"], row["regret"]) for row in found["regret"]}
+    assert rows == {"cpu": ("numba", "numba", 1.0), "cuda": ("cupy", "cupy", 1.0)}
+    results.cells = [cell for cell in results.cells if cell.contestant != "unfold_scan"]
+    assert [row["device"] for row in document(results)["regret"]] == ["cpu", "cuda"]
+    text = " ".join(line.text.strip() for line in report(found))
+    assert "picks numba for arrays on cpu, the fastest of multirec's backends here" in text
+    assert "picks cupy for arrays on cuda, the fastest of multirec's backends here" in text
+
+
+def test_a_time_that_cannot_be_counts_for_nothing() -> None:
+    results = compared()
+    numba, cheat = results.cells[3], measured("cheat", 1e-9)
+    cheat.backend, cheat.status, cheat.reason = True, "bad_time", "too fast"
+    results.cells.append(cheat)
+    found = document(results)
+    row = found["cells"][-1]
+    assert (row["median_s"], row["memcpy_fraction"], row["samples_s"] == cheat.samples) == (None, None, True)
+    assert "cheat" not in {row["contestant"] for row in found["ratios"]} | {row["fastest"] for row in found["regret"]}
+    assert exit_of(results) == 4
+    numba.status = "bad_time"
+    assert document(results)["ratios"] == []
+    assert document(results)["floors"][0]["floor"] is None
 
 
 def test_fraction_of_memcpy() -> None:

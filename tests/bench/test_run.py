@@ -9,52 +9,17 @@ from pathlib import Path
 
 import fakes
 import pytest
+from runs import CASE, Silent, asked, called, run
 
 from multirec.bench.cases.case import Case
 from multirec.bench.contestants import Contestant, named
 from multirec.bench.host.clock import Budget
 from multirec.bench.measure import check
-from multirec.bench.measure.request import Request
 from multirec.bench.measure.run import Run
-from multirec.bench.results.cells import Cell, Results
+from multirec.bench.results.cells import Cell
 from multirec.bench.results.journal import JournalError
 from multirec.bench.results.write import document
 from multirec.cli._exit import exit_of
-
-CASE = Case(batch=2, channels=12, length=120)
-
-
-class Silent:
-    """Tells nobody anything, and remembers the order of steps."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def phase(self, name: str, steps: int) -> None:
-        self.steps.append(name)
-
-    def step(self, text: str) -> None:
-        self.steps.append(text)
-
-    def leader(self, cell: Cell) -> None:
-        pass
-
-    def settled(self, cell: Cell) -> None:
-        pass
-
-
-def asked(*contestants: Contestant, seconds: float = 3.0, **changes: object) -> Request:
-    how: dict[str, object] = {"cases": [CASE], "modes": ["forward"], "seconds": seconds}
-    return Request(contestants, **(how | changes))
-
-
-def run(*contestants: Contestant, seconds: float = 3.0, progress: Silent | None = None, **changes: object) -> Results:
-    return Run(asked(*contestants, seconds=seconds, **changes), progress or Silent()).go()
-
-
-def called(name: str, contestant: Contestant) -> Contestant:
-    contestant.name = name
-    return contestant
 
 
 @pytest.mark.parametrize(
@@ -297,7 +262,7 @@ def test_what_a_journal_has_settled_is_not_run_again(tmp_path: Path) -> None:
         ('{"journal": "else"}\n', "not a journal"),
         ("[]\n", "line 1, is not an object"),
         ('{"journal"\n{}\n', "line 1, is not JSON"),
-        ('{"journal": "multirec.bench.journal/2", "run": {"seed": 7}}\n', "contestants differ"),
+        ('{"journal": "multirec.bench.journal/3", "run": {"seed": 7}}\n', "contestants differ"),
     ],
 )
 def test_a_foreign_journal_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Compiles what the benchmark and the checks need, in many processes at once, into CuPy's cache on disk."""
+"""Compiles what the benchmark and the checks need, in many processes at once, into the caches on disk."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from types import SimpleNamespace
 
 from checked import faults_of
 from emulated import RecordingDevice
-from multirec_backends.cupy._device import Kernels
+from multirec_backends.cupy._device import CudaDevice
 from multirec_backends.cupy._kernel import Kernel
+from multirec_backends.cupy._launch import with_cupy
 from multirec_backends.cupy._plan import plan
+from multirec_backends.cupy._plan.parts import Wanted
+from multirec_backends.cupy._program import fold_name
 
 import multirec as mr
 from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo
@@ -30,25 +33,25 @@ recorder = SimpleNamespace(forward=None, vjp=None)
 class Names(RecordingDevice):
     """Records the names of all kernels that are launched."""
 
-    def has(self, arguments: str) -> bool:
+    def has(self, kernel: str) -> bool:
         return True
 
 
 def timed_names() -> Iterator[str]:
-    """Name the kernels that the benchmark needs, but for those that add up."""
+    """Name the kernels that the benchmark needs."""
     # not for the processes that compile: they would import torch
-    from .workloads import SWEEP, WORKLOADS
+    from .specs import SWEEP, WORKLOADS
 
     for spec in (*WORKLOADS.values(), *SWEEP.values()):
         for problem in spec.problems:
             chosen = plan(problem, Names().has)
-            yield from chosen.kernels
-            if chosen.grids[0].segments > 1 and problem.order:
-                yield from chosen.carries
+            for direction in (chosen.forward, chosen.backward(Wanted())):
+                yield from (launch.kernel for launch in direction.launches)
+            yield fold_name(problem)
 
 
-def kernel_names() -> list[str]:
-    """Return the kernels that the benchmark and the checks need."""
+def kernel_names() -> list[tuple[str, bool]]:
+    """Return the kernels that the benchmark and the checks need, and for which arrays: torch's, or CuPy's."""
     device = Names()
     recorded = Kernel(device)
     recorder.forward, recorder.vjp = recorded.forward, recorded.vjp
@@ -62,14 +65,19 @@ def kernel_names() -> list[str]:
             checked(CHECKS[check], subject)
     for case in (*SMALL, *LARGER):
         faults_of(recorded, case | {"far": False}, oracle=False)
-    return sorted({*device.launched, *timed_names()})
+    checked_names, own = set(device.launched), CudaDevice().own
+    for_torch = sorted({*checked_names, *timed_names()})
+    if own is None:
+        return [(name, False) for name in for_torch]
+    return [*((name, True) for name in for_torch), *((name, False) for name in sorted(checked_names))]
 
 
-def compile_kernel(name: str) -> tuple[str, float, str]:
+def compile_kernel(job: tuple[str, bool]) -> tuple[str, float, str]:
     """Compile one; return its name, the seconds that it took, and what went wrong."""
-    start, fault = perf_counter(), ""
+    (name, for_torch), start, fault = job, perf_counter(), ""
     try:
-        Kernels().get(name, 0)
+        own = CudaDevice().own if for_torch else None
+        (own or with_cupy.Kernels()).get(name, 0)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
     return name, perf_counter() - start, fault

@@ -8,13 +8,14 @@ from typing import Any
 
 import cupy
 import numpy as np
-from checked import CASES, faults_of, strides_of
+from cases import CASES, LONG
+from checked import faults_of, strides_of
 from multirec_backends.cupy._device import kernel
 
 from ..items import Items
 from ..results import Row
 
-SMALL = CASES
+SMALL = tuple(case for cases in (CASES, LONG) for kind in cases.values() for case in kind)
 LARGER: tuple[dict[str, Any], ...] = (
     # many rows and tiles; few rows and many segments
     {"sizes": (3, 37, 3001), "shared": True},

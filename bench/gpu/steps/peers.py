@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -11,6 +11,10 @@ import torch
 import multirec as mr
 
 from ..items import SkippedError
+from ..results import Row
+from .beside import compared, forward_row
+from .specs import WORKLOADS
+from .workloads import Workload
 
 
 class Peer(NamedTuple):
@@ -129,3 +133,19 @@ PEERS = {
     "jax lax.scan": Peer("jax", jax_scan),
     "jax associative_scan": Peer("jax", jax_associative_scan),
 }
+
+
+def rows(name: str) -> Iterator[Row]:
+    """Check and time a peer on W1, next to our own call; with its gradient where it has one."""
+    workload = Workload(WORKLOADS["W1 biquads"])
+    prepare = PEERS[name]
+    with torch.no_grad():
+        yield forward_row(prepare(*(leaf.detach() for leaf in workload.leaves)), workload)
+    if prepare.has_gradient:
+        gradient = torch.randn_like(workload.forward())
+        work = prepare(*workload.leaves)
+        yield {"mode": "forward+backward"} | compared(
+            lambda: torch.autograd.grad(work(), workload.leaves, gradient),
+            lambda: torch.autograd.grad(workload.forward(), workload.leaves, gradient),
+            workload.spec.least_bytes["forward+backward"],
+        )

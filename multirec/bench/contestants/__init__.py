@@ -110,6 +110,6 @@ def named(names: tuple[str, ...]) -> list[Contestant]:
     return [found[name] for name in dict.fromkeys(names)]
 
 
-def picked(case: Case) -> str | None:
-    """Return what ``backend="auto"`` takes for a case on tensors of the CPU, or None if nothing computes it."""
-    return explain_problem(problem_of(case, "cpu")).chosen
+def picked(case: Case, device: str) -> str | None:
+    """Return what ``backend="auto"`` takes for a case on tensors of a device, or None if nothing computes it."""
+    return explain_problem(problem_of(case, device)).chosen

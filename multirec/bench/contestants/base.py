@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..cases.case import Case, Feature, Mode
 from ..cases.signals import Outputs, Signals
 from ..host.memory import host_growth, reset_host_peak
+from ..host.processor import last_level_cache
 
 # a short interruption costs a block, not the sample
 _BLOCKS = 15
@@ -31,11 +32,16 @@ class Loaded(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Seconds of a call. On a GPU: of the device with a cold cache, with a hot one, and of the host."""
+    """Seconds of a call.
+
+    On a GPU: of the device with a cold cache, with a hot one, of the host, and of a call in a row of them until the
+    whole device is done.
+    """
 
     seconds: float
     hot: float | None = None
     host: float | None = None
+    wall: float | None = None
 
 
 class Peak(NamedTuple):
@@ -139,6 +145,10 @@ class Contestant(ABC):
                 run()
             times.append((perf_counter_ns() - start) / each / 1e9)
         return Sample(median(times))
+
+    def cache(self) -> int | None:
+        """Return the bytes of its device's last cache, None where they are unknown."""
+        return last_level_cache()
 
     def reset_peak(self) -> None:
         """Start to watch the peak memory."""

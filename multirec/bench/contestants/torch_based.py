@@ -95,6 +95,13 @@ class TorchContestant(Contestant):
 
         return measure(run)
 
+    def cache(self) -> int | None:
+        if self.device == "cpu":
+            return super().cache()
+        from .gpu import cache_bytes
+
+        return cache_bytes()
+
     def reset_peak(self) -> None:
         import torch
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from statistics import median
+from typing import cast
 
 from ..contestants import GpuMemcpy, Memcpy, Sample, copied_bytes
+from ..host.gpu_clocks import Watch
 from ..results import statistics
 from ..results.cells import Cell
+from ..results.format import Clocks, Status
 from ..show.text import seconds_text
 from .context import ANSWER_LIMIT, RunContext
+from .limits import too_fast, unseen_work
 from .plan import LEAST, calls_per_sample, rounds, share
 from .process import Worker, WorkerError
 from .schedule import WARM, Schedule, turn_seconds
@@ -37,6 +41,7 @@ class Rounds:
         groups = dict.fromkeys((cell.case, cell.mode) for cell in cells)
         self.schedules = [Schedule.of(group, context.results) for group in groups]
         self.backwards = 0
+        self.watch: Watch | None = None
 
     def go(self) -> None:
         """Time what is open, group by group, each for its part of what is left of the budget."""
@@ -44,16 +49,24 @@ class Rounds:
             return
         for schedule in self.schedules:
             self._start_copies(schedule)
+        on_gpu = any(cell.device != "cpu" for schedule in self.schedules for cell in schedule.cells)
+        self.watch = Watch() if on_gpu else None
+        try:
+            self._measure_all()
+        finally:
+            self._keep_bandwidth()
+            if self.watch is not None:
+                self.results.clocks = cast(Clocks, self.watch.end())
+
+    def _measure_all(self) -> None:
         for place, schedule in enumerate(self.schedules):
             self._measure(schedule, self.schedules[place + 1 :])
             for cell in schedule.cells:
                 if cell.open:
-                    late = f"one call took {seconds_text(cell.cost)}, and no time was left to time it; raise --time"
-                    cell.close("ok" if cell.samples else "too_slow", "" if cell.samples else late)
+                    cell.close(*self._settled(schedule, cell))
                     self.context.report(cell)
             for cell in (schedule.copy, *schedule.cells):
                 self._release(self._worker(schedule, cell))
-        self._keep_bandwidth()
 
     def _measure(self, schedule: Schedule, later: list[Schedule]) -> None:
         """Run a first round, which shows better than the checks what a round takes, and then the others."""
@@ -89,10 +102,13 @@ class Rounds:
             worker = self.context.add_worker(memcpy.name, memcpy)
             try:
                 cell.cost, _ = worker.ask(ANSWER_LIMIT, "warm", case, cell.mode)
+                cache = worker.ask(ANSWER_LIMIT, "cache")
             except WorkerError as failure:
                 self.results.notes.append(f"no fraction of memcpy on {kind}: {failure.reason}")
                 continue
             schedule.memcpy_cells.append(cell)
+            if cache is not None:
+                self.results.caches[kind] = cache
         schedule.hold = self.context.fits_together([*schedule.cells, schedule.copy])
 
     def _plan(self, schedule: Schedule, later: list[Schedule]) -> float:
@@ -148,6 +164,8 @@ class Rounds:
         limit = ANSWER_LIMIT + 20 * turn_seconds(cell)
         try:
             sample: Sample = worker.ask(limit, "time", case, cell.mode, cell.calls, cell.cost < WARM, number)
+            if self.watch is not None and cell.device != "cpu":
+                self.watch.look()
             if not schedule.hold:
                 worker.ask(limit, "release")
             self._keep(schedule, cell, sample, number, position)
@@ -172,6 +190,17 @@ class Rounds:
             )
         if self.backwards >= _BAD_CLOCK and not cell.samples:
             raise WorkerError("crash", f"its clock says that a call takes {sample.seconds:g} s")
+
+    def _settled(self, schedule: Schedule, cell: Cell) -> tuple[Status, str]:
+        """Return what becomes of a cell that is still open after its rounds."""
+        if not cell.samples:
+            late = f"one call took {seconds_text(cell.cost)}, and no time was left to time it; raise --time"
+            return "too_slow", late
+        case, kind = self.results.cases[cell.case], cell.device.split(":")[0]
+        moved = 2 * copied_bytes(case)
+        copies = [moved / seconds for each in schedule.memcpy_cells if each.device == kind for seconds in each.samples]
+        fault = too_fast(case, cell, copies, self.results.caches.get(kind)) or unseen_work(cell)
+        return ("bad_time", fault) if fault else ("ok", "")
 
     def _worker(self, schedule: Schedule, cell: Cell) -> Worker:
         return self.context.workers[_copy_name(cell) if cell is schedule.copy else cell.contestant]

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..contestants import picked
 from ..host import interrupt
 from ..host.clock import Budget
-from ..results.cells import Cell, Results
+from ..results.cells import Cell, Group, Results
 from ..results.journal import Journal, restore
 from ..results.origin import describe_machine, git_state, load, versions
 from .check import Checks
@@ -71,10 +71,18 @@ class Run:
         results.run["elapsed_s"] = self.budget.elapsed()
         results.run["compile_s"] = self.budget.excluded
         results.machine["load_after"] = load()
+        for group in results.copies:
+            results.picks[group] = self._picks(group)
         results.notes.extend(notes(results, self.budget))
         # some are found once a case
         results.notes[:] = dict.fromkeys(results.notes)
         return results
+
+    def _picks(self, group: Group) -> dict[str, str]:
+        """Return what auto takes for a case's arrays on each device that backends were timed on."""
+        devices = {cell.device for cell in self.results.group(group) if cell.backend and cell.times}
+        found = {device: picked(self.results.cases[group[0]], device) for device in sorted(devices)}
+        return {device: pick for device, pick in found.items() if pick is not None}
 
     def _results(self) -> Results:
         request = self.request
@@ -95,11 +103,8 @@ class Run:
             git=git_state(),
             cases=list(request.cases),
         )
-        for place, case in enumerate(request.cases):
+        for place in range(len(request.cases)):
             for mode in request.modes:
-                pick = picked(case)
-                if pick is not None:
-                    results.picks[place, mode] = pick
                 for contestant in request.contestants:
                     results.cells.append(Cell(contestant.name, mode, case=place, backend=contestant.backend))
         return results

@@ -108,6 +108,10 @@ class Session:
         finally:
             gc.enable()
 
+    def cache(self) -> int | None:
+        """Return the bytes of the device's last cache."""
+        return self.contestant.cache()
+
     def release(self) -> None:
         """Let go of all arrays."""
         self._prepared = None

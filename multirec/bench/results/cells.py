@@ -8,15 +8,16 @@ from typing import TypeAlias
 from ..cases.case import Case, Mode
 from ..contestants import Sample
 from . import statistics
-from .format import Git, Machine, Run, Status
+from .format import Clocks, Git, Machine, Run, Status
 
 
 @dataclass
 class Cell:
     """One contestant in one mode of one case, and all that is known of it so far. Times are seconds, sizes bytes.
 
-    `backend` says whether it is one of multirec's; `hot` and `host` have for each sample on a GPU the time of a call on
-    data that the second-level cache holds, and the host's part of a call.
+    `backend` says whether it is one of multirec's. For each sample on a GPU, `hot` has the time of a call on data that
+    the second-level cache holds, `host` the host's part of a call, and `wall` a call in a row until all streams are
+    done.
     """
 
     contestant: str
@@ -39,6 +40,7 @@ class Cell:
     calls: int = 1
     hot: list[float] = field(default_factory=list)
     host: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
 
     @property
     def open(self) -> bool:
@@ -63,6 +65,8 @@ class Cell:
         if sample.hot is not None and sample.host is not None:
             self.hot.append(sample.hot)
             self.host.append(sample.host)
+        if sample.wall is not None:
+            self.wall.append(sample.wall)
 
     @property
     def by_round(self) -> dict[int, float]:
@@ -70,9 +74,14 @@ class Cell:
         return dict(zip(self.rounds, self.samples, strict=True))
 
     @property
+    def times(self) -> list[float]:
+        """The samples that are times of the work: none where they are too good to be."""
+        return [] if self.status == "bad_time" else self.samples
+
+    @property
     def median(self) -> float | None:
-        """The median of the samples, if any."""
-        found = statistics.interval(self.samples)
+        """The median of its times, if any."""
+        found = statistics.interval(self.times)
         return found.median if found is not None else None
 
 
@@ -84,7 +93,8 @@ Group: TypeAlias = tuple[int, Mode]
 class Results:
     """A whole run.
 
-    `copies` has the reference's hidden second copy of every group, and `picks` what ``backend="auto"`` takes there.
+    `copies` has the reference's hidden second copy of every group, and `picks` what ``backend="auto"`` takes there for
+    arrays on each kind of device. `caches` are the bytes of the devices' last caches.
     """
 
     run: Run
@@ -94,7 +104,9 @@ class Results:
     cases: list[Case]
     cells: list[Cell] = field(default_factory=list)
     copies: dict[Group, Cell] = field(default_factory=dict)
-    picks: dict[Group, str] = field(default_factory=dict)
+    picks: dict[Group, dict[str, str]] = field(default_factory=dict)
+    caches: dict[str, int] = field(default_factory=dict)
+    clocks: Clocks | None = None
     bandwidth: dict[str, float] = field(default_factory=dict)
     bandwidth_samples: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -113,7 +125,7 @@ class Results:
     def aa_ratios(self, group: Group) -> list[float]:
         """Return the per-round ratios of a group's reference to its hidden copy."""
         reference, copy = self.reference(group), self.copies.get(group)
-        if reference is None or copy is None:
+        if reference is None or copy is None or reference.status == "bad_time":
             return []
         return statistics.paired(reference.by_round, copy.by_round)
 
@@ -121,7 +133,7 @@ class Results:
         """Return how many times faster than its group's reference a cell is; None for the reference itself."""
         group = (cell.case, cell.mode)
         reference = self.reference(group)
-        if reference is None or reference is cell:
+        if reference is None or reference is cell or "bad_time" in (reference.status, cell.status):
             return None
         return statistics.ratio(
             statistics.paired(reference.by_round, cell.by_round), statistics.noise(self.aa_ratios(group))

@@ -23,7 +23,7 @@ Outcome: TypeAlias = Literal[
 By: TypeAlias = Literal["times", "ratios"]
 _OUTCOMES: dict[str, Outcome] = {"faster": "faster", "slower": "slower", "tie": "same", "unclear": "unclear"}
 # what counts as a fault of a contestant that once had times
-_FAULTS = {"failed_check", "crash", "timeout", "oom"}
+_FAULTS = {"failed_check", "bad_time", "crash", "timeout", "oom"}
 _RESAMPLES = 2000
 # a difference of memory bandwidth between two runs that gets a note
 _DRIFT = 1.1

@@ -1,7 +1,8 @@
 """The declaration of the result document. What is written, what is read and the JSON schema follow from it.
 
 Times are seconds, sizes bytes, unknown is None. There are no NaN or infinite numbers. What an annotation adds to a type
-are keywords of JSON Schema and their values, for the schema alone.
+are keywords of JSON Schema and their values, for the schema alone. Fields of a class with `total=False` are newer than
+the others, and documents of earlier versions do without.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from ..cases.case import Mode
 
 SCHEMA: Final = "multirec.bench/2"
 
-Status: TypeAlias = Literal["ok", "skipped", "unsupported", "failed_check", "timeout", "oom", "crash", "too_slow"]
+Status: TypeAlias = Literal[
+    "ok", "skipped", "unsupported", "failed_check", "bad_time", "timeout", "oom", "crash", "too_slow"
+]
 Verdict: TypeAlias = Literal["faster", "slower", "tie", "unclear"]
 PresetName: TypeAlias = Literal["default", "quick", "rigorous"]
 Axis: TypeAlias = Literal["length", "channels", "order", "batch"]
@@ -63,11 +66,41 @@ class Git(TypedDict):
     dirty: bool
 
 
-class Calibration(TypedDict):
-    """What a copy of memory reached in the same rounds, by kind of device."""
-
+class _Calibration(TypedDict):
     memcpy_bytes_per_s: dict[str, Positive]
     samples_s: dict[str, list[Positive]]
+
+
+class Calibration(_Calibration, total=False):
+    """What a copy of memory reached in the same rounds, and the size of the last cache, by kind of device."""
+
+    cache_bytes: dict[str, Count]
+
+
+class Reading(TypedDict):
+    """What a GPU says of itself at a moment; `slowed_by` are the causes for which its clock is lower than it could be.
+
+    Temperature is in °C, power in W.
+    """
+
+    sm_mhz: Count | None
+    memory_mhz: Count | None
+    temperature: Count | None
+    power: float | None
+    slowed_by: list[str]
+
+
+class Clocks(TypedDict):
+    """The GPU's state before and after the rounds, and in between its lowest clock and what slowed it down.
+
+    `source` is what was asked, or why nothing could be.
+    """
+
+    source: str
+    before: Reading | None
+    after: Reading | None
+    lowest_sm_mhz: Count | None
+    slowed_by: list[str]
 
 
 class CaseRow(TypedDict):
@@ -98,13 +131,7 @@ class Check(TypedDict):
     what: str
 
 
-class CellRow(TypedDict):
-    """One contestant on one case in one mode.
-
-    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
-    of the host's part of a call. Their samples are those of the same rounds, and empty on a CPU.
-    """
-
+class _CellRow(TypedDict):
     case: Place
     mode: Mode
     contestant: str
@@ -130,6 +157,17 @@ class CellRow(TypedDict):
     host_s: float | None
     hot_samples_s: list[float]
     host_samples_s: list[float]
+
+
+class CellRow(_CellRow, total=False):
+    """One contestant on one case in one mode.
+
+    On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
+    of the host's part of a call. Their samples are those of the same rounds, and empty on a CPU. `wall_samples_s` are
+    times of a call in a row of calls, until the whole device is done.
+    """
+
+    wall_samples_s: list[float]
 
 
 class Floor(TypedDict):
@@ -167,9 +205,7 @@ class Fit(TypedDict):
     points: AtLeastOne
 
 
-class Regret(TypedDict):
-    """What backend="auto" picks takes `regret` times what the fastest backend of multirec takes."""
-
+class _Regret(TypedDict):
     case: Place
     mode: Mode
     picked: str
@@ -177,9 +213,16 @@ class Regret(TypedDict):
     regret: Positive
 
 
-class Document(TypedDict):
-    """A run of multirec bench. Times in seconds, sizes in bytes, unknown is null."""
+class Regret(_Regret, total=False):
+    """What backend="auto" picks for arrays on a device takes `regret` times what multirec's fastest takes on them.
 
+    Without a device it is the CPU.
+    """
+
+    device: str
+
+
+class _Document(TypedDict):
     schema: Literal["multirec.bench/2"]
     run: Run
     machine: Machine
@@ -193,6 +236,12 @@ class Document(TypedDict):
     fits: list[Fit]
     regret: list[Regret]
     notes: list[str]
+
+
+class Document(_Document, total=False):
+    """A run of multirec bench. Times in seconds, sizes in bytes, unknown is null. `clocks` are those of a GPU."""
+
+    clocks: Clocks | None
 
 
 Key: TypeAlias = tuple[int, str, str]

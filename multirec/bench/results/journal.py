@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from ..contestants import Sample
 from .cells import Cell, Group, Results
 
-FORMAT = "multirec.bench.journal/2"
+FORMAT = "multirec.bench.journal/3"
 
 
 class JournalError(ValueError):

@@ -37,8 +37,9 @@ def _schema(kind: Any) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": _schema(inner[1])}
     if is_typeddict(kind):
         fields = get_type_hints(kind, include_extras=True)
+        required = [name for name in fields if name in kind.__required_keys__]
         properties = {name: _schema(field) for name, field in fields.items()}
-        return {"type": "object", "description": getdoc(kind), "properties": properties, "required": list(fields)}
+        return {"type": "object", "description": getdoc(kind), "properties": properties, "required": required}
     return {"type": _WORDS[kind]}
 
 

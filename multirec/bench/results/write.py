@@ -11,20 +11,26 @@ from typing import Any, cast, get_args
 from ..cases.case import MODES, Case, Mode
 from . import statistics
 from .cells import Cell, Group, Results
-from .format import SCHEMA, Axis, CaseRow, CellRow, Document, Fit, Floor, Ratio, Regret
+from .format import SCHEMA, Axis, Calibration, CaseRow, CellRow, Document, Fit, Floor, Ratio, Regret
 
 _AXES: tuple[Axis, ...] = get_args(Axis)
 
 
 def document(results: Results) -> Document:
     """Return the document, ready for `json.dumps(..., allow_nan=False)`."""
+    calibration: Calibration = {
+        "memcpy_bytes_per_s": results.bandwidth,
+        "samples_s": results.bandwidth_samples,
+        "cache_bytes": results.caches,
+    }
     return {
         "schema": SCHEMA,
         "run": results.run,
         "machine": results.machine,
         "versions": results.versions,
         "git": results.git,
-        "calibration": {"memcpy_bytes_per_s": results.bandwidth, "samples_s": results.bandwidth_samples},
+        "calibration": calibration,
+        "clocks": results.clocks,
         "cases": [_case(case) for case in results.cases],
         "cells": [_cell(results, cell) for cell in results.cells],
         "floors": [_floor(results, group) for group in results.copies],
@@ -41,7 +47,7 @@ def _case(case: Case) -> CaseRow:
 
 def _cell(results: Results, cell: Cell) -> CellRow:
     assert cell.status is not None
-    found = statistics.interval(cell.samples)
+    found = statistics.interval(cell.times)
     return {
         "case": cell.case,
         "mode": cell.mode,
@@ -60,7 +66,7 @@ def _cell(results: Results, cell: Cell) -> CellRow:
         "median_s": found.median if found else None,
         "low_s": found.low if found else None,
         "high_s": found.high if found else None,
-        "spread_s": statistics.spread(cell.samples),
+        "spread_s": statistics.spread(cell.times),
         "memcpy_fraction": _memcpy_fraction(results, cell),
         "peak_bytes": cell.peak,
         "allocator_peak_bytes": cell.allocator_peak,
@@ -68,6 +74,7 @@ def _cell(results: Results, cell: Cell) -> CellRow:
         "host_s": median(cell.host) if cell.host else None,
         "hot_samples_s": cell.hot,
         "host_samples_s": cell.host,
+        "wall_samples_s": cell.wall,
     }
 
 
@@ -145,11 +152,21 @@ def _fits(results: Results) -> Iterator[Fit]:
 
 
 def _regrets(results: Results) -> Iterator[Regret]:
-    """Compare what auto picks with the fastest of multirec's backends that were timed."""
-    for group, picked in results.picks.items():
-        timed = {cell.contestant: cell.median for cell in results.group(group) if cell.backend and cell.median}
-        if len(timed) >= 2 and picked in timed:
+    """Compare what auto picks with the fastest of multirec's backends that were timed on arrays of the same device."""
+    for (case, mode), picks in results.picks.items():
+        # what is picked on each of several devices is of interest even where nothing else was timed there
+        least = 2 if len(picks) == 1 else 1
+        for device, picked in picks.items():
+            here = [cell for cell in results.group((case, mode)) if cell.backend and cell.device == device]
+            timed = {cell.contestant: cell.median for cell in here if cell.median}
+            if len(timed) < least or picked not in timed:
+                continue
             fastest = min(timed, key=lambda name: timed[name])
-            case, mode = group
-            regret = timed[picked] / timed[fastest]
-            yield {"case": case, "mode": mode, "picked": picked, "fastest": fastest, "regret": regret}
+            yield {
+                "case": case,
+                "mode": mode,
+                "picked": picked,
+                "fastest": fastest,
+                "regret": timed[picked] / timed[fastest],
+                "device": device,
+            }

@@ -31,7 +31,8 @@ dt { color: var(--faint) } dd { margin: 0 }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th:first-child, td:first-child, td.reason { text-align: left } td.reason { white-space: normal; color: var(--unsure) }
 th { color: var(--faint); font-weight: 600 } tr.best { background: var(--soft); font-weight: 600 }
-tr.failed_check td.reason, tr.crash td.reason, tr.oom td.reason, tr.timeout td.reason { color: var(--bad) }
+tr.failed_check td.reason, tr.bad_time td.reason { color: var(--bad) }
+tr.crash td.reason, tr.oom td.reason, tr.timeout td.reason { color: var(--bad) }
 p.remark { margin: .3rem 0 } .remark { color: var(--faint) } tr.remark td { border: 0; white-space: normal }
 tr.case th { padding-top: 1.2rem; text-align: left; color: var(--ink) }
 img { max-width: 100%; height: auto; margin: .5rem 0 }

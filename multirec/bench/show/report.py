@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..results.format import Document
+from ..results.format import Clocks, Document
 from .table import MEANINGS, Row, Table, tables
-from .text import bytes_text
+from .text import DASH, bytes_text
 
 WIDTH, LEAST = 100, 72
 # what is left out first where there is no room
@@ -73,6 +73,29 @@ def introduction(document: Document) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items())
     for kind, rate in document["calibration"]["memcpy_bytes_per_s"].items():
         yield "memcpy", f"{rate / 1e9:.3g} GB/s moved (read + written) by a copy of warm memory, {kind}, same rounds"
+    clocks = document.get("clocks")
+    if clocks is not None:
+        yield "clocks", clocks_text(clocks)
+
+
+def clocks_text(clocks: Clocks) -> str:
+    """Return a GPU's clocks before and after the rounds in a line, with what slowed it down."""
+    before, after = clocks["before"], clocks["after"]
+    if before is None or after is None:
+        return clocks["source"]
+
+    def change(first: float | None, last: float | None) -> str:
+        return " → ".join(dict.fromkeys(DASH if value is None else f"{value:.0f}" for value in (first, last)))
+
+    lowest = "" if clocks["lowest_sm_mhz"] is None else f" (lowest {clocks['lowest_sm_mhz']})"
+    parts = [
+        f"SM {change(before['sm_mhz'], after['sm_mhz'])}{lowest} MHz",
+        f"memory {change(before['memory_mhz'], after['memory_mhz'])} MHz",
+        f"{change(before['temperature'], after['temperature'])} °C",
+        f"{change(before['power'], after['power'])} W",
+        f"slowed down by {' and '.join(clocks['slowed_by']) or 'nothing'}",
+    ]
+    return f"{', '.join(parts)} ({clocks['source']})"
 
 
 def legend(document: Document, columns: list[str]) -> Iterator[tuple[str, str]]:

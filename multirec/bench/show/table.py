@@ -159,7 +159,7 @@ def _remarks(document: Document, place: int, mode: Mode) -> list[str]:
         lines.append(f"A/A floor ±{width}: {floor['contestant']} against a hidden second copy of itself")
     choices = [row for row in document["regret"] if (row["case"], row["mode"]) == (place, mode)]
     alone = len(document["cases"]) == 1
-    choices_text = [_choice(row) for row in choices if alone or row["picked"] != row["fastest"]]
+    choices_text = [_choice(document, row) for row in choices if alone or row["picked"] != row["fastest"]]
     return lines + choices_text
 
 
@@ -168,15 +168,29 @@ def _choices(document: Document, mode: Mode) -> list[str]:
     rows = [row for row in document["regret"] if row["mode"] == mode]
     if len(document["cases"]) == 1 or not rows:
         return []
-    right = sum(row["picked"] == row["fastest"] for row in rows)
-    return [f"backend='auto' picks the fastest of multirec's backends in {right} of {len(rows)} cases"]
+    lines = []
+    for device in dict.fromkeys(map(_device, rows)):
+        here = [row for row in rows if _device(row) == device]
+        right = sum(row["picked"] == row["fastest"] for row in here)
+        where = _arrays(document, device)
+        lines.append(f"backend='auto' picks the fastest of multirec's backends{where} in {right} of {len(here)} cases")
+    return lines
 
 
-def _choice(row: Regret) -> str:
-    picked, fastest = row["picked"], row["fastest"]
+def _choice(document: Document, row: Regret) -> str:
+    picked, fastest, where = row["picked"], row["fastest"], _arrays(document, _device(row))
     if picked == fastest:
-        return f"backend='auto' picks {picked}, the fastest of multirec's backends here"
-    return f"backend='auto' picks {picked}, which takes {ratio_text(row['regret'])} the time of {fastest}"
+        return f"backend='auto' picks {picked}{where}, the fastest of multirec's backends here"
+    return f"backend='auto' picks {picked}{where}, which takes {ratio_text(row['regret'])} the time of {fastest}"
+
+
+def _device(row: Regret) -> str:
+    return row.get("device", "cpu")
+
+
+def _arrays(document: Document, device: str) -> str:
+    """Return which arrays auto picks something for, where it is not those of the CPU everywhere."""
+    return "" if {cell["device"] for cell in document["cells"]} == {"cpu"} else f" for arrays on {device}"
 
 
 def _without_empty_columns(table: Table) -> Table:
