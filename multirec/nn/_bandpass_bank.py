@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy.typing as npt
 import torch
 from torch import nn
@@ -15,6 +13,8 @@ from multirec.backend import Layout
 
 from . import _stable
 from ._arguments import check_weight_dtype
+from ._band_pass import BandPass
+from ._closed_form import coefficients
 from ._filter_unit import Pair
 from ._frequencies import Hertz, frequencies, grid, logit, share, spacing
 from ._frozen import FrozenBank
@@ -104,52 +104,33 @@ class BandpassBank(SampledUnit, LearnedUnit, SignalBank):
     def reset_parameters(self) -> None:
         """Return to the centre frequencies and bandwidths that the bank was made with."""
         with torch.no_grad():
-            self.centre_weight.copy_(self._logit("centres", self._centres, self._centre_bound))
-            self.bandwidth_weight.copy_(self._logit("bandwidths", self._bandwidths, self._bandwidth_bound))
+            self.centre_weight.copy_(self._logit("centres", self._centres, self._formula.centre_bound))
+            self.bandwidth_weight.copy_(self._logit("bandwidths", self._bandwidths, self._formula.bandwidth_bound))
 
     @property
     def centres(self) -> torch.Tensor:
         """The current centre frequencies (C,) in Hz, differentiable."""
-        return self._hertz(self.centre_weight, self._centre_bound)
+        return self._hertz(self.centre_weight, self._formula.centre_bound)
 
     @property
     def bandwidths(self) -> torch.Tensor:
         """The current -3 dB bandwidths (C,) in Hz, differentiable."""
-        return self._hertz(self.bandwidth_weight, self._bandwidth_bound)
+        return self._hertz(self.bandwidth_weight, self._formula.bandwidth_bound)
 
     def _weights(self) -> tuple[torch.Tensor, ...]:
         return self.centre_weight, self.bandwidth_weight
 
     def _made_of(self, *weights: torch.Tensor) -> Pair:
-        centre, bandwidth = weights
-        dtype = _stable.coefficient_dtype(centre, self.compute_dtype)
-        k1 = -torch.cos(math.pi * share(centre, self._centre_bound))
-        k2 = torch.tan(math.pi / 4 - math.pi / 2 * share(bandwidth, self._bandwidth_bound))
-        k = _stable.rounded(torch.stack([k1, k2]), dtype)
-        # from the rounded k2, so that the gain at the centre is 1 for narrow bands too
-        gain = (1 - k[1]) / 2
-        feedforward = torch.stack([gain, torch.zeros_like(gain), -gain])
-        return feedforward.to(dtype).T, _stable.feedback(k).to(dtype).T
+        feedforward, feedback = coefficients(self._formula, *weights)
+        return feedforward, feedback
 
     def freeze(self) -> FrozenBank:
         """Return a bank that keeps the coefficients as they are now: a call computes none, and it does not learn."""
         return FrozenBank(self)
 
-    # how near to 0 and to half the sample rate the rounded filter is still sure to be stable: 1 - |k| ≥ 2·eps
-
     @property
-    def _centre_bound(self) -> float:
-        least = math.sqrt(4 * self._eps) / math.pi * 1.01
-        return math.log((1 - least) / least)
-
-    @property
-    def _bandwidth_bound(self) -> float:
-        least = 2 * self._eps / math.pi * 1.01
-        return math.log((1 - least) / least)
-
-    @property
-    def _eps(self) -> float:
-        return torch.finfo(_stable.coefficient_dtype(self.centre_weight, self.compute_dtype)).eps
+    def _formula(self) -> BandPass:
+        return BandPass(_stable.coefficient_dtype(self.centre_weight, self.compute_dtype))
 
     def _hertz(self, weight: torch.Tensor, bound: float) -> torch.Tensor:
         return (share(weight, bound) * (self.sample_rate / 2)).to(_stable.coefficient_dtype(weight))

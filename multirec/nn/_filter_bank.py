@@ -12,7 +12,9 @@ from multirec._engine.rounding import TOLERANCE, same_response
 from multirec.backend import Layout
 
 from . import _stable
+from ._all_pole import AllPole
 from ._arguments import check_order, check_weight_dtype
+from ._closed_form import coefficients
 from ._design import require_held, require_stable, taps_of
 from ._filter_unit import Pair
 from ._frozen import FrozenBank
@@ -116,8 +118,8 @@ class FilterBank(LearnedUnit, SignalBank):
     def _made_of(self, *weights: torch.Tensor) -> Pair:
         feedforward, weight = weights
         dtype = _stable.coefficient_dtype(weight, self.compute_dtype)
-        feedback = _stable.feedback(_stable.reflection(weight, dtype))
-        return feedforward.to(dtype), feedback.to(dtype).T
+        (feedback,) = coefficients(AllPole(dtype), weight)
+        return feedforward.to(dtype), feedback
 
     def freeze(self) -> FrozenBank:
         """Return a bank that keeps the coefficients as they are now: a call computes none, and it does not learn."""

@@ -16,7 +16,7 @@ from multirec.filterbanks._scales import SCALES, Hertz, spaced
 
 from . import _stable
 
-__all__ = ["Hertz", "frequencies", "grid", "ladder", "logit", "share", "spacing"]
+__all__ = ["Hertz", "frequencies", "grid", "inside", "ladder", "logit", "share", "spacing"]
 
 
 def grid(channels: int, scale: str, f_min: float, f_max: float | None, sample_rate: float) -> tuple[Hertz, Hertz]:
@@ -56,7 +56,12 @@ def frequencies(name: str, given: npt.ArrayLike, channels: int) -> Hertz:
 
 def share(weight: torch.Tensor, bound: float) -> torch.Tensor:
     """Return the share of half the sample rate that weights within ±bound stand for, in wide."""
-    return torch.sigmoid(_stable.limited(_stable.wide(weight), bound))
+    return torch.sigmoid(inside(weight, bound))
+
+
+def inside(weight: torch.Tensor, bound: float) -> torch.Tensor:
+    """Return weights scaled back onto ±bound where they are beyond, in wide."""
+    return _stable.limited(_stable.wide(weight), bound)
 
 
 def logit(name: str, hertz: Hertz, sample_rate: float, bound: float, dtype: torch.dtype) -> torch.Tensor:

@@ -12,7 +12,9 @@ from multirec.backend import Layout
 from multirec.errors import ArgumentError
 
 from . import _stable
+from ._all_pole import AllPole
 from ._arguments import check_order, check_weight_dtype
+from ._closed_form import coefficients
 from ._filter_unit import Pair
 from ._frozen import FrozenLayer
 from ._learned import LearnedUnit
@@ -114,10 +116,9 @@ class RecurrenceLayer(LearnedUnit, ProjectedUnit):
         return (self.reflection_weight,)
 
     def _made_of(self, *weights: torch.Tensor) -> Pair:
-        (weight,) = weights
-        dtype = _stable.coefficient_dtype(weight, self.compute_dtype)
-        k = _stable.reflection(weight, dtype)
-        return (1 / _stable.noise_gain(k)).to(dtype).T, _stable.feedback(k).to(dtype).T
+        dtype = _stable.coefficient_dtype(weights[0], self.compute_dtype)
+        gain, feedback = coefficients(AllPole(dtype, scaled=True), *weights)
+        return gain, feedback
 
     def freeze(self) -> FrozenLayer:
         """Return a layer that keeps the projection and the coefficients as they are now: a call computes none.

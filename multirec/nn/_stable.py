@@ -13,6 +13,7 @@ import math
 import torch
 
 __all__ = [
+    "bound_of",
     "coefficient_dtype",
     "feedback",
     "limited",
@@ -20,8 +21,11 @@ __all__ = [
     "reflection",
     "reflection_of",
     "rounded",
+    "stable_scale",
     "stable_weight",
+    "surely_stable",
     "wide",
+    "wide_dtype",
 ]
 
 _TRIALS = 4
@@ -29,12 +33,17 @@ _TRIALS = 4
 
 def wide(tensor: torch.Tensor) -> torch.Tensor:
     """Return `tensor` in the precision that coefficients are built in: float64 where the device has it."""
-    return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
+    return tensor.to(wide_dtype(tensor.device))
+
+
+def wide_dtype(device: torch.device) -> torch.dtype:
+    """Return the precision that coefficients are built in on a device."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def coefficient_dtype(weight: torch.Tensor, compute_dtype: str | None = None) -> torch.dtype:
     """Return the dtype of coefficients made from `weight`: its own, but at least the one that is computed in."""
-    return torch.promote_types(weight.dtype, getattr(torch, compute_dtype or "float32"))
+    return torch.float64 if weight.dtype == torch.float64 or compute_dtype == "float64" else torch.float32
 
 
 def rounded(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -57,9 +66,14 @@ def stable_weight(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     Up to order 2 a bound on each one suffices: for 1 - |k| ≥ 2·eps the rounded a = [k1·(1+k2), k2] obeys
     |a1| < 1 + a2. From order 3 on the rounded filter is tried.
     """
-    bound = 0.5 * math.log(1.0 / torch.finfo(dtype).eps)
+    bound = bound_of(dtype)
     inside = limited(wide(weight.T), bound)
-    return inside if len(inside) <= 2 else inside * _stable_scale(inside.detach(), dtype, bound)
+    return inside if len(inside) <= 2 else inside * stable_scale(inside.detach(), dtype, bound)
+
+
+def bound_of(dtype: torch.dtype) -> float:
+    """Return how far each reflection weight of a filter in `dtype` goes."""
+    return 0.5 * math.log(1.0 / torch.finfo(dtype).eps)
 
 
 def reflection(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -99,15 +113,13 @@ def reflection_of(taps: torch.Tensor) -> torch.Tensor:
     return torch.cat(found[::-1]) if found else taps
 
 
-def _stable_scale(weight: torch.Tensor, dtype: torch.dtype, bound: float) -> torch.Tensor:
+def stable_scale(weight: torch.Tensor, dtype: torch.dtype, bound: float) -> torch.Tensor:
     """Return (1, C), the largest tried scale of weights (p, C) whose feedback is stable rounded to `dtype`.
 
     It is where the rounded filter still has almost its reflection coefficients: none has moved by a good
     part of its distance to the circle.
     """
-    # rounding errs by at most eps/2·Σ|a| ≤ eps/2·Π(1+|k|), and |A| ≥ Π(1-|k|) on the circle: by Rouché stable
-    # where Σ|weight| < ½·log(2/eps). three quarters of it leave room for the recursion's own rounding
-    sure = (0.75 * bound / weight.abs().sum(0)).clamp_max(1.0)
+    sure = _sure_scale(weight, bound).clamp_max(1.0)
     steps = torch.linspace(0.0, 1.0, _TRIALS, dtype=weight.dtype, device=weight.device)
     scales = torch.lerp(sure, torch.ones_like(sure), steps.unsqueeze(-1))
     k = rounded(torch.tanh(scales * weight.unsqueeze(1)), dtype)
@@ -116,3 +128,14 @@ def _stable_scale(weight: torch.Tensor, dtype: torch.dtype, bound: float) -> tor
     share = 0.5 if torch.finfo(dtype).eps > torch.finfo(weight.dtype).eps else 0.01
     stable = (moved < share * (1.0 - k.abs())).all(0)
     return torch.where(stable, scales, sure).amax(0, keepdim=True)
+
+
+def surely_stable(weight: torch.Tensor, bound: float) -> bool:
+    """Whether weights (p, C) are seen to need no trial; on other devices than the host they are not looked at."""
+    return weight.is_cpu and bool((_sure_scale(weight, bound) >= 1.0).all())
+
+
+def _sure_scale(weight: torch.Tensor, bound: float) -> torch.Tensor:
+    # rounding errs by at most eps/2·Σ|a| ≤ eps/2·Π(1+|k|), and |A| ≥ Π(1-|k|) on the circle: by Rouché stable
+    # where Σ|weight| < ½·log(2/eps). three quarters of it leave room for the recursion's own rounding
+    return 0.75 * bound / weight.abs().sum(0)
