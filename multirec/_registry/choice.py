@@ -105,12 +105,13 @@ def check_name(backend: str) -> None:
 
 
 def _named(problem: Problem, name: str, shape: tuple[int, ...] | None) -> BackendInfo:
-    info = registry.info(name)
+    info = registry.info(name, problem.family)
     support = judge(info, problem)
     if support.ok:
         return info
     x = shape or join_shape((problem.batch,), problem.x_channels, problem.length, problem.layout)
-    able = [other for other, found, _ in registry.installed() if found is not None and _judged(found, problem).ok]
+    installed = registry.installed(problem.family)
+    able = [other for other, found, _ in installed if found is not None and _judged(found, problem).ok]
     raise UnsupportedError(
         f"backend {name!r} does not support {support.reason} for x of shape {x}, {problem.dtype}. "
         f"Backends that do: {', '.join(able) or 'none'}."
@@ -139,7 +140,7 @@ def _considered(problem: Problem) -> tuple[Explanation, dict[str, BackendInfo]]:
     kind = problem.device_type if problem.family != "jax" else f"JAX arrays of this size on {problem.device_type}"
     infos: dict[str, BackendInfo] = {}
     candidates: dict[str, Support] = {}
-    for name, info, why in registry.installed():
+    for name, info, why in registry.installed(problem.family):
         if info is None:
             candidates[name] = Support(False, why)
             continue

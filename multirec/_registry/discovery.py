@@ -6,7 +6,9 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import get_args
 
+from .._core.problem import Family
 from .._machine.threads import no_fork
 from ..backend import BackendInfo
 
@@ -102,8 +104,8 @@ def _older(module: str, oldest: str) -> str:
 
 def forget_modules() -> None:
     """Forget what was installed."""
-    _is_installed.cache_clear()
-    _older.cache_clear()
+    for remembered in (_is_installed, _older, _manages):
+        remembered.cache_clear()
 
 
 def needs(info: BackendInfo) -> list[tuple[str, str]]:
@@ -111,8 +113,25 @@ def needs(info: BackendInfo) -> list[tuple[str, str]]:
     return [(module, oldest) for module, _, oldest in (need.partition(">=") for need in info.requires)]
 
 
-def shortfall(info: BackendInfo) -> str:
-    """Say what is missing or too old, or nothing."""
+def shortfall(info: BackendInfo, family: Family | None = None) -> str:
+    """Say what is missing or too old for the arrays of a library, or of all libraries; or nothing."""
+    missing = _missing(info)
+    if missing:
+        try:
+            if any(_manages(info, each) for each in ((family,) if family else get_args(Family))):
+                return ""
+        except Exception as error:
+            return f"{missing}, and whether it does without fails with {type(error).__name__}: {error}"
+    return missing
+
+
+@lru_cache(maxsize=256)
+def _manages(info: BackendInfo, family: Family) -> bool:
+    with no_fork:
+        return bool(info.without(family))
+
+
+def _missing(info: BackendInfo) -> str:
     for module, oldest in needs(info):
         if not _is_installed(module):
             return f"module {module!r} is not installed"
@@ -127,7 +146,7 @@ def install_line(info: BackendInfo) -> str:
     return f"Install it with: pip install {info.install or ' '.join(module for module, _ in needs(info))}"
 
 
-def lacking(info: BackendInfo) -> str:
-    """Say what is not installed and how to install it; empty if nothing is lacking."""
-    reason = shortfall(info)
+def lacking(info: BackendInfo, family: Family | None = None) -> str:
+    """Say what is not installed for the arrays of a library, or of all, and how to install it; or nothing."""
+    reason = shortfall(info, family)
     return f"{reason}. {install_line(info)}." if reason else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .._core.declaration import DEVICES
-from ..backend import BackendInfo, Target
+from ..backend import BackendInfo, ProbingKernel, Target
 from .discovery import install_line, needs, shortfall, version_of
 from .registry import registry
 
@@ -23,7 +23,7 @@ class BackendStatus:
     reason, fix
         Why it is not ready, and what to do; empty when it is ready.
     version
-        The library it computes with, and its version.
+        The library it computes with, and its version; or several, and for whose arrays.
     devices
         The devices it can compute on, on this machine.
     """
@@ -71,13 +71,18 @@ def status_of(name: str) -> BackendStatus:
         return replace(about, status="missing", reason=reason, fix=install_line(info))
     about = replace(about, version=_version(info))
     try:
-        registry.kernel(info)
-        devices = tuple(d for d in _devices(info.family) if d in info.devices)
+        kernel = registry.kernel(info)
+        found = kernel.probe() if isinstance(kernel, ProbingKernel) else None
+        devices = found.devices if found else tuple(d for d in _devices(info.family) if d in info.devices)
     except _NoDriverError as error:
         fix = "Install a driver for this CUDA version, or the package for the CUDA version that the driver supports."
         return replace(about, status="missing", reason=f"no usable CUDA driver: {error}", fix=fix)
     except Exception as error:
         return replace(about, status="broken", reason=str(error), fix="Reinstall it, or report it.")
+    if found:
+        about = replace(about, version=found.version)
+        if found.reason:
+            return replace(about, status="missing", reason=found.reason, fix=found.fix)
     if not devices:
         reason = f"no device of type {', '.join(info.devices)} is usable here"
         return replace(about, status="missing", reason=reason, fix="Check the device and its driver.")

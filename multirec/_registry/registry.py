@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 
-from ..backend import BackendInfo, ForwardKernel, no_fork
+from ..backend import BackendInfo, Family, ForwardKernel, no_fork
 from ..errors import ArgumentError, BackendBrokenError, BackendMissingError, UnknownBackendError
 from .discovery import Entry, discover, forget_modules, lacking
 
@@ -69,26 +69,29 @@ class Registry:
         for watcher in self.watchers:
             watcher()
 
-    def info(self, name: str) -> BackendInfo:
-        """Return a backend that is registered, loads, and has what it needs installed; or raise."""
+    def info(self, name: str, family: Family | None = None) -> BackendInfo:
+        """Return a backend that is registered, loads, and has installed what it needs for a library's arrays; or raise.
+
+        Without a library it is enough if the arrays of one can be computed.
+        """
         entry = self.entry(name)
         if entry.info is None:
             raise BackendBrokenError(
                 f"backend {name!r} is registered by {entry.distribution} but is broken: {entry.error}"
             )
-        missing = lacking(entry.info)
+        missing = lacking(entry.info, family)
         if missing:
             raise BackendMissingError(f"backend {name!r} is registered but cannot run here: {missing}")
         return entry.info
 
-    def installed(self) -> Iterable[tuple[str, BackendInfo | None, str]]:
-        """Yield (name, info or None, why not) of every backend, without importing any."""
+    def installed(self, family: Family | None = None) -> Iterable[tuple[str, BackendInfo | None, str]]:
+        """Yield (name, info or None, why not) of every backend, for a library's arrays, without importing any."""
         for name in self.names():
             entry = self._found()[name]
             if entry.info is None:
                 yield name, None, f"broken: {entry.error}"
                 continue
-            missing = lacking(entry.info)
+            missing = lacking(entry.info, family)
             yield name, None if missing else entry.info, missing
 
     def kernel(self, info: BackendInfo) -> ForwardKernel:

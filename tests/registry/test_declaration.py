@@ -72,6 +72,8 @@ WRONG = [
     ("decline", "never", "it is a function of the problem"),
     ("note", None, "it is a function of the problem"),
     ("decline", Unhashable(), "it has no hash. Pass a function."),
+    ("without", "torch", "it is a function of the array library"),
+    ("without", Unhashable(), "it has no hash. Pass a function."),
 ]
 
 

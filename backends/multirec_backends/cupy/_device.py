@@ -1,128 +1,74 @@
-"""The GPU: compiles kernels through CuPy and launches them on the caller's stream, with the caller's memory."""
+"""The GPU: each array library's stream and memory, and what launches kernels for it."""
 
 from __future__ import annotations
 
-import sys
-from threading import Lock
-from typing import Any, TypeAlias
+import importlib
+from typing import Any
 
-import cupy
-import numpy as np
+from multirec.backend import Probe, Problem, no_fork
 
-from multirec.backend import Problem
-from multirec.errors import BackendBrokenError
-
+from . import OLDEST_CUPY
 from ._kernel import Kernel
-from ._pack import View
-from ._source import ENTRY, OPTIONS, kernel_source, library_source
-
-Array: TypeAlias = Any
-
-_TOOLKIT = {
-    "libnvrtc": "'nvidia-cuda-nvrtc>=13,<14' (CUDA 13) or nvidia-cuda-nvrtc-cu12",
-    "CUDA headers": "'nvidia-cuda-runtime>=13,<14' (CUDA 13) or nvidia-cuda-runtime-cu12",
-}
-"""What CuPy compiles with, by the words in which it misses it, and the packages that bring it."""
-
-
-class Kernels:
-    """Compiled kernels by name and device; CuPy keeps their binaries on disk.
-
-    None is unloaded while the process lives: a captured graph may hold it, and CuPy keeps what it compiled as well.
-    """
-
-    def __init__(self) -> None:
-        self._functions: dict[tuple[str, int], Any] = {}
-        self._refused: set[str] = set()
-        self._lock = Lock()
-
-    def get(self, name: str, device: int) -> Any:
-        """Return a kernel for the current device."""
-        found = self._functions.get((name, device))
-        return found if found is not None else self._compile(name, device)
-
-    def _compile(self, name: str, device: int) -> Any:
-        with self._lock:
-            if name in self._refused:
-                raise BackendBrokenError(
-                    f"backend 'cupy': kernel {name} did not compile; the log came with its first use."
-                )
-            raw = cupy.RawKernel(library_source() + kernel_source(name), ENTRY, options=OPTIONS)
-            try:
-                function = raw.kernel
-            except cupy.cuda.compiler.CompileException as error:
-                self._refused.add(name)
-                raise BackendBrokenError(f"backend 'cupy': kernel {name} does not compile:\n{error}") from None
-            except RuntimeError as error:
-                missing = next((words for words in _TOOLKIT if words in str(error)), None)
-                if missing is None:
-                    raise
-                raise BackendBrokenError(
-                    f"backend 'cupy': CuPy finds no {missing}, which kernels are compiled with at run time. "
-                    f"Install it with: pip install {_TOOLKIT[missing]}. CuPy says: {error}"
-                ) from None
-            self._functions[name, device] = function
-            return function
+from ._launch.kernels import Kernels
+from ._launch.toolkit import find
+from ._launch.with_torch import TorchQueue
+from ._program import Queue
 
 
 class CudaDevice:
     """Every GPU of this machine."""
 
     def __init__(self) -> None:
-        self._kernels = Kernels()
+        self._own: Kernels | None = None
+        self._cupy: Any = None
+        self._is_known = False
 
-    def has(self, arguments: str) -> bool:
+    def has(self, kernel: str) -> bool:
         return True
 
     def queue(self, problem: Problem) -> Queue:
         index = int(problem.device.partition(":")[2] or 0)
-        if problem.family == "torch":
-            return TorchQueue(self._kernels, index)
-        return Queue(self._kernels, index)
+        own = self.own if problem.family == "torch" else None
+        if own is not None:
+            return TorchQueue(own, index)
+        # imported here: torch's users need no CuPy
+        through = importlib.import_module("._launch.with_cupy", __package__)
+        with no_fork:
+            self._cupy = self._cupy or through.Kernels()
+        queue: Queue = (through.TorchQueue if problem.family == "torch" else through.CupyQueue)(self._cupy, index)
+        return queue
+
+    @property
+    def own(self) -> Kernels | None:
+        """The kernels that are launched without CuPy, for torch; None where there is no NVRTC for it."""
+        if not self._is_known:
+            with no_fork:
+                toolkit = find()
+                self._own = toolkit and Kernels(toolkit)
+                self._is_known = True
+        return self._own
 
 
-class Queue:
-    """CuPy's current stream of a device, and memory from CuPy's pool; JAX's arrays come and go through CuPy."""
+class CudaKernel(Kernel):
+    """The kernels of a device, which say what launches them."""
 
-    def __init__(self, kernels: Kernels, index: int) -> None:
-        self.index = index
-        self.ptr = self.stream()
-        self._kernels = kernels
+    def __init__(self, device: CudaDevice) -> None:
+        super().__init__(device)
+        self._gpu = device
 
-    def stream(self) -> int:
-        """Return the caller's current stream, as CUDA's own handle."""
-        return int(cupy.cuda.get_current_stream(self.index).ptr)
-
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
-        with cupy.cuda.Device(self.index):
-            return cupy.empty(shape, dtype)
-
-    def view(self, array: Array) -> View:
-        size = array.itemsize
-        return View(array.data.ptr, array.shape, tuple(stride // size for stride in array.strides), size)
-
-    def launch(self, name: str, blocks: int, threads: int, shared: int, params: bytes) -> None:
-        # by value: CuPy copies what an array of one element holds
-        value = np.frombuffer(params, np.dtype((np.void, len(params))))
-        if cupy.cuda.runtime.getDevice() == self.index:
-            self._kernels.get(name, self.index)((blocks,), (threads,), (value,), shared, self)
-            return
-        with cupy.cuda.Device(self.index):
-            self._kernels.get(name, self.index)((blocks,), (threads,), (value,), shared, self)
+    def probe(self) -> Probe | None:
+        """Say what launches for torch, and for others, and on which devices; None where it is CuPy for all."""
+        own = self._gpu.own
+        if own is None:
+            return None
+        found = own.probe()
+        try:
+            cupy = importlib.import_module("cupy")
+        except ImportError:
+            return found
+        if int(cupy.__version__.partition(".")[0]) < OLDEST_CUPY:
+            return found
+        return found._replace(version=f"{found.version} for torch, CuPy {cupy.__version__} for others")
 
 
-class TorchQueue(Queue):
-    """Torch's current stream of a device, and memory from torch's caching allocator."""
-
-    def stream(self) -> int:
-        return int(sys.modules["torch"].cuda.current_stream(self.index).cuda_stream)
-
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
-        torch = sys.modules["torch"]
-        return torch.empty(shape, dtype=getattr(torch, dtype), device=f"cuda:{self.index}")
-
-    def view(self, array: Array) -> View:
-        return View(array.data_ptr(), array.shape, array.stride(), array.element_size())
-
-
-kernel = Kernel(CudaDevice())
+kernel = CudaKernel(CudaDevice())
