@@ -33,6 +33,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from ._core.cascade import Cascade, CascadeGradients, CascadeNeeds, CascadeOperands, CascadeResult
 from ._core.declaration import check_declaration, in_tuples
+from ._core.form import Axes, Form
 from ._core.operands import Array, Gradients, Needs, Operands
 from ._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
 from ._machine.address import address
@@ -46,6 +47,7 @@ __all__ = [
     "REAL_DTYPES",
     "Allocate",
     "Array",
+    "Axes",
     "BackendInfo",
     "Cascade",
     "CascadeGradients",
@@ -53,7 +55,10 @@ __all__ = [
     "CascadeNeeds",
     "CascadeOperands",
     "CascadeResult",
+    "DirectKernel",
+    "DirectProblem",
     "Family",
+    "Form",
     "ForwardKernel",
     "FusedKernel",
     "Gradients",
@@ -62,6 +67,8 @@ __all__ = [
     "Layout",
     "Needs",
     "Operands",
+    "Probe",
+    "ProbingKernel",
     "Problem",
     "Support",
     "Taps",
@@ -131,6 +138,33 @@ class InPlaceKernel(ForwardKernel, Protocol):
         """Say whether it reads each sample of x before it writes y there; x then is not shared."""
 
 
+class DirectProblem(Protocol):
+    """A problem bound to the shapes and axes that a caller's arrays have."""
+
+    def forward(
+        self, x: Array, feedforward: Array | None, feedback: Array | None, inputs: Array | None, outputs: Array | None
+    ) -> tuple[Array, Array, Array]:
+        """Return y and the state after the block, its inputs and outputs: new arrays, contiguous in the layout."""
+
+    def vjp(self, arrays: tuple[Array | None, ...], y: Array | None, grad_y: Array, needs: Needs) -> Gradients:
+        """Return the adjoint applied to `grad_y`, with the shapes and data types of the arrays.
+
+        x is None where feedforward needs no gradient, and y where feedback needs none.
+        """
+
+
+@runtime_checkable
+class DirectKernel(FusedKernel, Protocol):
+    """A kernel that takes arrays as the caller has them, by their addresses, and gives the state as well.
+
+    It serves plain calls: arrays of x's own library, on its device, of the data types that are computed in, with one
+    batch axis or none, and no less samples than the state has.
+    """
+
+    def direct(self, problem: Problem, form: Form) -> DirectProblem:
+        """Return what computes the problem for arrays of a form, whose strides may differ from call to call."""
+
+
 @runtime_checkable
 class CascadeKernel(Protocol):
     """A kernel that runs second-order sections in one pass, and their gradient in another.
@@ -167,6 +201,36 @@ class CascadeKernel(Protocol):
         """
 
 
+class Probe(NamedTuple):
+    """What a backend computes with on this machine.
+
+    Attributes
+    ----------
+    version
+        The library or libraries, and their versions, in a few words.
+    devices
+        The types of devices that it can use here.
+    reason, fix
+        Why it can use none, and what to do; without them nothing is wrong but that there is none.
+    """
+
+    version: str
+    devices: tuple[str, ...]
+    reason: str = ""
+    fix: str = ""
+
+
+@runtime_checkable
+class ProbingKernel(ForwardKernel, Protocol):
+    """A kernel that finds out by itself what `multirec backends` says of it."""
+
+    def probe(self) -> Probe | None:
+        """Try out what it computes with; None is for what is done without this method.
+
+        Then the version is that of the first of `BackendInfo.requires`, and its family's library says the devices.
+        """
+
+
 class Support(NamedTuple):
     """Whether a backend computes a problem, and if not, why not."""
 
@@ -183,6 +247,10 @@ def _accept(problem: Problem) -> str | None:
 
 def _silent(problem: Problem) -> str:
     return ""
+
+
+def _never(family: Family) -> bool:
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +271,9 @@ class BackendInfo:
     requires
         Importable top-level modules that must be installed; ``"jax>=0.10"`` names the oldest version, too. The version
         is that of the distribution which brings the module: of cupy-cuda13x for ``"cupy>=14"``.
+    without
+        Called with an array library where something of `requires` is missing or too old: whether its arrays are
+        computed all the same. It may look for files and versions, but imports nothing; the answer is remembered.
     install
         What to pass to ``pip install`` when one of them is missing or too old.
     devices, dtypes, kinds
@@ -240,6 +311,7 @@ class BackendInfo:
     kernel: str
     family: Target
     requires: tuple[str, ...] = ()
+    without: Callable[[Family], bool] = _never
     install: str | None = None
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = REAL_DTYPES + COMPLEX_DTYPES

@@ -176,6 +176,8 @@ def _dot(lam: Array, signal: Array) -> Array:
 
 
 def _double(array: Array) -> Array:
+    if name_of(array.dtype) in ("float128", "complex256"):
+        return array
     library = namespace(array)
     # JAX may be without float64, and mps is
     has = library.result_type(float) == "float64" if library.__name__ == "jax.numpy" else "mps" not in str(array.device)

@@ -54,8 +54,8 @@ def check_declaration(fields: Mapping[str, Any]) -> None:
     _check_orders(fields)
     if not isinstance(fields["wide"], bool):
         _refuse(fields, "wide", fields["wide"], "it is True or False")
-    for field in ("decline", "note"):
-        _check_function(fields, field)
+    for field, what in (("decline", "the problem"), ("note", "the problem"), ("without", "the array library")):
+        _check_function(fields, field, what)
 
 
 def _check_words(fields: Mapping[str, Any]) -> None:
@@ -110,10 +110,10 @@ def _is_order(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
-def _check_function(fields: Mapping[str, Any], field: str) -> None:
+def _check_function(fields: Mapping[str, Any], field: str, what: str) -> None:
     function = fields[field]
     if not callable(function):
-        _refuse(fields, field, function, "it is a function of the problem")
+        _refuse(fields, field, function, f"it is a function of {what}")
     try:
         hash(function)
     except TypeError:

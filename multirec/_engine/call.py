@@ -12,6 +12,7 @@ from .._core.state import State
 from .._core.validate import Call, Choices, Specs, build_call, plan_call
 from .._registry.choice import chosen
 from ..errors import ArgumentError, UnsupportedError
+from .direct import launcher_for
 from .launch import Arrays, Launcher
 from .plan import Plan, plan_for
 from .precision import decided_by_values, settled
@@ -92,7 +93,7 @@ def _prepared(arrays: Arrays, choices: Choices) -> Launcher:
     except UnsupportedError:
         chosen(call.problem, choices.backend, specs[0].shape)
         raise
-    return Launcher(call, plan, arrays, decided_by_values(specs, choices))
+    return launcher_for(call, plan, arrays, decided_by_values(specs, choices))
 
 
 def call_of(arrays: Arrays, choices: Choices) -> Call:

@@ -23,6 +23,7 @@ from .._core.problem import join_shape
 from .._core.state import State
 from .._core.validate import Call, Choices, build_call
 from .._engine.call import bound, launcher_of, specs_of
+from .._engine.launch import Launcher
 from .._engine.precision import decided_by_values, settled, tell_once
 from .._memory.hand_over import placed
 from .._registry.choice import check_name
@@ -53,15 +54,19 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
             "out is given, and a gradient or a transform is wanted of x, a coefficient, the state or out: y needs "
             "memory of its own. Leave out out, or call inside torch.no_grad()."
         )
-    problem = launcher.call.problem
-    choices = choices._replace(backend=launcher.plan.info.name, compute_dtype=problem.compute_dtype)
     if True in [isinstance(part, np.ndarray) for part in arrays]:
         # copied, since backward reads them and could not know that they changed
+        problem = launcher.call.problem
         arrays = tuple(placed(np.array(part), problem) if isinstance(part, np.ndarray) else part for part in arrays)
-        launcher = launcher_of(arrays, choices, remember=not _traced())
+        launcher = launcher_of(arrays, _as_planned(choices, launcher), remember=not _traced())
     if wanted == GRADIENT:
         return eager.recurrence(launcher, arrays)
-    return _differentiable(launcher.call, choices, Operands(*arrays))
+    return _differentiable(launcher.call, _as_planned(choices, launcher), Operands(*arrays))
+
+
+def _as_planned(choices: Choices, launcher: Launcher) -> Choices:
+    """Return choices that leave nothing open."""
+    return choices._replace(backend=launcher.plan.info.name, compute_dtype=launcher.call.problem.compute_dtype)
 
 
 def _opaque(arrays: tuple[Any, ...], choices: Choices) -> tuple[Tensor, State]:

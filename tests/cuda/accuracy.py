@@ -11,7 +11,7 @@ from emulated import RecordingDevice
 from multirec_backends.cupy._kernel import Kernel
 from scipy import signal
 
-from multirec.backend import Needs, Operands, Problem, Taps
+from multirec.backend import Layout, Needs, Operands, Problem, Taps
 
 SEEDS = 16
 NAMES = ("y", "gradient of x", "gradient of feedforward", "gradient of feedback", "gradient of the state")
@@ -71,6 +71,9 @@ FAMILY: dict[str, tuple[Any, Any]] = {
     "band-pass of order 8, clustered": signal.butter(4, [0.05, 0.1], "band"),
     "Chebyshev of order 8": signal.cheby1(4, 0.5, [0.1, 0.2], "band"),
     "elliptic of order 8": signal.ellip(8, 0.5, 60, 0.3),
+    "elliptic of order 16": signal.ellip(8, 0.5, 60, [0.2, 0.5], "band"),
+    "band-pass of order 16": signal.butter(8, [0.15, 0.45], "band"),
+    "low-pass of order 16": signal.butter(16, 0.3),
 }
 
 
@@ -126,24 +129,31 @@ def stepped(b: Any, a: Any, x: Any, grad_y: Any, dtype: Any) -> tuple[Any, ...]:
     return y[p:].T, grad_x.T, sums[: q + 1].T, sums[q + 1 :].T, state.T
 
 
-def computed(kernel: Kernel, b: Any, a: Any, x: Any, grad_y: Any) -> tuple[Any, ...]:
+def computed(kernel: Kernel, b: Any, a: Any, x: Any, grad_y: Any, layout: Layout) -> tuple[Any, ...]:
     """The same of a kernel."""
     (rows, length), dtype = x.shape, str(x.dtype)
     taps = [Taps(1, rows, 1, values.shape[1], dtype) for values in (b, a)]
-    problem = Problem("numpy", "cpu", dtype, dtype, dtype, "BCT", False, 1, rows, length, rows, *taps)
+    problem = Problem("numpy", "cpu", dtype, dtype, dtype, layout, False, 1, rows, length, rows, *taps)
     p, q = problem.order, problem.input_order
     inputs, outputs = np.zeros((1, rows, q), dtype), np.zeros((1, rows, p), dtype)
-    operands = Operands(x[None], b[None, :, None], a[None, :, None], inputs, outputs)
+    operands = Operands(_laid(x[None], layout), b[None, :, None], a[None, :, None], inputs, outputs)
 
     def allocate(channels: int, kind: str) -> Any:
-        return np.full((1, channels, length), np.nan, kind)
+        return _laid(np.full((1, channels, length), np.nan, kind), layout)
 
     y = kernel.forward(problem, operands, allocate)
-    found = kernel.vjp(problem, operands, y, grad_y[None], None, Needs(*[True] * 5), allocate)
+    found = kernel.vjp(problem, operands, y, _laid(grad_y[None], layout), None, Needs(*[True] * 5), allocate)
     return y[0], found.x[0], found.feedforward[0, :, 0], found.feedback[0, :, 0], found.outputs[0]
 
 
-def measured(device: RecordingDevice, dtype: str, length: int, names: Any = tuple(FAMILY)) -> dict[str, list[Result]]:
+def _laid(values: Any, layout: Layout) -> Any:
+    """Return one example's signals in a layout: all but BCT have channels next to each other."""
+    return values if layout == "BCT" else np.ascontiguousarray(values.swapaxes(1, 2)).swapaxes(1, 2)
+
+
+def measured(
+    device: RecordingDevice, dtype: str, length: int, names: Any = tuple(FAMILY), layout: Layout = "BCT"
+) -> dict[str, list[Result]]:
     """Return for each filter how far each of NAMES is off, as the mean over seeds."""
     kernel, results = Kernel(device), {}
     eps = float(np.finfo(dtype).eps)
@@ -153,7 +163,7 @@ def measured(device: RecordingDevice, dtype: str, length: int, names: Any = tupl
         b, a = (np.repeat([FAMILY[name][part] for name in mine], SEEDS, 0) for part in (0, 1))
         b, a = b.astype(dtype), -a[:, 1:].astype(dtype)
         x, grad_y = (rng.standard_normal((len(a), length)).astype(dtype) for _ in range(2))
-        own = computed(kernel, b, a, x, grad_y)
+        own = computed(kernel, b, a, x, grad_y, layout)
         if type(device) is RecordingDevice:
             continue
         truth = stepped(b, a, x, grad_y, np.float64 if dtype == "float32" else np.longdouble)

@@ -12,10 +12,14 @@ from dataclasses import replace
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
-from emulated import EmulatedDevice, RecordingDevice, build
+from cases import CASES, LONG
+from cases.parts import Case
+from emulated import SANITIZERS, EmulatedDevice, RecordingDevice, build
 from multirec_backends.cupy._kernel import Kernel
+from multirec_backends.cupy._plan import lanes
 from stepped import stepped
 
 import multirec as mr
@@ -53,12 +57,17 @@ def conformance(dtypes: tuple[str, ...]) -> Iterator[tuple[str, bool, str]]:
 
 
 def strides_of(shape: tuple[int, ...], layout: str, far: bool) -> tuple[int, ...]:
-    """Return strides in elements: contiguous in a layout, or with the last row 2^31 elements behind the first."""
+    """Return strides in elements: contiguous in a layout, sliced, or with the last row 2^31 elements away."""
     batch, channels, length = shape
     if far:
         row = -(-(1 << 31) // (batch * channels - 1)) if batch * channels > 1 else length
         return channels * row, row, 1
-    steps = {"BCT": (channels * length, length, 1), "BTC": (channels * length, 1, channels)}
+    pitch = length + 3
+    steps = {
+        "BCT": (channels * length, length, 1),
+        "BTC": (channels * length, 1, channels),
+        "sliced": (channels * pitch, pitch, 1),
+    }
     return steps.get(layout, (channels, 1, batch * channels))
 
 
@@ -86,71 +95,10 @@ def coefficients(rng: Any, kind: str, sizes: tuple[int, int, int], count: int, d
     return values.astype(dtype)
 
 
-CASES: tuple[dict[str, Any], ...] = (
-    # several tiles, and rows that do not fill a block
-    {"sizes": (2, 9, 1032), "shared": True},
-    {"sizes": (1, 9, 1030), "layout": "BTC", "reverse": True},
-    {"sizes": (2, 5, 1027), "layout": "TBC", "shared": True, "reverse": True},
-    # x along one axis and its gradient along the other
-    {"sizes": (1, 9, 1030), "layout": "BTC", "x_layout": "BCT"},
-    {"sizes": (1, 9, 1030), "x_layout": "BTC"},
-    # segments in time
-    {"sizes": (1, 2, 512 * 18 + 3)},
-    {"sizes": (2, 1, 512 * 17), "layout": "TBC", "reverse": True, "shared": True},
-    {"sizes": (1, 2, 512 * 9 + 4), "p": 0},
-    {"sizes": (1, 2, 256 * 9 + 3), "dtype": "float64", "p": 3, "q": 1},
-    {"sizes": (1, 3, 512 * 9), "poles": (1.02, 0.5)},
-    # finite to its end, but not to the end of its tile
-    {"sizes": (1, 3, 100), "poles": (1.3, 0.5)},
-    # powers that lose what double has, unless they are computed step by step; and, so large that lanes take turns
-    {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.9, 0.88, 0.86)},
-    {"sizes": (1, 2, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.95, 0.94, 0.93)},
-    # no rows, whether x has any or not
-    {"sizes": (2, 0, 5)},
-    {"sizes": (2, 0, 5), "shared": True, "p": 20},
-    # rows more than 2^31 elements apart
-    {"sizes": (2, 2, 36), "far": True},
-    {"sizes": (2, 34, 3), "far": True, "p": 20},
-    # coefficients that change
-    {"sizes": (2, 3, 600), "p": 1, "q": 0, "a": "varying"},
-    {"sizes": (1, 9, 520), "p": 1, "q": 0, "a": "varying", "layout": "BTC", "reverse": True, "shared": True},
-    {"sizes": (2, 3, 515), "p": 1, "q": 0, "a": "gate", "growing": True},
-    {"sizes": (1, 2, 512 * 9 + 3), "p": 1, "q": 1, "a": "varying"},
-    {"sizes": (1, 3, 512 * 8 + 1), "p": 1, "q": 0, "a": "varying", "growing": True, "layout": "TBC", "reverse": True},
-    # what grows past any number, times nothing
-    {"sizes": (1, 3, 512 * 9), "p": 1, "q": 1, "a": "varying", "poles": (1.6,), "silent": True},
-    {"sizes": (1, 3, 512 * 9), "poles": (1.6, 0.5), "silent": True},
-    {"sizes": (2, 3, 515), "b": "varying", "shared": True, "layout": "TBC"},
-    {"sizes": (2, 3, 515), "b": "gate", "a": "example", "reverse": True},
-    # orders above what a lane holds, and what the fast kernels do not compute
-    {"sizes": (1, 3, 130), "dtype": "complex128", "p": 5, "q": 6, "shared": True},
-    {"sizes": (1, 3, 532), "p": 9, "q": 9},
-    {"sizes": (1, 34, 40), "p": 20, "q": 18, "shared": True},
-    {"sizes": (2, 3, 40), "p": 3, "q": 1, "a": "varying", "b": "gate", "layout": "BTC", "reverse": True},
-    {"sizes": (2, 3, 300), "dtype": "float64", "p": 3, "q": 1},
-    {"sizes": (2, 3, 520), "b_dtype": "complex64"},
-    {"sizes": (2, 3, 520), "dtype": "float16", "shared": True},
-    {"sizes": (1, 3, 1500), "dtype": "float16", "poles": (0.99, 0.98)},
-    # feedforward needs no gradient, so x is not there
-    {"sizes": (2, 3, 1030), "frozen": True},
-    {"sizes": (1, 9, 520), "p": 1, "q": 0, "a": "varying", "layout": "BTC", "reverse": True, "frozen": True},
-    {"sizes": (1, 34, 40), "p": 20, "q": 18, "frozen": True},
-    {"sizes": (2, 3, 520), "dtype": "float16", "frozen": True, "layout": "TBC", "reverse": True},
-    # filters that a scan is not exact enough for: in tiles, and in segments
-    {"sizes": (1, 3, 1500), "poles": (0.999, 0.998)},
-    {"sizes": (1, 3, 1500), "poles": (0.999, 0.998), "layout": "BTC", "shared": True},
-    {"sizes": (1, 2, 512 * 17 + 5), "poles": (0.9999, 0.999), "reverse": True},
-    {"sizes": (1, 3, 600), "dtype": "float64", "p": 3, "q": 1, "poles": (0.9, 0.88, 0.5)},
-    {"sizes": (1, 2, 256 * 9 + 3), "dtype": "float64", "p": 3, "q": 1, "poles": (0.99, 0.9, 0.5), "reverse": True},
-    # two samples of a half type where y has two: four bytes at once
-    {"sizes": (1, 3, 516), "dtype": "float16", "b_dtype": "complex64", "p": 1, "q": 0},
-)
-
-
 def problem_of(
     rng: Any, *, sizes: tuple[int, int, int], dtype: str = "float32", b_dtype: str = "", p: int = 2, q: int = 2,
     a: str = "static", b: str = "static", layout: Any = "BCT", shared: bool = False, reverse: bool = False,
-    poles: tuple[float, ...] = (), growing: bool = False, silent: bool = False,
+    poles: tuple[float, ...] = (), neighbour: tuple[float, ...] = (), growing: bool = False, silent: bool = False,
 ) -> tuple[Problem, Operands, Any, Any]:  # fmt: skip
     batch, channels, length = sizes
     taps_dtype = "float32" if dtype == "float16" else dtype
@@ -159,6 +107,8 @@ def problem_of(
     feedback = coefficients(rng, a, sizes, p, taps_dtype, True)
     if poles:
         feedback[0, 1] = -np.poly(poles)[1:]
+    if neighbour:
+        feedback[0, 0] = -np.poly(neighbour)[1:]
     if growing:
         feedback *= 3
         feedback[..., 100:, :] *= 0.2
@@ -199,13 +149,20 @@ def faults_of(
 
     `place(values, layout, far)` returns NumPy's values in the kernel's memory, `fetch` brings them back.
     """
-    far, x_layout, frozen = case.get("far", False), case.get("x_layout"), case.get("frozen", False)
-    options = {name: value for name, value in case.items() if name not in ("far", "x_layout", "frozen")}
+    ways = ("far", "x_layout", "x_sliced", "frozen", "planned")
+    far, x_layout, x_sliced, frozen = (case.get(way, False) for way in ways[:4])
+    options = {name: value for name, value in case.items() if name not in ways}
     host, operands, grad_y, grad_last = problem_of(np.random.default_rng(0), **options)
     problem = replace(host, family=family, device=device)
 
     def put(values: Any) -> Any:
         return None if values is None else place(values, problem.layout, far)
+
+    def put_x(values: Any) -> Any:
+        # a slice begins in the midst of a word
+        whole = np.pad(values, ((0, 0), (1, 1), (0, 0))) if x_sliced else values
+        placed = place(whole, x_layout or problem.layout, far)
+        return placed[:, 1:-1] if x_sliced else placed
 
     def put_taps(values: Any) -> Any:
         shape = (*values.shape[:2], values.shape[2] * values.shape[3])
@@ -216,18 +173,20 @@ def faults_of(
 
     x, feedforward, feedback, inputs, outputs = operands
     given = Operands(
-        place(x, x_layout or problem.layout, far),
+        put_x(x),
         put_taps(feedforward),
         None if feedback is None else put_taps(feedback),
         put(inputs),
         put(outputs),
     )
-    y = kernel.forward(problem, given, allocate)
+    # what is planned for sizes that would take too long here; the gradient's plan is made with it
+    with patch.multiple(lanes, **({"FEWEST_LINES": lanes.FEWEST_LINES} | case.get("planned", {}))):
+        y = kernel.forward(problem, given, allocate)
     y, last = y if isinstance(y, tuple) else (y, None)
     needs = Needs(*(operand is not None for operand in operands))
     if frozen:
         needs = needs._replace(feedforward=False)
-        given = given._replace(x=place(np.full_like(x, np.nan), x_layout or problem.layout, far))
+        given = given._replace(x=put_x(np.full_like(x, np.nan)))
     found = kernel.vjp(problem, given, y, put(grad_y), put(grad_last), needs, allocate)
     if not oracle:
         return []
@@ -259,9 +218,9 @@ def _next(values: Any, dtype: Any) -> Any:
     return values * (1 + np.longdouble(np.finfo(dtype).eps))
 
 
-def cases(device: RecordingDevice, oracle: bool) -> Iterator[tuple[str, bool, str]]:
+def cases(device: RecordingDevice, oracle: bool, tried: tuple[Case, ...]) -> Iterator[tuple[str, bool, str]]:
     kernel = Kernel(device)
-    for index, case in enumerate(CASES):
+    for index, case in enumerate(tried):
         device.seed = ORDERS_OF_THREADS[index % len(ORDERS_OF_THREADS)]
         wrong = faults_of(kernel, case, oracle=oracle)
         yield f"case {case} threads in order {device.seed}", not wrong, "; ".join(wrong)
@@ -284,14 +243,15 @@ def _error(result: Any, want: Any) -> float:
     return float(errors.max(initial=0)) if not np.isnan(errors).any() else np.inf
 
 
-def main(dtypes: tuple[str, ...], with_cases: bool) -> None:
-    """Compute the conformance suite with these data types of x, and the cases of this file."""
+def main(dtypes: tuple[str, ...] = (), kind: str = "", long: bool = False, sanitized: bool = True) -> None:
+    """Compute the conformance suite with these data types of x, and the cases of a kind, or those that take long."""
+    chosen = (LONG if long else CASES)[kind] if kind else ()
     register()
     recording = RecordingDevice()
     for device in (recording, None):
-        emulated = device or EmulatedDevice(build(set(recording.launched)), seed=5)
+        emulated = device or EmulatedDevice(build(set(recording.launched), SANITIZERS if sanitized else ()), seed=5)
         kernel = Kernel(emulated)
         door.forward, door.vjp = kernel.forward, kernel.vjp
-        for name, ok, detail in (*(cases(emulated, device is None) if with_cases else ()), *conformance(dtypes)):
+        for name, ok, detail in (*cases(emulated, device is None, chosen), *conformance(dtypes)):
             if device is None:
                 print(json.dumps({"name": name, "ok": ok, "detail": detail}))

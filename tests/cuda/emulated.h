@@ -37,7 +37,7 @@
 #define __align__(n) __attribute__((aligned(n)))
 
 namespace emulated {
-constexpr size_t STACK = 64 << 10, SHARED = 160 << 10;
+constexpr size_t STACK = 64 << 10, SHARED = 160 << 10, COPIES = 512;
 struct Index { unsigned x; };
 struct Barrier {
   int waiting = 0;
@@ -48,6 +48,11 @@ struct Stack {
   const void* bottom = nullptr;
   size_t size = 0;
 };
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+};
 struct Fiber {
   ucontext_t context;
   std::unique_ptr<char[]> stack = std::make_unique<char[]>(STACK);
@@ -56,6 +61,8 @@ struct Fiber {
   long block_syncs, warp_syncs;
   void* kept = nullptr;
   bool done = false;
+  Copy copies[COPIES];  // on their way to shared memory, the first of which is next
+  int first_copy = 0, copy_count = 0;
 };
 
 inline std::vector<std::unique_ptr<Fiber>> fibers;
@@ -69,6 +76,7 @@ inline unsigned char slots[32][32][8];
 inline std::function<void()> body;
 inline long progress;
 inline const char* fault;
+inline bool copies_late;
 
 UNWATCHED inline void to_scheduler(bool last) {
   Fiber* self = current;
@@ -81,6 +89,7 @@ UNWATCHED inline void entry() {
   __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack.bottom, &scheduler_stack.size);
 #endif
   body();
+  if (current->copy_count) fault = "a thread ends before its copies have arrived";
   current->done = true;
   ++progress;
   to_scheduler(true);
@@ -103,6 +112,19 @@ UNWATCHED inline void wait_for_block(int line) {
   ++current->block_syncs;
 }
 
+UNWATCHED inline void keep_copy(Copy copy) {
+  if (current->copy_count == COPIES) fault = "more copies on their way than the emulator keeps";
+  else current->copies[current->copy_count++] = copy;
+}
+UNWATCHED inline bool take_copy(Copy& copy) {
+  if (current->first_copy == current->copy_count) {
+    current->first_copy = current->copy_count = 0;
+    return false;
+  }
+  copy = current->copies[current->first_copy++];
+  return true;
+}
+
 // runs one block, up to a fault
 UNWATCHED inline void run_block(int threads, unsigned seed) {
   std::vector<int> order(threads);
@@ -112,11 +134,13 @@ UNWATCHED inline void run_block(int threads, unsigned seed) {
   of_block = {};
   for (auto& barrier : of_warp) barrier = {};
   predicate = 0;
+  copies_late = seed != 0;
   while (int(fibers.size()) < threads) fibers.push_back(std::make_unique<Fiber>());
   for (int i = 0; i < threads; ++i) {
     Fiber& fiber = *fibers[i];
     fiber.thread.x = i;
     fiber.block_syncs = fiber.warp_syncs = 0;
+    fiber.first_copy = fiber.copy_count = 0;
     fiber.done = false;
     getcontext(&fiber.context);
     fiber.context.uc_stack = {fiber.stack.get(), 0, STACK};
@@ -221,6 +245,29 @@ inline unsigned short half_from_float(float value) {
   unsigned short bits;
   std::memcpy(&bits, &half, 2);
   return bits;
+}
+inline unsigned short bfloat_from_float(float value) {
+  const unsigned bits = __float_as_int(value);
+  return value != value ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+inline unsigned halves_from_floats(float first, float second) {
+  return half_from_float(first) | unsigned(half_from_float(second)) << 16;
+}
+inline unsigned bfloats_from_floats(float first, float second) {
+  return bfloat_from_float(first) | unsigned(bfloat_from_float(second)) << 16;
+}
+// at once, or as late as may be
+template <class T> inline void copy_async(void* to, const void* from) {
+  if (emulated::copies_late) emulated::keep_copy({to, from, sizeof(T)});
+  else *(T*)to = *(const T*)from;
+}
+inline void copies_arrived() {
+  emulated::Copy copy;
+  while (emulated::take_copy(copy)) {
+    if (copy.bytes == 4) *(int*)copy.to = *(const int*)copy.from;
+    else if (copy.bytes == 8) *(int2*)copy.to = *(const int2*)copy.from;
+    else *(int4*)copy.to = *(const int4*)copy.from;
+  }
 }
 inline double widened(float value) { return value; }
 inline float narrowed(double value) { return float(value); }

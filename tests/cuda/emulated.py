@@ -6,13 +6,18 @@ import ctypes
 import hashlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from multirec_backends.cupy._pack import View
-from multirec_backends.cupy._source import library_source
+from cases import BUILT
+from multirec_backends.cupy._pack import WORD, View, body, head
+from multirec_backends.cupy._plan.bounds import BOUNDS, kind_of, most_threads
+from multirec_backends.cupy._plan.parts import Grid
+from multirec_backends.cupy._source import library_source, params
 
 from multirec.backend import Problem
 
@@ -21,23 +26,11 @@ FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-ffp-
 WATCH = ("--param", "asan-instrumentation-with-call-threshold=0", "-Wl,-Bsymbolic")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", *WATCH)
 
-FAST = frozenset(
-    {
-        "float,float,float,float,2,2,false,false",
-        "float,float,float,float,1,0,false,true",
-        "float,float,float,float,1,1,false,true",
-        "float,float,float,float,2,2,true,false",
-        "float,float,float,float,0,2,false,false",
-        "float,float,float,float,9,9,false,false",
-        "double,double,double,double,3,1,false,false",
-        "Half,Half,float,float,2,2,false,false",
-        "BFloat,BFloat,float,float,2,2,false,false",
-        "Half,Complex<float>,Complex<float>,float,1,0,false,false",
-        "float,Complex<float>,Complex<float>,float,2,2,false,false",
-        "Complex<double>,Complex<double>,Complex<double>,Complex<double>,5,6,false,false",
-    }
-)
-"""Template arguments that are built, to keep the build small; everything else goes to the sequential kernels."""
+
+@lru_cache
+def _most_threads(name: str) -> int:
+    """Return how many threads of a block a kernel is compiled for; one of a test's own has what CUDA allows."""
+    return most_threads(name) if kind_of(name) in BOUNDS else 1024
 
 
 class RecordingDevice:
@@ -47,8 +40,8 @@ class RecordingDevice:
         self.launched: list[str] = []
         self.seed = seed
 
-    def has(self, arguments: str) -> bool:
-        return arguments in FAST
+    def has(self, kernel: str) -> bool:
+        return kernel in BUILT
 
     def queue(self, problem: Problem) -> RecordingDevice:
         return self
@@ -59,12 +52,19 @@ class RecordingDevice:
     def view(self, array: Any) -> View:
         size = array.dtype.itemsize
         strides = tuple(stride // size for stride in array.strides)
-        return View(array.__array_interface__["data"][0], array.shape, strides, size)
+        return View(self.address(array), array.shape, strides, size)
+
+    def address(self, array: Any) -> int:
+        return int(array.__array_interface__["data"][0])
+
+    def strides(self, array: Any) -> Any:
+        return array.strides
 
     def launch(self, name: str, blocks: int, threads: int, shared: int, params: bytes) -> None:
         # what CUDA refuses
         assert 0 < blocks < 1 << 31, f"{name}: {blocks} blocks"
-        assert 0 < threads <= 1024, f"{name}: {threads} threads"
+        most = _most_threads(name)
+        assert 0 < threads <= most, f"{name}: {threads} threads, and it is compiled for {most}"
         assert shared <= 48 << 10, f"{name}: {shared} bytes of shared memory"
         assert len(params) <= 4096, f"{name}: {len(params)} bytes of parameters"
         self.launched.append(name)
@@ -86,12 +86,25 @@ class EmulatedDevice(RecordingDevice):
             raise RuntimeError(f"{name}: {fault.decode()}")
 
 
+def params_of(problem: Problem, items: int, views: dict[str, View], scratch: dict[str, Any] | None = None) -> bytes:
+    """Return the arguments of one kernel, for arrays by their names in the CUDA source."""
+    template = body(problem, views, dict.fromkeys(scratch or {}, 0))
+    words = bytearray(template.words)
+    for name, place, more in template.addresses:
+        if name == "scratch":
+            (array,) = (scratch or {}).values()
+            address = array.__array_interface__["data"][0]
+        else:
+            address = views[name].address
+        words[place : place + WORD] = (address + more).to_bytes(WORD, sys.byteorder)
+    return head(problem, Grid(items=items), 0, last=0, wants=0, across=template.across) + words
+
+
 def translation_unit(names: Iterable[str], further: str) -> str:
     """Return the source, and `further` source, with these kernels behind one door."""
-    entries = []
-    for name in sorted(names):
-        params = "Fold" if name.startswith("fold") else "Problem"
-        entries.append(f'{{"{name}", [](const void* params) {{ {name}(*(const {params}*)params); }}}},')
+    entries = (
+        f'{{"{name}", [](const void* params) {{ {name}(*(const {params(name)}*)params); }}}},' for name in sorted(names)
+    )
     listed = "\n".join(entries)
     return f"""#include "emulated.h"
 {library_source(device=False)}

@@ -12,9 +12,8 @@ import re
 from tempfile import TemporaryFile
 
 import numpy as np
-from emulated import HERE, EmulatedDevice, build
-from multirec_backends.cupy._pack import Arguments, View
-from multirec_backends.cupy._plan import Grid
+from emulated import HERE, EmulatedDevice, build, params_of
+from multirec_backends.cupy._pack import View
 
 from multirec.backend import Problem
 
@@ -27,10 +26,10 @@ def what_is_said(device: EmulatedDevice, name: str) -> str:
     """Run one kernel: four blocks of 64 threads, a number of y for each, and 2 KiB of shared memory."""
     y = np.zeros(BLOCKS * THREADS, np.float32)
     dtypes = ("float32",) * 3
-    arguments = Arguments(Problem("numpy", "cpu", *dtypes, "BCT", False, 1, 1, LENGTH, 1, None, None))
-    arguments.add_signal("y", View(y.__array_interface__["data"][0], (1, 1, y.size), (0, 0, 1), 4))
+    problem = Problem("numpy", "cpu", *dtypes, "BCT", False, 1, 1, LENGTH, 1, None, None)
+    view = View(y.__array_interface__["data"][0], (1, 1, y.size), (0, 0, 1), 4)
     try:
-        device.launch(name, BLOCKS, THREADS, 2048, arguments.pack(Grid(0, 1, 1, 1, BLOCKS, 2048), 0))
+        device.launch(name, BLOCKS, THREADS, 2048, params_of(problem, BLOCKS, {"y": view}))
     except RuntimeError as error:
         return str(error).partition(": ")[2]
     return "not a number" if np.isnan(y).any() else "nothing"

@@ -1,8 +1,9 @@
 """A computer with a GPU that is none, for `make gpu` to run on: every line of it, before a real GPU sees it.
 
 A program: `python standin.py FOLDER NAMES`. Torch's and CuPy's devices are the CPU, the kernels are the emulated ones,
-and sizes are small. Where NAMES does not exist, kernels are not computed and their names are written there; else a
-library of these is built, and they are computed. Times mean nothing here.
+launched through a driver that is none for torch, through a CuPy that is none for others, and sizes are small. Where
+NAMES does not exist, kernels are not computed and their names are written there; else a library of these is built, and
+they are computed. Times mean nothing here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from emulated import FAST, EmulatedDevice, RecordingDevice, build
+
+sys.path.append(str(Path(__file__).parents[1] / "bench"))
+import harness
+from cases import BUILT
+from emulated import EmulatedDevice, RecordingDevice, build
+from standin_driver import fake_driver, kernel_of
+from streams import Device
 from torch.utils._pytree import tree_leaves
 
 from multirec._core import arrays
@@ -31,6 +38,8 @@ from multirec._registry import discovery
 BENCH = Path(__file__).parents[2] / "bench"
 ON_DEVICE = torch.device("cuda", 0)
 launcher = RecordingDevice()
+# work is done at once, but for what a cheat gives to a stream
+device = Device(time.perf_counter, time.sleep)
 
 
 class Host(torch.Tensor):
@@ -38,10 +47,10 @@ class Host(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Refuse tensors of both sides, as torch does."""
+        """Refuse tensors of both sides, as torch does but where it copies."""
         with torch._C.DisableTorchFunctionSubclass():
             found = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
-        if len({isinstance(leaf, Host) for leaf in found}) > 1:
+        if func is not torch.Tensor.copy_ and len({isinstance(leaf, Host) for leaf in found}) > 1:
             raise RuntimeError(f"{func.__name__}: Expected all tensors to be on the same device")
         return super().__torch_function__(func, types, args, kwargs or {})
 
@@ -57,7 +66,8 @@ def fake_devices() -> None:
 
     def moved(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         targets = [str(arg) for arg in args if isinstance(arg, (str, torch.device))]
-        args = tuple(arg for arg in args if not isinstance(arg, (str, torch.device)))
+        # a module names a data type and whether to wait, of which there is often none
+        args = tuple(arg for arg in args if not isinstance(arg, (str, torch.device, bool, type(None))))
         self = to(self, *args, **kwargs) if args or kwargs else self
         return self.as_subclass(Host if targets[0] == "cpu" else tensor) if targets else self
 
@@ -72,45 +82,12 @@ def fake_devices() -> None:
         return made
 
     torch_empty = torch.empty
-    for name in ("empty", "zeros", "ones", "full", "rand", "randn", "as_tensor", "tensor"):
+    names = "empty zeros ones full rand randn as_tensor tensor arange linspace eye"
+    for name in names.split():
         setattr(torch, name, making(getattr(torch, name)))
     tensor.device = property(lambda self: torch.device("cpu") if isinstance(self, Host) else ON_DEVICE)
     tensor.to, tensor.cpu = moved, lambda self: self.as_subclass(Host)
     tensor.numpy = tensor.__array__ = seen
-
-
-class Event:
-    """A moment of the host's clock."""
-
-    def __init__(self, enable_timing: bool = False) -> None:
-        self.at = 0.0
-
-    def record(self) -> None:
-        self.at = time.perf_counter()
-
-    def elapsed_time(self, other: Event) -> float:
-        return 1e3 * (other.at - self.at)
-
-
-class Stream:
-    """A stream on which everything is done at once, and a device that is always current."""
-
-    id = ptr = cuda_stream = 0
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-    def synchronize(self) -> None:
-        pass
-
-    def wait_stream(self, other: Stream) -> None:
-        pass
 
 
 class Graph:
@@ -137,21 +114,24 @@ class Generators:
 
 def fake_torch() -> None:
     """Make torch believe in a device."""
+    # threads that wait for each other are no part of what is tried
+    torch.set_num_threads(1)
     cuda, generator, from_numpy = torch.cuda, torch.Generator, torch.from_numpy
     for name, value in {
+        **device.torch_names(),
         "is_available": lambda: True,
-        "get_device_properties": lambda index: SimpleNamespace(L2_cache_size=1 << 12),
+        "is_bf16_supported": lambda *args: True,
         "device_count": lambda: 2,
-        "synchronize": lambda: None,
         "empty_cache": lambda: None,
-        "current_stream": lambda index=0: Stream(),
-        "stream": lambda stream: stream,
+        "max_memory_allocated": lambda: 0,
+        "memory_allocated": lambda: 0,
+        "reset_peak_memory_stats": lambda: None,
+        "is_current_stream_capturing": lambda: False,
         "graph": lambda graph: contextlib.nullcontext(),
-        "Event": Event,
-        "Stream": Stream,
         "CUDAGraph": Graph,
     }.items():
         setattr(cuda, name, value)
+    torch._C._cuda_getCurrentRawStream, torch._C._cuda_getDevice = (lambda index: 0), (lambda: 0)
     torch.Generator = Generators(generator)
     torch.from_numpy = lambda array: from_numpy(array).as_subclass(Host)
     fake_devices()
@@ -161,14 +141,14 @@ class Ndarray(np.ndarray):
     """CuPy's array: NumPy's, with an address and a device."""
 
     data = property(lambda self: SimpleNamespace(ptr=self.__array_interface__["data"][0]))
-    device = property(lambda self: Stream())
+    device = property(lambda self: device.current)
 
 
 class RawKernel:
     """Launches the emulated kernel that the source ends with."""
 
     def __init__(self, code: str, entry: str, options: tuple[str, ...]) -> None:
-        self._name = code.rsplit("{ ", 1)[1].split("(p)", 1)[0]
+        self._name = kernel_of(code)
         self.kernel = self._launch
 
     def _launch(self, grid: Any, block: Any, arguments: Any, shared: int, stream: Any) -> None:
@@ -192,6 +172,7 @@ def fake_cupy() -> None:
     names = {name: own(getattr(np, name)) for name in making}
     cupy.__dict__.update(
         names,
+        __version__="14.2.0",
         ndarray=Ndarray,
         float32=np.float32,
         empty=empty,
@@ -201,9 +182,9 @@ def fake_cupy() -> None:
         from_dlpack=own(lambda array: array.as_subclass(Host).numpy() if isinstance(array, torch.Tensor) else array),
         RawKernel=RawKernel,
         cuda=SimpleNamespace(
-            Device=lambda index: Stream(),
-            Stream=Stream,
-            get_current_stream=lambda index: Stream(),
+            Device=lambda index: device.current,
+            Stream=device.stream,
+            get_current_stream=lambda index: device.current,
             compiler=SimpleNamespace(CompileException=SyntaxError),
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),
             set_allocator=lambda allocator: None,
@@ -225,6 +206,26 @@ def fake_cupy() -> None:
     sys.modules["cupyx.scipy.signal"] = SimpleNamespace(lfilter=own(_lfilter))
 
 
+def fake_scans() -> None:
+    """Put packages in place of other people's scans, that loop over time."""
+    scan = ModuleType("accelerated_scan.scalar")
+    scan.scan = lambda gates, x: _looped(x, gates, -1)
+    fla = ModuleType("fla.ops.hgrn")
+    fla.chunk_hgrn = fla.fused_recurrent_hgrn = lambda x, logarithms: (_looped(x, logarithms.exp(), 1), None)
+    for name in ("accelerated_scan", "accelerated_scan.warp", "fla", "fla.ops"):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__spec__ = ModuleSpec(name, None)
+    sys.modules["accelerated_scan.warp"].scan = scan.scan
+    sys.modules |= {module.__name__: module for module in (scan, fla)}
+
+
+def _looped(x: torch.Tensor, gates: torch.Tensor, axis: int) -> torch.Tensor:
+    found = [torch.zeros_like(x.select(axis, 0))]
+    for now, gate in zip(x.unbind(axis), gates.unbind(axis), strict=True):
+        found.append(gate * found[-1] + now)
+    return torch.stack(found[1:], axis)
+
+
 def _lfilter(b: Any, a: Any, x: Any) -> Any:
     from scipy.signal import lfilter
 
@@ -234,6 +235,8 @@ def _lfilter(b: Any, a: Any, x: Any) -> Any:
 def fake_multirec() -> None:
     """Let arrays of the stand-in be CuPy's, and the backend have the kernels that are built."""
     import jax
+
+    fake_driver(lambda *launch: launcher.launch(*launch))
     from multirec_backends.cupy import _device
 
     devices = jax.devices()
@@ -242,21 +245,38 @@ def fake_multirec() -> None:
     arrays._jax_device = lambda array: "cuda:0"
     find = arrays._find_family
     arrays._find_family = lambda array, name: "cupy" if type(array) is Ndarray else find(array, name)
-    _device.CudaDevice.has = lambda self, arguments: arguments in FAST
+    _device.CudaDevice.has = lambda self, kernel: kernel in BUILT
     installed = discovery._is_installed
     discovery._is_installed = lambda module: module == "cupy" or installed(module)
 
 
 def small() -> None:
     """Make the benchmark's problems small, and its checks few."""
-    from gpu.steps import benchmark, compiling, conformance, faults, kernels, timing, workloads
+    from gpu.steps import (
+        benchmark,
+        compiling,
+        conformance,
+        faults,
+        host,
+        kernels,
+        layers,
+        peers,
+        scans,
+        specs,
+        timing,
+        workloads,
+    )
 
-    for name, items in (("WORKLOADS", workloads.WORKLOADS), ("SWEEP", workloads.SWEEP)):
-        for key, spec in items.items():
-            sizes = {"W1 biquads": (2, 3, 600), "W3 long": (2, 1, 4200)}.get(key, (1, 3, 240))
-            items[key] = replace(spec, **dict(zip(("batch", "channels", "length"), sizes, strict=True)))
-            title = key if name == "WORKLOADS" else f"W1, {key}"
-            benchmark.ITEMS[title] = partial(benchmark.ITEMS[title].func, items[key])
+    from multirec.bench.measure import limits
+
+    for items in (specs.WORKLOADS, specs.SWEEP):
+        for name, spec in items.items():
+            sizes = {"W1 biquads": (2, 3, 600), "W3 long": (2, 1, 4200)}.get(name, (1, 3, 240))
+            items[name] = replace(spec, **dict(zip(("batch", "channels", "length"), sizes, strict=True)))
+            benchmark.ITEMS[name] = partial(benchmark.measured, items[name], 0.0)
+    peers.WORKLOADS, scans.W5 = specs.WORKLOADS, specs.WORKLOADS["W5 gated"]
+    layers.BANK, layers.CHANNELS, layers.RECURRENT = (1, 100), 3, (40, 2, 8)
+    host.CHUNK = replace(host.CHUNK, channels=3, length=40)
     workloads.CHECKED = 200
     faults.MANY_CHANNELS, faults.MANY_ELEMENTS = 11, (5, 40)
     checks_of = conformance.checks_of
@@ -267,9 +287,12 @@ def small() -> None:
     kernels.SMALL, compiling.SMALL, compiling.LARGER = few, few, ()
     compiling.ProcessPoolExecutor = lambda workers, mp_context: ThreadPoolExecutor(1)
     timing.bandwidths.__defaults__ = (1 << 12,)
-    device_times, host_times = timing.device_times, timing.host_times
-    timing.device_times = benchmark.device_times = lambda work, seconds=0.0, most=2: device_times(work, 0.0, 2)
-    benchmark.host_times = lambda work: host_times(work, 20)
+    device_times, host_times, wall_times = timing.device_times, timing.host_times, timing.wall_times
+    timing.device_times = lambda work, seconds=0.0, most=2: device_times(work, 0.0, 2)
+    timing.host_times = lambda work, count=20: host_times(work, 20)
+    timing.wall_times = lambda work: wall_times(work, 2, 2)
+    # other work on this machine may have the processor for so long
+    limits._ENDING = 1.0
     faults.subprocess = SimpleNamespace(check_output=_printed)
 
 
@@ -299,6 +322,7 @@ def main(folder: str, names: Path) -> None:
         launcher = EmulatedDevice(build(set(names.read_text().split("\n")), flags=()))
     sys.path.insert(0, str(BENCH))
     fake_cupy()
+    fake_scans()
     fake_torch()
     fake_multirec()
     small()
@@ -314,6 +338,7 @@ def main(folder: str, names: Path) -> None:
     run.shutil = SimpleNamespace(which=lambda name: "/stand-in/" + name)
     sys.argv = ["gpu", "--results", folder]
     code = run.main()
+    harness.bench(Path(folder), device)
     if not names.exists():
         names.write_text("\n".join(sorted(set(launcher.launched))))
     print(f"exit code {code}")

@@ -60,7 +60,7 @@ def _forward(operands: Operands, reverse: bool) -> Array:
     if a is None:
         return driven
     p = a.shape[-1]
-    shape = np.broadcast_shapes(driven.shape[:2], a.shape[:2])
+    shape = np.broadcast_shapes(driven.shape[:2], a.shape[:2], () if outputs is None else outputs.shape[:2])
     y = np.zeros((length + p, *shape), np.result_type(driven, a))
     if outputs is not None:
         y[:p] = np.moveaxis(outputs, -1, 0)

@@ -13,35 +13,81 @@ from pathlib import Path
 import pytest
 from multirec_backends.cupy._source import OPTIONS, kernel_source, library_source
 
-ARCHITECTURES = (75, 80, 90, 100)
+ARCHITECTURES = (75, 80, 90, 100, 120)
+MAIN = (
+    "tiles_forward<float,float,float,float,2,2,false,false,128>",
+    "tiles_backward<float,float,float,float,2,2,false,false,128,false>",
+    "lanes_forward<float,float,float,float,4,4>",
+    "channels_forward<float,float,float,float,2,2,false,false,32,true>",
+    "channels_backward<float,float,float,float,2,2,false,false,16,true,false>",
+    "products_forward<float,float,float,float,2>",
+    "carry<float,float,2,1024,false>",
+    "sequential_forward<float,float,float,float>",
+    "fold<float,float,float,float>",
+)
+"""One of each kind at least, for every run of the tests."""
+MOST_SPILLED = {
+    "lanes": 64,
+    "channels_backward<float,float,float,float,2,2,false,false,16,false": 32,
+    "tiles_backward<double": 32,
+    "tiles_forward<float,Complex": 32,
+}
+"""Bytes, outside of loops over samples, by how names begin; the others spill nothing."""
+UNUSED = "-diag-suppress=177"
+"""Constants that only kernels which are not among the names use."""
 NAMES = (
-    "forward<float,float,float,float,2,2,false,false,64>",
-    "forward<float,float,float,float,2,2,false,false,128>",
-    "backward<float,float,float,float,2,2,false,false,64,false>",
-    "backward<float,float,float,float,2,2,false,false,128,false>",
-    "forward<float,Complex<float>,Complex<float>,Complex<float>,4,0,false,false,64>",
-    "backward<BFloat,BFloat,float,float,1,0,false,true,64,true>",
-    "forward<Half,Half,float,float,0,1,true,false,64>",
-    "backward<Half,Complex<float>,Complex<float>,float,1,0,false,false,64,false>",
+    "tiles_forward<float,float,float,float,2,2,false,false,64>",
+    "tiles_forward<float,float,float,float,2,2,false,false,128>",
+    "tiles_backward<float,float,float,float,2,2,false,false,64,false>",
+    "tiles_backward<float,float,float,float,2,2,false,false,128,false>",
+    "tiles_forward<float,Complex<float>,Complex<float>,Complex<float>,4,0,false,false,64>",
+    "tiles_backward<BFloat,BFloat,float,float,1,0,false,true,64,true>",
+    "tiles_forward<Half,Half,float,float,0,1,true,false,64>",
+    "tiles_backward<Half,Complex<float>,Complex<float>,float,1,0,false,false,64,false>",
+    "tiles_forward<Complex<float>,Complex<float>,Complex<float>,Complex<float>,1,0,false,false,128>",
+    "tiles_backward<Half,Half,float,float,2,2,false,false,64,true>",
+    "tiles_backward<double,double,double,double,2,2,false,false,64,false>",
+    "lanes_forward<float,float,float,float,4,4>",
+    "lanes_together<float,float,float,float,4,4>",
+    "lanes_backward<float,float,float,float,16,16>",
+    "lanes_trust<float,float,4>",
+    "lanes_carry<Complex<double>,double,5,true>",
+    "channels_forward<float,float,float,float,2,2,false,false,32,true>",
+    "channels_forward<float,float,float,float,2,2,false,false,32,false>",
+    "channels_forward<float,float,float,float,1,0,false,true,16,false>",
+    "channels_backward<float,float,float,float,2,2,false,false,16,true,false>",
+    "channels_backward<float,float,float,float,2,2,false,false,16,false,false>",
+    "channels_backward<float,float,float,float,1,0,false,true,8,false,true>",
+    "channels_forward<BFloat,Two<BFloat>,Two<float>,Two<float>,2,2,false,false,32,true>",
+    "channels_forward<Two<Half>,Two<Half>,Two<float>,Two<float>,2,2,false,false,24,false>",
+    "channels_backward<BFloat,Two<BFloat>,Two<float>,Two<float>,2,2,false,false,16,true,true>",
+    "channels_backward<Two<BFloat>,Two<BFloat>,Two<float>,Two<float>,2,2,false,false,16,false,true>",
+    "channels_backward<Two<Half>,Two<Half>,Two<float>,Two<float>,1,0,false,true,8,false,true>",
+    "channels_forward<Half,Complex<float>,Complex<float>,float,1,2,true,false,8,false>",
     "carry<Complex<double>,Complex<double>,2,128,true>",
     "carry<float,float,2,1024,false>",
     "carry_varying<Complex<float>,float,true>",
+    "products_ends<float,float,float,float,16,true>",
+    "products_carry<float,float,float,float,8,false>",
+    "products_forward<float,float,float,float,16>",
+    "products_backward<float,float,float,float,8>",
+    "products_backward<Half,Complex<float>,Complex<float>,float,2>",
     "sequential_forward<double,double,double,double>",
     "sequential_backward<Complex<double>,Complex<double>,double,Complex<double>>",
-    "fold<double,float>",
-    "fold<Complex<float>,BFloat>",
+    "fold<float,float,float,float>",
+    "fold<Half,Complex<float>,Complex<float>,float>",
 )
 
 
-def source() -> str:
-    kernels = (kernel_source(name, f"kernel_{index}") for index, name in enumerate(NAMES))
+def source(names: tuple[str, ...]) -> str:
+    kernels = (kernel_source(name, f"kernel_{index}") for index, name in enumerate(names))
     return library_source() + "".join(kernels)
 
 
-def compile_with_nvcc(nvcc, architecture, folder) -> str:
+def compile_with_nvcc(nvcc, architecture, folder, names) -> str:
     unit = folder / "kernels.cu"
-    unit.write_text(source())
-    target = ("-cubin", "-Xptxas=-v", "-o", str(folder / "kernels.cubin"))
+    unit.write_text(source(names))
+    target = (UNUSED, "-cubin", "-Xptxas=-v", "-o", str(folder / "kernels.cubin"))
     command = [nvcc, *OPTIONS, f"-arch=sm_{architecture}", *target, str(unit)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
@@ -57,12 +103,12 @@ def nvrtc() -> ctypes.CDLL | None:
     return ctypes.CDLL(path) if path else None
 
 
-def compile_with_nvrtc(library, architecture) -> str:
+def compile_with_nvrtc(library, architecture, names) -> str:
     # with what CuPy adds to the backend's options
-    options = (*OPTIONS, "-ftz=true", "--device-as-default-execution-space", f"-arch=sm_{architecture}")
+    options = (*OPTIONS, UNUSED, "-ftz=true", "--device-as-default-execution-space", f"-arch=sm_{architecture}")
     given = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
-    assert library.nvrtcCreateProgram(ctypes.byref(program), source().encode(), b"kernels.cu", 0, None, None) == 0
+    assert library.nvrtcCreateProgram(ctypes.byref(program), source(names).encode(), b"kernels.cu", 0, None, None) == 0
     code = library.nvrtcCompileProgram(program, len(options), given)
     assert library.nvrtcGetProgramLogSize(program, ctypes.byref(size)) == 0
     log = ctypes.create_string_buffer(size.value)
@@ -71,18 +117,35 @@ def compile_with_nvrtc(library, architecture) -> str:
     return log.value.decode() + ("" if code == 0 else f"error {code}")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_compiles(architecture, tmp_path):
+def spills(architecture, folder, names) -> dict[str, int]:
+    """Compile kernels without an error or a warning; return the bytes that each one spills, as far as nvcc says it."""
     nvcc = shutil.which("nvcc")
     if nvcc:
-        log = compile_with_nvcc(nvcc, architecture, tmp_path)
+        log = compile_with_nvcc(nvcc, architecture, folder, names)
     elif library := nvrtc():
-        log = compile_with_nvrtc(library, architecture)
+        log = compile_with_nvrtc(library, architecture, names)
     else:
         pytest.skip("neither nvcc nor NVRTC is installed, so nothing here can compile CUDA")
     assert not [line for line in log.splitlines() if "error" in line or "warning" in line], log
-    if nvcc and architecture == 90:
-        spilled = dict(re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL))
-        assert {spilled[str(n)] for n in range(4)} == {"0"}, "the kernels of order 2 do not fit into registers"
-        # with the registers of order 2 it would be hundreds
-        assert int(spilled["4"]) <= 32, "a complex kernel of order 4 does not fit into registers"
+    found = re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL)
+    return {names[int(index)]: int(count) for index, count in found}
+
+
+def too_large(spilled: dict[str, int]) -> dict[str, int]:
+    """Return those that spill more than they may."""
+    return {
+        name: count
+        for name, count in spilled.items()
+        if count > next((most for start, most in MOST_SPILLED.items() if name.startswith(start)), 0)
+    }
+
+
+def test_the_main_kernels_compile_and_fit_into_registers(tmp_path):
+    assert not too_large(spills(90, tmp_path, MAIN))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_compiles(architecture, tmp_path):
+    spilled = spills(architecture, tmp_path, NAMES)
+    assert architecture != 90 or not too_large(spilled)

@@ -4,88 +4,23 @@ from __future__ import annotations
 
 import importlib
 import sys
-from contextlib import contextmanager
+import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from emulated import RecordingDevice
+from fake_cupy import DriverError
+from multirec_backends.cupy._computation import keep
 from multirec_backends.cupy._kernel import Kernel
 from multirec_backends.cupy._pack import View
 
 import multirec as mr
 from multirec._registry.probe import status_of
-from multirec._registry.registry import registry
 from multirec.backend import Needs, Operands, Problem, Taps
-from multirec.errors import BackendBrokenError
-
-
-class CompileError(Exception):
-    pass
-
-
-class DriverError(RuntimeError):
-    pass
-
-
-class FakeCupy(SimpleNamespace):
-    """Records what is compiled and launched; device 0 is current."""
-
-    def __init__(self) -> None:
-        self.current, self.compiled, self.launched, self.log, self.count = 0, [], [], "", 1
-        self.kind = CompileError
-        runtime = SimpleNamespace(
-            getDevice=lambda: self.current, getDeviceCount=self.device_count, CUDARuntimeError=DriverError
-        )
-        super().__init__(
-            ndarray=type("ndarray", (), {}),
-            cuda=SimpleNamespace(
-                runtime=runtime,
-                compiler=SimpleNamespace(CompileException=CompileError),
-                Device=self.device,
-                get_current_stream=lambda index: SimpleNamespace(ptr=1000 + index),
-            ),
-        )
-
-    def device_count(self) -> int:
-        if isinstance(self.count, Exception):
-            raise self.count
-        return self.count
-
-    @contextmanager
-    def device(self, index):
-        before, self.current = self.current, index
-        yield
-        self.current = before
-
-    def RawKernel(self, code, name, options=()):
-        fake = self
-
-        class Raw:
-            @property
-            def kernel(self):
-                fake.compiled.append(code)
-                if fake.log:
-                    raise fake.kind(fake.log)
-
-                def launch(grid, block, args, shared, stream):
-                    fake.launched.append((grid, block, args[0].size, args[0].nbytes, shared, stream.ptr, fake.current))
-
-                return launch
-
-        return Raw()
-
-
-@pytest.fixture
-def cupy(monkeypatch):
-    fake = FakeCupy()
-    monkeypatch.setitem(sys.modules, "cupy", fake)
-    monkeypatch.delitem(sys.modules, "multirec_backends.cupy._device", raising=False)
-    registry.look_again()
-    yield fake
-    registry.look_again()
-    sys.modules.pop("multirec_backends.cupy._device", None)
+from multirec.errors import ArgumentError, BackendBrokenError
 
 
 def array(*shape):
@@ -107,11 +42,11 @@ def test_a_kernel_is_compiled_once_and_launched_with_its_arguments_by_value(cupy
     for length in (700, 701, 700):
         run(length=length)
     assert len(cupy.compiled) == 1
-    assert "forward<float,float,float,float,2,0,false,false,128>(p)" in cupy.compiled[0]
+    assert "tiles_forward<float,float,float,float,2,0,false,false,128>(p)" in cupy.compiled[0]
     (grid, block, elements, size, _shared, stream, device), *_ = cupy.launched
     assert (grid, block, stream, device) == ((2,), (128,), 1000, 0)
     assert elements == 1
-    assert size == 8 * (15 + 10 * 5 + 4 * 6 + 6)
+    assert size == 8 * (15 + 11 * 5 + 4 * 6 + 7)
 
 
 def test_a_second_gpu_is_guarded(cupy):
@@ -195,18 +130,87 @@ def test_nothing_is_launched_for_empty_arrays(cupy):
     assert not cupy.launched
 
 
-def test_the_gradient_of_a_complex_state_is_zeroed_whole_where_there_are_no_samples(monkeypatch):
-    device, taps = RecordingDevice(), Taps(1, 3, 1, 2, "complex64")
+def torch_device(monkeypatch):
+    """Return a device of torch's arrays that launches nothing."""
+    device = RecordingDevice()
     # torch's types are no strings
     monkeypatch.setattr(device, "empty", lambda shape, dtype: torch.empty(shape, dtype=getattr(torch, dtype)))
-    monkeypatch.setattr(device, "view", lambda array: View(array.data_ptr(), array.shape, array.stride(), 8))
+    monkeypatch.setattr(device, "address", lambda array: array.data_ptr())
+    monkeypatch.setattr(device, "strides", lambda array: array.stride())
+    monkeypatch.setattr(
+        device, "view", lambda array: View(array.data_ptr(), tuple(array.shape), array.stride(), array.element_size())
+    )
+    return device
+
+
+def test_the_gradient_of_a_complex_state_is_zeroed_whole_where_there_are_no_samples(monkeypatch):
+    device, taps = torch_device(monkeypatch), Taps(1, 3, 1, 2, "complex64")
     dtypes = ("float32", "complex64", "float32")
     problem = Problem("torch", "cuda:0", *dtypes, "BCT", False, 2, 3, 0, 3, None, taps)
     none, feedback = device.empty((2, 3, 0), "float32"), device.empty((1, 3, 1, 2), "complex64")
     needs = Needs(False, False, False, False, True)
     operands = Operands(none, None, feedback, None, None)
     Kernel(device).vjp(problem, operands, none, none, None, needs, lambda channels, dtype: none)
-    assert device.launched == ["fold<Complex<float>,Complex<float>>"]
+    assert device.launched == ["fold<float,Complex<float>,float,Complex<float>>"]
+
+
+def test_what_has_no_memory_is_refused_and_not_read(monkeypatch):
+    device, taps = torch_device(monkeypatch), Taps(1, 3, 1, 2, "float32")
+    kernel, feedback = Kernel(device), torch.zeros(1, 3, 1, 2)
+    problem = Problem("torch", "cuda:0", *("float32",) * 3, "BCT", False, 2, 3, 5, 3, None, taps)
+
+    def run(x):
+        kernel.forward(problem, Operands(x, None, feedback, None, None), lambda channels, dtype: torch.empty(2, 3, 5))
+
+    run(torch.zeros(2, 3, 5))
+    freed = torch.zeros(2, 3, 5)
+    freed.untyped_storage().resize_(0)
+    for x in (freed, torch._efficientzerotensor((2, 3, 5))):
+        with pytest.raises(ArgumentError, match=r"^x of shape \(2, 3, 5\) has no memory"):
+            run(x)
+    assert len(device.launched) == 1
+
+
+def test_the_gradient_of_coefficients_is_zeroed_where_there_are_no_examples():
+    device = RecordingDevice()
+    taps = Taps(1, 3, 1, 2, "float32")
+    problem = Problem("numpy", "cpu", *("float32",) * 3, "BCT", False, 0, 3, 5, 3, taps, taps)
+    x, coefficients = np.zeros((0, 3, 5), np.float32), np.ones((1, 3, 1, 2), np.float32)
+    operands = Operands(x, coefficients, coefficients, None, None)
+    needs = Needs(True, True, True, False, False)
+    Kernel(device).vjp(problem, operands, x, x, None, needs, lambda channels, dtype: np.empty_like(x))
+    assert device.launched == ["fold<float,float,float,float>"]
+
+
+class Slow(dict):
+    """A table that other threads reach for while its oldest key is looked for, and while it has gone."""
+
+    def __iter__(self):
+        keys = super().__iter__()
+        time.sleep(0.02)
+        return keys
+
+    def __delitem__(self, key):
+        super().__delitem__(key)
+        time.sleep(0.03)
+
+
+def test_threads_may_keep_more_than_there_is_room_for():
+    kept, faults = Slow(), []
+
+    def work(number):
+        try:
+            for turn in range(3):
+                assert keep(kept, 2, (number, turn), turn) == turn
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (faults, len(kept)) == ([], 2)
 
 
 @pytest.mark.parametrize(

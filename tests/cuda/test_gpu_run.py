@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,25 +29,110 @@ def test_make_gpu_ends_well_on_a_stand_in(tmp_path):
     for _ in range(2):
         done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.endswith("exit code 0\n"), done.stdout[-3000:] + done.stderr[-3000:]
-    benchmark, checks = (
-        json.loads((tmp_path / "results" / f"h200-{name}.json").read_text())["rows"] for name in ("benchmark", "checks")
+    found, checks = (
+        json.loads((tmp_path / "results" / f"h200-{name}.json").read_text()) for name in ("benchmark", "checks")
     )
+    benchmark, checks = found["rows"], checks["rows"]
     modes = {}
     for row in benchmark:
         modes.setdefault(row["item"], set()).add(row.get("mode"))
-    own = {"W1 biquads", "W2 dense", "W3 long", "W4 order 16", "W5 gated", "W8 complex"}
-    assert all(modes[name] >= {"check", "forward", "backward", "forward+backward"} for name in own)
+    whole = {"check", "forward", "backward", "forward+backward"}
+    own = [item for item in found["items"] if re.match(r"W[1-58]|order", item)]
+    assert [item for item in own if not modes[item] >= whole] == []
+    layouts = {f"W{work}, {layout}" for work in (1, 2, 5) for layout in ("BTC", "TBC")}
+    assert layouts | {"W1, T odd", "W2, x sliced", "order 16, varying, 8 rows"} < set(own)
     assert "host time of a call" in modes["W7 streaming"]
+    assert {"torch.add", "forward", "forward with gradient", "forward+backward"} < modes["host time"]
+    assert all(modes[peer] == {"forward", "forward+backward"} for peer in modes if "fla" in peer or "scan " in peer)
+    faulty = [row for row in benchmark if row["status"] not in ("ok", "skipped")]
+    assert faulty == []
+    # a stand-in does not replay, and torchaudio may be absent
+    unmeasured = {goal["goal"] for goal in found["goals"] if goal["met"] == "not measured"}
+    assert unmeasured == {"BandpassBank(128), captured: of_captured ≤ 1.5"}
+    assert found["clocks"].startswith("unknown") or "MHz" in found["clocks"]
+    assert "W1 biquads, forward: fraction ≥ 0.85" in (tmp_path / "results" / "h200-benchmark.txt").read_text()
     assert {row["step"] for row in checks} == {"compiling", "kernels", "conformance", "faults", "sanitizer"}
     assert {row["item"]: row["reason"] for row in checks if row["status"] != "ok"} == {
-        "capture": "a stand-in does not replay"
+        "capture": "a stand-in does not replay",
+        "capture_of_layers": "a stand-in does not replay",
     }
+    harness_finds_who_cheats(tmp_path / "results")
+
+
+def harness_finds_who_cheats(folder):
+    found = json.loads((folder / "bench.json").read_text())
+    cells = {cell["contestant"]: cell for cell in found["cells"]}
+    assert {name: cell["status"] for name, cell in cells.items()} == {
+        **dict.fromkeys(("numba", "reference", "cupy", "unfold_scan"), "ok"),
+        **dict.fromkeys(("on_other_stream", "stale"), "bad_time"),
+    }
+    assert "did not do all of the work in that time" in cells["stale"]["reason"]
+    assert "work outside the timed stream" in cells["on_other_stream"]["reason"]
+    # whichever is faster here, numba on the host's arrays is not what cupy on the device's is compared with
+    assert [(row["device"], row["picked"]) for row in found["regret"]] == [("cpu", "numba"), ("cuda", "cupy")]
+    assert {row["fastest"] for row in found["regret"] if row["device"] == "cuda"} <= {"cupy", "unfold_scan"}
+    text = " ".join((folder / "bench.txt").read_text().split())
+    assert "picks cupy for arrays on cuda" in text
+    assert "slowed down by its power limit" in text
+
+
+GOALS = """
+goals = [
+  { items = ["A", "B"], mode = "forward", figure = "fraction", at_least = 0.5 },
+  { items = ["A"], mode = "both", figure = "cold", at_most = 1.05, over = "scans" },
+]
+[peers]
+scans = ["peer: x", "peer: y", "peer: absent"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "met"),
+    [
+        ([("A", "forward", 0.5), ("B", "forward", 0.4)], ["met", "not met", "not measured"]),
+        ([("A", "both", 10.0)], ["not measured"] * 3),
+        ([("A", "both", 10.0), ("peer: x", "both", 20.0), ("peer: y", "both", 9.6)], [*["not measured"] * 2, "met"]),
+        (
+            [("A", "both", 10.0), ("peer: x", "both", 20.0), ("peer: y", "both", 9.0)],
+            [*["not measured"] * 2, "not met"],
+        ),
+    ],
+)
+def test_goals_are_met_or_not_or_not_measured(run, tmp_path, rows, met):
+    path = tmp_path / "goals.toml"
+    path.write_text(GOALS)
+    found = [
+        {"item": item, "mode": mode, "status": "ok", "cold": value, "fraction": value} for item, mode, value in rows
+    ]
+    assert [goal["met"] for goal in run.verdicts(found, path)] == met
+    wrong = [row | {"status": "wrong"} for row in found]
+    assert [goal["met"] for goal in run.verdicts(wrong, path)] == ["not measured"] * 3
 
 
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCH))
     return import_module("gpu.run")
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="make gpu needs torch")
+@pytest.mark.parametrize(
+    ("cold", "wall", "reason"),
+    [
+        # 212 MB at 3.15 TB/s take 67 µs, and the cache keeps the rest
+        (70.0, 100.0, None),
+        (65.0, 100.0, "did not do all of the work"),
+        (100.0, 240.0, None),
+        (100.0, 260.0, "work outside the timed stream"),
+    ],
+)
+def test_a_time_that_cannot_be_is_wrong(run, monkeypatch, cold, wall, reason):
+    timing = import_module("gpu.steps.timing")
+    monkeypatch.setattr(timing, "cache_bytes", lambda: 50_000_000)
+    times = timing.Times(cold=cold, hot=cold, low=cold, high=cold, host=60.0, wall=wall)
+    found = timing.fault_of(times, 262_000_000, {"write": 3e12, "copy": 2.9e12})
+    assert found.get("status") == ("wrong" if reason else None)
+    assert (reason or "") in found.get("reason", "")
 
 
 CHILD = """

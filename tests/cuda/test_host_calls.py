@@ -16,8 +16,8 @@ MOST = {
     "numpy forward": 40,
     "cpu forward": 50,
     "cpu forward+backward": 105,
-    "cuda forward": 85,
-    "cuda forward+backward": 225,
+    "cuda forward": 32,
+    "cuda forward+backward": 58,
 }
 
 

@@ -18,8 +18,8 @@ struct Cell {
   Access write, read;
 };
 
-// the smallest numbers in shared memory have four bytes, elsewhere two
-constexpr size_t WORD = 4;
+// of the smallest numbers
+constexpr size_t WORD = 2;
 inline Cell shared_cells[SHARED / WORD];
 inline std::unordered_map<size_t, Cell> global_cells;
 inline size_t shadow_scale, shadow_offset;
@@ -56,7 +56,7 @@ UNWATCHED inline void touch(const char* at, size_t size, bool writes) {
   }
   // what looks a cell up is not to be watched
   current = nullptr;
-  for (size_t cell = size_t(at) / 2; cell * 2 < size_t(at) + size; ++cell) watch(global_cells[cell], now, writes);
+  for (size_t cell = size_t(at) / WORD; cell * WORD < size_t(at) + size; ++cell) watch(global_cells[cell], now, writes);
   current = self;
 }
 UNWATCHED inline void check(void* pc, void* at, size_t size, bool writes) {

@@ -21,6 +21,7 @@ from multirec.cli import cli
 
 RESULTS = ROOT / "bench" / "results"
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
+COSTS = ROOT / "docs" / "explanation" / "cuda-costs.md"
 METHOD = ROOT / "docs" / "explanation" / "benchmark-method.md"
 
 
@@ -239,6 +240,62 @@ def host_calls() -> Iterator[list[str]]:
 def test_how_programs_call_the_host() -> None:
     head = "| work | multirec, ms | `pure_callback` | jaxlib's callback | `buffer_callback` | memory, MiB |"
     assert table(BENCHMARKS, head) == list(host_calls())
+
+
+def on_h100() -> dict[tuple[str, str], Any]:
+    """Return the rows with times of the run on an H100, by item and mode."""
+    rows = json.loads((RESULTS / "h100-benchmark.json").read_text())["rows"]
+    return {(row["item"], row["mode"]): row for row in rows if "cold" in row or "host" in row}
+
+
+def gpu_rows() -> Iterator[list[str]]:
+    found = on_h100()
+    for item in dict.fromkeys(item for item, _ in found):
+        if (item, "backward") not in found:
+            continue
+        back, both = found[item, "backward"], found.get((item, "forward+backward"))
+        forward = found[item, "forward"]
+        cells = [text for row in (forward, back) for text in (f"{row['cold']:.4g}", f"{row['fraction']:.2f}")]
+        yield [item.replace("forum", "biquads"), *cells, "" if both is None else f"{both['over_floor']:.2f}"]
+
+
+def gpu_peers() -> Iterator[list[str]]:
+    for (item, mode), row in on_h100().items():
+        if "ratio" in row:
+            yield [item.removeprefix("peer: "), mode, f"{row['cold']:.4g}", f"{row['ratio']:.3g}", f"{row['own']:.4g}"]
+
+
+def test_gpu() -> None:
+    head = "| work | forward, µs | of the bandwidth | backward, µs | of the bandwidth | both, over the floor |"
+    assert table(BENCHMARKS, head) == list(gpu_rows())
+    assert table(BENCHMARKS, "| contestant | mode | µs | times `cupy` | `cupy`, µs |") == list(gpu_peers())
+    text = " ".join(BENCHMARKS.read_text(encoding="utf-8").split())
+    call, add = (row["host"] for (_, mode), row in on_h100().items() if mode.startswith("host time"))
+    assert f"a forward call on a short chunk takes {call:.0f} µs of the host, where `torch.add` takes {add:.1f}" in text
+
+
+def test_predictions_stand_beside_what_was_measured() -> None:
+    found, names = on_h100(), {"W1": "W1 forum", "W3": "W3 long", "W4": "W4 order 16"}
+    head = "| work | kind | floor | forward, 0.1.0 | forward, predicted | backward, 0.1.0 | backward, predicted |"
+    rows = table(COSTS, head)
+    assert len(rows) == 7
+    for work, _, floor, forward, _, backward, _ in rows:
+        item = names.get(work, work)
+        for mode, cell in (("forward", forward), ("backward", backward)):
+            assert cell == f"{found[item, mode]['cold']:.0f}"
+        # of W1 with one thing changed, what it takes to write y is that of W1
+        assert floor == f"{found[item if item in names.values() else 'W1 forum', 'forward']['floor']:.0f}"
+
+
+def test_readme_on_the_gpu() -> None:
+    found = on_h100()
+    ways = []
+    for mode in ("forward", "backward"):
+        row = found["W1 forum", mode]
+        ways.append(f"{row['cold']:.0f} µs {mode}, {100 * row['fraction']:.0f} % of the card's bandwidth")
+    forward, both = (found["peer: torchaudio", mode]["ratio"] for mode in ("forward", "forward+backward"))
+    assert " and ".join(ways) in readme()
+    assert f"torchaudio took {forward:.0f} times as long forward and {both:.0f} times with backward" in readme()
 
 
 def judged(figure: dict[str, Any]) -> str:

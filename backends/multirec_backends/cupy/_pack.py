@@ -1,27 +1,35 @@
-"""Arguments of kernels as bytes: the structures `Problem` and `Fold` of the CUDA source, in 64-bit words."""
+"""Arguments of kernels as bytes: the structure `Problem` of the CUDA source, in 64-bit words."""
 
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
 
 from multirec.backend import Problem
 
-from ._plan import BYTES, SLOT_BYTES, Grid, compute_dtype
+from ._plan.parts import BYTES, SLOT_BYTES, Grid, compute_dtype
 
-Words = tuple[int, ...]
+Words: TypeAlias = tuple[int, ...]
 
-_SIGNALS = ("x", "y", "inputs", "outputs", "last_y", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
-_TAPS = ("b", "a", "grad_b", "grad_a")
-_POINTERS = ("ends", "starts", "sums", "sum_x", "ring", "again")
+SIGNALS = (
+    *("x", "y", "inputs", "outputs", "last_x", "last_y"),
+    *("grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs"),
+)
+TAPS = ("b", "a", "grad_b", "grad_a")
+SCRATCH = ("ends", "starts", "sums", "sum_x", "ring", "again", "powers")
 _HEAD = struct.Struct("15q")
 _SIGNAL = struct.Struct("5q")
 _TAP = struct.Struct("6q")
-_TAIL = struct.Struct(f"{len(_POINTERS)}q")
-_FOLD = struct.Struct("16q")
-_NO_SIGNAL = bytes(_SIGNAL.size)
-_NO_TAPS = bytes(_TAP.size)
-SCALAR, VECTOR, ACROSS = 0, 1, 2
+WORD = 8
+_PLACES = {
+    **{name: index * _SIGNAL.size for index, name in enumerate(SIGNALS)},
+    **{name: len(SIGNALS) * _SIGNAL.size + index * _TAP.size for index, name in enumerate(TAPS)},
+    **{name: len(SIGNALS) * _SIGNAL.size + len(TAPS) * _TAP.size + index * WORD for index, name in enumerate(SCRATCH)},
+}
+"""Where an array's address is, in what follows the head."""
+_BODY_BYTES = len(SIGNALS) * _SIGNAL.size + len(TAPS) * _TAP.size + len(SCRATCH) * WORD
+SCALAR, VECTOR, ACROSS, ALONG = 0, 1, 2, 3
 WANTS_X, WANTS_TAPS, WANTS_FEEDBACK = 1, 2, 4
 
 
@@ -38,9 +46,11 @@ def signal(view: View, flip: bool, neighbours: int = 0) -> Words:
     """Return the words of a (B, channels, time) array; running backwards starts at the end.
 
     The last one is how it is accessed: `neighbours` samples at once where all of them lie next to each other and
-    aligned, one by one along time, or across channels where those are closer.
+    aligned, or not all aligned; one by one along time; or across channels where those are closer.
     """
     address, (batches, channels, length), (batch, channel, time), itemsize = view
+    if batches == 1:
+        batch = 0
     if channels == 1:
         channel = 0
     if flip:
@@ -49,9 +59,9 @@ def signal(view: View, flip: bool, neighbours: int = 0) -> Words:
     access = SCALAR
     if length > 1 and 0 < abs(channel) < abs(time):
         access = ACROSS
-    elif neighbours and time == 1 and address % (neighbours * itemsize) == 0:
-        steps = length | channel | (batch if batches > 1 else 0)
-        access = VECTOR if steps % neighbours == 0 else SCALAR
+    elif time == 1 and neighbours:
+        aligned = address % (neighbours * itemsize) == 0 and (length | channel | batch) % neighbours == 0
+        access = VECTOR if aligned else ALONG
     return address, batch, channel, time, access
 
 
@@ -66,57 +76,62 @@ def taps(view: View, flip: bool, neighbours: int = 0) -> Words:
     return address, batch, channel, time, tap, access
 
 
-class Arguments:
-    """The structure `Problem` of one call, put together array by array."""
+class Body(NamedTuple):
+    """What all launches of a call are told of arrays.
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.last = 0
-        self.wants = 0
-        self.pointers: dict[str, int] = {}
-        self._neighbours = SLOT_BYTES // BYTES[compute_dtype(problem.y_dtype)]
-        self._across = False
-        self._arrays: dict[str, bytes] = {}
+    Attributes
+    ----------
+    words
+        As bytes, for arrays where they were when this was made.
+    addresses
+        For each array its name, where its address stands in `words`, and how far that is from where the array begins.
+    across
+        Whether threads of a block read or write an array across channels.
+    """
 
-    def add_signal(self, name: str, view: View) -> None:
-        """Add a (B, channels, time) array."""
-        words = signal(view, self.problem.reverse, self._neighbours)
-        self._across = self._across or words[4] == ACROSS
-        self._arrays[name] = _SIGNAL.pack(*words)
-
-    def add_taps(self, name: str, view: View) -> None:
-        """Add a (B|1, C|1, T|1, taps) array."""
-        words = taps(view, self.problem.reverse, SLOT_BYTES // view.itemsize)
-        self._across = self._across or words[5] == ACROSS
-        self._arrays[name] = _TAP.pack(*words)
-
-    def pack(self, grid: Grid, phase: int) -> bytes:
-        """Return the structure for a launch."""
-        problem, get = self.problem, self._arrays.get
-        head = _HEAD.pack(
-            problem.batch,
-            problem.channels,
-            problem.length,
-            problem.order,
-            problem.input_order,
-            grid.log_rows,
-            grid.groups,
-            grid.segments,
-            grid.tiles,
-            grid.items,
-            phase,
-            self.last,
-            self.wants,
-            grid.shares_x,
-            self._across or grid.shares_x,
-        )
-        parts = [head, *[get(name, _NO_SIGNAL) for name in _SIGNALS], *[get(name, _NO_TAPS) for name in _TAPS]]
-        parts.append(_TAIL.pack(*[self.pointers.get(name, 0) for name in _POINTERS]))
-        return b"".join(parts)
+    words: bytes
+    addresses: tuple[tuple[str, int, int], ...]
+    across: bool
 
 
-def fold_words(
-    source: int, sizes: Words, strides: Words, target: int, kept: tuple[int, int], targets: Words, lanes: int
-) -> bytes:
-    """Return the structure `Fold`."""
-    return _FOLD.pack(source, *sizes, *strides, target, *kept, *targets, lanes)
+def body(problem: Problem, views: Mapping[str, View], scratch: Mapping[str, int]) -> Body:
+    """Return the body for arrays by their names in the CUDA source; `scratch` are offsets in the scratch memory.
+
+    What lies in the scratch memory has its offset there, and a view where it is a signal or coefficients.
+    """
+    neighbours = SLOT_BYTES // BYTES[compute_dtype(problem.y_dtype)]
+    whole, addresses, across = bytearray(_BODY_BYTES), [], False
+    for name, view in views.items():
+        place = _PLACES[name]
+        if name in TAPS:
+            words = taps(view, problem.reverse, SLOT_BYTES // view.itemsize)
+            _TAP.pack_into(whole, place, *words)
+        else:
+            words = signal(view, problem.reverse, neighbours)
+            _SIGNAL.pack_into(whole, place, *words)
+        across = across or words[-1] == ACROSS
+        more = words[0] - view.address
+        addresses.append(("scratch", place, scratch[name] + more) if name in scratch else (name, place, more))
+    addresses += [("scratch", _PLACES[name], offset) for name, offset in scratch.items() if name in SCRATCH]
+    return Body(bytes(whole), tuple(addresses), across)
+
+
+def head(problem: Problem, grid: Grid, phase: int, *, last: int, wants: int, across: bool) -> bytes:
+    """Return what stands before the body of a launch; `last` is how many last outputs there are, or their gradients."""
+    return _HEAD.pack(
+        problem.batch,
+        problem.channels,
+        problem.length,
+        problem.order,
+        problem.input_order,
+        grid.log_rows,
+        grid.groups,
+        grid.segments,
+        grid.tiles,
+        grid.items,
+        phase,
+        last,
+        wants,
+        grid.shares_x,
+        across or grid.shares_x,
+    )

@@ -5,42 +5,45 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.resources import files
 
-_FILES = (
-    *("device", "values", "filter", "scan", "solve"),
-    *("item", "forward", "shared_x", "backward", "fold", "sequential"),
-)
+from ._plan.bounds import kind_of, launch_bounds
 
 ENTRY = "multirec_kernel"
 OPTIONS = ("-std=c++17",)
 
+_ALL = ("values", "problem", "samples", "sum_x", "powers")
+_KINDS = {
+    "tiles": ("tile", "move", "solve", "item", "sum_rows", "forward", "backward"),
+    "lanes": ("lines", "carry", "forward", "together", "backward"),
+    "channels": ("two", "block", "source", "means", "hand", "forward", "backward"),
+    "products": ("stage", "ends", "forward", "backward"),
+    "carry": (),
+    "sequential": (),
+    "fold": (),
+}
+"""The files of a kind of kernels, by the first word of their names: in a folder, or one of that name."""
 
-@lru_cache(maxsize=2)
-def library_source(device: bool = True) -> str:
-    """Return the source of all kernels, as templates; without `device`, something else defines what a device does."""
+
+@lru_cache
+def library_source(kind: str | None = None, device: bool = True) -> str:
+    """Return the templates of one kind of kernels, or of all; without `device`, the device's part is left out."""
+    kinds = [kind] if kind else list(_KINDS)
+    own = [f"{kind}/{name}" for kind in kinds for name in _KINDS[kind]] + [kind for kind in kinds if not _KINDS[kind]]
     folder = files(__package__).joinpath("source")
-    names = _FILES if device else _FILES[1:]
+    names = [*(["device"] if device else []), *_ALL, *own]
     return "\n".join(folder.joinpath(f"{name}.cuh").read_text(encoding="utf-8") for name in names)
 
 
 def kernel_source(name: str, entry: str = ENTRY) -> str:
     """Return the definition of the kernel that runs the template instance `name`; it follows `library_source`."""
-    params = "Fold" if name.startswith("fold") else "Problem"
     threads = launch_bounds(name)
-    return f'extern "C" __global__ void __launch_bounds__({threads}) {entry}(const {params} p) {{ {name}(p); }}\n'
+    return f'extern "C" __global__ void __launch_bounds__({threads}) {entry}(const {params(name)} p) {{ {name}(p); }}\n'
 
 
-def launch_bounds(name: str) -> str:
-    """Return the most threads of a block, and where it matters the fewest blocks that should fit on a processor."""
-    kind, _, arguments = name.partition("<")
-    if kind == "fold":
-        return "256"
-    if kind not in ("forward", "backward"):
-        return "32"
-    order, input_order, _, _, lane, *_ = arguments.rstrip(">").split(",")[4:]
-    taps = int(order) + int(input_order)
-    if taps > 8:
-        return "128"
-    # a short filter with few samples and a state of four numbers fits in 80 registers, and three blocks on a processor
-    numbers = int(order) * (2 if "Complex" in arguments else 1)
-    fits = kind == "forward" and taps <= 4 and numbers <= 4 and lane == "64" and "true" not in arguments
-    return "256, 3" if fits else "256, 2"
+def whole_source(name: str) -> str:
+    """Return all that compiles to the kernel `name`."""
+    return library_source(kind_of(name)) + kernel_source(name)
+
+
+def params(name: str) -> str:
+    """Return the structure that a kernel takes."""
+    return "Fold" if kind_of(name) == "fold" else "Problem"

@@ -12,6 +12,45 @@ __device__ inline unsigned short half_from_float(float value) {
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
   return bits;
 }
+__device__ inline unsigned short bfloat_from_float(float value) {
+  const unsigned bits = __float_as_int(value);
+  return value != value ? (unsigned short)0x7fc0 : (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+__device__ inline unsigned halves_from_floats(float first, float second) {
+#if __CUDA_ARCH__ >= 800
+  unsigned bits;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+  return bits;
+#else
+  return half_from_float(first) | unsigned(half_from_float(second)) << 16;
+#endif
+}
+__device__ inline unsigned bfloats_from_floats(float first, float second) {
+#if __CUDA_ARCH__ >= 800
+  unsigned bits;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+  return bits;
+#else
+  return bfloat_from_float(first) | unsigned(bfloat_from_float(second)) << 16;
+#endif
+}
+// Copies a word of 4, 8 or 16 bytes to shared memory, where it is once `copies_arrived` has returned to this thread.
+template <class T> __device__ inline void copy_async(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+  const unsigned shared = __cvta_generic_to_shared(to);
+  const size_t global = __cvta_generic_to_global(from);
+  if constexpr (sizeof(T) == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(shared), "l"(global) : "memory");
+  else asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" : : "r"(shared), "l"(global), "n"(sizeof(T)) : "memory");
+#else
+  *(T*)to = __ldg((const T*)from);
+#endif
+}
+__device__ inline void copies_arrived() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_all;" : : : "memory");
+#endif
+}
 // what a cast does, without the instructions that flush subnormal numbers
 __device__ inline double widened(float value) {
   double wide;

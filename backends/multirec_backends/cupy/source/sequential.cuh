@@ -19,16 +19,6 @@ template <class V> struct Ring {
   }
 };
 
-template <class S, class PAST>
-__device__ inline compute_t<S> sample(const Signal& s, const Signal& past, i64 count, i64 b, i64 c, i64 t) {
-  if (t >= 0) return load(at<const S>(s, b, c) + t * s.time);
-  if (!past.at || t + count < 0) return compute_t<S>();
-  return load(at<const PAST>(past, b, c) + (t + count) * past.time);
-}
-template <class S> __device__ inline S tap(const Taps& s, i64 b, i64 c, i64 t, i64 k) {
-  return load(at<const S>(s, b, c) + t * s.time + k * s.tap);
-}
-
 template <class X, class Y, class B, class A> __device__ void sequential_forward(const Problem& p) {
   using V = compute_t<Y>;
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
@@ -38,17 +28,14 @@ template <class X, class Y, class B, class A> __device__ void sequential_forward
     for (i64 k = p.order - 1; k >= 0; --k)
       past.push(p.outputs.at ? to<V>(load(at<const state_t<Y>>(p.outputs, b, c) + (p.order - 1 - k) * p.outputs.time)) : V());
     for (i64 t = 0; t < p.length; ++t) {
-      V sum = V();
-      if (!p.b.at) sum = to<V>(sample<X, X>(p.x, p.inputs, 0, b, c, t));
-      else
-        for (i64 j = 0; j <= p.input_order; ++j)
-          mac(sum, tap<B>(p.b, b, c, t, j), to<V>(sample<X, X>(p.x, p.inputs, p.input_order, b, c, t - j)));
+      V sum = driven<X, Y, B>(p, b, c, t);
       for (i64 k = p.order - 1; k >= 0; --k) mac(sum, tap<A>(p.a, b, c, t, k), past[k]);
       if (p.order) past.push(sum);
       store(at<Y>(p.y, b, c) + t * p.y.time, sum);
       const i64 late = t - (p.length - p.last);
       if (p.last_y.at && late >= 0) store(at<state_t<Y>>(p.last_y, b, c) + late * p.last_y.time, sum);
     }
+    write_last_x<X>(p, b, c, 0, 1);
   }
 }
 
@@ -56,6 +43,7 @@ template <class X, class Y, class B, class A> __device__ void sequential_backwar
   using V = compute_t<Y>;
   using W = wide_t<V>;
   const i64 order = p.order, q = p.input_order;
+  const bool wants_taps = (p.wants & WANTS_TAPS) && p.b.at, wants_feedback = p.wants & WANTS_FEEDBACK;
   for (i64 item = blockIdx.x; item < p.items; item += gridDim.x) {
     const i64 b = item / p.groups, c = item % p.groups * 32 + threadIdx.x, row = b * p.channels + c;
     const bool active = c < p.channels;
@@ -70,18 +58,15 @@ template <class X, class Y, class B, class A> __device__ void sequential_backwar
     for (i64 t = p.length - 1; t >= -q; --t) {
       V l = V();
       if (active && t >= 0) {
-        l = to<V>(load(at<const Y>(p.grad_y, b, c) + t * p.grad_y.time));
-        const i64 late = t - (p.length - p.last);
-        if (p.grad_last.at && late >= 0)
-          add(l, to<V>(load(at<const state_t<Y>>(p.grad_last, b, c) + late * p.grad_last.time)));
+        l = given<Y>(p, b, c, t);
         for (i64 k = 0; k < order && t + 1 + k < p.length; ++k) mac(l, conj(tap<A>(p.a, b, c, t + 1 + k, k)), later[k]);
-        for (i64 j = 0; j <= q && p.b.at; ++j) {
+        for (i64 j = 0; j <= q && wants_taps; ++j) {
           V g = V();
           mac(g, conj(to<V>(sample<X, X>(p.x, p.inputs, q, b, c, t - j))), l);
           if (p.grad_b.at) store(at<B>(p.grad_b, b, c) + t * p.grad_b.time + j * p.grad_b.tap, g);
           else if (sums) add(sums[j], to<W>(g));
         }
-        for (i64 k = 0; k < order; ++k) {
+        for (i64 k = 0; k < order && wants_feedback; ++k) {
           V g = V();
           mac(g, conj(to<V>(sample<Y, state_t<Y>>(p.y, p.outputs, order, b, c, t - 1 - k))), l);
           if (p.grad_a.at) store(at<A>(p.grad_a, b, c) + t * p.grad_a.time + k * p.grad_a.tap, g);
@@ -98,10 +83,7 @@ template <class X, class Y, class B, class A> __device__ void sequential_backwar
               mac(sum, conj(tap<A>(p.a, b, c, k - n, k)), later[k - n]);
             store(at<compute_t<Y>>(p.grad_outputs, b, c) + (order - 1 - n) * p.grad_outputs.time, sum);
           }
-        if (!p.b.at) g = l;
-        else
-          for (i64 j = t < 0 ? -t : 0; j <= q && t + j < p.length; ++j)
-            mac(g, conj(tap<B>(p.b, b, c, t + j, j)), later[j]);
+        g = driving<Y, B>(p, b, c, t, [&](i64 j) { return later[j]; });
       }
       if (p.sum_x) {
         g = sum_of_lanes(g, threadIdx.x);

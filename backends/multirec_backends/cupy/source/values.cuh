@@ -81,6 +81,9 @@ template <class R> __device__ inline double size_of(Complex<R> v) {
   double re = size_of(v.re), im = size_of(v.im);
   return re != re || re > im ? re : im;
 }
+__device__ inline float magnitude(float v) { return fabsf(v); }
+__device__ inline double magnitude(double v) { return fabs(v); }
+template <class R> __device__ inline R magnitude(Complex<R> v) { return magnitude(v.re) + magnitude(v.im); }
 template <class R> __device__ inline bool is_finite(R v) { return v - v == 0; }
 template <class R> __device__ inline bool is_finite(Complex<R> v) { return is_finite(v.re) && is_finite(v.im); }
 template <class V> __device__ inline V nan_of() {
@@ -93,11 +96,14 @@ __device__ inline float value(Half v) { return half_to_float(v.bits); }
 __device__ inline float value(BFloat v) { return __int_as_float(int(v.bits) << 16); }
 template <class S, class V> __device__ inline S stored(V v) {
   if constexpr (same<S, Half>) return {half_from_float(to<float>(v))};
-  else if constexpr (same<S, BFloat>) {
-    const float real = to<float>(v);
-    const unsigned bits = __float_as_int(real);
-    return {real != real ? (unsigned short)0x7fc0 : (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
-  } else return to<S>(v);
+  else if constexpr (same<S, BFloat>) return {bfloat_from_float(to<float>(v))};
+  else return to<S>(v);
+}
+
+// two of a half type, in one instruction where there is one
+__device__ inline void store_two(Half* at, float first, float second) { *(unsigned*)at = halves_from_floats(first, second); }
+__device__ inline void store_two(BFloat* at, float first, float second) {
+  *(unsigned*)at = bfloats_from_floats(first, second);
 }
 
 // reads go through the read-only path, so the compiler may issue many before the first arrives
@@ -123,6 +129,19 @@ template <bool FIND = false, class S, int E> __device__ inline void store_pack(S
   using T = typename Word<int(sizeof pack)>::type;
   if (FIND) *(T*)at = *(const T*)&pack;
   else __stcs((T*)at, *(const T*)&pack);
+}
+
+// E neighbours, or one, to shared memory, before `copies_arrived` returns
+template <int E, class S> __device__ inline void copy_word(S* to, const S* from) {
+  copy_async<typename Word<int(sizeof(Pack<S, E>))>::type>(to, from);
+}
+template <class S> __device__ inline void copy_sample(S* to, const S* from) {
+  using R = typename Number<S>::real;
+  if constexpr (sizeof(S) == 2) *to = *from;
+  else
+#pragma unroll
+    for (int i = 0; i < int(sizeof(S) / sizeof(R)); ++i)
+      copy_async<typename Word<int(sizeof(R))>::type>((R*)to + i, (const R*)from + i);
 }
 
 constexpr unsigned ALL = 0xffffffffu;

@@ -1,7 +1,7 @@
 // Powers of companion matrices and products of varying feedback, for the scan over lanes.
 
-template <class W> __device__ inline W sum_of_lanes(W v, int lane) {
-  for (int d = 16; d; d /= 2) {
+template <int LANES = 32, class W> __device__ inline W sum_of_lanes(W v, int lane) {
+  for (int d = LANES / 2; d; d /= 2) {
     W other = from_lane(v, lane ^ d);
     add(v, other);
   }

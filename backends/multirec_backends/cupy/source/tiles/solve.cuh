@@ -1,11 +1,10 @@
 // The recurrence on a tile, and what the fast kernels are made of.
 
 // The recurrence on a tile in registers. `tap(i, k)` is the coefficient of lane's sample i on the value k + 1 before.
-template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> struct Solver {
+template <class V, class A, int P, int M, class Row, bool BACK, bool VARYING> struct Solver {
   using WA = wide_t<A>;
   using WV = wide_t<V>;
   using Table = Powers<WA, P, M>;
-  using Row = Tile<V, M, HALO>;
   int lane;
   WA product = one<WA>();  // of varying coefficients over the tile, after `solve`
 
@@ -25,10 +24,10 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
       h[0] = v[i] = sum;
     }
   }
-  // v: right-hand sides, then outputs. state: before the tile, then after it. mine: before the lane's samples; `known` may
-  // write what is known of that better than from a scan.
+  // v: right-hand sides, then outputs, unless only the state after the tile is asked for. state: before the tile, then
+  // after it. mine: before the lane's samples; `known` may write what is known of that better than from a scan.
   template <class F, class G>
-  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, G known) {
+  __device__ void solve(V (&v)[M], V (&state)[P], V (&mine)[P], F tap, const Table& powers, G known, bool only_end = false) {
     WV z[P];
     V h[P];
     if (!end_states(v, state, z, tap, powers)) {
@@ -41,6 +40,11 @@ template <class V, class A, int P, int M, int HALO, bool BACK, bool VARYING> str
 #pragma unroll
         for (int k = 0; k < P; ++k) state[k] = from_lane(h[k], BACK ? 31 - turn : turn);
       }
+      return;
+    }
+    if (only_end) {
+#pragma unroll
+      for (int k = 0; k < P; ++k) state[k] = from_lane(to<V>(z[k]), BACK ? 0 : 31);
       return;
     }
 #pragma unroll
@@ -208,10 +212,16 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, in
   using WA = wide_t<A>;
   static constexpr int M = LANE / int(sizeof(V)), K = 32 * M, HALO = round_up(largest(P, Q), M);
   static constexpr int P1 = largest(P, 1);  // arrays have an element even where there is none
-  using Row = Tile<V, M, HALO>;
-  using RowA = Tile<A, M, HALO>;
+  // of a row's tile in shared memory
+  template <class S> static constexpr int BYTES = (K + 2 * HALO) * int(sizeof(S)) + 16;
+  // y and its gradient pass through the tile that they are computed in
+  using Row = Tile<V, M, HALO, BYTES<V>>;
+  using RowOfX = Tile<X, M, HALO, BYTES<X>>;
+  using RowOfY = Tile<Y, M, HALO, BYTES<Y>>;
+  using RowOfA = Tile<A, M, HALO, BYTES<A>>;
+  template <bool BACK> using Solves = Solver<V, A, P, M, Row, BACK, VA>;
   // slots' worth of what feedforward and feedback reach
-  static constexpr int REACH = round_up(Q, Row::E), REACH_Y = round_up(P, Row::E);
+  static constexpr int REACH = round_up(Q, RowOfX::E), REACH_Y = round_up(P, RowOfY::E);
 
   B b[Q + 1];
   A a[P1];
@@ -234,8 +244,6 @@ template <class X, class Y, class B, class A, int P, int Q, bool VB, bool VA, in
     if (t < 0 || t >= p.length) return B();
     return load(at<const B>(p.b, w.b, w.c) + t * p.b.time + j * p.b.tap);
   }
-  // shared memory: the tile of a shared x, the rows' tiles, and their powers or their varying feedback
-  __device__ static Row row_of(unsigned char* memory, int n) { return {(V*)memory + n * Row::SIZE}; }
   // the first tap of every sample, as a signal
   __device__ static Signal varying(const Taps& taps) {
     return {taps.at, taps.batch, taps.channel, taps.time, taps.access};

@@ -14,24 +14,43 @@ __device__ inline bool runs_again(const Problem& p) {
   return again;
 }
 
-// What a warp has in shared memory: its row's tile and that of its x, and the powers of its feedback, or those that vary.
+// What a warp has in shared memory: tiles of its row, of its x or of the one that the block shares, of its y where that is
+// read, and of what is written sample by sample while the next tile is copied; the powers of its feedback, or those that
+// vary.
 template <class F, class A, int P> struct Shared {
   using Table = Powers<typename F::WA, P, F::M>;
-  typename F::Row tile, source;
+  typename F::Row tile, aside;
+  typename F::RowOfX source;
+  typename F::RowOfY past;
   Table table;
-  typename F::RowA varying;
+  typename F::RowOfA varying;
+  template <bool HAS_X, bool HAS_Y, bool HAS_ASIDE>
   __device__ static Shared of(unsigned char* memory, const Place& w, bool shares_x) {
-    const typename F::Row tile = F::row_of(memory, 1 + w.warp), source = shares_x ? F::row_of(memory, 0) : tile;
-    auto* rest = F::row_of(memory, 1 + (1 << w.log_rows)).values;
-    return {tile, source, {kept_shared((typename F::WA*)rest + w.warp * Table::COUNT * P * P)},
-            {(A*)rest + w.warp * F::RowA::SIZE}};
+    const int rows = 1 << w.log_rows, xs = !HAS_X ? 0 : shares_x ? 2 : rows;
+    const int x = rows * F::Row::SPAN, y = x + xs * F::RowOfX::SPAN;
+    const int aside = y + (HAS_Y ? rows * F::RowOfY::SPAN : 0), rest = aside + (HAS_ASIDE ? rows * F::Row::SPAN : 0);
+    return {{(typename F::V*)(memory + w.warp * F::Row::SPAN)},
+            {(typename F::V*)(memory + aside + w.warp * F::Row::SPAN)},
+            {(typename F::RowOfX::Sample*)(memory + x + (shares_x ? 0 : w.warp) * F::RowOfX::SPAN)},
+            {(typename F::RowOfY::Sample*)(memory + y + w.warp * F::RowOfY::SPAN)},
+            {kept_shared((typename F::WA*)(memory + rest) + w.warp * Table::COUNT * P * P)},
+            {(A*)(memory + rest + w.warp * F::RowOfA::SPAN)}};
   }
 };
 
+// Whether threads of a block write or read each other's tiles.
+__device__ inline bool crosses(const Problem& p) {
+  auto is = [](i64 access) { return int(access) == ACROSS; };
+  return is(p.x.access) || is(p.y.access) || is(p.a.access) || is(p.grad_y.access) || is(p.grad_x.access) ||
+         is(p.grad_a.access) || is(p.grad_b.access);
+}
+
 // How a block runs the rows of an item. `place` is where the state of the warp's segment is.
+enum Care { SCANNED, WITH_CARE, IN_TURN };  // scanned, scanned carefully, or lane after lane
 struct Manner {
-  bool careful, in_turn, alone;  // scanned carefully; lanes one after another; all of a row by its first segment
-  int first, stop;               // tiles
+  Care care;
+  bool alone;       // all of a row by its first segment
+  int first, stop;  // tiles
 };
 
 template <class F, bool VA, class A, int P, class Table>
@@ -56,5 +75,5 @@ __device__ inline Manner manner_of(const Problem& p, const Place& w, const Table
     first = 0;
     stop = phase == 1 || w.segment ? 0 : all;
   }
-  return {careful, in_turn, alone, first, stop};
+  return {in_turn ? IN_TURN : careful ? WITH_CARE : SCANNED, alone, first, stop};
 }

@@ -1,0 +1,141 @@
+"""One problem on one device: finds the program for arrays as they lie, and runs it on them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, TypeAlias, TypeVar
+
+from multirec.backend import Axes, Gradients, Problem, no_fork
+from multirec.errors import ArgumentError
+
+from ._pack import WANTS_FEEDBACK, WANTS_TAPS, WANTS_X, View
+from ._plan.parts import Direction, Plan, Wanted
+from ._program import Program, Queue
+from ._results import Results
+
+Array: TypeAlias = Any
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+_OPERANDS = "x", "b", "a", "inputs", "outputs"
+_FORWARD = *_OPERANDS, "y", "last_x", "last_y"
+_BACKWARD = (
+    *(*_OPERANDS, "y", "grad_y", "grad_last"),
+    *("grad_x", "grad_b", "grad_a", "grad_inputs", "grad_outputs"),
+)
+_MOST = 64
+_NOTHING = Direction(())
+
+
+def keep(values: dict[_Key, _Value], most: int, key: _Key, value: _Value) -> _Value:
+    """Keep a value by its key, and at most so many; the oldest makes room, whatever other threads keep meanwhile."""
+    with no_fork:
+        while len(values) >= most:
+            del values[next(iter(values))]
+        values[key] = value
+    return value
+
+
+class Computation:
+    """Runs a problem on arrays that are allocated, canonical ones or, with `axes`, as the caller has them."""
+
+    def __init__(self, problem: Problem, chosen: Plan, queue: Queue, axes: Axes | None = None) -> None:
+        self.problem, self.queue = problem, queue
+        self._plan, self._axes = chosen, axes
+        self._programs: dict[tuple[Any, ...], Program] = {}
+        self._is_empty = not (problem.batch and problem.channels and problem.length)
+
+    def forward(self, operands: tuple[Array | None, ...], results: tuple[Array | None, ...]) -> None:
+        """Compute y from x, feedforward, feedback, inputs and outputs, and the last inputs and outputs if given."""
+        if self._is_empty:
+            return
+        key, addresses = self._found(operands, results)
+        program = self._programs.get(key)
+        if program is None:
+            views = self._views(_FORWARD, (*operands, *results))
+            last = views["last_y"].shape[-1] if "last_y" in views else 0
+            made = Program(self.problem, self._plan.forward, _FORWARD, views, last=last)
+            program = keep(self._programs, _MOST, key, made)
+        program.run(self.queue, addresses)
+
+    def backward(self, operands: tuple[Array | None, ...], signals: tuple[Array | None, ...], found: Gradients) -> None:
+        """Compute the gradients for which `found` has memory, of operands from y, grad_y and grad_last."""
+        key, addresses = self._found((*operands, *signals), found)
+        program = self._programs.get(key)
+        if program is None:
+            views = self._views(_BACKWARD, (*operands, *signals, *found))
+            program = keep(self._programs, _MOST, key, self._backward(views, found))
+        program.run(self.queue, addresses)
+
+    def _found(
+        self, given: tuple[Array | None, ...], results: tuple[Array | None, ...]
+    ) -> tuple[tuple[Any, ...], list[int]]:
+        """Return what tells these arrays' program from others, and the arrays' addresses.
+
+        Results are new memory, which always lies in the same way.
+        """
+        address_of, strides_of = self.queue.address, self.queue.strides
+        key: list[Any] = []
+        addresses = []
+        for array in given:
+            if array is None:
+                addresses.append(0)
+                key.append(None)
+            else:
+                address = address_of(array)
+                addresses.append(address)
+                key += strides_of(array), address and (address & 15) + 16
+        for array in results:
+            address = 0 if array is None else address_of(array)
+            addresses.append(address)
+            key.append(address and (address & 15) + 16)
+        return tuple(key), addresses
+
+    def _views(self, names: tuple[str, ...], arrays: tuple[Array | None, ...]) -> dict[str, View]:
+        views = {}
+        for name, array in zip(names, arrays, strict=True):
+            if array is not None and prod(array.shape):
+                view = self.queue.view(array)
+                if not view.address:
+                    raise ArgumentError(
+                        f"{name} of shape {view.shape} has no memory: it was freed, or torch keeps it as one zero. "
+                        "Pass an ordinary array."
+                    )
+                views[name] = view if self._axes is None else self._canonical(name, view)
+        return views
+
+    def _canonical(self, name: str, view: View) -> View:
+        assert self._axes is not None
+        kind = name.removeprefix("grad_")
+        axes = self._axes.feedforward if kind == "b" else self._axes.feedback if kind == "a" else self._axes.signal
+        return View(
+            view.address,
+            tuple(1 if axis is None else view.shape[axis] for axis in axes),
+            tuple(0 if axis is None else view.strides[axis] for axis in axes),
+            view.itemsize,
+        )
+
+    def _backward(self, views: dict[str, View], found: Gradients) -> Program:
+        problem = self.problem
+        of_x = found.x is not None or found.inputs is not None
+        of_b, of_a = found.feedforward is not None, found.feedback is not None and problem.order > 0
+        direction = _NOTHING if self._is_empty else self._plan.backward(Wanted(of_x, of_b, of_a))
+        results = Results(problem, direction, views)
+        if problem.shared and of_x:
+            results.shared_x()
+        if of_b:
+            results.coefficients("b", problem.feedforward)
+        if of_a:
+            results.coefficients("a", problem.feedback)
+        if self._is_empty:
+            results.past()
+        return Program(
+            problem,
+            direction,
+            _BACKWARD,
+            results.views,
+            last=views["grad_last"].shape[-1] if "grad_last" in views else 0,
+            wants=WANTS_X * of_x + WANTS_TAPS * of_b + WANTS_FEEDBACK * of_a,
+            further=results.scratch,
+            jobs=tuple(results.jobs),
+        )
