@@ -45,7 +45,7 @@ __device__ void lane_misses_a_shuffle(const Problem& p) {
   if (threadIdx.x != 5) value = from_lane(value, 0);
   outputs(p)[threadIdx.x] = value;
 }
-__device__ void lanes_meet_at_different_barriers(const Problem& p) {
+__device__ void threads_meet_at_different_barriers(const Problem& p) {
   if (threadIdx.x % 2) from_lane(1.0f, 0);
   else __ballot_sync(ALL, 1);
 }

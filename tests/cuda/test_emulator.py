@@ -22,7 +22,7 @@ SAID = {
     "no_syncthreads": WRITTEN,
     "next_item_too_early": READ,
     "lane_misses_a_shuffle": WAITING,
-    "lanes_meet_at_different_barriers": "threads meet at different barriers or shuffles",
+    "threads_meet_at_different_barriers": "threads meet at different barriers or shuffles",
     "warp_misses_the_blocks_barrier": WAITING,
     "blocks_depend_on_their_order": READ,
     "blocks_write_the_same": WRITTEN,
