@@ -30,7 +30,7 @@ def launcher_for(call: Call, plan: Plan, arrays: Arrays, judges: bool) -> Launch
 
 def _direct(call: Call, plan: Plan, arrays: Arrays) -> DirectProblem | None:
     problem, kernel = call.problem, plan.kernel
-    if not isinstance(kernel, DirectKernel) or plan.library != problem.family or problem.family != "torch":
+    if not isinstance(kernel, DirectKernel) or not plan.library == problem.family == "torch":
         return None
     if any(type(size) is not int for size in call.y_shape):
         # of what is traced
