@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ._core.arrays import family_of
+from ._core.arrays import family_of, is_compiling
 from ._core.axes import zeros
-from ._core.problem import ComputeDtype, Layout
+from ._core.problem import ComputeDtype, Layout, Problem
 from ._core.state import State, state_kinds
 from ._core.validate import Choices, as_choices, plan_call
 from ._engine.call import call_of, launcher_of, specs_of, split_state
@@ -18,6 +19,9 @@ from ._memory.copies import copies
 from ._memory.hand_over import device
 from ._registry import choice
 from ._registry.registry import registry
+from ._sequences.bind import bound, calls_of, way_of
+from ._sequences.marks import Marks, marks_of
+from ._sequences.plain import recurrence as plain_sequences
 from .errors import UnsupportedError
 
 Array: TypeAlias = Any
@@ -34,6 +38,9 @@ def recurrence(
     backend: str = "auto",
     compute_dtype: ComputeDtype | None = None,
     out: Array | None = None,
+    resets: Array | None = None,
+    lengths: Array | Sequence[int] | None = None,
+    cu_seqlens: Array | Sequence[int] | None = None,
 ) -> tuple[Array, State]:
     """Compute y[t] = Σ_j feedforward[j] · x[t−j] + Σ_k feedback[k−1] · y[t−k] for every example and channel.
 
@@ -64,6 +71,8 @@ def recurrence(
         An array of y's shape, library, device and data type that y is written to and that is returned; x itself, where
         x is not shared, but nothing else that is read. Not with gradients, inside torch.compile, or for JAX, whose
         arrays are not written to. Without it, y is new memory; besides, a call allocates the state that it returns.
+    resets, lengths, cu_seqlens
+        What marks sequences off in one row of time, each None, or of x's library or NumPy; see the notes.
 
     Returns
     -------
@@ -72,6 +81,24 @@ def recurrence(
     state
         `State` of the last inputs, and of the last outputs in the precision they were computed in; they own their
         memory.
+
+    Notes
+    -----
+    Sequences are computed as separate calls would, values, states and gradients, in one pass where the backend's kernel
+    can, else pieces of one length side by side (`explain` says which).
+
+    * `resets`, booleans (batch…, T), in layout ``"TBC"`` (T, batch…): where True, a sequence begins. The state before
+      that sample is zero, past inputs included. A state that is returned holds zeros for what is before the last reset.
+    * `lengths`, integers (batch…) or a list, 0 to T: how many samples each example has; the rest of time is padding.
+      y is 0 there, nothing reads x there, and each example's state is that after its own last sample. With resets.
+    * `cu_seqlens`, ascending integers (S + 1) or a list, from 0 to T: where each of S sequences begins, end to end in
+      the one row of a batch of (1,). Both parts of the states have S in place of that 1. With resets.
+
+    With `reverse` they are the same sequences, each run backwards: the state that is given follows an example's last
+    sample, or its sequence's, and the one that is returned lies at its first, with zeros where a reset cuts it off.
+    Values of these three are checked where they are on the host. On a device nothing waits for them: lengths are cut to
+    0 … T, and boundaries put in order; but what is computed piece by piece needs them on the host. The same holds for
+    what JAX traces.
 
     Raises
     ------
@@ -87,13 +114,27 @@ def recurrence(
     array([[[1.   , 1.5  , 1.75 , 1.875]]])
     >>> state.outputs
     array([[[1.875]]])
+    >>> y, state = mr.recurrence(np.ones((1, 1, 4)), feedback=np.array([[0.5]]), cu_seqlens=[0, 1, 4])
+    >>> y
+    array([[[1.  , 1.  , 1.5 , 1.75]]])
+    >>> state.outputs
+    array([[[1.  ]],
+    <BLANKLINE>
+           [[1.75]]])
     """
     choices = as_choices(layout, reverse, backend, compute_dtype)
-    return run((x, feedforward, feedback, *split_state(state)), choices, out)
+    arrays = x, feedforward, feedback, *split_state(state)
+    if resets is None and lengths is None and cu_seqlens is None:
+        return run(arrays, choices, out)
+    return run(arrays, choices, out, marks_of(resets, lengths, cu_seqlens))
 
 
-def run(arrays: tuple[Array | None, ...], choices: Choices, out: Array | None = None) -> tuple[Array, State]:
-    """Compute a recurrence of (x, feedforward, feedback, inputs, outputs)."""
+def run(
+    arrays: tuple[Array | None, ...], choices: Choices, out: Array | None = None, marks: Marks | None = None
+) -> tuple[Array, State]:
+    """Compute a recurrence of (x, feedforward, feedback, inputs, outputs); of sequences, if there are marks."""
+    if marks is not None:
+        return _run_sequences(arrays, choices, out, marks)
     family = family_of(arrays[0])
     # plain imports, which dynamo traces, and only once an array shows that the caller has the library
     if family == "torch":
@@ -106,11 +147,32 @@ def run(arrays: tuple[Array | None, ...], choices: Choices, out: Array | None = 
         return jax_recurrence(arrays, choices, out)
     torch = sys.modules.get("torch")
     if torch is not None and torch.compiler.is_compiling():
-        raise UnsupportedError(
-            "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
-            "Pass a tensor, or call it outside of the compiled function."
-        )
+        raise _traced_by_torch()
     return launcher_of(arrays, choices)(arrays, out)
+
+
+def _run_sequences(
+    arrays: tuple[Array | None, ...], choices: Choices, out: Array | None, marks: Marks
+) -> tuple[Array, State]:
+    family = family_of(arrays[0])
+    if family == "torch":
+        from ._torch.sequences import recurrence as torch_recurrence
+
+        return torch_recurrence(arrays, choices, out, marks)
+    if family == "jax":
+        from ._jax.sequences import recurrence as jax_recurrence
+
+        return jax_recurrence(arrays, choices, out, marks)
+    if is_compiling():
+        raise _traced_by_torch()
+    return plain_sequences(arrays, choices, out, marks)
+
+
+def _traced_by_torch() -> UnsupportedError:
+    return UnsupportedError(
+        "a NumPy array reached multirec inside torch.compile, which would trace into the kernels. "
+        "Pass a tensor, or call it outside of the compiled function."
+    )
 
 
 def explain(
@@ -123,6 +185,9 @@ def explain(
     reverse: bool = False,
     backend: str = "auto",
     compute_dtype: ComputeDtype | None = None,
+    resets: Array | None = None,
+    lengths: Array | Sequence[int] | None = None,
+    cu_seqlens: Array | Sequence[int] | None = None,
 ) -> choice.Explanation:
     """Say which backend computes this call, why each other one does not, what is copied for it, and what is rounded.
 
@@ -140,22 +205,35 @@ def explain(
     arrays = (x, feedforward, feedback, *split_state(state))
     choices = as_choices(layout, reverse, backend, compute_dtype)
     specs = specs_of(arrays)
-    call = plan_call(*specs, choices)
+    marks = marks_of(resets, lengths, cu_seqlens)
+    call = plan_call(*specs, choices) if marks is None else calls_of(arrays, marks, choices)[0]
     found = spoiled(call, arrays) if decided_by_values(specs, choices) else ""
     if found:
         wide = can_widen(x, backend)
-        choices = choices._replace(compute_dtype="float64" if wide else "float32")
+        precision: ComputeDtype = "float64" if wide else "float32"
+        choices = choices._replace(compute_dtype=precision)
         found = f"{SPOILED} {found}. {'It is computed in float64.' if wide else remedy(backend)}"
-        call = plan_call(*specs, choices)
+        call = call._replace(problem=replace(call.problem, compute_dtype=precision))
     if call.problem.family == "jax":
         from ._jax.door import check_64_bit
 
         check_64_bit(call)
-    explanation = choice.explain_problem(call.problem, backend)
+    problem, way = (call.problem, ()) if marks is None else _way_of(arrays, marks, choices)
+    explanation = choice.explain_problem(problem, backend)
     if explanation.chosen is None:
         return explanation
     notes = copies(call, arrays, registry.info(explanation.chosen).family)
-    return replace(explanation, notes=(*([found] if found else []), *notes))
+    return replace(explanation, notes=(*([found] if found else []), *notes, *way))
+
+
+def _way_of(arrays: tuple[Array | None, ...], marks: Marks, choices: Choices) -> tuple[Problem, tuple[str, ...]]:
+    """Return the problem that a backend is to compute, and how sequences are, in words."""
+    found = bound(arrays, marks, choices)
+    if found.call.problem.family != "jax":
+        return way_of(found)
+    from ._jax.sequences import way_of as way_of_jax
+
+    return way_of_jax(found, marks, choices)
 
 
 def zero_state(

@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from ._calculus.formula import gradients, tangent
 from ._core.arrays import family_of, spec_of
-from ._core.problem import ComputeDtype, Layout, join_shape
-from ._core.state import State
-from ._core.validate import as_choices, check_signal
+from ._core.problem import ComputeDtype, Layout
+from ._core.state import State, state_kinds
+from ._core.validate import Call, as_choices, check_signal
 from ._engine.call import launcher_of, split_state
 from ._recurrence import recurrence
-from .backend import Needs
+from ._sequences.bind import settled_bound
+from ._sequences.marks import marks_of
+from ._sequences.plain import vjp as vjp_of_sequences
+from .backend import Gradients, Needs
 from .errors import FamilyError
 
 __all__ = ["RecurrenceGradients", "gradients", "tangent", "vjp"]
@@ -44,6 +48,9 @@ def vjp(
     reverse: bool = False,
     backend: str = "auto",
     compute_dtype: ComputeDtype | None = None,
+    resets: Array | None = None,
+    lengths: Array | Sequence[int] | None = None,
+    cu_seqlens: Array | Sequence[int] | None = None,
 ) -> RecurrenceGradients:
     """Return the vector-Jacobian product of `multirec.recurrence`: the gradients for a given gradient of y.
 
@@ -51,7 +58,7 @@ def vjp(
     ----------
     grad_y
         Gradient of y: y's shape and dtype.
-    x, feedforward, feedback, state, layout, reverse, backend, compute_dtype
+    x, feedforward, feedback, state, layout, reverse, backend, compute_dtype, resets, lengths, cu_seqlens
         As they were passed to `recurrence`.
     grad_state
         Gradient of the returned state, in its dtypes; None, whole or in part, means zeros.
@@ -79,22 +86,16 @@ def vjp(
     inputs, outputs = split_state(state)
     choices = as_choices(layout, reverse, backend, compute_dtype)
     arrays = x, feedforward, feedback, inputs, outputs
+    needs = Needs(*(part is not None for part in arrays))
+    marks = marks_of(resets, lengths, cu_seqlens)
+    if marks is not None:
+        bound = settled_bound(arrays, marks, choices)
+        _check(x, bound.call, bound.states, grad_y, y, *split_state(grad_state))
+        return _named(vjp_of_sequences(arrays, bound, marks, choices, grad_y, split_state(grad_state), y, needs))
     launcher = launcher_of(arrays, choices)
     call, problem = launcher.call, launcher.call.problem
-    own = spec_of(x, "x")
-    states = [
-        join_shape(call.batch_shape, channels, count, problem.layout)
-        for channels, count in ((problem.x_channels, problem.input_order), (problem.channels, problem.order))
-    ]
     grad_inputs, grad_outputs = split_state(grad_state)
-    for name, array, shape, dtype in (
-        ("grad_y", grad_y, call.y_shape, problem.y_dtype),
-        ("y", y, call.y_shape, problem.y_dtype),
-        ("grad_state.inputs", grad_inputs, states[0], problem.dtype),
-        ("grad_state.outputs", grad_outputs, states[1], problem.state_dtype),
-    ):
-        if array is not None or name == "grad_y":
-            check_signal(name, spec_of(array, name), own._replace(shape=shape, dtype=dtype))
+    _check(x, call, call, grad_y, y, grad_inputs, grad_outputs)
     if y is None:
         y, _ = recurrence(
             x,
@@ -106,7 +107,25 @@ def vjp(
             backend=backend,
             compute_dtype=problem.compute_dtype,
         )
+    return _named(launcher.vjp(arrays, y, grad_y, grad_inputs, grad_outputs, needs))
 
-    needs = Needs(*(part is not None for part in arrays))
-    found = launcher.vjp(arrays, y, grad_y, grad_inputs, grad_outputs, needs)
+
+def _check(x: Array, call: Call, states: Call, grad_y: Array, y: Array | None, *grad_state: Array | None) -> None:
+    """Raise unless gradients and y are what they are to be."""
+    own, problem = spec_of(x, "x"), call.problem
+    names = "grad_state.inputs", "grad_state.outputs"
+    expected = [
+        ("grad_y", grad_y, call.y_shape, problem.y_dtype),
+        ("y", y, call.y_shape, problem.y_dtype),
+        *(
+            (name, part, *kind)
+            for name, part, kind in zip(names, grad_state, state_kinds(problem, states.batch_shape), strict=True)
+        ),
+    ]
+    for name, array, shape, dtype in expected:
+        if array is not None or name == "grad_y":
+            check_signal(name, spec_of(array, name), own._replace(shape=shape, dtype=dtype))
+
+
+def _named(found: Gradients) -> RecurrenceGradients:
     return RecurrenceGradients(found.x, found.feedforward, found.feedback, State(found.inputs, found.outputs))

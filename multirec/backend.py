@@ -29,22 +29,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple
 
+from ._core.activated import CHECKPOINT, Activated, ActivatedGradients, ActivatedNeeds, ActivatedOperands
 from ._core.cascade import Cascade, CascadeGradients, CascadeNeeds, CascadeOperands, CascadeResult
 from ._core.declaration import check_declaration, in_tuples
 from ._core.form import Axes, Form
+from ._core.framed import Framed
+from ._core.kernels import (
+    ActivatedKernel,
+    Allocate,
+    CascadeKernel,
+    DirectKernel,
+    DirectProblem,
+    ForwardKernel,
+    FramesKernel,
+    FusedKernel,
+    InPlaceKernel,
+    Probe,
+    ProbingKernel,
+    SequenceKernel,
+)
 from ._core.operands import Array, Gradients, Needs, Operands
 from ._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
+from ._core.stepping import step_through
 from ._machine.address import address
 from ._machine.bfloat16 import from_bfloat16, to_bfloat16
 from ._machine.threads import after_fork, no_fork, num_threads
 from .errors import BackendBrokenError
 
 __all__ = [
+    "CHECKPOINT",
     "COMPLEX_DTYPES",
     "HALF_DTYPES",
     "REAL_DTYPES",
+    "Activated",
+    "ActivatedGradients",
+    "ActivatedKernel",
+    "ActivatedNeeds",
+    "ActivatedOperands",
     "Allocate",
     "Array",
     "Axes",
@@ -60,6 +83,8 @@ __all__ = [
     "Family",
     "Form",
     "ForwardKernel",
+    "Framed",
+    "FramesKernel",
     "FusedKernel",
     "Gradients",
     "InPlaceKernel",
@@ -70,6 +95,7 @@ __all__ = [
     "Probe",
     "ProbingKernel",
     "Problem",
+    "SequenceKernel",
     "Support",
     "Taps",
     "Target",
@@ -78,157 +104,9 @@ __all__ = [
     "from_bfloat16",
     "no_fork",
     "num_threads",
+    "step_through",
     "to_bfloat16",
 ]
-
-
-class Allocate(Protocol):
-    """Gives a fresh, uninitialised canonical array (B, channels, T) in the caller's own memory.
-
-    It is contiguous in the problem's layout and on 64-byte boundaries where it is large. In place
-    kernels must take `y` (channels = C, dtype = problem.y_dtype) and the gradient of x (channels =
-    problem.x_channels, dtype = problem.dtype) from here; kernels that return new arrays ignore it.
-    """
-
-    def __call__(self, channels: int, dtype: str) -> Array: ...
-
-
-@runtime_checkable
-class ForwardKernel(Protocol):
-    """The least that a backend gives. Its gradient then comes from `multirec.adjoint`."""
-
-    def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Array | tuple[Array, Array]:
-        """Return y (B, C, T) of dtype `problem.y_dtype`; where ``problem.state_dtype`` is another, (y, last).
-
-        `last` (B, C, min(p, T)) holds the last outputs that were computed, of dtype ``problem.state_dtype`` and not
-        rounded to y's, ascending in memory: those of y[..., T-n:], with reverse of y[..., :n].
-        """
-
-
-@runtime_checkable
-class FusedKernel(ForwardKernel, Protocol):
-    """A kernel with its own first derivative."""
-
-    def vjp(
-        self,
-        problem: Problem,
-        operands: Operands,
-        y: Array,
-        grad_y: Array,
-        grad_last: Array | None,
-        needs: Needs,
-        allocate: Allocate,
-    ) -> Gradients:
-        """Return the adjoint applied to `grad_y` (torch's convention: conjugated coefficients).
-
-        ``operands.x`` is the input where ``needs.feedforward``, and `y` the output where ``needs.feedback``; otherwise
-        they are any arrays of that shape and dtype: not to be read. `grad_y` (B, C, T) has any strides, 0 included,
-        and is not to be written to. `grad_last` (B, C, min(p, T)), or None, is a further gradient of the last outputs
-        to be computed, ascending in memory: it belongs to y[..., T-n:], with reverse to y[..., :n], and is of dtype
-        ``problem.state_dtype``. Gradients are summed over broadcast axes; where an operand is real its gradient is
-        the real part. Coefficient and state gradients may be in any precision at least the kernel's own.
-        """
-
-
-@runtime_checkable
-class InPlaceKernel(ForwardKernel, Protocol):
-    """A kernel that may be given the memory of x for y."""
-
-    def in_place(self, problem: Problem) -> bool:
-        """Say whether it reads each sample of x before it writes y there; x then is not shared."""
-
-
-class DirectProblem(Protocol):
-    """A problem bound to the shapes and axes that a caller's arrays have."""
-
-    def forward(
-        self, x: Array, feedforward: Array | None, feedback: Array | None, inputs: Array | None, outputs: Array | None
-    ) -> tuple[Array, Array, Array]:
-        """Return y and the state after the block, its inputs and outputs: new arrays, contiguous in the layout."""
-
-    def vjp(self, arrays: tuple[Array | None, ...], y: Array | None, grad_y: Array, needs: Needs) -> Gradients:
-        """Return the adjoint applied to `grad_y`, with the shapes and data types of the arrays.
-
-        x is None where feedforward needs no gradient, and y where feedback needs none.
-        """
-
-
-@runtime_checkable
-class DirectKernel(FusedKernel, Protocol):
-    """A kernel that takes arrays as the caller has them, by their addresses, and gives the state as well.
-
-    It serves plain calls: arrays of x's own library, on its device, of the data types that are computed in, with one
-    batch axis or none, and no less samples than the state has.
-    """
-
-    def direct(self, problem: Problem, form: Form) -> DirectProblem:
-        """Return what computes the problem for arrays of a form, whose strides may differ from call to call."""
-
-
-@runtime_checkable
-class CascadeKernel(Protocol):
-    """A kernel that runs second-order sections in one pass, and their gradient in another.
-
-    Each section computes, with taps (b0, b1, b2, a1, a2) and its memory (m0, m1)::
-
-        y[t] = b0·x[t] + m0;  m0 = b1·x[t] + a1·y[t] + m1;  m1 = b2·x[t] + a2·y[t]
-
-    and its y is the next one's x. Where a backend has no such kernel, or `cascades` declines, sections run one by one.
-    """
-
-    def cascades(self, cascade: Cascade) -> bool:
-        """Say whether it computes a cascade in one pass, and faster so."""
-
-    def cascade(self, cascade: Cascade, operands: CascadeOperands, allocate: Allocate) -> CascadeResult:
-        """Return y, the memory after the block and the ends; `allocate` may give x's own memory for y."""
-
-    def cascade_vjp(
-        self,
-        cascade: Cascade,
-        operands: CascadeOperands,
-        grad_y: Array,
-        grad_memory: Array | None,
-        grad_ends: Array | None,
-        needs: CascadeNeeds,
-        allocate: Allocate,
-    ) -> CascadeGradients:
-        """Return the adjoint applied to the gradients of the result (torch's convention: conjugated coefficients).
-
-        `grad_y` (B, C, T) has any strides, 0 included, and is not to be written to; the others are of the shapes and
-        data types that the result has, None for zeros. The gradient of x comes from `allocate`; those of the others
-        may be in any precision at least the kernel's own. Gradients are summed over broadcast axes; where an operand is
-        real its gradient is the real part.
-        """
-
-
-class Probe(NamedTuple):
-    """What a backend computes with on this machine.
-
-    Attributes
-    ----------
-    version
-        The library or libraries, and their versions, in a few words.
-    devices
-        The types of devices that it can use here.
-    reason, fix
-        Why it can use none, and what to do; without them nothing is wrong but that there is none.
-    """
-
-    version: str
-    devices: tuple[str, ...]
-    reason: str = ""
-    fix: str = ""
-
-
-@runtime_checkable
-class ProbingKernel(ForwardKernel, Protocol):
-    """A kernel that finds out by itself what `multirec backends` says of it."""
-
-    def probe(self) -> Probe | None:
-        """Try out what it computes with; None is for what is done without this method.
-
-        Then the version is that of the first of `BackendInfo.requires`, and its family's library says the devices.
-        """
 
 
 class Support(NamedTuple):

@@ -19,17 +19,17 @@ _HOST: tuple[Target, ...] = ("numpy", "torch", "jax")
 _CUDA: tuple[Target, ...] = ("torch", "cupy", "jax", "cuda")
 
 
-def family_of(array: object, name: str = "x") -> Family:
-    """Return the library an array belongs to, or raise."""
+def family_of(array: object, name: str = "x", dtype: str = "float32") -> Family:
+    """Return the library an array belongs to, or raise and say how to make one, of `dtype` for example."""
     if type(array) is np.ndarray:
         return "numpy"
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         return "torch"
-    return _find_family(array, name)
+    return _find_family(array, name, dtype)
 
 
-def _find_family(array: object, name: str) -> Family:
+def _find_family(array: object, name: str, dtype: str) -> Family:
     if isinstance(array, np.ma.MaskedArray):
         raise FamilyError(f"{name} is a masked array; a recurrence would ignore its mask. Pass {name}.filled(0).")
     if isinstance(array, np.ndarray) and not isinstance(array, np.matrix):
@@ -39,9 +39,10 @@ def _find_family(array: object, name: str) -> Family:
         if module is not None and isinstance(array, getattr(module, type_name)):
             return cast(Family, family)
     what = type(array)
+    dtype = {"resets": "bool", "lengths": "int64", "cu_seqlens": "int64"}.get(name, dtype)
     raise FamilyError(
         f"{name} is a {what.__module__}.{what.__qualname__}, expected an array of NumPy, torch, JAX or CuPy. "
-        f"Convert it first, for example numpy.asarray({name}, dtype='float32')."
+        f"Convert it first, for example numpy.asarray({name}, dtype='{dtype}')."
     )
 
 

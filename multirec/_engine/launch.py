@@ -21,14 +21,15 @@ from .plan import Plan
 from .target import OutMemory, check_out, is_x, takes_directly
 from .ways import gradients_out, signal_way, taker, viewer, ways_in
 
-__all__ = ["Arrays", "Launcher"]
+__all__ = ["Arrays", "Launcher", "described"]
 
 Array: TypeAlias = Any
 Arrays: TypeAlias = tuple[Array | None, ...]
 """x, feedforward, feedback, and the state's inputs and outputs, as the caller has them."""
 
 
-def _described(array: Array | None) -> tuple[Any, ...] | None:
+def described(array: Array | None) -> tuple[Any, ...] | None:
+    """Return an array's shape, data type and device."""
     return None if array is None else (array.shape, array.dtype, getattr(array, "device", None))
 
 
@@ -50,7 +51,7 @@ class Launcher:
         self.call, self.plan, self.judges = call, plan, judges
         x: Array = arrays[0]
         dtype = x.dtype if problem.y_dtype == problem.dtype else getattr(namespace(x), problem.y_dtype)
-        self.made_for = (*map(_described, arrays), (call.y_shape, dtype, getattr(x, "device", None)))
+        self.made_for = (*map(described, arrays), (call.y_shape, dtype, getattr(x, "device", None)))
         self._on_device: Callable[[], AbstractContextManager[Any]] | None = (
             plan.on_device if plan.library == "cupy" else None
         )
@@ -142,9 +143,9 @@ class Launcher:
         y, grad_y, grad_inputs, grad_outputs = [None if part is None else self._signal(part) for part in signals]
         if grad_y is None:
             grad_y = zeros(problem, problem.channels, problem.y_dtype, plan.library)
-        found = plan.vjp(operands, grad_y if y is None else y, grad_y, grad_inputs, grad_outputs, needs)
-        # a value that a narrower type has no number for becomes infinite, whatever the caller's np.errstate
+        # sums of infinities, and values that a narrower type has no number for, whatever the caller's np.errstate
         with np.errstate(all="ignore"):
+            found = plan.vjp(operands, grad_y if y is None else y, grad_y, grad_inputs, grad_outputs, needs)
             return Gradients(
                 *[
                     None if gradient is None or out is None else out(gradient)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from .._core.validate import Choices, as_choices
 from .._engine.call import split_state
 from .._recurrence import run
 from .._registry.choice import check_name
+from .._sequences.marks import marks_of
 from ..errors import ShapeError
 from .cascade import RecurrenceCascade
 from .design import Source, Taps, sections, transfer_function
@@ -240,14 +242,24 @@ class RecurrenceBank:
         sizes = [int(taps.shape[-2]) for taps in self._source.taps() if taps is not None]
         return next((size for size in sizes if size != 1), 1)
 
-    def __call__(self, x: Array, state: State | None = None, *, out: Array | None = None) -> tuple[Array, State]:
+    def __call__(
+        self,
+        x: Array,
+        state: State | None = None,
+        *,
+        out: Array | None = None,
+        resets: Array | None = None,
+        lengths: Array | Sequence[int] | None = None,
+        cu_seqlens: Array | Sequence[int] | None = None,
+    ) -> tuple[Array, State]:
         """Filter a block; see `multirec.recurrence`."""
         family_of(x)
         taps, precision = self._source.taps(), self.compute_dtype
         if precision is None and not is_double(x):
             taps, precision = self._judgement.settle(x, taps, self._source)
         choices = Choices(self.layout, self.reverse, self.backend, precision)
-        return run((x, *taps_for(x, taps, self.layout), *split_state(state)), choices, out)
+        marks = marks_of(resets, lengths, cu_seqlens)
+        return run((x, *taps_for(x, taps, self.layout), *split_state(state)), choices, out, marks)
 
     def step(self, x: Array, state: State | None = None, *, out: Array | None = None) -> tuple[Array, State]:
         """Filter one sample: x, y and `out` are (batch…, channels), without the time axis."""

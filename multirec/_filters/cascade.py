@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from .._core.axes import namespace, of_step, with_time, without_time, zeros
 from .._core.problem import Layout, split_shape
 from .._core.state import State
 from .._engine.call import split_state
+from .._sequences.marks import Marks, marks_of
 from ..errors import ArgumentError, ShapeError
 from .one_pass import in_one_pass, in_types_of
 from .scipy_form import sos_of
@@ -59,22 +61,32 @@ class RecurrenceCascade:
         return next((bank.channels for bank in self.sections if bank.channels != 1), 1)
 
     def __call__(
-        self, x: Array, state: tuple[State, ...] | None = None, *, out: Array | None = None
+        self,
+        x: Array,
+        state: tuple[State, ...] | None = None,
+        *,
+        out: Array | None = None,
+        resets: Array | None = None,
+        lengths: Array | Sequence[int] | None = None,
+        cu_seqlens: Array | Sequence[int] | None = None,
     ) -> tuple[Array, tuple[State, ...]]:
-        """Filter a block; x, y and `out` as in `multirec.recurrence`.
+        """Filter a block; x, y, `out` and what marks sequences off as in `multirec.recurrence`.
 
         Where the backend can, all sections run in one pass, and what lies between them is in the precision computed in
-        and is not written to memory. Else they run one by one, with `out` in its memory.
+        and is not written to memory. Else, and where there are several sequences, they run one by one, with `out` in
+        its memory.
         """
-        states = self._states(state)
-        fused = in_one_pass(self.sections, x, states, out)
-        return self._one_by_one(x, states, out) if fused is None else fused
+        states, marks = self._states(state), marks_of(resets, lengths, cu_seqlens)
+        fused = in_one_pass(self.sections, x, states, out) if marks is None else None
+        return self._one_by_one(x, states, out, marks) if fused is None else fused
 
-    def _one_by_one(self, x: Array, states: tuple[State, ...], out: Array | None) -> tuple[Array, tuple[State, ...]]:
-        after = []
+    def _one_by_one(
+        self, x: Array, states: tuple[State, ...], out: Array | None, marks: Marks | None
+    ) -> tuple[Array, tuple[State, ...]]:
+        after, cuts = [], Marks() if marks is None else marks
         for bank, before in zip(self.sections, states, strict=True):
             own_out = out if bank is self.sections[-1] or self._fills(bank, x, out) else None
-            x, own = bank(x, in_types_of(x, before), out=own_out)
+            x, own = bank(x, in_types_of(x, before), out=own_out, **cuts._asdict())
             after.append(own)
         return x, tuple(after)
 

@@ -50,13 +50,18 @@ def _host(problem: Problem, channels: int, dtype: str) -> Array:
     if size < _SMALL:
         return np.empty(shape, stored)
     try:
-        raw = np.empty(size + ALIGNMENT, np.uint8)
+        return on_host(shape, stored)
     except MemoryError:
         raise MemoryError(
             f"no memory for an output of shape {shape}, {dtype}: {size / 2**30:.1f} GiB. Filter fewer examples, "
             "channels or samples at a time; the returned state continues a block."
         ) from None
-    return np.ndarray(shape, stored, raw, -address(raw) % ALIGNMENT)
+
+
+def on_host(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return an uninitialised array that kernels like, in huge pages where the system has them."""
+    raw = np.empty(prod(shape) * dtype.itemsize + ALIGNMENT, np.uint8)
+    return np.ndarray(shape, dtype, raw, -address(raw) % ALIGNMENT)
 
 
 def zeros(problem: Problem, channels: int, dtype: str, library: Family) -> Array:

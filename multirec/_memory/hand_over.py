@@ -112,20 +112,34 @@ def _to_numpy(array: Array, source: Target) -> Array:
 
 def _torch_to_numpy(tensor: Array) -> Array:
     torch = sys.modules["torch"]
-    tensor = tensor.detach() if tensor.requires_grad else tensor
     # lazy bits are resolved by NumPy: torch would do it on threads, which a forked child waits for without end
     if tensor.is_conj():
         return np.conj(_torch_to_numpy(tensor.conj()))
     if tensor.is_neg():
         return np.negative(_torch_to_numpy(tensor._neg_view()))
-    return (tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    tensor = tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor
+    return _of_weight(tensor) if "Parameter" in map(_name, (tensor, tensor._base)) else tensor.detach().numpy()
+
+
+def _name(tensor: Array) -> str:
+    return type(tensor).__name__
+
+
+def _of_weight(tensor: Array) -> Array:
+    # after `numpy()` torch could not free the memory of sharded weights between their uses
+    return np.from_dlpack(tensor.detach())
 
 
 def host_view(tensor: Array) -> Array:
     """Return a tensor on the host, of a data type that NumPy has, as NumPy's array: `hand_over`, only shorter."""
     try:
-        array = (tensor.detach() if tensor.requires_grad else tensor).numpy()
-    except RuntimeError:  # lazy bits
+        if tensor.requires_grad:
+            # asked here, not in a function: this is in the way of every call
+            weight = "Parameter" in (type(tensor).__name__, type(tensor._base).__name__)
+            array = _of_weight(tensor) if weight else tensor.detach().numpy()
+        else:
+            array = tensor.numpy()
+    except (RuntimeError, BufferError):  # lazy bits
         return _to_numpy(tensor, "torch")
     return array if array.flags.aligned else _native(array)
 

@@ -13,9 +13,8 @@ from torch.autograd.graph import increment_version
 from .._memory.hand_over import placed
 from ..backend import CascadeNeeds
 from ..errors import ArgumentError
+from .composed import check_unchanged, gradients, is_differentiated
 from .door import ANYTHING, GRADIENT, wanted_of
-from .eager import changed, is_batched
-from .function import transformed
 
 __all__ = ["meets_kernels", "sections"]
 
@@ -74,30 +73,8 @@ class _Sections(torch.autograd.Function):
         if grads == (None, None, None):
             return (None,) * 5
         tensors, launcher = ctx.saved_tensors, ctx.launcher
-        for name, tensor, made_for in zip(("x", "taps", "memory"), tensors, launcher.made_for, strict=True):
-            if tensor is not None and (tensor.shape, tensor.dtype, tensor.device) != made_for:
-                raise changed(name, made_for, tensor)
+        check_unchanged(("x", "taps", "memory"), tensors, launcher.made_for)
         needs = CascadeNeeds(*ctx.needs_input_grad[2:])
-        if torch.is_grad_enabled() or transformed() or any(grad is not None and is_batched(grad) for grad in grads):
-            return None, None, *_by_recurrences(ctx.compose, launcher, tensors, grads, needs)
+        if is_differentiated(grads):
+            return None, None, *gradients(ctx.compose, launcher.made_for[0], tensors, grads, needs)
         return None, None, *launcher.vjp(tensors, *grads, needs)
-
-
-def _by_recurrences(compose: Compose, launcher: Any, tensors: Any, grads: Any, needs: CascadeNeeds) -> list[Any]:
-    """Return the gradients by operations that torch knows, so that they can be differentiated or mapped."""
-    shape, dtype, device = launcher.made_for[0]
-    x, taps, memory = tensors
-    x = torch.zeros((), dtype=dtype, device=device).expand(shape) if x is None else x
-    with torch.enable_grad():
-        # each a node of its own: one may have been made of another
-        own = [None if part is None else part.view_as(part) for part in (x, taps, memory)]
-        wanted = [part for part, need in zip(own, needs, strict=True) if need and part is not None]
-        if x is not tensors[0] and needs.x:
-            # of a signal that was not kept, only the shape matters
-            wanted[0].requires_grad_()
-        results = compose(*own)
-    pairs = [(result, grad) for result, grad in zip(results, grads, strict=True) if grad is not None]
-    outputs, weights = zip(*pairs, strict=True)
-    graph = torch.is_grad_enabled()
-    found = iter(torch.autograd.grad(outputs, wanted, weights, create_graph=graph, allow_unused=True))
-    return [next(found) if need else None for need in needs]

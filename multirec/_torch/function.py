@@ -24,7 +24,7 @@ from .operators import raw
 
 _Optional: TypeAlias = Tensor | None
 
-__all__ = ["adjoint_formula", "adjoint_operator", "apply", "transformed"]
+__all__ = ["Like", "adjoint_formula", "adjoint_operator", "apply", "like", "transformed"]
 
 
 def apply(operands: Operands, choices: Choices) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,7 +38,7 @@ def transformed() -> bool:
     return forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None
 
 
-class _Like(NamedTuple):
+class Like(NamedTuple):
     """What a backward pass knows of a signal that it does not read."""
 
     shape: torch.Size
@@ -50,8 +50,8 @@ class _Like(NamedTuple):
         return torch.zeros((), dtype=self.dtype, device=self.device).expand(self.shape)
 
 
-def _like(signal: Tensor) -> _Like:
-    return _Like(signal.shape, signal.dtype, signal.device)
+def like(signal: Tensor) -> Like:
+    return Like(signal.shape, signal.dtype, signal.device)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -68,7 +68,7 @@ class _Recurrence(torch.autograd.Function):
         _, of_feedforward, of_feedback, *_ = ctx.needs_input_grad
         ctx.save_for_backward(x if of_feedforward else None, *others, y if of_feedback else None)
         ctx.save_for_forward(x, *others, y)
-        ctx.like = _like(x), _like(y)
+        ctx.like = like(x), like(y)
         ctx.choices = Choices(*inputs[5:])
         ctx.set_materialize_grads(False)
 

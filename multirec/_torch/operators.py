@@ -17,7 +17,7 @@ from .._core.problem import Layout, Spec, canonical_problem, join_shape, plan_pr
 from .._core.validate import Choices
 from .._engine.plan import Plan, plan_for
 from .._engine.precision import tell_once
-from ..backend import Needs, Operands
+from ..backend import Gradients, Needs, Operands
 
 OPERANDS = "Tensor x, Tensor? feedforward, Tensor? feedback, Tensor? inputs, Tensor? outputs"
 CHOICES = "str layout, bool reverse, str backend, str? compute_dtype=None"
@@ -46,17 +46,22 @@ def _raw_forward(*arguments: Any) -> tuple[Tensor, ...]:
 
 def _raw_adjoint(*arguments: Any) -> tuple[Tensor, ...]:
     operands, signals, (needs, *choices) = Operands(*arguments[:5]), arguments[5:9], arguments[9:]
-    plan, x = _plan(operands, Choices(*choices)), operands.x
+    plan = _plan(operands, Choices(*choices))
     y, grad_y, grad_inputs, grad_outputs = map(plan.give, signals)
     found = plan.vjp(plan.give_all(operands), y, grad_y, grad_inputs, grad_outputs, Needs(*needs))
-    grad_x, *others = map(plan.take, found)
+    return owned(Gradients(*map(plan.take, found)), operands, signals)
+
+
+def owned(found: Gradients, operands: Operands, signals: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """Return gradients as an operator must: like its fake says, and sharing no memory with what it took or gives."""
+    x: Any = operands.x
+    grad_x, *others = found
     results = [x.new_empty(0) if grad_x is None else grad_x]
     taken = [_span(part) for part in (*operands, *signals, *results) if part is not None]
     for grad, part in zip(others, operands[1:], strict=True):
         if grad is None or part is None:
             results.append(x.new_empty(0))
             continue
-        # outputs of an operator share no memory, and look as its fake says
         grad = grad.to(part.dtype).contiguous()
         start, end = _span(grad)
         if any(start < other_end and other < end for other, other_end in taken):

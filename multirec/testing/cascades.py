@@ -14,12 +14,12 @@ import numpy.typing as npt
 from .._core.axes import from_channels_time, to_channels_time
 from .._core.problem import in_precision, real_precision
 from .._registry.registry import registry
-from ..backend import Cascade, CascadeKernel, CascadeNeeds, CascadeOperands, Layout
+from ..backend import Cascade, CascadeKernel, CascadeNeeds, CascadeOperands, Layout, Problem
 from .asserts import mismatch, poisoned
 from .problems import round_to
 from .subject import Subject, Tally
 
-__all__ = ["cascades", "has_cascades"]
+__all__ = ["Given", "cascades", "has_cascades"]
 
 Wide: TypeAlias = npt.NDArray[Any]
 _LENGTHS = 0, 1, 2, 5, 63, 64, 65, 200
@@ -88,7 +88,7 @@ def _mistakes(kernel: CascadeKernel, cascade: Cascade, subject: Subject) -> Iter
     taps[..., 3], taps[..., 4] = (round_to(part, cascade.taps_dtype) for part in (1.2 * poles, -(poles**2)))
     memory, grad_memory, grad_ends = (draw(state, cascade.state_dtype) for _ in range(3))
     grad_y = draw(signal, cascade.y_dtype)
-    own = _Given(subject, cascade)
+    own = Given(subject, cascade)
     state_dtype = cascade.state_dtype
     operands = CascadeOperands(
         own.signal(x, cascade.dtype), own.plain(taps, cascade.taps_dtype), own.plain(memory, state_dtype)
@@ -123,11 +123,11 @@ def _mistakes(kernel: CascadeKernel, cascade: Cascade, subject: Subject) -> Iter
             yield "y of other channels changes where one has a NaN"
 
 
-class _Given:
+class Given:
     """Arrays in the library and axes that a kernel takes, and back."""
 
-    def __init__(self, subject: Subject, cascade: Cascade) -> None:
-        self.cascade, self.is_torch = cascade, subject.info.family == "torch"
+    def __init__(self, subject: Subject, problem: Cascade | Problem) -> None:
+        self.problem, self.is_torch = problem, subject.info.family == "torch"
 
     def plain(self, values: Wide, dtype: str) -> Any:
         values = values.astype(dtype)
@@ -135,11 +135,11 @@ class _Given:
 
     def signal(self, values: Wide, dtype: str) -> Any:
         """Lay a signal out in the layout, and view it as (B, C, T)."""
-        stored = np.ascontiguousarray(from_channels_time(values, self.cascade.layout))
-        return to_channels_time(self.plain(stored, dtype), self.cascade.layout)
+        stored = np.ascontiguousarray(from_channels_time(values, self.problem.layout))
+        return to_channels_time(self.plain(stored, dtype), self.problem.layout)
 
     def allocate(self, channels: int, dtype: str) -> Any:
-        return self.signal(np.full((self.cascade.batch, channels, self.cascade.length), np.nan), dtype)
+        return self.signal(np.full((self.problem.batch, channels, self.problem.length), np.nan), dtype)
 
     def back(self, array: Any) -> Wide:
         values: Wide = np.asarray(array)

@@ -16,8 +16,9 @@ from ._trials import trials
 from .accuracy import accuracy_tally
 from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
 from .cascades import cascades, has_cascades
-from .cover import edge_cases, frozen_cases, memory_cases, pair_cases, product_cases, wide_cases
+from .cover import edge_cases, frozen_cases, memory_cases, pair_cases, product_cases, sequence_cases, wide_cases
 from .declarations import declarations, dtypes_of, subjects_of, unchecked
+from .frames import frames, has_frames
 from .problems import Case
 from .subject import Subject, Tally, tally_of
 
@@ -114,6 +115,11 @@ def wide_arithmetic(subject: Subject) -> Tally:
     return tally_of(subject, [case for case in wide_cases() if case.dtype == subject.dtype], None, True)
 
 
+def sequences(subject: Subject) -> Tally:
+    """Several sequences in one row are what each is alone, whatever padding holds: values, states and gradients."""
+    return tally_of(subject, sequence_cases(subject.dtype), None, True)
+
+
 def refusals(subject: Subject) -> Tally:
     """What is refused is refused with a reason, by `explain` and by an error alike."""
     cases = (*_pairs(subject), *edge_cases(subject.dtype), *memory_cases(subject.dtype))
@@ -148,6 +154,8 @@ CHECKS: dict[str, Check] = {
         frozen_operands,
         wide_arithmetic,
         cascades,
+        sequences,
+        frames,
         resuming,
         unstable_filters,
         non_finite_inputs,
@@ -165,6 +173,7 @@ _ONLY = {
     "wide_arithmetic": (*HALF_DTYPES, "float32", "complex64"),
     # bits of bfloat16 are no numbers of NumPy
     "cascades": ("float16", *REAL_DTYPES, *COMPLEX_DTYPES),
+    "frames": ("float16", *REAL_DTYPES),
     "unstable_filters": REAL_DTYPES,
     "non_finite_inputs": REAL_DTYPES,
 }
@@ -177,6 +186,7 @@ def checks_of(subject: Subject) -> list[str]:
         for name in CHECKS
         if subject.dtype in _ONLY.get(name, (subject.dtype,))
         and (name != "cascades" or has_cascades(subject))
+        and (name != "frames" or has_frames(subject))
         and (name != "repeatability" or subject.info.promise == "bitwise")
         # kernels are the same whatever the library: once for a device is enough
         and (name != "designed_filters" or (subject.library.name == "numpy") == (subject.library.device == "cpu"))

@@ -11,7 +11,16 @@ from typing import Any
 from ..backend import Layout
 from .problems import Case
 
-__all__ = ["edge_cases", "frozen_cases", "memory_cases", "pair_cases", "pairwise", "product_cases", "wide_cases"]
+__all__ = [
+    "edge_cases",
+    "frozen_cases",
+    "memory_cases",
+    "pair_cases",
+    "pairwise",
+    "product_cases",
+    "sequence_cases",
+    "wide_cases",
+]
 
 LAYOUTS: tuple[Layout, ...] = ("BCT", "BTC", "TBC")
 KINDS = ("none", "static", "per_example", "time_varying")
@@ -191,4 +200,25 @@ def memory_cases(dtype: str) -> tuple[Case, ...]:
         Case(dtype=dtype, memory=memory, layout=layout, shared=shared, reverse=shared, batch=(3,) if shared else (2, 2))
         for memory in memories
         for layout, shared in product(LAYOUTS, (False, True))
+    )
+
+
+@lru_cache(maxsize=16)
+def sequence_cases(dtype: str) -> tuple[Case, ...]:
+    """Return cases of several sequences in one row; those of float64 meet every kind of coefficients both ways."""
+    rows: list[dict[str, Any]] = [
+        {"marks": "both", "layout": "TBC", "input_order": 1, "order": 2},
+    ]
+    if dtype == "float64":
+        rows += [
+            {"marks": "end_to_end", "layout": "BTC", "reverse": True, "feedforward": "none", "order": 1, "length": 40},
+            {"marks": "resets", "feedback": "time_varying", "input_order": 2, "order": 1, "reverse": True},
+            {"marks": "lengths", "layout": "BTC", "feedforward": "per_example", "feedback": "per_example", "order": 4},
+            {"marks": "end_to_end", "feedforward": "time_varying", "input_order": 3, "feedback": "none"},
+            {"marks": "all_cut", "layout": "TBC", "input_order": 1, "order": 2, "ones": ("channels",)},
+            {"marks": "both", "reverse": True, "shared": True, "state": "none", "order": 3, "length": 40},
+        ]
+    return tuple(
+        Case(dtype=dtype, batch=(1,) if row["marks"] in ("end_to_end", "all_cut") else (3,), channels=2, **row)
+        for row in rows
     )

@@ -12,7 +12,7 @@ from .._core.axes import unambiguous
 from .._core.state import State
 from .._recurrence import explain, recurrence
 from .._registry.choice import Explanation
-from .problems import Arguments, Case, Wide, arguments
+from .problems import Arguments, Case, Wide, arguments, marks_of
 
 __all__ = ["NAMES", "Array", "Library", "Run", "options"]
 
@@ -39,6 +39,7 @@ def options(case: Case, operands: list[Array]) -> dict[str, Any]:
         "layout": case.layout,
         "reverse": case.reverse,
         "compute_dtype": case.compute_dtype,
+        **marks_of(case),
     }
 
 

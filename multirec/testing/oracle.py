@@ -16,6 +16,7 @@ import numpy as np
 
 from ..backend import Gradients, Operands, Problem, Taps
 from ..reference import kernel
+from ._apart import apart
 from ._rounding import LEAST, ROUNDOFF, Results, error_bounds
 from .problems import (
     Arguments,
@@ -69,7 +70,8 @@ def expected(case: Case) -> Expected:
     >>> expected(Case(batch=(), channels=1, length=4)).values["y"].shape
     (1, 4)
     """
-    return evaluate(case, arguments(case))
+    given = arguments(case)
+    return evaluate(case, given) if case.marks == "none" else Expected(*apart(case, given, evaluate))
 
 
 def evaluate(case: Case, own: Arguments) -> Expected:

@@ -16,12 +16,22 @@ from .._core.problem import ComputeDtype, in_precision, real_precision
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, Layout
 from ..reference import narrow, widen
 
-__all__ = ["Arguments", "Case", "arguments", "from_canonical", "random_feedback", "round_to", "to_canonical"]
+__all__ = [
+    "Arguments",
+    "Case",
+    "arguments",
+    "from_canonical",
+    "marks_of",
+    "random_feedback",
+    "round_to",
+    "to_canonical",
+]
 
 Wide: TypeAlias = npt.NDArray[Any]
 """A float64 or complex128 array."""
 TapsKind: TypeAlias = Literal["none", "static", "per_example", "time_varying"]
 TapsName: TypeAlias = Literal["feedforward", "feedback"]
+Marks: TypeAlias = Literal["none", "resets", "lengths", "both", "end_to_end", "all_cut"]
 Memory: TypeAlias = Literal["contiguous", "strided", "flipped", "expanded", "read_only", "conjugated"]
 
 
@@ -57,6 +67,9 @@ class Case:
         How x lies in memory.
     radius
         Of the largest pole.
+    marks
+        What marks sequences off in time, of one batch axis: resets, lengths, both; or of a batch of 1 cu_seqlens
+        ("end_to_end"), and resets with them ("all_cut").
 
     Example
     -------
@@ -86,6 +99,7 @@ class Case:
     memory: Memory = "contiguous"
     radius: float = 0.9
     seed: int = 0
+    marks: Marks = "none"
 
     def __repr__(self) -> str:
         changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
@@ -100,6 +114,11 @@ class Case:
     def p(self) -> int:
         """The number of past outputs."""
         return 0 if self.feedback == "none" else self.order
+
+    @property
+    def states(self) -> tuple[int, ...]:
+        """The batch axes of states: an entry a sequence, where these lie end to end."""
+        return (_SEQUENCES,) if self.marks in ("end_to_end", "all_cut") else self.batch
 
     @property
     def x_channels(self) -> int:
@@ -160,6 +179,10 @@ class Case:
         return (*batch, channels, time, self.input_order + 1 if name == "feedforward" else self.order)
 
 
+_SEQUENCES = 5
+"""How many of them lie end to end."""
+
+
 class Arguments(NamedTuple):
     """What is passed to `multirec.recurrence` and to its gradient, in the user's axes; None where nothing is."""
 
@@ -207,8 +230,8 @@ def arguments(case: Case) -> Arguments:
     """Return the values of a case."""
     random = np.random.default_rng([crc32(repr(case).encode()), case.seed])
 
-    def signal(channels: int, length: int, dtype: str) -> Wide:
-        return round_to(_noise(random, (*case.batch, channels, length), dtype), dtype)
+    def signal(channels: int, length: int, dtype: str, batch: tuple[int, ...] = case.batch) -> Wide:
+        return round_to(_noise(random, (*batch, channels, length), dtype), dtype)
 
     def signal_out(array: Wide) -> Wide:
         return from_canonical(array, case.layout)
@@ -229,7 +252,7 @@ def arguments(case: Case) -> Arguments:
         feedback = taps_to_user(case, "feedback", round_to(values, dtype))
     past_x, past_y = (case.x_channels, case.q), (case.y_channels, case.p)
     inputs, outputs = (
-        signal_out(signal(*tail, dtype)) if case.state in (part, "both") else None
+        signal_out(signal(*tail, dtype, case.states)) if case.state in (part, "both") else None
         for part, tail, dtype in (("inputs", past_x, case.dtype), ("outputs", past_y, case.outputs_dtype))
     )
     grad_y = grad_inputs = grad_outputs = None
@@ -237,10 +260,32 @@ def arguments(case: Case) -> Arguments:
         grad_y = signal_out(signal(case.y_channels, case.length, case.y_dtype))
     if case.through != "y":
         grad_inputs, grad_outputs = (
-            signal_out(signal(*past_x, case.dtype)),
-            signal_out(signal(*past_y, case.state_dtype)),
+            signal_out(signal(*past_x, case.dtype, case.states)),
+            signal_out(signal(*past_y, case.state_dtype, case.states)),
         )
+    if "lengths" in (found := marks_of(case)):
+        # what is there must reach nothing
+        x = np.where(np.arange(case.length) < found["lengths"][:, None, None], x, np.inf)
     return Arguments(signal_out(x), feedforward, feedback, inputs, outputs, grad_y, grad_inputs, grad_outputs)
+
+
+def marks_of(case: Case) -> dict[str, Wide]:
+    """Return the keywords that mark the sequences of a case off, as `multirec.recurrence` takes them."""
+    random = np.random.default_rng([crc32(case.marks.encode()), case.seed])
+    found: dict[str, Wide] = {}
+    if case.marks in ("end_to_end", "all_cut"):
+        inner = np.sort(random.integers(0, case.length + 1, _SEQUENCES - 2))
+        # one of them is empty
+        found["cu_seqlens"] = np.array([0, *inner, inner[-1], case.length])
+    if case.marks in ("resets", "both", "all_cut"):
+        resets = random.random((*case.batch, case.length)) < 0.2
+        resets[-1, :1] = True
+        found["resets"] = resets.T if case.layout == "TBC" else resets
+    if case.marks in ("lengths", "both"):
+        lengths = random.integers(1, case.length + 1, case.batch)
+        lengths[0] = 0
+        found["lengths"] = lengths
+    return found
 
 
 def random_feedback(

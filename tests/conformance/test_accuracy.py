@@ -91,7 +91,7 @@ class TestMeasurement:
     ("backend", "dtype"),
     [
         ("numba", "float32"),
-        ("numba", "float64"),
+        pytest.param("numba", "float64", marks=pytest.mark.long),
         *(pytest.param("unfold_scan", dtype, marks=pytest.mark.long) for dtype in DTYPES),
     ],
 )
@@ -99,7 +99,7 @@ def test_few_long_rows(backend, dtype):
     assert_accurate(backend, dtype, segment_trials(dtype))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 def test_jax(dtype):
     """Few shapes: it compiles for each."""
     filters = family(dtype)

@@ -1,0 +1,52 @@
+"""Signals whose time is any axis: where it lies as a layout has it, nothing is moved."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+from .axes import namespace
+from .problem import Layout
+
+Array: TypeAlias = Any
+
+
+class TimeAxis(NamedTuple):
+    """Which of so many axes is time."""
+
+    axis: int
+    rank: int
+
+    @property
+    def layout(self) -> Layout:
+        """How arrays lie, seen by `view`."""
+        if self.axis == self.rank - 1:
+            return "BCT"
+        if self.axis == self.rank - 2:
+            return "BTC"
+        return "TBC" if self.axis == 0 else "BCT"
+
+    def view(self, array: Array) -> Array:
+        """View an array in `layout`; one of rank 1 gets an axis of channels."""
+        if self.rank == 1:
+            return array[None]
+        return _moved(array, self.axis, -1) if self._moves else array
+
+    def restore(self, array: Array) -> Array:
+        """View an array in `layout` with the caller's axes."""
+        if self.rank == 1:
+            return array[0]
+        return _moved(array, -1, self.axis) if self._moves else array
+
+    def sample(self, array: Array) -> Array:
+        """View an array without the axis of time as a sample of those in `layout`."""
+        return array[None] if self.rank == 1 else array
+
+    @property
+    def _moves(self) -> bool:
+        """Whether no layout has time where it is."""
+        return 0 < self.axis < self.rank - 2
+
+
+def _moved(array: Array, start: int, end: int) -> Array:
+    # torch.func.vmap has a rule for tuples alone
+    return namespace(array).moveaxis(array, (start,), (end,))
