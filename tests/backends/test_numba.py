@@ -21,6 +21,7 @@ from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.reference import kernel as reference
 from multirec.reference import widen
 
+LONG = pytest.mark.long
 TOLERANCE = {
     "float32": 2e-5, "float64": 1e-12, "complex64": 2e-5, "complex128": 1e-12, "float16": 2e-3, "bfloat16": 1.6e-2,
 }  # fmt: skip
@@ -137,14 +138,17 @@ def test_values_and_gradients(dtype, orders, layout):
         ).check()  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float32", "complex128", "complex64", "float16", "bfloat16"])
+# the conformance suite has the others; each compiles its own kernels
+@pytest.mark.parametrize(
+    "dtype", ["complex64", "bfloat16", pytest.param("complex128", marks=LONG), pytest.param("float16", marks=LONG)]
+)
 @pytest.mark.parametrize("kinds", list(itertools.product(("static", "time_varying"), repeat=2)))
 def test_every_kind_and_dtype(dtype, kinds):
     for layout, (shared, q, p) in itertools.product(AXES, ((False, 3, 4), (True, 1, 2))):
         Case(2, 18, 70, shared=shared, q=q, p=p, dtype=dtype, layout=layout, reverse=shared, kinds=kinds).check()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=LONG), "float64"])
 def test_real_input_with_complex_coefficients(dtype):
     for shared, kinds in itertools.product((False, True), (("static", "static"), ("static", "time_varying"))):
         Case(shared=shared, dtype=dtype, complex_taps=True, kinds=kinds).check()
@@ -152,7 +156,7 @@ def test_real_input_with_complex_coefficients(dtype):
 
 # the conformance suite has all types; each compiles its own kernels
 @pytest.mark.parametrize(
-    "dtype", ["float32", "float16", *(pytest.param(name, marks=pytest.mark.long) for name in ("complex64", "bfloat16"))]
+    "dtype", ["float32", *(pytest.param(name, marks=LONG) for name in ("float16", "complex64", "bfloat16"))]
 )
 @pytest.mark.parametrize("layout", AXES)
 def test_wide_arithmetic(dtype, layout):
@@ -210,7 +214,7 @@ def always_past_the_caches(monkeypatch):
 
 
 @pytest.mark.usefixtures("always_past_the_caches")
-@pytest.mark.parametrize("dtype", ["float32", "complex64", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", *(pytest.param(name, marks=LONG) for name in ("complex64", "float16"))])
 def test_large_outputs(dtype):
     # lengths that end within a line, within the second line, and on a tile; rows that begin anywhere in a line
     for length, reverse, kind in itertools.product((1, 67, 83, 128, 201), (False, True), ("static", "time_varying")):
@@ -237,7 +241,7 @@ def test_memory_of_a_gradient(shared):
     assert peak < 0.1 * (y.nbytes + case.grad_y.nbytes)
 
 
-@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("order", [2, pytest.param(3, marks=LONG)])
 @pytest.mark.parametrize("kind", ["static", "time_varying"])
 def test_only_the_wanted_gradients(kind, order):
     case = Case(2, 20, 80, shared=True, kinds=(kind, kind), q=order, p=order)

@@ -158,7 +158,7 @@ def test_lanes_with_coefficients_along_time() -> None:
     check(2500, len(POLES), varies=True)
 
 
-@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("channels", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_segments(channels: int) -> None:
     length = _segments._LONG + 77
     assert _segments.worthwhile(Trial(length).problem(1, channels))

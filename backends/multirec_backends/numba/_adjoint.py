@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ._emit import Int
 from ._frame import Group, RecurrenceFrame
+from ._marks import Lanes
 from ._numbers import Tile
 from ._spec import TILE, UNROLL
 from ._sums import Sums
@@ -104,6 +105,16 @@ class Adjoint:
         ):
             with self.f.when(frame.word(f"{name}_at").differs(0)):
                 group.store(tile, name, storage, group.offsets("offsets_any", name, storage), 0, steps)
+
+    def blank(self, lanes: Lanes, first: Int, rows: Int) -> None:
+        """Have rows of a tile hold zeros in some lanes, whatever is in memory."""
+        lanes.assign(self.grad.shifted(first), None, rows)
+        if self.wants_b:
+            lanes.assign(self.x.shifted(first), None, rows)
+        if self.wants_a:
+            lanes.assign(self.y.shifted(first), None, rows)
+        for taps in (self.b, self.a):
+            taps.blank(lanes, first, rows)
 
     def _tile(self, time: Int, steps: Int, rows: Int) -> None:
         raise NotImplementedError

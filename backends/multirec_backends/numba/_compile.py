@@ -22,12 +22,28 @@ from llvmlite import ir
 
 from multirec.backend import no_fork
 
-from . import _cascade_forward, _cascade_vjp, _cascade_wave, _cascade_wave_vjp, _fir_emit, _forward, _vjp
+from . import (
+    _activated_forward,
+    _activated_vjp,
+    _cascade_forward,
+    _cascade_vjp,
+    _cascade_wave,
+    _cascade_wave_vjp,
+    _fir_emit,
+    _forward,
+    _frames_forward,
+    _frames_vjp,
+    _sequence_forward,
+    _sequence_vjp,
+    _vjp,
+)
+from ._activated_spec import ActivatedSpec
 from ._cascade_spec import CascadeSpec, WaveSpec
+from ._frames_spec import FramesSpec
 from ._headers import HEADER
 from ._spec import Spec
 
-AnySpec = Spec | CascadeSpec | WaveSpec
+AnySpec = Spec | CascadeSpec | WaveSpec | ActivatedSpec | FramesSpec
 KernelFunction = Any
 """A ctypes function (arguments address, scratch address); calling it releases the GIL."""
 
@@ -132,8 +148,14 @@ def _build(spec: AnySpec) -> bytes:
         (_cascade_wave_vjp.emit_wave_vjp if spec.vjp else _cascade_wave.emit_wave)(module, "kernel", spec)
     elif isinstance(spec, CascadeSpec):
         (_cascade_vjp.emit_vjp if spec.vjp else _cascade_forward.emit_forward)(module, "kernel", spec)
+    elif isinstance(spec, ActivatedSpec):
+        (_activated_vjp.emit_vjp if spec.vjp else _activated_forward.emit_forward)(module, "kernel", spec)
+    elif isinstance(spec, FramesSpec):
+        (_frames_vjp.emit_frames_vjp if spec.vjp else _frames_forward.emit_frames)(module, "kernel", spec)
     elif spec.along_time:
         _fir_emit.emit_fir(module, "kernel", spec)
+    elif spec.sequences:
+        (_sequence_vjp.emit_vjp if spec.vjp else _sequence_forward.emit_forward)(module, "kernel", spec)
     else:
         (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)
     parsed = llvm.parse_assembly(str(module))

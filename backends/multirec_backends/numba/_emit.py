@@ -186,6 +186,10 @@ class Function:
     def zero(self, target: Ptr, size: Any) -> None:
         self.intrinsic_void("llvm.memset.p0.i64", [target.v, ir.Constant(I8, 0), self.value(size), ir.Constant(I1, 0)])
 
+    def prefetch(self, place: Ptr) -> None:
+        read, near, data = (ir.Constant(I32, number) for number in (0, 3, 1))
+        self.intrinsic_void("llvm.prefetch.p0", [place.v, read, near, data])
+
     def intrinsic_void(self, name: str, arguments: Sequence[Any]) -> None:
         self.intrinsic(name, ir.VoidType(), arguments)
 

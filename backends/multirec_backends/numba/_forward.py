@@ -13,7 +13,7 @@ from llvmlite import ir
 
 from ._emit import Int
 from ._frame import Group, RecurrenceFrame
-from ._numbers import Num, Slot
+from ._numbers import Num, Slot, Tile
 from ._spec import TILE, UNROLL, Spec
 from ._stream import fence
 from ._taps import Coefficients
@@ -25,10 +25,12 @@ Source = Callable[[Int, int], Num]
 def emit_forward(module: ir.Module, name: str, spec: Spec) -> None:
     """Add the forward kernel of `spec` to `module`."""
     frame = RecurrenceFrame(module, name, spec)
-    frame.walk(_Forward, backward=False)
+    frame.walk(Forward, backward=False)
 
 
-class _Forward:
+class Forward:
+    """One group of lanes on its way through time."""
+
     def __init__(self, frame: RecurrenceFrame, group: Group) -> None:
         self.frame, self.group, self.f, self.spec = frame, group, frame.f, frame.spec
         self.vectors = range(frame.fmt.groups)
@@ -59,7 +61,7 @@ class _Forward:
         group.load_x(self.x.shifted(frame.q), "x", frame.region("offsets_x"), time, steps, ahead=TILE)
         for taps in (self.b, self.a):
             taps.load(time, steps, ahead=TILE)
-        self._tile((steps + (UNROLL - 1)) & -UNROLL)
+        self.compute((steps + (UNROLL - 1)) & -UNROLL)
         with self.f.when(frame.word("y_at").differs(0)):
             offsets, carry = frame.region("offsets_y"), frame.region("carry")
             group.stream(self.y.shifted(self.depth), "y", spec.y, offsets, carry, time, steps)
@@ -74,7 +76,7 @@ class _Forward:
             offsets = group.offsets("offsets_any", "ends", storage)
             group.store(self.past_y.shifted(self.depth - frame.p), "ends", storage, offsets, 0, frame.p)
 
-    def _tile(self, rows: Int) -> None:
+    def compute(self, rows: Int) -> None:
         """Compute `rows` rows of y from the rows of x."""
         source = self._feedforward(rows)
         if self.spec.order is not None:
@@ -119,18 +121,37 @@ class _Forward:
     def _known_feedback(self, rows: Int, source: Source) -> None:
         f, fmt, out, order = self.f, self.frame.fmt, self.y.shifted(self.depth), self.spec.order
         assert order is not None
-        past = [[Slot(f, fmt, self.y.get(order - 1 - k, g)) for g in self.vectors] for k in range(order)]
-        with f.loop(0, rows, UNROLL) as row:
+        history = self.history()
+        past = [[Slot(f, fmt, history.get(order - 1 - k, g)) for g in self.vectors] for k in range(order)]
+
+        def step(row: Int) -> None:
+            for g in self.vectors:
+                total = source(row, g)
+                for k in reversed(range(order)):
+                    total = total.plus(self.a.get(k, row, g), past[k][g].get())
+                for k in reversed(range(1, order)):
+                    past[k][g].set(past[k - 1][g].get())
+                if order:
+                    past[0][g].set(total)
+                out.put(row, g, total)
+
+        self.each(rows, step)
+        for k in range(order):
+            for g in self.vectors:
+                self.keep(order - 1 - k, g, past[k][g].get())
+
+    def history(self) -> Tile:
+        """Return where the rows before the first are."""
+        return self.y
+
+    def keep(self, row: int, group: int, number: Num) -> None:
+        """Take notice of one of the last outputs; they are in the tile as well."""
+
+    def each(self, rows: Int, step: Callable[[Int], None]) -> None:
+        """Take a step for each row; their number is a multiple."""
+        with self.f.loop(0, rows, UNROLL) as row:
             for u in range(UNROLL):
-                for g in self.vectors:
-                    total = source(row + u, g)
-                    for k in reversed(range(order)):
-                        total = total.plus(self.a.get(k, row + u, g), past[k][g].get())
-                    for k in reversed(range(1, order)):
-                        past[k][g].set(past[k - 1][g].get())
-                    if order:
-                        past[0][g].set(total)
-                    out.put(row + u, g, total)
+                step(row + u)
 
     def _varying_feedback(self, rows: Int) -> None:
         f, frame, out = self.f, self.frame, self.y.shifted(self.depth)

@@ -169,19 +169,19 @@ class Group:
 
     def load(
         self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int | int, steps: Int | int, *,
-        tap: Int | int | None = None, ahead: int = 0,
+        tap: Int | int | None = None, ahead: int = 0, further: Int | int | None = None,
     ) -> None:  # fmt: skip
-        """Load `steps` samples from `start`, and ask for what lies `ahead` samples further."""
-        source, stride = self._place(name, start, tap)
+        """Load `steps` samples from `start`, and ask for what lies `ahead` samples later; `further` counts examples."""
+        source, stride = self._place(name, start, tap, further)
         function = self.frame.tiles.load(STORAGES[storage])
         self.f.call(function, tile.base, source, stride, offsets, self.lanes, self.f.int(steps), stride * ahead)
 
     def store(
         self, tile: Tile, name: str, storage: str, offsets: Ptr, start: Int | int, steps: Int | int, *,
-        tap: Int | int | None = None,
+        tap: Int | int | None = None, further: Int | int | None = None,
     ) -> None:  # fmt: skip
         """Store `steps` samples from `start`."""
-        target, stride = self._place(name, start, tap)
+        target, stride = self._place(name, start, tap, further)
         function = self.frame.tiles.store(STORAGES[storage])
         self.f.call(function, tile.base, target, stride, offsets, self.lanes, self.f.int(steps))
 
@@ -204,13 +204,14 @@ class Group:
                 f.call(frame.tiles.store(STORAGES[storage]), *place)
 
     def load_x(
-        self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int, *, ahead: int = 0
-    ) -> None:
+        self, tile: Tile, name: str, offsets: Ptr, start: Int | int, steps: Int | int, *, ahead: int = 0,
+        further: Int | int | None = None,
+    ) -> None:  # fmt: skip
         """Load a signal of x's channels: every lane's own, or the one number that serves them all."""
         if not self.frame.spec.shared:
-            self.load(tile, name, self.frame.spec.x, offsets, start, steps, ahead=ahead)
+            self.load(tile, name, self.frame.spec.x, offsets, start, steps, ahead=ahead, further=further)
             return
-        source, stride = self._place(name, start, None)
+        source, stride = self._place(name, start, None, further)
         function = self.frame.tiles.load_shared(STORAGES[self.frame.spec.x])
         self.f.call(function, tile.base, source + offsets.int(), stride, self.f.int(steps))
 
@@ -222,10 +223,14 @@ class Group:
         function = frame.tiles.load(STORAGES[storage])
         self.f.call(function, tile.base, frame.pointer(name), frame.word(f"{name}_tap"), offsets, self.lanes, count, 0)
 
-    def _place(self, name: str, start: Int | int, tap: Int | int | None) -> tuple[Ptr, Int]:
+    def _place(
+        self, name: str, start: Int | int, tap: Int | int | None, further: Int | int | None = None
+    ) -> tuple[Ptr, Int]:
         frame = self.frame
         stride = frame.word(f"{name}_time")
         place = frame.pointer(name) + self.f.int(start) * stride
+        if further is not None:
+            place = place + self.f.int(further) * frame.word(f"{name}_batch")
         if tap is not None:
             place = place + self.f.int(tap) * frame.word(f"{name}_tap")
         return place, stride

@@ -7,12 +7,34 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import to_bfloat16
+from multirec.backend import Problem, Taps, to_bfloat16
 
 Signal = npt.NDArray[Any]
 SUMS = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
 """What sums over time are kept in, by the storage of what is computed."""
 SUMS |= {str(wide): wide for wide in SUMS.values()}
+
+
+def sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
+    """Return memory for a gradient of coefficients before axes of length 1 are summed."""
+    assert taps is not None
+    batch, channels = problem.batch, problem.channels
+    if taps.time <= 1:
+        return np.zeros((batch, channels, taps.time, taps.taps), SUMS[compute])
+    # as y lies in memory, tap by tap, so that a tap is written like a signal
+    length, count = problem.length, taps.taps
+    if problem.layout == "BCT":
+        return np.empty((batch, channels, count, length), compute).transpose(0, 1, 3, 2)
+    if problem.layout == "BTC":
+        return np.empty((batch, length, count, channels), compute).transpose(0, 3, 1, 2)
+    return np.empty((length, batch, count, channels), compute).transpose(1, 3, 0, 2)
+
+
+def fit_taps(sums: Signal | None, taps: Taps | None) -> Signal | None:
+    """Sum as `fit` does to the shape of coefficients; None is for no gradient."""
+    if sums is None or taps is None:
+        return None
+    return fit(sums, taps.batch, taps.channels, taps.dtype)
 
 
 def fit(sums: Signal, batch: int, channels: int, dtype: str) -> Signal:

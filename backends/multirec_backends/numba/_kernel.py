@@ -7,19 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, Taps, address
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, address
 
 from . import _fir as fir
 from . import _segments as segments
+from ._activated import Activations
 from ._cascade import Cascades
-from ._gather import SUMS, assign_shared, fit, summed
+from ._frames import Frames
+from ._gather import assign_shared, fit_taps, summed, sums_like
 from ._plan import plan
+from ._sequences import Sequences
 
 Signal = npt.NDArray[Any]
 _NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)
 
 
-class Kernel(Cascades):
+class Kernel(Cascades, Sequences, Activations, Frames):
     """Forward and gradient in machine code, for any strides."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
@@ -83,8 +86,8 @@ def run_vjp(
     planned = plan(problem, needs)
     spec, p, q = planned.spec, problem.order, problem.input_order
     # one row of sums for every (example, channel); broadcast axes are summed afterwards, in a fixed order
-    to_b = _sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
-    to_a = _sums_like(problem, problem.feedback, spec.compute) if needs.feedback else None
+    to_b = sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
+    to_a = sums_like(problem, problem.feedback, spec.compute) if needs.feedback else None
     to_inputs = np.zeros((batch, channels, q), spec.compute_x) if needs.inputs else None
     to_outputs = np.zeros((batch, channels, p), spec.compute) if needs.outputs else None
     shared = np.empty((planned.slices, batch, planned.padded), spec.compute) if needs.x and problem.shared else None
@@ -103,31 +106,11 @@ def run_vjp(
             assign_shared(to_x, shared, problem.dtype, flip=problem.reverse)
     return Gradients(
         to_x,
-        None if to_b is None else _fit(to_b, problem.feedforward),
-        None if to_a is None else _fit(to_a, problem.feedback),
+        fit_taps(to_b, problem.feedforward),
+        fit_taps(to_a, problem.feedback),
         summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
         to_outputs,
     )
-
-
-def _sums_like(problem: Problem, taps: Taps | None, compute: str) -> Signal:
-    """Return memory for a gradient of coefficients before axes of length 1 are summed."""
-    assert taps is not None
-    batch, channels = problem.batch, problem.channels
-    if taps.time <= 1:
-        return np.zeros((batch, channels, taps.time, taps.taps), SUMS[compute])
-    # as y lies in memory, tap by tap, so that a tap is written like a signal
-    length, count = problem.length, taps.taps
-    if problem.layout == "BCT":
-        return np.empty((batch, channels, count, length), compute).transpose(0, 1, 3, 2)
-    if problem.layout == "BTC":
-        return np.empty((batch, length, count, channels), compute).transpose(0, 3, 1, 2)
-    return np.empty((length, batch, count, channels), compute).transpose(1, 3, 0, 2)
-
-
-def _fit(sums: Signal, taps: Taps | None) -> Signal:
-    assert taps is not None
-    return fit(sums, taps.batch, taps.channels, taps.dtype)
 
 
 kernel = Kernel()

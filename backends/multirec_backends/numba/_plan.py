@@ -12,7 +12,7 @@ from ._interface import places
 from ._launch import Launch
 from ._memory import STORAGES
 from ._segments import worthwhile
-from ._spec import INTERFACE, TILE, Spec
+from ._spec import TILE, Spec
 
 KNOWN_ORDER = 2
 """Up to here an order is part of the specialisation, and history lives in registers."""
@@ -42,8 +42,11 @@ class Plan:
 
 
 @lru_cache(maxsize=512)
-def plan(problem: Problem, needs: Needs | None = None) -> Plan:
-    """Plan a problem, or the gradients of it that are needed; the same answer for the same shapes."""
+def plan(problem: Problem, needs: Needs | None = None, sequences: str = "") -> Plan:
+    """Plan a problem, or the gradients of it that are needed; the same answer for the same shapes.
+
+    With `sequences` a row has several: "examples" have a state each, or the sequences themselves, "counted".
+    """
     vjp = needs is not None
     order, input_order = problem.order, problem.input_order
     ff, fb = problem.feedforward, problem.feedback
@@ -66,10 +69,13 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
         grad_inputs=needs is not None and needs.inputs and not needs.x and max(order, input_order) > KNOWN_ORDER,
         grad_feedforward=needs is not None and needs.feedforward,
         grad_feedback=needs is not None and needs.feedback,
+        sequences=bool(sequences),
+        counted=sequences == "counted",
     )
     lanes, total = spec.format.lanes, problem.batch * problem.channels
     # a group of lanes stays within one example where the example's x is shared, or its channels are neighbours
     together = problem.shared or (problem.layout != "BCT" and problem.channels >= lanes)
+    together |= spec.one_example
     span = problem.channels if together else total
     blocks = -(-span // lanes)
     run = _run(problem, blocks, blocks * (total // span if span else 0), spec)
@@ -90,8 +96,8 @@ def plan(problem: Problem, needs: Needs | None = None) -> Plan:
         spec=spec,
         launch=Launch(
             function=compiled(spec),
-            call=INTERFACE.call,
-            constants=INTERFACE.fix(constants, starts),
+            call=spec.interface.call,
+            constants=spec.interface.fix(constants, starts),
             scratch_bytes=turn_bytes + run * kept_bytes + 64,
             items=items,
             helpers=items > 1 and multiply_adds > SMALL,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 from ._interface import SIGNAL, Interface
 from ._memory import STORAGES
@@ -13,32 +12,39 @@ from ._stream import LINE, stage_bytes
 
 TILE = 64
 """Samples in a tile: three tiles of rows lie in the first-level cache together."""
+MARKS_BYTES = 64 + 3 * 8 * TILE
+"""Where sequences begin and end in a tile: see `_marks`."""
 UNROLL = 4
 """Samples processed by one turn of a loop; tiles are rounded up to it."""
 
 _SIGNALS = ("x", "y", "inputs", "outputs", "ends", "grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs")
 _TAPS = ("feedforward", "feedback", "grad_feedforward", "grad_feedback")
-INTERFACE = Interface(
-    arrays=dict.fromkeys(_SIGNALS, SIGNAL) | dict.fromkeys(_TAPS, (*SIGNAL, "tap")),
-    call=("counter", "fronts", "last_steps", "grad_shared", "grad_shared_row"),
-    constants=(
-        *("items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
-        *("kept_bytes", "large", "flip"),
-    ),
-    turn=("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage"),
-    kept=(
-        *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
-        *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
-        *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
-    ),
+_ARRAYS = dict.fromkeys(_SIGNALS, SIGNAL) | dict.fromkeys(_TAPS, (*SIGNAL, "tap"))
+_CALL = ("counter", "fronts", "last_steps", "grad_shared", "grad_shared_row")
+_CONSTANTS = (
+    *("items", "length", "batch", "channels", "span", "rows", "blocks", "run", "order", "input_order"),
+    *("kept_bytes", "large", "flip"),
 )
+_TURN = ("offsets_any", "x", "y", "g", "b", "a", "out_b", "out_a", "stage")
+_KEPT = (
+    *("offsets_x", "offsets_y", "offsets_g", "offsets_b", "offsets_a"),
+    *("offsets_grad_x", "offsets_grad_b", "offsets_grad_a", "carry", "carry_b", "carry_a"),
+    *("steady_b", "steady_a", "later_b", "later_a", "past_x", "past_y", "lam", "gx", "last", "sum_b", "sum_a"),
+)
+INTERFACE = Interface(_ARRAYS, _CALL, _CONSTANTS, _TURN, _KEPT)
+SEQUENCES = Interface(
+    _ARRAYS | {"numbers": SIGNAL},
+    _CALL,
+    _CONSTANTS,
+    (*_TURN, "marks", "out", "aside_x", "aside_y"),
+    (*_KEPT, "flags", "state_x", "state_y", "final_x", "final_y", "owed"),
+)
+"""The same for several sequences in one row of time."""
 
 
 @dataclass(frozen=True)
 class Spec:
     """One specialisation. Orders of None are read at run time."""
-
-    interface: ClassVar[Interface] = INTERFACE
 
     vjp: bool
     double: bool
@@ -58,6 +64,13 @@ class Spec:
     grad_feedback: bool = False
     along_time: bool = False
     """Whether vectors are samples of one row, in a kernel of `_fir_emit`."""
+    sequences: bool = False
+    counted: bool = False
+    """Whether a row of time has several sequences, and whether each has a state of its own."""
+
+    @property
+    def interface(self) -> Interface:
+        return SEQUENCES if self.sequences else INTERFACE
 
     @cached_property
     def format(self) -> Format:
@@ -67,6 +80,12 @@ class Spec:
     def in_registers(self) -> bool:
         """Whether the gradient keeps its history in registers."""
         return self.order is not None and self.input_order is not None
+
+    @property
+    def one_example(self) -> bool:
+        """Whether the lanes of a group must end their sequences together: see `_sequence_memory`."""
+        products = (self.grad_feedforward and self.feedforward_varies, self.grad_feedback and self.feedback_varies)
+        return self.sequences and not self.in_registers and any(products)
 
     @cached_property
     def compute(self) -> str:
@@ -97,7 +116,7 @@ class Spec:
             return 0 if varies else row * (count + UNROLL + fmt.width)
 
         turn = {
-            "words": 8 * len(INTERFACE.words),
+            "words": 8 * len(self.interface.words),
             "offsets_any": table,
             "x": one * deep,
             "y": row * (deep + UNROLL),
@@ -128,4 +147,9 @@ class Spec:
                 "sum_b": doubles * (input_order + 1),
                 "sum_a": doubles * order,
             }
+        if self.sequences:
+            past_x, past_y = kept["past_x"], kept["past_y"]
+            turn |= {"marks": MARKS_BYTES, "out": row * (TILE + UNROLL), "aside_x": past_x, "aside_y": past_y}
+            kept |= {"flags": LINE, "state_x": past_x, "state_y": past_y, "final_y": past_y}
+            kept |= {"final_x": row * (input_order + fmt.width), "owed": row * (2 * order + fmt.width)}
         return turn, kept

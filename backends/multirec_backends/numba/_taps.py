@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from ._emit import Int
 from ._frame import Group, RecurrenceFrame
+from ._marks import Lanes
 from ._numbers import Num, Tile
 from ._spec import TILE
 
@@ -28,6 +31,7 @@ class Coefficients:
         self._pitch = TILE + self._later
         self._next = Tile(f, frame.fmt, frame.region(f"later_{self.short}"))
         self._kept: list[list[Num]] = []
+        self.hands_on = True
 
     def start(self) -> None:
         """Load what does not change, or find out where what does lies."""
@@ -54,10 +58,29 @@ class Coefficients:
                         tile.clear(TILE)
                     tile.shifted(TILE).take(following, self._later)
                 self.group.load(tile, self.name, self.storage, offsets, time, steps, tap=tap, ahead=ahead)
-                following.take(tile, self._later)
+                if self.hands_on:
+                    following.take(tile, self._later)
         else:
             groups = range(self.frame.fmt.groups)
             self._kept = [[self.tile.get(tap, group) for group in groups] for tap in range(self._known)]
+
+    def hand_on(self) -> None:
+        """Keep the first rows for after the tile visited next, where loading does not do so."""
+        if self.varies and self._later:
+            with self.frame.f.loop(0, self.count) as tap:
+                self._next.shifted(tap * self._later).take(self.tile.shifted(tap * self._pitch), self._later)
+
+    def blank(self, lanes: Lanes, first: Int, rows: Int | int) -> None:
+        """Set rows of coefficients that change along time to zero in some lanes."""
+        if self.varies:
+            with self.frame.f.loop(0, self.count) as tap:
+                lanes.assign(self.tile.shifted(tap * self._pitch + first), None, rows)
+
+    def shifted(self, rows: Int) -> Coefficients:
+        """Return the same from a later row on."""
+        later = copy(self)
+        later.tile = self.tile.shifted(rows) if self.varies else self.tile
+        return later
 
     def get(self, tap: Int | int, row: Int, group: int) -> Num:
         if self.varies:

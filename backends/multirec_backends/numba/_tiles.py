@@ -25,6 +25,7 @@ class Tiles:
     def __init__(self, module: ir.Module, fmt: Format, samples: int) -> None:
         self.module, self.fmt, self.samples = module, fmt, samples
         self._made: dict[tuple[str, str], Function] = {}
+        self.others: dict[str, Function] = {}
 
     def load(self, storage: Storage) -> Function:
         """(tile, source, time stride, offsets, lanes, steps, ahead): fill `steps` rows, zeros elsewhere.

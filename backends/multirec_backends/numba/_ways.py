@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from llvmlite import ir
-
-from ._emit import I32, Function, Int, Ptr
+from ._emit import Function, Int, Ptr
 from ._memory import Access, Limits, Storage, transpose
 from ._numbers import Format, Tile
 
@@ -153,7 +151,7 @@ class Load(Way):
         columns = []
         for i in range(fmt.width):
             place = self.start(lane + i) + sample * self.stride
-            self.prefetch(place + self.ahead)
+            self.f.prefetch(place + self.ahead)
             columns.append(self.access.read(place, limits(i)))
         target = self.rows.row(sample) + lane * (fmt.parts * fmt.real_bytes)
         for part in range(fmt.parts):
@@ -162,13 +160,9 @@ class Load(Way):
 
     def vector(self, memory: Ptr, row: Ptr, limits: Limits | None) -> None:
         for k in range(self.storage.parts):
-            self.prefetch(memory + self.ahead + k * self.access.step)
+            self.f.prefetch(memory + self.ahead + k * self.access.step)
         for k, part in enumerate(self.access.read(memory, limits)):
             (row + k * self.fmt.vector_bytes).store(part)
-
-    def prefetch(self, memory: Ptr) -> None:
-        read, near, data = (ir.Constant(I32, number) for number in (0, 3, 1))
-        self.f.intrinsic_void("llvm.prefetch.p0", [memory.v, read, near, data])
 
     def one(self, memory: Ptr, row: Ptr) -> None:
         row.store(self.storage.decode(self.f, memory.load(self.storage.raw), self.fmt.real))
