@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from multirec_backends.cupy._source import OPTIONS, kernel_source, library_source
+from multirec_backends.cupy._source import OPTIONS, kernel_source, library_source, whole_source
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
 MAIN = (
@@ -23,6 +23,7 @@ MAIN = (
     "products_forward<float,float,float,float,2>",
     "carry<float,float,2,1024,false>",
     "sequential_forward<float,float,float,float>",
+    "sequences_gates_forward<float,float,float,float,false>",
     "fold<float,float,float,float>",
 )
 """One of each kind at least, for every run of the tests."""
@@ -31,6 +32,8 @@ MOST_SPILLED = {
     "channels_backward<float,float,float,float,2,2,false,false,16,false": 32,
     "tiles_backward<double": 32,
     "tiles_forward<float,Complex": 32,
+    "sequences_gates_backward<Complex<double>": 128,
+    "sequences_gates_backward<BFloat": 32,
 }
 """Bytes, outside of loops over samples, by how names begin; the others spill nothing."""
 UNUSED = "-diag-suppress=177"
@@ -74,6 +77,15 @@ NAMES = (
     "products_backward<Half,Complex<float>,Complex<float>,float,2>",
     "sequential_forward<double,double,double,double>",
     "sequential_backward<Complex<double>,Complex<double>,double,Complex<double>>",
+    "sequences_gates_forward<float,float,float,float,false>",
+    "sequences_gates_backward<float,float,float,float,false>",
+    "sequences_gates_backward<BFloat,BFloat,float,float,true>",
+    "sequences_gates_backward<Complex<double>,Complex<double>,Complex<double>,Complex<double>,true>",
+    "sequences_walk_forward<float,float,float,float,2,2>",
+    "sequences_walk_backward<float,float,float,float,4,4>",
+    "sequences_walk_backward<Half,Complex<float>,Complex<float>,float,2,2>",
+    "sequences_forward<double,double,double,double>",
+    "sequences_backward<Complex<double>,Complex<double>,double,Complex<double>>",
     "fold<float,float,float,float>",
     "fold<Half,Complex<float>,Complex<float>,float>",
 )
@@ -84,9 +96,9 @@ def source(names: tuple[str, ...]) -> str:
     return library_source() + "".join(kernels)
 
 
-def compile_with_nvcc(nvcc, architecture, folder, names) -> str:
+def compile_with_nvcc(nvcc, architecture, folder, text) -> str:
     unit = folder / "kernels.cu"
-    unit.write_text(source(names))
+    unit.write_text(text)
     target = (UNUSED, "-cubin", "-Xptxas=-v", "-o", str(folder / "kernels.cubin"))
     command = [nvcc, *OPTIONS, f"-arch=sm_{architecture}", *target, str(unit)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
@@ -103,12 +115,12 @@ def nvrtc() -> ctypes.CDLL | None:
     return ctypes.CDLL(path) if path else None
 
 
-def compile_with_nvrtc(library, architecture, names) -> str:
+def compile_with_nvrtc(library, architecture, text) -> str:
     # with what CuPy adds to the backend's options
     options = (*OPTIONS, UNUSED, "-ftz=true", "--device-as-default-execution-space", f"-arch=sm_{architecture}")
     given = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
-    assert library.nvrtcCreateProgram(ctypes.byref(program), source(names).encode(), b"kernels.cu", 0, None, None) == 0
+    assert library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None) == 0
     code = library.nvrtcCompileProgram(program, len(options), given)
     assert library.nvrtcGetProgramLogSize(program, ctypes.byref(size)) == 0
     log = ctypes.create_string_buffer(size.value)
@@ -117,16 +129,22 @@ def compile_with_nvrtc(library, architecture, names) -> str:
     return log.value.decode() + ("" if code == 0 else f"error {code}")
 
 
-def spills(architecture, folder, names) -> dict[str, int]:
-    """Compile kernels without an error or a warning; return the bytes that each one spills, as far as nvcc says it."""
+def compiled(architecture, folder, text) -> str:
+    """Compile text without an error or a warning; return what the compiler says."""
     nvcc = shutil.which("nvcc")
     if nvcc:
-        log = compile_with_nvcc(nvcc, architecture, folder, names)
+        log = compile_with_nvcc(nvcc, architecture, folder, text)
     elif library := nvrtc():
-        log = compile_with_nvrtc(library, architecture, names)
+        log = compile_with_nvrtc(library, architecture, text)
     else:
         pytest.skip("neither nvcc nor NVRTC is installed, so nothing here can compile CUDA")
     assert not [line for line in log.splitlines() if "error" in line or "warning" in line], log
+    return log
+
+
+def spills(architecture, folder, names) -> dict[str, int]:
+    """Compile kernels; return the bytes that each one spills, as far as nvcc says it."""
+    log = compiled(architecture, folder, source(names))
     found = re.findall(r"entry function 'kernel_(\d+)'.*?(\d+) bytes spill stores", log, re.DOTALL)
     return {names[int(index)]: int(count) for index, count in found}
 
@@ -142,6 +160,12 @@ def too_large(spilled: dict[str, int]) -> dict[str, int]:
 
 def test_the_main_kernels_compile_and_fit_into_registers(tmp_path):
     assert not too_large(spills(90, tmp_path, MAIN))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", MAIN)
+def test_each_kind_has_all_that_it_needs(name, tmp_path):
+    compiled(90, tmp_path, whole_source(name))
 
 
 @pytest.mark.long

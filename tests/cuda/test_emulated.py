@@ -29,13 +29,13 @@ def sanitizer_libraries() -> list[str]:
     return found
 
 
-def computed(**what: object) -> list[dict[str, object]]:
-    """Return what `checked.main` says of each check; fails where a sanitizer does."""
+def computed(program: str = "checked", **what: object) -> list[dict[str, object]]:
+    """Return what `main` of a program says of each check; fails where a sanitizer does."""
     libraries = ":".join(sanitizer_libraries())
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
     if what.get("sanitized", True):
         environment["LD_PRELOAD"] = libraries
-    command = [sys.executable, "-c", f"import checked; checked.main(**{what})"]
+    command = [sys.executable, "-c", f"import {program}; {program}.main(**{what})"]
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-6000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from multirec.backend import Axes, Gradients, Problem, no_fork
 from multirec.errors import ArgumentError
@@ -18,11 +18,8 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 _OPERANDS = "x", "b", "a", "inputs", "outputs"
-_FORWARD = *_OPERANDS, "y", "last_x", "last_y"
-_BACKWARD = (
-    *(*_OPERANDS, "y", "grad_y", "grad_last"),
-    *("grad_x", "grad_b", "grad_a", "grad_inputs", "grad_outputs"),
-)
+_FORWARD = "y", "last_x", "last_y"
+_BACKWARD = "y", "grad_y", "grad_last", "grad_x", "grad_b", "grad_a", "grad_inputs", "grad_outputs"
 _MOST = 64
 _NOTHING = Direction(())
 
@@ -36,25 +33,37 @@ def keep(values: dict[_Key, _Value], most: int, key: _Key, value: _Value) -> _Va
     return value
 
 
+class Device(Protocol):
+    """Where kernels run."""
+
+    def has(self, kernel: str) -> bool:
+        """Say whether there is a kernel, by its C++ name."""
+
+    def queue(self, problem: Problem) -> Queue:
+        """Return the queue of a problem's device, for all its calls."""
+
+
 class Computation:
     """Runs a problem on arrays that are allocated, canonical ones or, with `axes`, as the caller has them."""
+
+    operands: tuple[str, ...] = _OPERANDS
 
     def __init__(self, problem: Problem, chosen: Plan, queue: Queue, axes: Axes | None = None) -> None:
         self.problem, self.queue = problem, queue
         self._plan, self._axes = chosen, axes
         self._programs: dict[tuple[Any, ...], Program] = {}
-        self._is_empty = not (problem.batch and problem.channels and problem.length)
+        self.is_empty = not (problem.batch and problem.channels and problem.length)
 
     def forward(self, operands: tuple[Array | None, ...], results: tuple[Array | None, ...]) -> None:
         """Compute y from x, feedforward, feedback, inputs and outputs, and the last inputs and outputs if given."""
-        if self._is_empty:
+        if self.is_empty:
             return
         key, addresses = self._found(operands, results)
         program = self._programs.get(key)
         if program is None:
-            views = self._views(_FORWARD, (*operands, *results))
-            last = views["last_y"].shape[-1] if "last_y" in views else 0
-            made = Program(self.problem, self._plan.forward, _FORWARD, views, last=last)
+            names = *self.operands, *_FORWARD
+            views = self._views(names, (*operands, *results))
+            made = Program(self.problem, self._plan.forward, names, views, last=self.last(views, "last_y"))
             program = keep(self._programs, _MOST, key, made)
         program.run(self.queue, addresses)
 
@@ -63,9 +72,17 @@ class Computation:
         key, addresses = self._found((*operands, *signals), found)
         program = self._programs.get(key)
         if program is None:
-            views = self._views(_BACKWARD, (*operands, *signals, *found))
+            views = self._views((*self.operands, *_BACKWARD), (*operands, *signals, *found))
             program = keep(self._programs, _MOST, key, self._backward(views, found))
         program.run(self.queue, addresses)
+
+    def last(self, views: dict[str, View], name: str) -> int:
+        """Return how many last outputs there are, or their gradients."""
+        return views[name].shape[-1] if name in views else 0
+
+    def share(self, results: Results) -> None:
+        """Let blocks write what their channels give an x that they share."""
+        results.shared_x()
 
     def _found(
         self, given: tuple[Array | None, ...], results: tuple[Array | None, ...]
@@ -119,22 +136,22 @@ class Computation:
         problem = self.problem
         of_x = found.x is not None or found.inputs is not None
         of_b, of_a = found.feedforward is not None, found.feedback is not None and problem.order > 0
-        direction = _NOTHING if self._is_empty else self._plan.backward(Wanted(of_x, of_b, of_a))
+        direction = _NOTHING if self.is_empty else self._plan.backward(Wanted(of_x, of_b, of_a))
         results = Results(problem, direction, views)
         if problem.shared and of_x:
-            results.shared_x()
+            self.share(results)
         if of_b:
             results.coefficients("b", problem.feedforward)
         if of_a:
             results.coefficients("a", problem.feedback)
-        if self._is_empty:
+        if self.is_empty:
             results.past()
         return Program(
             problem,
             direction,
-            _BACKWARD,
+            (*self.operands, *_BACKWARD),
             results.views,
-            last=views["grad_last"].shape[-1] if "grad_last" in views else 0,
+            last=self.last(views, "grad_last"),
             wants=WANTS_X * of_x + WANTS_TAPS * of_b + WANTS_FEEDBACK * of_a,
             further=results.scratch,
             jobs=tuple(results.jobs),

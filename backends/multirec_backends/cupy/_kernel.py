@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from multirec.backend import Allocate, Form, Gradients, Needs, Operands, Problem
 
-from ._computation import Computation, keep
+from ._computation import Computation, Device, keep
 from ._direct import Direct
 from ._plan import plan
-from ._plan.parts import compute_dtype
-from ._program import Queue
-from ._results import in_layout
+from ._results import gradients
+from ._sequences import Sequences
 
 Array: TypeAlias = Any
 
 _MOST = 256
 
 
-class Device(Protocol):
-    """Where kernels run."""
-
-    def has(self, kernel: str) -> bool:
-        """Say whether there is a kernel, by its C++ name."""
-
-    def queue(self, problem: Problem) -> Queue:
-        """Return the queue of a problem's device, for all its calls."""
-
-
-class Kernel:
+class Kernel(Sequences):
     """Forward and gradient of every problem, on a `Device`."""
 
     def __init__(self, device: Device) -> None:
-        self._device = device
+        super().__init__(device)
         self._computations: dict[int, tuple[Problem, Computation]] = {}
 
     def _computation(self, problem: Problem) -> Computation:
@@ -68,17 +57,6 @@ class Kernel:
         allocate: Allocate,
     ) -> Gradients:
         computation = self._computation(problem)
-        empty, batch = computation.queue.empty, problem.batch
-        x = allocate(problem.x_channels, problem.dtype) if needs.x else None
-        feedforward, feedback = (
-            in_layout(computation.queue, taps, problem.layout) if need and taps is not None else None
-            for taps, need in ((problem.feedforward, needs.feedforward), (problem.feedback, needs.feedback))
-        )
-        inputs = outputs = None
-        if needs.inputs:
-            inputs = empty((batch, problem.x_channels, problem.input_order), compute_dtype(problem.dtype))
-        if needs.outputs:
-            outputs = empty((batch, problem.channels, problem.order), compute_dtype(problem.y_dtype))
-        found = Gradients(x, feedforward, feedback, inputs, outputs)
+        found = gradients(computation.queue, problem, problem.batch, needs, allocate)
         computation.backward(operands, (y, grad_y, grad_last), found)
         return found

@@ -14,7 +14,7 @@ Words: TypeAlias = tuple[int, ...]
 
 SIGNALS = (
     *("x", "y", "inputs", "outputs", "last_x", "last_y"),
-    *("grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs"),
+    *("grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs", "numbers"),
 )
 TAPS = ("b", "a", "grad_b", "grad_a")
 SCRATCH = ("ends", "starts", "sums", "sum_x", "ring", "again", "powers")

@@ -15,8 +15,8 @@ from ._plan.parts import Direction, types_of
 Array: TypeAlias = Any
 
 _ALIGNED = 256
-ROWS = {"rows_b": "grad_b", "rows_a": "grad_a"}
-"""Scratch memory for gradients of varying coefficients row by row, and what kernels take it for."""
+ROWS = {"rows_b": "grad_b", "rows_a": "grad_a", "rows_inputs": "grad_inputs"}
+"""Scratch memory for gradients row by row, of what rows share, and what kernels take it for."""
 
 
 class Queue(Protocol):

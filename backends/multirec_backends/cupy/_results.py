@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any, TypeAlias
 
-from multirec.backend import Layout, Problem, Taps
+from multirec.backend import Allocate, Gradients, Layout, Needs, Problem, Taps
 
 from ._fold import OF_PAST_X, OF_PAST_Y, OF_X, SUM_A, SUM_B, TAPS_A, TAPS_B, Axis, Job, job
 from ._pack import View, signal
-from ._plan.parts import BYTES, SLOT_BYTES, Direction, value_bytes, wide_dtype
+from ._plan.parts import BYTES, SLOT_BYTES, Direction, compute_dtype, value_bytes, wide_dtype
 from ._program import Queue
 
 Array: TypeAlias = Any
@@ -39,13 +39,30 @@ class Results:
 
     def shared_x(self) -> None:
         """Let blocks write what their channels give an x that they share, and the state before it."""
+        self._shared(
+            ("grad_x", OF_X, 0, self.problem.length), ("grad_inputs", OF_PAST_X, None, self.problem.input_order)
+        )
+
+    def shared_x_of_sequences(self, states: int) -> None:
+        """Let blocks write what their channels give an x that they share, and each row what it gives to states."""
+        self._shared(("grad_x", OF_X, 0, self.problem.length))
+        view = self.views.get("grad_inputs")
+        if view is None:
+            return
+        channels, count, size = self.problem.channels, self.problem.input_order, value_bytes(self.problem)
+        self.scratch["rows_inputs"] = states * channels * count * size
+        self.views["grad_inputs"] = View(0, (states, channels, count), (channels * count, count, 1), size)
+        axes = (states, channels * count, view.strides[0]), (1, 0, 0), (count, 1, view.strides[2])
+        self.jobs.append((job(OF_PAST_X, axes, ((channels, count),)), ("rows_inputs", 0), ("grad_inputs", 0)))
+
+    def _shared(self, *parts: tuple[str, int, int | None, int]) -> None:
         problem, groups = self.problem, self.direction.groups
         batch, slot = problem.batch, SLOT_BYTES // value_bytes(problem)
         past = -(-problem.length // slot) * slot
         whole = past + -(-problem.input_order // slot) * slot
         self.scratch["sum_x"] = batch * groups * whole * value_bytes(problem)
-        parts = ("grad_x", OF_X, 0, problem.length), ("grad_inputs", OF_PAST_X, past, problem.input_order)
-        for name, kind, first, count in parts:
+        for name, kind, begin, count in parts:
+            first = past if begin is None else begin
             view = self.views.pop(name, None)
             if view is None:
                 continue
@@ -126,3 +143,18 @@ def in_layout(queue: Queue, taps: Taps, layout: Layout) -> Array:
     if layout == "BTC":
         return queue.empty((batch, time, channels, count), taps.dtype).swapaxes(1, 2)
     return queue.empty((time, batch, channels, count), taps.dtype).swapaxes(0, 1).swapaxes(1, 2)
+
+
+def gradients(queue: Queue, problem: Problem, states: int, needs: Needs, allocate: Allocate) -> Gradients:
+    """Return memory for the gradients that are needed, with so many states."""
+    x = allocate(problem.x_channels, problem.dtype) if needs.x else None
+    feedforward, feedback = (
+        in_layout(queue, taps, problem.layout) if need and taps is not None else None
+        for taps, need in ((problem.feedforward, needs.feedforward), (problem.feedback, needs.feedback))
+    )
+    inputs = outputs = None
+    if needs.inputs:
+        inputs = queue.empty((states, problem.x_channels, problem.input_order), compute_dtype(problem.dtype))
+    if needs.outputs:
+        outputs = queue.empty((states, problem.channels, problem.order), compute_dtype(problem.y_dtype))
+    return Gradients(x, feedforward, feedback, inputs, outputs)

@@ -10,7 +10,7 @@ from ._plan.bounds import kind_of, launch_bounds
 ENTRY = "multirec_kernel"
 OPTIONS = ("-std=c++17",)
 
-_ALL = ("values", "problem", "samples", "sum_x", "powers")
+_ALL = ("values", "problem", "samples", "sum_x", "powers", "ring")
 _KINDS = {
     "tiles": ("tile", "move", "solve", "item", "sum_rows", "forward", "backward"),
     "lanes": ("lines", "carry", "forward", "together", "backward"),
@@ -18,6 +18,7 @@ _KINDS = {
     "products": ("stage", "ends", "forward", "backward"),
     "carry": (),
     "sequential": (),
+    "sequences": ("marks", "general", "walk", "gates"),
     "fold": (),
 }
 """The files of a kind of kernels, by the first word of their names: in a folder, or one of that name."""

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from multirec.backend import Allocate, Operands, Problem
 
+from ._activated import ActivatedSteps
+
 __all__ = ["TorchLoop", "kernel"]
 
 
-class TorchLoop:
+class TorchLoop(ActivatedSteps):
     """A forward-only kernel: `multirec.adjoint` derives its gradient."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Tensor | tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from emulated import RecordingDevice
 from multirec_backends.cupy._device import CudaDevice
 from multirec_backends.cupy._kernel import Kernel
 from multirec_backends.cupy._launch import with_cupy
-from multirec_backends.cupy._plan import plan
+from multirec_backends.cupy._plan import plan, sequences
 from multirec_backends.cupy._plan.parts import Wanted
 from multirec_backends.cupy._program import fold_name
 
@@ -44,7 +44,7 @@ def timed_names() -> Iterator[str]:
 
     for spec in (*WORKLOADS.values(), *SWEEP.values()):
         for problem in spec.problems:
-            chosen = plan(problem, Names().has)
+            chosen = (sequences.plan if spec.resets else plan)(problem, Names().has)
             for direction in (chosen.forward, chosen.backward(Wanted())):
                 yield from (launch.kernel for launch in direction.launches)
             yield fold_name(problem)

@@ -15,8 +15,8 @@ from multirec.backend import Problem, Taps
 class Spec:
     """The sizes of y, the taps, and what is special.
 
-    A shared input, feedback that varies, a data type, the order of axes, and an x that begins one sample into its
-    memory, so that its rows are aligned to nothing.
+    A shared input, feedback that varies, a data type, the order of axes, an x that begins one sample into its memory,
+    so that its rows are aligned to nothing, and that a row has many sequences, each of `resets` samples on average.
     """
 
     batch: int
@@ -29,6 +29,7 @@ class Spec:
     dtype: torch.dtype = torch.float32
     layout: Any = "BCT"
     sliced: bool = False
+    resets: int = 0
 
     @property
     def forward_bytes(self) -> int:
@@ -100,6 +101,9 @@ SWEEP = {
     "W4, order 3": replace(_W4, order=3, taps=4),
     "W4, order 4": replace(_W4, order=4, taps=5),
     "W4, order 8": replace(_W4, order=8, taps=9),
+    "W5, BTC, resets": replace(W5, layout="BTC", resets=200),
+    "W5, BTC, bfloat16, resets": replace(W5, layout="BTC", dtype=torch.bfloat16, resets=200),
+    "W2, BTC, resets": replace(_W2, layout="BTC", resets=200),
     "W5, BTC, bfloat16": replace(W5, layout="BTC", dtype=torch.bfloat16),
     "order 2, varying, 8 rows": _FEW,
     "order 2, varying, 1024 rows": _MANY,

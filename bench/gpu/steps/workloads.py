@@ -48,6 +48,10 @@ class Workload:
             a = noise(channels, spec.order)
             a = 0.95 * a / a.abs().sum(-1, keepdim=True)
         self.a = a.requires_grad_() if spec.order else None
+        self.resets = None
+        if spec.resets:
+            begins = torch.rand((batch, length), generator=generator, device="cuda") < 1 / spec.resets
+            self.resets = begins.T.contiguous() if spec.layout == "TBC" else begins
 
     @property
     def leaves(self) -> tuple[torch.Tensor, ...]:
@@ -97,17 +101,24 @@ class Workload:
     def _error_of(self, y: torch.Tensor, part: slice) -> float:
         """Return the error of a part of the first example, of which y says the past."""
         start, stop, _ = part.indices(self.spec.length)
-        x, y = (_host(value.permute(self._places)[:1]) for value in (self.x, y))
-        b, a = (None if leaf is None else _host(leaf) for leaf in (self.b, self.a))
+        # NumPy's, of which sequences are cut up on the host
+        x, found = (_host(value.permute(self._places)[:1]).numpy() for value in (self.x, y))
+        b, a = (None if leaf is None else _host(leaf).numpy() for leaf in (self.b, self.a))
         p, q = self.spec.order, max(self.spec.taps - 1, 0)
-        state = mr.State(x[..., start - q : start], y[..., start - p : start]) if start else None
+        state = mr.State(x[..., start - q : start], found[..., start - p : start]) if start else None
         if self.spec.varies and a is not None:
-            a = a.permute(*self._places, 3)[:1, :, start:stop]
-        want, _ = mr.recurrence(x[..., start:stop], feedforward=b, feedback=a, state=state, backend="reference")
-        return float((y[..., start:stop] - want).abs().max() / want.abs().max())
+            a = a.transpose(*self._places, 3)[:1, :, start:stop]
+        resets = None
+        if self.resets is not None:
+            row = self.resets[:, :1].T if self.spec.layout == "TBC" else self.resets[:1]
+            resets = row[:, start:stop].cpu().numpy()
+        x = x[..., start:stop]
+        want, _ = mr.recurrence(x, feedforward=b, feedback=a, state=state, resets=resets, backend="reference")
+        return float(abs(found[..., start:stop] - want).max() / abs(want).max())
 
     def _call(self, x: Any, b: Any, a: Any) -> torch.Tensor:
-        y: torch.Tensor = mr.recurrence(x, feedforward=b, feedback=a, layout=self.spec.layout, backend="cupy")[0]
+        choices: Any = {"layout": self.spec.layout, "resets": self.resets, "backend": "cupy"}
+        y: torch.Tensor = mr.recurrence(x, feedforward=b, feedback=a, **choices)[0]
         return y
 
 

@@ -6,11 +6,11 @@ the build stays small.
 
 from __future__ import annotations
 
-from . import channels, lanes, products, tiles
+from . import channels, lanes, products, sequences, tiles
 from .parts import Case
 
 _KINDS = {"tiles": tiles, "channels": channels, "lanes": lanes, "products": products}
 CASES: dict[str, tuple[Case, ...]] = {name: kind.CASES for name, kind in _KINDS.items()}
 LONG: dict[str, tuple[Case, ...]] = {"channels": channels.LONG, "lanes": lanes.LONG}
 """Those that take minutes."""
-BUILT = frozenset(name for kind in _KINDS.values() for name in kind.BUILT)
+BUILT = frozenset(name for kind in (*_KINDS.values(), sequences) for name in kind.BUILT)

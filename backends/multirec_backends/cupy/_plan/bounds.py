@@ -86,6 +86,12 @@ def _products(name: str, arguments: list[str]) -> str:
     return "128" if name == "products_carry" else "32, 8"
 
 
+def _sequences(name: str, arguments: list[str]) -> str:
+    if not name.startswith("sequences_gates"):
+        return "32"
+    return "256" if _WORDS.get(arguments[1], 1) == 4 else "512"
+
+
 BOUNDS: dict[str, Callable[[str, list[str]], str]] = {
     "tiles": _tiles,
     "carry": _carry,
@@ -93,5 +99,6 @@ BOUNDS: dict[str, Callable[[str, list[str]], str]] = {
     "channels": _channels,
     "products": _products,
     "sequential": lambda name, arguments: "32",
+    "sequences": _sequences,
     "fold": lambda name, arguments: "1024",
 }

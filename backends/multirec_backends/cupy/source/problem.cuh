@@ -18,6 +18,7 @@ struct Problem {
   Signal x, y, inputs, outputs;
   Signal last_x, last_y;  // x's last and y's last, unrounded, which forward writes where they are given
   Signal grad_y, grad_last, grad_x, grad_inputs, grad_outputs;
+  Signal numbers;  // of sequences, (B, 1, T) int32
   Taps b, a, grad_b, grad_a;
   // states of segments, (row, segment, state); where feedback varies, of two numbers: the only output, and at `ends` the
   // product of feedback, at `starts` whether the row is unstable
