@@ -1,21 +1,28 @@
-"""`jax.vmap` of our primitives: the mapped axis is folded into the batch axis, and unfolded from the results."""
+"""`jax.vmap` of our primitives: the mapped axis is folded into the batch axis, and unfolded from the results.
+
+Sequences that have a state each are in a batch of one, so there each element of the axis is a call of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import compress
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 from jax.interpreters import batching
 
 from .._core.validate import Choices
-from .primitives import CASCADE, RECURRENCE, Form, Operation
+from . import marked
+from .buffers import Kind
+from .primitives import CASCADE, RECURRENCE, SEQUENCES, Form, Operation
 
 __all__: list[str] = []
 
 Array: TypeAlias = Any
+Rule: TypeAlias = Callable[..., Any]
 
 
 class _Fold:
@@ -89,7 +96,35 @@ def _map_pull(operation: Operation, parts: Any, axes: Any, *, form: Form, choice
     return summed, [0] * len(summed)
 
 
+def _map_sequences(
+    folded: Rule, primitive: Any, function: Rule, parts: Any, axes: Any, *, form: Form, choices: Choices
+) -> Any:
+    if form.states is None:
+        return folded(SEQUENCES, parts, axes, form=form, choices=choices)
+    own = [
+        Kind((*part.shape[:axis], *part.shape[axis + 1 :]) if axis is not None else part.shape, str(part.dtype))
+        for part, axis in zip(parts, axes, strict=True)
+    ]
+    if not marked.fuses(marked.plan_of(own, form, choices), form.states):
+        results = jax.vmap(partial(function, form=form, choices=choices), axes)(*parts)
+        return results, [0] * len(results)
+
+    def one(mapped: list[Array]) -> list[Array]:
+        rest = iter(mapped)
+        every = (part if axis is None else next(rest) for part, axis in zip(parts, axes, strict=True))
+        return list(primitive.bind(*every, form=form, choices=choices))
+
+    results = jax.lax.map(
+        one, [jnp.moveaxis(part, axis, 0) for part, axis in zip(parts, axes, strict=True) if axis is not None]
+    )
+    return results, [0] * len(results)
+
+
+_RULES: tuple[Rule, ...] = _map_run, _map_push, _map_pull
+
 for _operation in (RECURRENCE, CASCADE):
-    batching.primitive_batchers[_operation.run] = partial(_map_run, _operation)
-    batching.primitive_batchers[_operation.push] = partial(_map_push, _operation)
-    batching.primitive_batchers[_operation.pull] = partial(_map_pull, _operation)
+    for _primitive, _rule in zip(_operation[:3], _RULES, strict=True):
+        batching.primitive_batchers[_primitive] = partial(_rule, _operation)
+
+for _primitive, _rule, _function in zip(SEQUENCES[:3], _RULES, (marked.run, marked.push, marked.pull), strict=True):
+    batching.primitive_batchers[_primitive] = partial(_map_sequences, _rule, _primitive, _function)

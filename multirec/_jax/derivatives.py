@@ -13,8 +13,8 @@ from jax.interpreters import ad as _ad
 
 from .._core.validate import Choices
 from ..errors import UnsupportedError
-from . import cascades, compute
-from .primitives import CASCADE, RECURRENCE, Form, Operation, uniform, unpack
+from . import cascades, compute, marked
+from .primitives import CASCADE, RECURRENCE, SEQUENCES, Form, Operation, uniform, unpack
 
 __all__: list[str] = []
 
@@ -68,7 +68,9 @@ def _run_transpose(operation: Operation, check: Check, grads: Any, *parts: Any, 
     return [next(found) if ad.is_undefined_primal(part) else None for part in parts]
 
 
-def _check_recurrence(x: bool, feedforward: bool, feedback: bool, inputs: bool, outputs: bool) -> None:
+def _check_recurrence(
+    x: bool, feedforward: bool, feedback: bool, inputs: bool, outputs: bool, numbers: bool = False
+) -> None:
     if feedback or (feedforward and (x or inputs)):
         raise UnsupportedError(
             "JAX asks for the transpose of a recurrence along feedback, or along feedforward and its inputs at once, "
@@ -120,3 +122,4 @@ def _define(operation: Operation, push: Formula, pull: Formula, check: Check) ->
 
 _define(RECURRENCE, compute.push, compute.pull_formula, _check_recurrence)
 _define(CASCADE, cascades.push, cascades.pull_formula, _check_cascade)
+_define(SEQUENCES, marked.push, marked.pull_formula, _check_recurrence)

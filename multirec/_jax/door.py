@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from .._core.arrays import has_64_bit
 from .._core.axes import in_computed_types, operands_in, signal_out, tails
+from .._core.problem import Problem
 from .._core.state import State, state_kinds
 from .._core.validate import NAMES, Call, Choices
 from .._engine.call import call_of, compute
@@ -25,7 +26,7 @@ from ..errors import ArgumentError, DeviceError, DtypeError, FamilyError, Unsupp
 from . import batching, derivatives, lowering, pytrees  # noqa: F401
 from .primitives import RECURRENCE, uniform
 
-__all__ = ["check_64_bit", "check_devices", "check_out", "recurrence", "zero_state"]
+__all__ = ["check_64_bit", "check_devices", "check_out", "check_sizes", "recurrence", "zero_state"]
 
 Array: TypeAlias = Any
 
@@ -94,12 +95,7 @@ def check_64_bit(call: Call) -> None:
 def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]]:
     """Return a compiled function of a call's arrays, or the plan of a backend that JAX's programs cannot hold."""
     problem = call.problem
-    symbols = [size for size in (problem.batch, problem.channels, problem.length) if not isinstance(size, int)]
-    if symbols:
-        raise UnsupportedError(
-            f"the size {symbols[0]} is a symbol, as jax.export takes them, and a recurrence is compiled for sizes that "
-            "are known. Fix it, or export it for each size."
-        )
+    check_sizes(problem)
     plan = plan_for(problem, backend)
     if plan.info.family not in ("jax", "numpy"):
         return plan
@@ -118,6 +114,16 @@ def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]
 
 # a backend of the same name may be another
 registry.watchers.append(_bound.cache_clear)
+
+
+def check_sizes(problem: Problem) -> None:
+    """Raise if a size is not known."""
+    symbols = [size for size in (problem.batch, problem.channels, problem.length) if not isinstance(size, int)]
+    if symbols:
+        raise UnsupportedError(
+            f"the size {symbols[0]} is a symbol, as jax.export takes them, and a recurrence is compiled for sizes that "
+            "are known. Fix it, or export it for each size."
+        )
 
 
 def check_devices(arrays: tuple[Array | None, ...], names: tuple[str, ...] = NAMES) -> None:

@@ -44,13 +44,14 @@ def call(
     wanted: tuple[bool, ...] | None,
     parts: Sequence[Array],
     results: Sequence[Any],
+    count: int | None = None,
 ) -> list[Array]:
     """Compute inside a JAX program what `Task` says; results are like those of `results`."""
     problem = plan.problem
     layout = problem.layout
     kinds, of_results = (tuple(Kind(part.shape, str(part.dtype)) for part in some) for some in (parts, results))
     choices = Choices(layout, problem.reverse, plan.info.name, problem.compute_dtype)
-    task = Task(choices, given, wanted, kinds, of_results)
+    task = Task(choices, given, wanted, kinds, of_results, count)
     function = _ffi.ffi_call(
         _TARGET,
         [jax.core.ShapedArray(result.shape, result.dtype) for result in results],

@@ -13,7 +13,7 @@ from .._core.problem import Spec, plan_problem
 from .._core.validate import Choices
 from .._engine.plan import Plan, plan_for
 from .._registry.registry import registry
-from ..backend import Allocate, CascadeKernel, CascadeNeeds, CascadeOperands, Needs, Operands
+from ..backend import Allocate, CascadeKernel, CascadeNeeds, CascadeOperands, Needs, Operands, SequenceKernel
 from ..errors import UnsupportedError
 from .buffers import Kind, View
 from .primitives import unpack
@@ -28,8 +28,9 @@ Compute: TypeAlias = Callable[[list[Array], Allocate], Sequence[Array]]
 class Task(NamedTuple):
     """What a call computes: the results of operands, or the gradients of those that `wanted` says.
 
-    `given` says which operands there are, of the five of a recurrence or the three of a cascade, and `kinds` what they
-    are. Gradients need those of all results as well, and of a recurrence y before them.
+    `given` says which operands there are, of the five of a recurrence, the six of sequences or the three of a cascade,
+    and `kinds` what they are. Gradients need those of all results as well, and but for a cascade y before them.
+    `states` is how many states there are where each sequence has one.
     """
 
     choices: Choices
@@ -37,6 +38,7 @@ class Task(NamedTuple):
     wanted: Mask | None
     kinds: tuple[Kind, ...]
     results: tuple[Kind, ...]
+    states: int | None
 
 
 class Job(NamedTuple):
@@ -51,13 +53,12 @@ class Job(NamedTuple):
 @lru_cache(maxsize=1024)
 def job(text: bytes) -> Job:
     """Return the job of a task's words."""
-    words, given, wanted, *lists = json.loads(text)
+    words, given, wanted, *lists, count = json.loads(text)
     choices = Choices(*words)
     kinds, results = (tuple(Kind(tuple(shape), dtype) for shape, dtype in some) for some in lists)
-    make = _recurrence if len(given) == len(Operands._fields) else _cascade
     specs = unpack((Spec(*kind, "numpy", "cpu") for kind in kinds), given)
     return Job(
-        *make(choices, given, wanted, specs),
+        *_OF_SIZE[len(given)](choices, given, wanted, specs, count),
         [View(kind, choices.layout, written=False) for kind in kinds],
         [View(kind, choices.layout, written=True) for kind in results],
     )
@@ -74,7 +75,9 @@ def plan_of_sections(x: Spec, taps: Spec, choices: Choices) -> Plan:
     return plan_for(plan_problem(x, b, a, layout, reverse, compute_dtype), backend)
 
 
-def _recurrence(choices: Choices, given: Mask, wanted: Mask | None, specs: list[Any]) -> tuple[Plan, Compute]:
+def _recurrence(
+    choices: Choices, given: Mask, wanted: Mask | None, specs: list[Any], count: None
+) -> tuple[Plan, Compute]:
     layout, reverse, backend, compute_dtype = choices
     plan = plan_for(plan_problem(*specs[:3], layout, reverse, compute_dtype), backend)
 
@@ -93,15 +96,40 @@ def _recurrence(choices: Choices, given: Mask, wanted: Mask | None, specs: list[
     return plan, backward
 
 
-def _cascade(choices: Choices, given: Mask, wanted: Mask | None, specs: list[Any]) -> tuple[Plan, Compute]:
+def _sequences(
+    choices: Choices, given: Mask, wanted: Mask | None, specs: list[Any], count: int | None
+) -> tuple[Plan, Compute]:
+    layout, reverse, backend, compute_dtype = choices
+    plan = plan_for(plan_problem(*specs[:3], layout, reverse, compute_dtype), backend)
+    problem, kernel = plan.problem, plan.kernel
+    if not isinstance(kernel, SequenceKernel):
+        raise _changed(backend, "computes sequences")
+
+    def forward(parts: list[Array], allocate: Allocate) -> Sequence[Array]:
+        *operands, numbers = unpack(parts, given)
+        return kernel.forward_sequences(problem, Operands(*operands), numbers, count, allocate)
+
+    if wanted is None:
+        return plan, forward
+    needs = Needs(*wanted[:-1])
+
+    def backward(parts: list[Array], allocate: Allocate) -> Sequence[Array]:
+        *rest, y, grad_y, grad_last = parts
+        *operands, numbers = unpack(rest, given)
+        found = kernel.vjp_sequences(
+            problem, Operands(*operands), numbers, count, y, grad_y, grad_last, needs, allocate
+        )
+        return list(compress(found, needs))
+
+    return plan, backward
+
+
+def _cascade(choices: Choices, given: Mask, wanted: Mask | None, specs: list[Any], count: None) -> tuple[Plan, Compute]:
     x, taps, _ = specs
     plan = plan_of_sections(x, taps, choices)
     cascade, kernel = cascade_of(plan.problem, taps.shape[2]), plan.kernel
     if not isinstance(kernel, CascadeKernel):
-        raise UnsupportedError(
-            f"this program was compiled for a backend {choices.backend!r} that runs sections in one pass, and the one "
-            "of that name does not. Compile the program again: jax.clear_caches() forgets it."
-        )
+        raise _changed(choices.backend, "runs sections in one pass")
 
     def forward(parts: list[Array], allocate: Allocate) -> Sequence[Array]:
         return kernel.cascade(cascade, CascadeOperands(*unpack(parts, given)), allocate)
@@ -117,3 +145,13 @@ def _cascade(choices: Choices, given: Mask, wanted: Mask | None, specs: list[Any
         return list(compress(found, needs))
 
     return plan, backward
+
+
+def _changed(backend: str, does: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"this program was compiled for a backend {backend!r} that {does}, and the one of that name does not. Compile "
+        "the program again: jax.clear_caches() forgets it."
+    )
+
+
+_OF_SIZE: dict[int, Callable[..., tuple[Plan, Compute]]] = {3: _cascade, 5: _recurrence, 6: _sequences}

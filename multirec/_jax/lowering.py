@@ -13,8 +13,8 @@ from .._core.validate import Choices
 from .._engine.plan import Plan
 from .._registry.registry import registry
 from ..errors import FamilyError
-from . import cascades, compute
-from .primitives import CASCADE, RECURRENCE, Form, Operation
+from . import cascades, compute, marked
+from .primitives import CASCADE, RECURRENCE, SEQUENCES, Form, Operation
 
 __all__: list[str] = []
 
@@ -74,3 +74,4 @@ def _compile_all(operation: Operation, of: Any) -> None:
 
 _compile_all(RECURRENCE, compute)
 _compile_all(CASCADE, cascades)
+_compile_all(SEQUENCES, marked)

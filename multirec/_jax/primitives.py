@@ -1,4 +1,4 @@
-"""Recurrences and cascades as JAX primitives: forward and reverse derivatives, vmap and jit, to any order.
+"""Recurrences, cascades and sequences as JAX primitives: forward and reverse derivatives, vmap and jit, to any order.
 
 =========  ====================================================  =============================
 primitive  computes                                              its derivative
@@ -8,9 +8,9 @@ primitive  computes                                              its derivative
 `pull`     gradients of operands given those of both: linear     itself; transposed: `push`
 =========  ====================================================  =============================
 
-The last samples are in the state's type, which may be wider than y's. Second-order sections in turn have three such
-primitives as well. What they compute is in `compute` and `cascades`, how JAX compiles that in `lowering`, the right
-column in `derivatives`, and `jax.vmap` in `batching`.
+The last samples are in the state's type, which may be wider than y's. Second-order sections have three such primitives
+as well, and so have several sequences in one row of time. What they compute is in `compute`, `cascades` and `marked`,
+how JAX compiles that in `lowering`, the right column in `derivatives`, and `jax.vmap` in `batching`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jax.extend.core import Primitive
 
 from .._core.validate import Choices
 
-__all__ = ["CASCADE", "RECURRENCE", "Form", "Operation", "uniform", "unpack"]
+__all__ = ["CASCADE", "RECURRENCE", "SEQUENCES", "Form", "Operation", "uniform", "unpack"]
 
 Array: TypeAlias = Any
 
@@ -39,6 +39,8 @@ class Form(NamedTuple):
     moved: tuple[bool, ...] = ()
     compose: Callable[..., Any] | None = None
     """Of a cascade: computes the same by recurrences, of (choices, x in its layout, taps, memory)."""
+    states: int | None = None
+    """Of sequences: how many states there are, if each sequence has one."""
 
     @property
     def size(self) -> int:
@@ -60,10 +62,15 @@ class Operation(NamedTuple):
         return form.size + self.keeps_y
 
     def __call__(
-        self, operands: Sequence[Array | None], device: str, choices: Choices, compose: Callable[..., Any] | None = None
+        self,
+        operands: Sequence[Array | None],
+        device: str,
+        choices: Choices,
+        compose: Callable[..., Any] | None = None,
+        count: int | None = None,
     ) -> list[Array]:
         """Return the results of canonical operands, differentiably."""
-        form = Form(device, tuple(part is not None for part in operands), compose=compose)
+        form = Form(device, tuple(part is not None for part in operands), compose=compose, states=count)
         parts = uniform([part for part in operands if part is not None])
         results: list[Array] = self.run.bind(*parts, form=form, choices=choices)
         return results
@@ -80,6 +87,8 @@ RECURRENCE = _operation("multirec", (False, True, True, False, False), keeps_y=T
 """Of x, feedforward, feedback, inputs and outputs: y (B, C, T) and its last min(p, T) samples."""
 CASCADE = _operation("multirec_cascade", (False, True, False), keeps_y=False)
 """Of x, taps and memory: y, the memory after the block and the ends, as `multirec.backend.CascadeResult` has them."""
+SEQUENCES = _operation("multirec_sequences", (False, True, True, False, False, False), keeps_y=True)
+"""Of the operands of a recurrence and numbers (B, T): y and the p outputs after the block of each state."""
 
 
 def uniform(parts: list[Array]) -> list[Array]:
