@@ -10,10 +10,10 @@ from torch import Tensor
 from . import _stable
 from ._closed_form import Tensors
 
-__all__ = ["AllPole"]
+__all__ = ["MOST", "AllPole", "stepped_down", "stepped_up"]
 
 # beyond it what `pull` is given, p² numbers a filter, takes more memory than is won
-_MOST = 32
+MOST = 32
 
 
 class AllPole(NamedTuple):
@@ -36,7 +36,7 @@ class AllPole(NamedTuple):
         return (_stable.feedback(_stable.reflection(weight, self.dtype)).to(self.dtype).T,)
 
     def applies(self, weights: Tensors) -> bool:
-        return 0 < weights[0].shape[-1] <= _MOST
+        return 0 < weights[0].shape[-1] <= MOST
 
     def run(self, weights: Tensors) -> tuple[Tensors, Tensors]:
         wide = _stable.wide(weights[0])
@@ -50,7 +50,7 @@ class AllPole(NamedTuple):
         exact = inside.tanh_()
         rounded = exact.to(self.dtype, copy=True)
         k = exact if exact.dtype == self.dtype else rounded.to(exact.dtype)
-        feedback, steps = _stepped_up(k, rounded)
+        feedback, steps = stepped_up(k, rounded)
         if not self.scaled:
             return (feedback,), (shrink, exact, k, *steps)
         minus_squares = k.mul(k).neg_()
@@ -59,7 +59,7 @@ class AllPole(NamedTuple):
 
     def pull(self, weights: Tensors, kept: Tensors, grads: Tensors) -> Tensors:
         shrink, exact, k, *others = kept
-        of_k = _stepped_down(k, others, grads[-1])
+        of_k = stepped_down(k, others, grads[-1])
         if self.scaled:
             minus_squares, gain = others[-2:]
             of_k.addcmul_(k.div(minus_squares.add(1.0)), grads[0].mul(gain), value=-1)
@@ -68,7 +68,7 @@ class AllPole(NamedTuple):
         return (of_weight.to(weights[0].dtype, memory_format=torch.contiguous_format).contiguous(),)
 
 
-def _stepped_up(k: Tensor, rounded: Tensor) -> tuple[Tensor, Tensors]:
+def stepped_up(k: Tensor, rounded: Tensor) -> tuple[Tensor, Tensors]:
     """Return the feedback (C, p) of k, in the memory of k rounded, and what its derivative needs."""
     order = k.shape[1]
     if order == 1:
@@ -95,7 +95,7 @@ def _stepped_up(k: Tensor, rounded: Tensor) -> tuple[Tensor, Tensors]:
     return rounded.copy_(taps.T), (flipped,)
 
 
-def _stepped_down(k: Tensor, kept: list[Tensor], grad: Tensor) -> Tensor:
+def stepped_down(k: Tensor, kept: list[Tensor], grad: Tensor) -> Tensor:
     """Return the gradient of k from that of the feedback, (C, p) each, in new memory."""
     order = k.shape[1]
     if order <= 2:

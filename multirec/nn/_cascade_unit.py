@@ -45,8 +45,8 @@ class CascadeUnit(FilterUnit):
         """
         return self._cascade(self.coefficients(), self.compute_dtype)
 
-    def _filter(self, signal: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        return self._cascade(self._now(), self._precision(signal))(signal, state)
+    def _filter(self, signal: torch.Tensor, state: Any, **cuts: Any) -> tuple[torch.Tensor, Any]:
+        return self._cascade(self._now(), self._precision(signal))(signal, state, **cuts)
 
     def _cascade(self, pair: Pair, compute_dtype: ComputeDtype | None) -> RecurrenceCascade:
         options: Any = {"layout": self.layout, "reverse": self.reverse, "backend": self.backend}

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 from multirec.backend import Layout
 from multirec.errors import ArgumentError
 
-from ._unit import RecurrentUnit
+from ._packed import packed
+from ._unit import RecurrentUnit, given_cuts
 
 __all__ = ["Chain"]
 
@@ -19,13 +21,16 @@ __all__ = ["Chain"]
 class Chain(RecurrentUnit):
     """Run modules one after the other, as `nn.Sequential` does, and carry the state of each.
 
-    A *unit* is an instance of `RecurrentUnit` (`FilterBank`, `BandpassBank`, `RecurrenceLayer`, `Chain`, your
+    A *unit* is an instance of `RecurrentUnit` (`FilterBank`, `RecurrenceLayer`, `MinGRU`, `Chain`, your
     own), called as ``x, state = module(x, state)``. Everything else is a *plain module* (nn.Linear, nn.ReLU,
     …), called as ``x = module(x)``, and its state is None. torch's nn.GRU and a compiled unit are not units:
     wrap the one in a `RecurrentUnit` (its docstring does), and compile the whole chain, not its parts.
 
     States go in and come out as a list, one entry a module. None, for the list or an entry, is a fresh start.
     `multirec.nn.detach_state` cuts the list for truncated backpropagation.
+
+    `resets`, `lengths` and `cu_seqlens`, which say where sequences begin and end, go to the units; plain modules do not
+    get them, and may fill what is padding. A `torch.nn.utils.rnn.PackedSequence` is taken, and given back.
 
     Raises
     ------
@@ -61,7 +66,16 @@ class Chain(RecurrentUnit):
         """Return a None for each module: each unit makes its own state of the block that reaches it."""
         return [None] * len(self)
 
-    def compute(self, x: torch.Tensor, state: Sequence[Any]) -> tuple[torch.Tensor, list[Any]]:
+    def forward(
+        self, x: Any, state: Any = None, *, resets: Any = None, lengths: Any = None, cu_seqlens: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Return (outs, states) of a block, or of a PackedSequence; see the class."""
+        if isinstance(x, PackedSequence):
+            return packed(self, x, state, resets=resets, lengths=lengths, cu_seqlens=cu_seqlens)
+        cuts = given_cuts(resets, lengths, cu_seqlens)
+        return self.compute(x, self.init_state(x) if state is None else state, **cuts)
+
+    def compute(self, x: torch.Tensor, state: Sequence[Any], **cuts: Any) -> tuple[torch.Tensor, list[Any]]:
         """Run the modules on the block `x` from their states, and return the states after it."""
         if type(state) not in (list, tuple) or len(state) != len(self):
             length = f" of {len(state)}" if isinstance(state, (list, tuple)) else ""
@@ -72,7 +86,7 @@ class Chain(RecurrentUnit):
         after: list[Any] = []
         for index, (module, before) in enumerate(zip(self, state, strict=True)):
             if isinstance(module, RecurrentUnit):
-                x, before = module(x, before)
+                x, before = module(x, before, **cuts)
             else:
                 x = self._plain(index, module, x, before)
             after.append(before)

@@ -45,8 +45,7 @@ def coefficients(formula: Formula, *weights: Tensor) -> Tensors:
         return formula.composed(weights)
     if wanted == GRADIENT:
         return _Coefficients.apply(formula, *weights)  # type: ignore[no-any-return, no-untyped-call]
-    with torch.no_grad():
-        return formula.run(weights)[0]
+    return formula.run(weights)[0]
 
 
 class _Coefficients(torch.autograd.Function):

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from multirec import RecurrenceBank, RecurrenceCascade, State
 from multirec._core.axes import unambiguous
@@ -16,8 +17,10 @@ from multirec._core.validate import Choices
 from multirec._engine.call import split_state
 from multirec._recurrence import run
 from multirec._registry.choice import check_name
+from multirec._sequences.marks import marks_of
 
-from ._unit import RecurrentUnit, add_time, drop_time
+from ._packed import packed
+from ._unit import RecurrentUnit, add_time, drop_time, given_cuts, one_each
 
 __all__ = ["FilterUnit", "Pair"]
 
@@ -41,6 +44,10 @@ class FilterUnit(RecurrentUnit):
     def coefficients(self) -> Pair:
         """Return (feedforward (C, q+1), feedback (C, p)): `multirec.recurrence`'s arguments."""
         raise NotImplementedError
+
+    def _read(self, x: torch.Tensor, cuts: dict[str, Any]) -> torch.Tensor:
+        """Return what is read of a block x."""
+        return x
 
     def _signal(self, x: torch.Tensor) -> torch.Tensor:
         """Return what is filtered of a block x, in the layout."""
@@ -95,15 +102,23 @@ class FilterUnit(RecurrentUnit):
             outputs=signal.new_zeros(join_shape(batch, own, self.order, self.layout), dtype=dtype),
         )
 
-    def compute(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        """Filter the block `x` from `state`."""
-        return self._filter(self._signal(x), state)
+    def compute(self, x: torch.Tensor, state: Any, **cuts: Any) -> tuple[torch.Tensor, Any]:
+        """Filter the block `x` from `state`; `cuts` are what `forward` was given of its keywords."""
+        return self._filter(self._signal(self._read(x, cuts)), state, **cuts)
 
-    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """Return (outs, state); a `state` of None is the one of `init_state(x)`."""
+    def forward(
+        self, x: Any, state: Any = None, *, resets: Any = None, lengths: Any = None, cu_seqlens: Any = None
+    ) -> tuple[Any, Any]:
+        """Return (outs, state); a `state` of None is the one of `init_state(x)`.
+
+        `resets`, `lengths` and `cu_seqlens` say where sequences begin and end, as in `multirec.recurrence`. Where
+        features are last, x may be a `torch.nn.utils.rnn.PackedSequence`, and so are the outputs.
+        """
+        if isinstance(x, PackedSequence) and self.layout != "BCT":
+            return packed(self, x, state, resets=resets, lengths=lengths, cu_seqlens=cu_seqlens)
         if state is None and self._begins_otherwise():
-            state = self.init_state(x)
-        return self.compute(x, state)
+            state = self.init_state(x if cu_seqlens is None else one_each(x, len(cu_seqlens) - 1, self.layout))
+        return self.compute(x, state, **given_cuts(resets, lengths, cu_seqlens))
 
     def step(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Filter one sample: x and the outputs are those of a call without the time axis; forward hooks do not run."""
@@ -123,12 +138,13 @@ class FilterUnit(RecurrentUnit):
         own = type(self)
         return [name for name in names if getattr(own, name) is not getattr(FilterUnit, name)]
 
-    def _filter(self, signal: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+    def _filter(self, signal: torch.Tensor, state: Any, **cuts: Any) -> tuple[torch.Tensor, Any]:
         pair: tuple[Any, Any] = self._now()
         if signal.ndim == 2:
             pair = unambiguous(pair[0], signal, self.layout), unambiguous(pair[1], signal, self.layout)
         choices = Choices(self.layout, self.reverse, self.backend, self._precision(signal))
-        return run((signal, *pair, *split_state(state)), choices)
+        marks = marks_of(**cuts) if cuts else None
+        return run((signal, *pair, *split_state(state)), choices, marks=marks)
 
     def _precision(self, signal: torch.Tensor) -> ComputeDtype:
         # named always, so that the values of weights, which change, decide nothing

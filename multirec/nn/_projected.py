@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -9,6 +11,7 @@ from multirec.errors import DtypeError, ShapeError
 
 from ._arguments import require_tensor
 from ._filter_unit import FilterUnit
+from ._marked import without_padding
 
 __all__ = ["ProjectedUnit"]
 
@@ -27,6 +30,13 @@ class ProjectedUnit(FilterUnit):
     def hidden_dim(self) -> int:
         """Number of units, and of features of the outputs."""
         return self.channels
+
+    def _read(self, x: torch.Tensor, cuts: dict[str, Any]) -> torch.Tensor:
+        if "lengths" not in cuts:
+            return x
+        self._projection_of(x, 2)
+        # what is there would reach the gradient of the projection
+        return without_padding(x, self.layout, cuts)
 
     def _signal(self, x: torch.Tensor) -> torch.Tensor:
         return self._projected(x, 2)

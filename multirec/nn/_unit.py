@@ -10,9 +10,14 @@ from torch import nn
 from multirec.backend import Layout
 from multirec.errors import ArgumentError
 
-__all__ = ["RecurrentUnit", "add_time", "detach_state", "drop_time"]
+__all__ = ["RecurrentUnit", "add_time", "cast", "detach_state", "drop_time", "given_cuts", "one_each", "time_axis"]
 
 _TIME_AXIS = {"BCT": -1, "BTC": -2, "TBC": 0}
+
+
+def time_axis(layout: Layout) -> int:
+    """Return the axis of time, of blocks in a layout."""
+    return _TIME_AXIS[layout]
 
 
 def add_time(sample: torch.Tensor, layout: Layout) -> torch.Tensor:
@@ -23,6 +28,23 @@ def add_time(sample: torch.Tensor, layout: Layout) -> torch.Tensor:
 def drop_time(block: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Return a block of one sample as (batch…, channels)."""
     return block.squeeze(_TIME_AXIS[layout])
+
+
+def cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor in a type; to ask takes less time than a `to` that has nothing to do."""
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
+
+
+def given_cuts(resets: Any, lengths: Any, cu_seqlens: Any) -> dict[str, Any]:
+    """Return those keywords of a call that say where sequences begin and end, if they are given."""
+    cuts = {"resets": resets, "lengths": lengths, "cu_seqlens": cu_seqlens}
+    return {name: value for name, value in cuts.items() if value is not None}
+
+
+def one_each(x: torch.Tensor, count: int, layout: Layout) -> torch.Tensor:
+    """Return a view of x, several sequences in one row, that has the batch axis of their states."""
+    axis = -2 if layout == "TBC" else 0
+    return x.narrow(axis, 0, 1).expand(*(count if size == axis % x.ndim else -1 for size in range(x.ndim)))
 
 
 class RecurrentUnit(nn.Module):
@@ -62,13 +84,22 @@ class RecurrentUnit(nn.Module):
         """Return the state that stands before a first block `x`; only its shape, dtype and device matter."""
         raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without init_state(x)")
 
-    def compute(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+    def compute(self, x: torch.Tensor, state: Any, **cuts: Any) -> tuple[torch.Tensor, Any]:
         """Return the outputs of the block `x` and the state after it."""
         raise NotImplementedError(f"{type(self).__name__} is a RecurrentUnit without compute(x, state)")
 
-    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """Return (outs, state); a `state` of None is the one of `init_state(x)`."""
-        return self.compute(x, self.init_state(x) if state is None else state)
+    def forward(
+        self, x: torch.Tensor, state: Any = None, *, resets: Any = None, lengths: Any = None, cu_seqlens: Any = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Return (outs, state); a `state` of None is the one of `init_state(x)`.
+
+        `resets`, `lengths` and `cu_seqlens` say where sequences begin and end, as in `multirec.recurrence`. Those that
+        are given are passed to `compute`, by name.
+        """
+        given = given_cuts(resets, lengths, cu_seqlens)
+        if state is None:
+            state = self.init_state(x if cu_seqlens is None else one_each(x, len(cu_seqlens) - 1, self.layout))
+        return self.compute(x, state, **given)
 
     def step(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Run one sample: x and the outputs are (batch…, features), without the time axis."""

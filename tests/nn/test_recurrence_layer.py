@@ -140,3 +140,13 @@ def test_a_block_of_the_shape_of_the_feedback():
         outs, state = layer(x[start : start + 2], state)
         parts.append(outs)
     torch.testing.assert_close(torch.cat(parts), whole)
+
+
+def test_packed_sequences_of_torch():
+    layer = mnn.RecurrenceLayer(3, 4)
+    sequences = [torch.randn(2, 3), torch.randn(5, 3)]
+    outs, state = layer(torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False))
+    for index, (own, x) in enumerate(zip(torch.nn.utils.rnn.unpack_sequence(outs), sequences, strict=True)):
+        expected, after = layer(x[:, None])
+        torch.testing.assert_close(own, expected[:, 0])
+        torch.testing.assert_close(state.outputs[:, index], after.outputs[:, 0])
