@@ -27,7 +27,10 @@ from multirec import RecurrenceBank, nn, plot
 DOCS = Path(__file__).parent
 PICTURES = DOCS / "pictures"
 RESULTS = DOCS.parent / "bench" / "results"
-sys.path.insert(0, str(DOCS.parent / "examples"))
+EXAMPLES = DOCS.parent / "examples"
+sys.path.insert(0, str(EXAMPLES))
+import equaliser as equaliser_example  # noqa: E402
+import front_end as front_end_example  # noqa: E402
 from train_filter_bank import PITCHES, SAMPLE_RATE, train  # noqa: E402
 
 
@@ -111,6 +114,49 @@ def training(theme: Theme) -> Figure:
     return figure
 
 
+def equaliser(_: Theme) -> Figure:
+    """Draw what examples/equaliser.py fits."""
+    *_, (_, eq) = equaliser_example.train(150)
+    figure = Figure(figsize=(7.4, 5.2), layout="constrained")
+    equaliser_example.picture(nn.ParametricEQ(len(eq.kinds), equaliser_example.SAMPLE_RATE), eq, figure)
+    return figure
+
+
+def front_end() -> Callable[[Theme], Figure]:
+    """Run examples/front_end.py, and return what draws its results."""
+    found = front_end_example.run(300, 2000, 1)
+
+    def draw(_: Theme) -> Figure:
+        figure = Figure(figsize=(7.4, 3.4), layout="constrained")
+        front_end_example.picture(found, figure)
+        return figure
+
+    return draw
+
+
+DASHES = {"nn.RNN": ":", "nn.GRU": "--", "nn.LSTM": "-."}
+"""How lines of torch's units are drawn."""
+
+
+def language_models(theme: Theme) -> Figure:
+    """Draw the losses of the saved run of examples/language_model/compare.py over the time that they took."""
+    found = json.loads((EXAMPLES / "language_model" / "results.json").read_text(encoding="utf-8"))
+    units = found["units"]
+    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    order = sorted(units, key=lambda name: units[name]["points"][-1][1])
+    for number, name in enumerate(order):
+        steps, losses = np.transpose(units[name]["points"])
+        ours = colour(theme, (number + 1) / len(order)), "-"
+        ink, dashes = (theme.ink, DASHES[name]) if name in DASHES else ours
+        style = {"color": ink, "linestyle": dashes, "linewidth": 1.3}
+        style |= {"marker": "o", "markevery": [-1], "markersize": 3.5, "label": f"{name}  {losses[-1]:.2f}"}
+        axes.plot(steps * found["step_seconds"][name], losses, **style)
+    axes.set(xlabel="seconds of training, one thread", ylabel="loss on unseen text, nats a character", xlim=(0, None))
+    axes.legend(frameon=False, fontsize=7.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
 def four_views(filters: Any, sample_rate: float) -> Figure:
     """Draw gain, group delay, poles and zeros, and impulse responses."""
     figure = Figure(figsize=(7.4, 6.0), layout="constrained")
@@ -171,6 +217,9 @@ if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
     drawn("bank", bank)
     drawn("training", training)
+    drawn("equaliser", equaliser)
+    drawn("front-end", front_end())
+    drawn("language-models", language_models)
     drawn("plot-1", one_filter)
     drawn("plot-16", sixteen_filters)
     drawn("plot-128", many_filters)
