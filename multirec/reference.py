@@ -6,15 +6,21 @@ equation, and `vjp` walks the same loop backwards and gives every term's derivat
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from ._core.stepping_adjoint import adjoint_of_steps
 from .backend import (
     COMPLEX_DTYPES,
     HALF_DTYPES,
     REAL_DTYPES,
+    Activated,
+    ActivatedGradients,
+    ActivatedNeeds,
+    ActivatedOperands,
     Allocate,
     BackendInfo,
     Gradients,
@@ -23,6 +29,7 @@ from .backend import (
     Problem,
     Taps,
     from_bfloat16,
+    step_through,
     to_bfloat16,
 )
 
@@ -84,6 +91,35 @@ class Reference:
         rounded = wide._replace(x=narrow(cast(Wide, wide.x), problem.dtype))
         return Gradients(*(grad if need else None for grad, need in zip(rounded, needs, strict=True)))
 
+    def activates(self, problem: Activated) -> str:
+        return ""
+
+    def forward_activated(self, problem: Activated, operands: ActivatedOperands, y: Wide, starts: Wide | None) -> Wide:
+        with np.errstate(all="ignore"):
+            found, state = step_through(*_widened(problem, operands))
+        y[...] = narrow(found, problem.dtype)
+        return narrow(state, problem.compute_dtype)
+
+    def vjp_activated(
+        self,
+        problem: Activated,
+        operands: ActivatedOperands,
+        starts: Wide,
+        grad_y: Wide,
+        grad_state: Wide | None,
+        targets: tuple[Wide | None, ...],
+        needs: ActivatedNeeds,
+    ) -> ActivatedGradients:
+        last = None if grad_state is None else grad_state.astype(np.float64)
+        with np.errstate(all="ignore"):
+            signals, parameters, state = adjoint_of_steps(
+                *_widened(problem, operands), widen(grad_y, problem.dtype), last
+            )
+        for target, gradient, dtype in zip(targets, signals, problem.dtypes, strict=True):
+            if target is not None:
+                target[...] = narrow(gradient, dtype)
+        return ActivatedGradients(tuple(parameters), state)
+
     def wide_forward(self, problem: Problem, operands: Operands) -> Wide:
         """Return y (B, C, T) in float64 or complex128."""
         return _Run(problem, operands).y
@@ -91,6 +127,15 @@ class Reference:
     def wide_vjp(self, problem: Problem, operands: Operands, grad_y: Wide, grad_last: Wide | None = None) -> Gradients:
         """Return every gradient in float64 or complex128, with the operands' shapes."""
         return _Run(problem, operands).adjoint(*_wide_gradients(problem, grad_y, grad_last))
+
+
+def _widened(problem: Activated, operands: ActivatedOperands) -> tuple[Activated, ActivatedOperands]:
+    """Return a problem and its operands in float64."""
+    signals, parameters, state, numbers = operands
+    wide = tuple(widen(signal, dtype) for signal, dtype in zip(signals, problem.dtypes, strict=True))
+    own = None if state is None else state.astype(np.float64)
+    parameters = tuple(parameter.astype(np.float64) for parameter in parameters)
+    return replace(problem, compute_dtype="float64"), ActivatedOperands(wide, parameters, own, numbers)
 
 
 def _wide_gradients(problem: Problem, grad_y: Wide, grad_last: Wide | None) -> tuple[Wide, Wide | None]:

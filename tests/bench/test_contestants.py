@@ -71,7 +71,13 @@ def loaded(name: str) -> Contestant:
     return contestant
 
 
-@pytest.mark.parametrize("name", sorted(registered()))
+SLOW = {"jax_assoc", "njit_parallel"}
+"""What they compile takes longer than all that the others compute."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in SLOW else ()) for name in sorted(registered())]
+)
 def test_contestants_are_right(name: str, references: dict[Case, Path]) -> None:
     contestant = loaded(name)
     computed = 0

@@ -15,7 +15,8 @@ from multirec.errors import ArgumentError, DeviceError, DtypeError, FamilyError,
 RNG = np.random.default_rng(0)
 SHAPES = {"BCT": (2, 5, 70), "BTC": (2, 70, 5), "TBC": (70, 2, 5)}
 A, B = 0.3 * RNG.standard_normal((5, 2)), RNG.standard_normal((5, 3))
-BACKENDS = ["reference", "torch_loop", "unfold_scan", "numba", "jax"]
+# jax compiles for each layout
+BACKENDS = ["reference", "torch_loop", "unfold_scan", "numba", pytest.param("jax", marks=pytest.mark.long)]
 
 
 def taps(dtype: str) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.util
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ import multirec
 from multirec._registry.registry import registry
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-OPTIONAL = ("torch", "scipy", "jax")
+OPTIONAL = ("torch", "scipy", "jax", "onnxruntime")
 
 
 def python_blocks(page: Path) -> list[Block]:
@@ -28,8 +28,10 @@ def python_blocks(page: Path) -> list[Block]:
 def modules() -> list[ModuleType]:
     """Every module of the library; those of the harness and the command have tests of their own."""
     inside = [name for _, name, _ in pkgutil.walk_packages(multirec.__path__, "multirec.")]
-    elsewhere = ("multirec.bench", "multirec.cli", "multirec.__main__")
-    return [multirec, *(importlib.import_module(name) for name in inside if not name.startswith(elsewhere))]
+    elsewhere = ["multirec.bench", "multirec.cli", "multirec.__main__"]
+    if importlib.util.find_spec("onnxscript") is None:
+        elsewhere.append("multirec.onnx")
+    return [multirec, *(importlib.import_module(name) for name in inside if not name.startswith(tuple(elsewhere)))]
 
 
 @pytest.fixture
@@ -41,8 +43,19 @@ def own_registry() -> Iterator[None]:
         registry.remove(name)
 
 
+LATER = ("docs/how-to/coming-from.md", "docs/how-to/scipy.md")
+"""Pages on which JAX compiles for half a minute."""
+
+
 @pytest.mark.usefixtures("own_registry")
-@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=name_of(page), marks=pytest.mark.long if name_of(page) in LATER else ())
+        for page in PAGES
+        if python_blocks(page)
+    ],
+)
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = python_blocks(page)
     for library in OPTIONAL:

@@ -187,23 +187,3 @@ def test_traced_calls_keep_the_operator(backend: str) -> None:
     x, b, a = (tensor.detach() for tensor in tensors())
     traced = torch.jit.trace(lambda x: mr.recurrence(x, feedforward=b, feedback=a, backend=backend)[0], x)
     torch.testing.assert_close(traced(x + 1), mr.recurrence(x + 1, feedforward=b, feedback=a, backend=backend)[0])
-
-
-@pytest.mark.long
-def test_an_exported_program_loads_with_the_library_alone(tmp_path: Any) -> None:
-    import subprocess
-    import sys
-
-    class Model(torch.nn.Module):
-        def forward(self, x: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-            return mr.recurrence(x, feedback=a)[0]
-
-    given = torch.randn(1, 2, 9), torch.full((2, 1), 0.5)
-    path = tmp_path / "model.pt2"
-    torch.export.save(torch.export.export(Model(), given), path)
-    code = (
-        "import sys, torch, multirec; program = torch.export.load(sys.argv[1]);"
-        "print(tuple(program.module()(torch.ones(1, 2, 9), torch.full((2, 1), 0.5)).shape))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "(1, 2, 9)"

@@ -14,6 +14,7 @@ import multirec as mr
 from multirec._core.problem import join_shape
 from multirec._engine.plan import Plan
 
+LONG = pytest.mark.long
 BACKENDS = ["reference", "torch_loop", "unfold_scan", "numba"]
 
 # layout, reverse, shared, kind of feedforward and feedback, T
@@ -78,12 +79,16 @@ def loss_of(call: Any) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("backend", BACKENDS)
 class TestDerivatives:
+    @pytest.mark.parametrize("backend", BACKENDS)
     def test_gradcheck(self, backend: str, case: str) -> None:
         tensors = problem(case, order_for(case, backend))
         assert gradcheck(function(case, backend), tensors, check_forward_ad=True, check_batched_grad=True)
 
+    # the formulas are the same on every backend, and these two take the longest
+    @pytest.mark.parametrize(
+        "backend", [pytest.param(name, marks=LONG if name in ("reference", "unfold_scan") else ()) for name in BACKENDS]
+    )
     def test_gradgradcheck(self, backend: str, case: str) -> None:
         tensors = problem(case, order_for(case, backend))
         assert gradgradcheck(function(case, backend), tensors, check_fwd_over_rev=True)
