@@ -21,6 +21,7 @@ from ._registry import choice
 from ._registry.registry import registry
 from ._sequences.bind import bound, calls_of, way_of
 from ._sequences.marks import Marks, marks_of
+from ._sequences.numbers import check_seen
 from ._sequences.plain import recurrence as plain_sequences
 from .errors import UnsupportedError
 
@@ -207,6 +208,8 @@ def explain(
     specs = specs_of(arrays)
     marks = marks_of(resets, lengths, cu_seqlens)
     call = plan_call(*specs, choices) if marks is None else calls_of(arrays, marks, choices)[0]
+    if marks is not None:
+        check_seen(marks, call.problem)
     found = spoiled(call, arrays) if decided_by_values(specs, choices) else ""
     if found:
         wide = can_widen(x, backend)

@@ -33,6 +33,7 @@ from typing import Literal, NamedTuple
 
 from ._core.activated import CHECKPOINT, Activated, ActivatedGradients, ActivatedNeeds, ActivatedOperands
 from ._core.cascade import Cascade, CascadeGradients, CascadeNeeds, CascadeOperands, CascadeResult
+from ._core.cell import Cell, Instruction, Lines, Operation, Place
 from ._core.declaration import check_declaration, in_tuples
 from ._core.form import Axes, Form
 from ._core.framed import Framed
@@ -49,6 +50,7 @@ from ._core.kernels import (
     Probe,
     ProbingKernel,
     SequenceKernel,
+    StepKernel,
 )
 from ._core.operands import Array, Gradients, Needs, Operands
 from ._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kind, Layout, Problem, Taps, Target
@@ -78,6 +80,7 @@ __all__ = [
     "CascadeNeeds",
     "CascadeOperands",
     "CascadeResult",
+    "Cell",
     "DirectKernel",
     "DirectProblem",
     "Family",
@@ -88,14 +91,19 @@ __all__ = [
     "FusedKernel",
     "Gradients",
     "InPlaceKernel",
+    "Instruction",
     "Kind",
     "Layout",
+    "Lines",
     "Needs",
     "Operands",
+    "Operation",
+    "Place",
     "Probe",
     "ProbingKernel",
     "Problem",
     "SequenceKernel",
+    "StepKernel",
     "Support",
     "Taps",
     "Target",

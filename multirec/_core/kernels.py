@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from .activated import Activated, ActivatedGradients, ActivatedNeeds, ActivatedOperands
 from .cascade import Cascade, CascadeGradients, CascadeNeeds, CascadeOperands, CascadeResult
+from .cell import Cell, Lines
 from .form import Form
 from .framed import Framed
 from .operands import Array, Gradients, Needs, Operands
@@ -24,6 +26,7 @@ __all__ = [
     "Probe",
     "ProbingKernel",
     "SequenceKernel",
+    "StepKernel",
 ]
 
 
@@ -255,6 +258,21 @@ class FramesKernel(Protocol):
         """Return the adjoint applied to `grad_y` and `grad_last` (B, C, p), as `FusedKernel.vjp` does.
 
         Gradients of coefficients have their frames, each the sum over the samples that it has a part in.
+        """
+
+
+@runtime_checkable
+class StepKernel(Protocol):
+    """A kernel of the host that runs what is elementwise in one sample of a unit, in one call.
+
+    Where a backend has no such kernel, or `step` declines, the library of x computes operation by operation.
+    """
+
+    def step(self, cell: Cell, rows: int, channels: int, lines: tuple[Lines, ...]) -> Callable[..., object] | None:
+        """Return what runs a cell for `rows` examples of so many channels, or None.
+
+        It is called with the addresses of the operands and then of the results, which overlap with nothing. `lines` are
+        of all of them, in the same order.
         """
 
 

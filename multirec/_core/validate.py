@@ -179,10 +179,16 @@ def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tu
             f"{layout!r}, {LAYOUT_AXES[layout]}; batch axes may be 1. Pass the state that the previous call returned, "
             "or None for zeros."
         )
-    if got.dtype not in dtypes:
+    check_state_dtype(part, got.dtype, dtypes)
+
+
+def check_state_dtype(part: str, dtype: str, dtypes: tuple[str, ...]) -> None:
+    """Raise unless a state's inputs or outputs are of one of these types, of which the first is the signal's."""
+    if dtype not in dtypes:
         own, *wider = dtypes
         others = f", or wider: {' or '.join(wider)}" if wider else ""
-        raise DtypeError(f"state.{part} has dtype {got.dtype}, expected {own}, which is {source}'s{others}. Cast it.")
+        source = "x" if part == "inputs" else "y"
+        raise DtypeError(f"state.{part} has dtype {dtype}, expected {own}, which is {source}'s{others}. Cast it.")
 
 
 def _serves(shape: tuple[int, ...], full: tuple[int, ...], layout: Layout) -> bool:

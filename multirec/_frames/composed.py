@@ -9,7 +9,7 @@ import numpy as np
 
 from .._core.arrays import name_of
 from .._core.axes import at_times, cast_to, from_channels_time, namespace, to_channels_time
-from .._core.problem import Layout, in_precision
+from .._core.problem import in_precision
 from .._core.state import State
 from .._core.validate import Call, Choices
 from .._recurrence import run
@@ -17,11 +17,11 @@ from .framing import Framing, frames_needed
 
 Array: TypeAlias = Any
 
-__all__ = ["framed"]
+__all__ = ["TIME_AXIS", "framed", "joined"]
 
 _MOST = 1 << 22
 """Expanded coefficients that there are at a time, if one frame has no more."""
-_TIME_AXIS = {"BCT": -1, "BTC": -2, "TBC": 0}
+TIME_AXIS = {"BCT": -1, "BTC": -2, "TBC": 0}
 
 
 def framed(arrays: tuple[Array | None, ...], framing: Framing, call: Call, choices: Choices) -> tuple[Array, State]:
@@ -45,7 +45,7 @@ def framed(arrays: tuple[Array | None, ...], framing: Framing, call: Call, choic
         b, a = (None if part is None else from_channels_time(part, layout, after=1) for part in own)
         y, state = run((x[at_times(slice(start, stop), layout)], b, a, *state), choices)
         parts.append(y)
-    return _joined(parts, layout), state
+    return joined(parts, TIME_AXIS[layout]), state
 
 
 def _rows(taps: Array, call: Call) -> Array:
@@ -63,7 +63,7 @@ def _samples(rows: Array, first: int, count: int, framing: Framing) -> Array:
     if linear:
         after = rows[..., first + 1 : first + count + 1, :]
         if after.shape[-2] < own.shape[-2]:
-            after = _joined([after, rows[..., -1:, :]], "BTC")
+            after = joined([after, rows[..., -1:, :]], -2)
         found = own[..., None, :] + _weights(hop, rows) * (after - own)[..., None, :]
     else:
         found = library.broadcast_to(own[..., None, :], shape)
@@ -78,10 +78,10 @@ def _weights(hop: int, like: Array) -> Array:
     return library.as_tensor(weights, device=like.device) if hasattr(like, "new_zeros") else library.asarray(weights)
 
 
-def _joined(parts: list[Array], layout: Layout) -> Array:
-    """Join blocks along their time axis."""
+def joined(parts: list[Array], axis: int) -> Array:
+    """Join arrays along an axis."""
     if len(parts) == 1:
         return parts[0]
     library = namespace(parts[0])
     join = library.cat if library.__name__ == "torch" else library.concatenate
-    return join(parts, _TIME_AXIS[layout])
+    return join(parts, axis)

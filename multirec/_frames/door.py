@@ -11,7 +11,8 @@ from .._core.state import State
 from .._core.validate import Choices, as_choices
 from .._engine.call import specs_of, split_state
 from . import composed
-from .framing import Framing, call_of, framing_of
+from .composed import TIME_AXIS, joined
+from .framing import Framing, call_of, frames_needed, framing_of
 from .launch import bound
 
 Array: TypeAlias = Any
@@ -34,8 +35,8 @@ def framed_recurrence(
 
     Frame f is for the sample at f·hop, counted from the first frame. Coefficients of samples in between are on the line
     from frame f to frame f + 1, or are those of frame f; after the last frame they stay as they are. With ``"numba"``
-    they are made inside the kernel, sample by sample: no array of the size of T·p exists, and gradients are added up
-    into frames as they arise. Other backends get the coefficients of a chunk of frames at a time.
+    and ``"cupy"`` they are made inside the kernel, sample by sample: no array of the size of T·p exists, and gradients
+    are added up into frames as they arise. Other backends get the coefficients of a chunk of frames at a time.
 
     Linear interpolation of stable filters is stable at each sample up to order 2. Beyond, frames that are far apart may
     have an unstable filter between them, which shorter hops or another parametrisation help against: see
@@ -94,6 +95,7 @@ def framed_recurrence(
 def run(arrays: tuple[Array | None, ...], framing: Framing, choices: Choices) -> tuple[Array, State]:
     """Compute (x, feedforward, feedback, inputs, outputs)."""
     family = family_of(arrays[0])
+    arrays = _evened(arrays, framing, choices.layout)
     compose = partial(_compose, framing, choices)
     if family == "torch":
         from .._torch.frames import framed as torch_framed
@@ -104,6 +106,24 @@ def run(arrays: tuple[Array | None, ...], framing: Framing, choices: Choices) ->
         if launcher is not None:
             return launcher(arrays)
     return compose(*arrays)
+
+
+def _evened(arrays: tuple[Array | None, ...], framing: Framing, layout: Layout) -> tuple[Array | None, ...]:
+    """Return arrays of which both coefficients have as many frames: the last one of the shorter is repeated."""
+    x: Array = arrays[0]
+    taps: list[Array] = list(arrays[1:3])
+    if x.ndim < 2 or {getattr(part, "ndim", None) for part in taps} != {x.ndim + 1}:
+        return arrays
+    time = TIME_AXIS[layout] - (x.ndim if layout == "TBC" else 0)
+    # coefficients have their taps behind
+    axis, needed = time - 1, frames_needed(x.shape[time], framing.hop, framing.offset)
+    counts = [part.shape[axis] for part in taps]
+    if sorted(counts) != [needed, needed + 1]:
+        return arrays
+    short = counts.index(needed)
+    last = taps[short][(..., slice(needed - 1, None), *[slice(None)] * (-1 - axis))]
+    taps[short] = joined([taps[short], last], axis)
+    return (x, *taps, *arrays[3:])
 
 
 def _compose(framing: Framing, choices: Choices, *arrays: Any) -> tuple[Array, State]:

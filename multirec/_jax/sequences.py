@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .._core.arrays import has_64_bit
 from .._core.axes import in_computed_types, operands_in, signal_out, state_in, zeros
@@ -24,7 +23,7 @@ from .._registry.registry import registry
 from .._sequences.bind import Bound, settled_bound
 from .._sequences.bind import way_of as way_of_pieces
 from .._sequences.marks import Marks
-from .._sequences.numbers import check_values, in_range, numbers_of
+from .._sequences.numbers import check_seen, in_range, numbers_of
 from .._sequences.plain import compose
 from .._sequences.tail import kept_inputs, places_of
 from ..backend import Operands, SequenceKernel
@@ -54,8 +53,7 @@ def recurrence(
         _check_known(marks, choices.backend)
         check_devices(arrays)
         return compose(plain, arrays, found, marks, choices)
-    _, lengths, cu_seqlens = (_seen(part, problem) for part in marks)
-    check_values(lengths, cu_seqlens, problem.length)
+    check_seen(marks, problem)
     try:
         return _bound(call, found.states, choices.backend)(marks, *arrays)
     except ValueError:
@@ -112,13 +110,6 @@ def _check_known(marks: Marks, backend: str) -> None:
                 "that a program could call. Ask for backend='auto' or 'jax', or pass values that are known, such as "
                 "NumPy's."
             )
-
-
-def _seen(part: Array | None, problem: Problem) -> Array | None:
-    """Return values that can be looked at without waiting for a device."""
-    if part is None or isinstance(part, np.ndarray):
-        return part
-    return None if isinstance(part, jax.core.Tracer) or problem.device_type != "cpu" else np.asarray(part)
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from .._core.arrays import unreachable
 from .._core.problem import Problem, join_shape
-from ..backend import BackendInfo, Support
+from ..backend import BackendInfo, StepKernel, Support
 from ..errors import UnsupportedError
 from .registry import registry
 
@@ -123,6 +123,17 @@ def _pick(problem: Problem) -> BackendInfo:
     if explanation.chosen is None:
         raise UnsupportedError(f"no installed backend computes this problem.\n{explanation}")
     return infos[explanation.chosen]
+
+
+def step_kernel(backend: str) -> StepKernel | None:
+    """Return what computes steps of torch tensors on the host: of the backend that is named, or first in the order."""
+    infos = {name: info for name, info, _ in registry.installed("torch") if info is not None}
+    for name in _POLICY["cpu"] if backend == "auto" else (backend,):
+        if name in infos and infos[name].family == "numpy":
+            kernel = registry.kernel(infos[name])
+            if isinstance(kernel, StepKernel):
+                return kernel
+    return None
 
 
 def explain_problem(problem: Problem, backend: str = "auto") -> Explanation:

@@ -23,7 +23,7 @@ from .marks import Marks
 
 __all__ = [
     "Sequences",
-    "check_values",
+    "check_seen",
     "counted",
     "edges",
     "in_range",
@@ -58,9 +58,7 @@ def read(marks: Marks, call: Call) -> Sequences:
     """Return marks that fit a call, where its arrays are."""
     if is_on_host(call.problem):
         return read_on_host(marks, call)
-    length = call.problem.length
-    checked = [None if part is None or not isinstance(part, np.ndarray) else part for part in marks]
-    check_values(checked[1], checked[2], length)
+    check_seen(marks, call.problem)
     return in_range(
         Marks(*(placed(part, call.problem) if isinstance(part, np.ndarray) else part for part in marks)), call
     )
@@ -79,7 +77,7 @@ def in_range(marks: Marks, call: Call, index: str = "int64") -> Sequences:
 def read_on_host(marks: Marks, call: Call) -> Sequences:
     """Return marks that fit a call as NumPy's arrays, checked; those of a device are waited for."""
     resets, lengths, cu_seqlens = map(_values, marks, Marks._fields)
-    check_values(lengths, cu_seqlens, call.problem.length)
+    _check_values(lengths, cu_seqlens, call.problem.length)
     return Sequences(
         _rows(resets, call),
         None if lengths is None else lengths.reshape(-1).astype(np.int64),
@@ -180,7 +178,17 @@ def _values(part: Array | None, name: str) -> Array | None:
     )
 
 
-def check_values(lengths: Array | None, cu_seqlens: Array | None, length: int) -> None:
+def check_seen(marks: Marks, problem: Problem) -> None:
+    """Raise for values that do not fit a problem, those that are seen without waiting for a device or a tracer."""
+
+    def seen(part: Array | None) -> Array | None:
+        return part if isinstance(part, np.ndarray) or (is_on_host(problem) and not is_traced(part)) else None
+
+    _, lengths, cu_seqlens = map(_values, map(seen, marks), Marks._fields)
+    _check_values(lengths, cu_seqlens, problem.length)
+
+
+def _check_values(lengths: Array | None, cu_seqlens: Array | None, length: int) -> None:
     if lengths is not None and lengths.size:
         for value in (lengths.min(), lengths.max()):
             if not 0 <= value <= length:

@@ -1,29 +1,33 @@
-"""Learnable recurrences as PyTorch modules: `(y, state)` out, and nothing remembered between calls."""
+"""Learnable recurrences as PyTorch modules: `(y, state)` out, and nothing remembered between calls.
+
+Rooms: `_contract` is what all have in common, `_weights` how weights become coefficients, `_units` the recurrent units,
+and `_filters` banks and layers of filters; the last two do not know each other.
+"""
 
 from __future__ import annotations
 
 from multirec._torch import saved  # noqa: F401  registers what exported programs name
 
-from ._bandpass_bank import BandpassBank
-from ._bidirectional import Bidirectional
-from ._chain import Chain
-from ._filter_bank import FilterBank
-from ._frozen import FrozenBank, FrozenCascade, FrozenLayer
-from ._ind_rnn import IndRNN
-from ._lpc_synth import LPCSynth
-from ._lru import LRU
-from ._min_gru import MinGRU
-from ._min_lstm import MinLSTM
-from ._parametric_eq import ParametricEQ
-from ._qrnn import QRNN
-from ._recurrence_layer import RecurrenceLayer
-from ._rglru import RGLRU
-from ._rglru_block import RGLRUBlock
-from ._rnn import RNN
-from ._sequence_unit import SequenceUnit
-from ._sru import SRU
-from ._stack import Stack
-from ._unit import RecurrentUnit, detach_state
+from ._contract.bidirectional import Bidirectional
+from ._contract.chain import Chain
+from ._contract.stack import Stack
+from ._contract.unit import RecurrentUnit, detach_state
+from ._filters.bandpass_bank import BandpassBank
+from ._filters.filter_bank import FilterBank
+from ._filters.frozen import FrozenBank, FrozenCascade, FrozenLayer
+from ._filters.lpc_synth import LPCSynth
+from ._filters.parametric_eq import ParametricEQ
+from ._filters.recurrence_layer import RecurrenceLayer
+from ._units.ind_rnn import IndRNN
+from ._units.lru import LRU
+from ._units.min_gru import MinGRU
+from ._units.min_lstm import MinLSTM
+from ._units.qrnn import QRNN
+from ._units.rglru import RGLRU
+from ._units.rglru_block import RGLRUBlock
+from ._units.rnn import RNN
+from ._units.sequence_unit import SequenceUnit
+from ._units.sru import SRU
 
 __all__ = [
     "LRU",

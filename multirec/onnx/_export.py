@@ -15,7 +15,7 @@ Translations: TypeAlias = dict[Any, Callable[..., Any]]
 
 _WHAT_TO_DO = (
     "multirec.onnx translates recurrences of real numbers. Those with resets, lengths or cu_seqlens, with an "
-    "activation inside (SRU, IndRNN, envelope), with coefficients at a frame rate, and complex ones have no "
+    "activation inside (SRU, IndRNN, envelope), with coefficients at a frame rate, and complex ones (LRU) have no "
     "translation: call the model without such marks, on one sequence at a time, use a unit that is linear in its past "
     "outputs (SRU of version 1, MinGRU, QRNN), or save it by torch.export instead."
 )
@@ -93,6 +93,7 @@ def export(model: Any, args: tuple[Any, ...] = (), path: str | PathLike[str] | N
     try:
         return torch.onnx.export(model, args, path, dynamo=True, custom_translation_table=table, **options)
     except torch.onnx.OnnxExporterError as error:
-        if "multirec." in str(error):
+        # of complex numbers torch has no translations before the recurrence is reached
+        if "multirec." in str(error) or "complex" in str(error):
             error.add_note(_WHAT_TO_DO)
         raise

@@ -38,9 +38,9 @@ def filtered(x: Any, a: Any = 0.5, **choices: Any) -> Any:
     return y
 
 
-def test_ten_thousand_shapes_are_bounded_and_right() -> None:
+def test_thousands_of_shapes_are_bounded_and_right() -> None:
     a = np.full((1, 1), 0.5)
-    for length in range(1, 10_001):
+    for length in range(1, 3001):
         x = np.full((1, length), 1.0)
         y, _ = mr.recurrence(x, feedback=a)
         assert y.shape == x.shape

@@ -10,10 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multirec import nn as mnn
-from multirec.nn import _band_pass
-from multirec.nn._all_pole import AllPole
-from multirec.nn._band_pass import BandPass
-from multirec.nn._closed_form import Formula, coefficients
+from multirec.nn._weights import band_pass
+from multirec.nn._weights.all_pole import AllPole
+from multirec.nn._weights.band_pass import BandPass
+from multirec.nn._weights.closed_form import Formula, coefficients
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -148,7 +148,7 @@ def test_autocast_changes_nothing(kind: str) -> None:
 
 
 def test_constants_made_in_inference_mode_serve_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_band_pass, "_made", {})
+    monkeypatch.setattr(band_pass, "_made", {})
     bank = mnn.BandpassBank(3, 16000)
     with torch.inference_mode():
         bank.coefficients()
@@ -158,13 +158,13 @@ def test_constants_made_in_inference_mode_serve_training(monkeypatch: pytest.Mon
 
 def test_a_capture_brings_no_constants_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cuda", 0)
-    monkeypatch.setattr(_band_pass, "_made", {})
+    monkeypatch.setattr(band_pass, "_made", {})
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     formula = BandPass(torch.float32)
-    assert not _band_pass._at_hand(formula, device)
-    assert _band_pass._at_hand(formula, torch.device("cpu"))
-    monkeypatch.setitem(_band_pass._made, (torch.float32, device), None)
-    assert _band_pass._at_hand(formula, device)
+    assert not band_pass._at_hand(formula, device)
+    assert band_pass._at_hand(formula, torch.device("cpu"))
+    monkeypatch.setitem(band_pass._made, (torch.float32, device), None)
+    assert band_pass._at_hand(formula, device)
 
 
 class Recorder(TorchDispatchMode):
@@ -205,7 +205,7 @@ VIEWS = {
 def test_operations_on_a_gpu_are_few_and_none_waits(
     kind: str, forward: int, backward: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_band_pass, "_made", {})
+    monkeypatch.setattr(band_pass, "_made", {})
     formula, weights = some(kind, torch.float32)
     # of a device without memory only sizes and types are known, so that asking for a value is an error
     with torch.no_grad():

@@ -224,6 +224,7 @@ def test_changes_of_precision():
     assert half(torch.randn(2, 10).bfloat16())[0].dtype == torch.bfloat16
 
 
+@pytest.mark.long
 def test_compiles_whole_with_gradients():
     bank = mnn.FilterBank(3, order=3)
     x = torch.randn(2, 20)

@@ -69,6 +69,18 @@ class TestWide:
         y, state = layer(x, start)
         assert (y.dtype, start.outputs.dtype, state.outputs.dtype) == (torch.bfloat16, torch.float32, torch.float32)
 
+    def test_steps_in_half_types_are_the_whole(self, name: str) -> None:
+        layer: Any = LAYERS[name](dtype=torch.bfloat16, backend="torch_loop")
+        x, state, axis = signal(name, torch.bfloat16), None, 1 if name == "RecurrenceLayer" else -1
+        found = []
+        for sample in x.unbind(axis)[:20]:
+            out, state = layer.step(sample, state)
+            found.append(out)
+        whole = layer(x.narrow(axis, 0, 20))[0]
+        # torch sums the projection of one row in another order, so what it rounds may be a bit of the largest apart
+        atol = float(whole.abs().max()) * torch.finfo(torch.bfloat16).eps
+        torch.testing.assert_close(torch.stack(found, axis), whole, rtol=1.6e-2, atol=atol)
+
 
 def test_designs_near_the_circle_go_in_as_they_are() -> None:
     b, a = butter(2, 5, "high", fs=48000)

@@ -59,6 +59,9 @@ def test_errors_in_the_callers_shapes(x, given, error, words):
     for backend in ("reference", "separate"):
         with pytest.raises(error, match=words):
             mr.recurrence(x, feedback=a, backend=backend, **given)
+        if "out" not in given:
+            with pytest.raises(error, match=words):
+                mr.explain(x, feedback=a, backend=backend, **given)
 
 
 def test_a_scan_of_boundaries_that_are_none():

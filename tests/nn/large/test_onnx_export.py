@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,63 @@ def test_blocks_continue_as_in_torch(make: Any, tmp_path: Path) -> None:
             np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
+UNITS = {
+    "MinGRU": lambda: nn.MinGRU(3, 4),
+    "MinLSTM": lambda: nn.MinLSTM(3, 4, layout="BTC"),
+    "QRNN": lambda: nn.QRNN(3, 4, window=3),
+    "SRU-v1": lambda: nn.SRU(3, 4, v1=True),
+    "RGLRU": lambda: nn.RGLRU(3, 4),
+    "RGLRUBlock": lambda: nn.RGLRUBlock(3, 4),
+}
+
+
 @pytest.mark.long
+@pytest.mark.parametrize("name", UNITS)
 @pytest.mark.filterwarnings("ignore")
-def test_a_recurrence_without_a_translation_is_explained() -> None:
+def test_units_are_what_they_are_in_torch(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    unit, path = UNITS[name]().eval(), tmp_path / "unit.onnx"
+    time, axis = Dim("time", min=1, max=99), 1 if unit.layout == "BTC" else 0
+    x = torch.randn(5, 5, 3)
+    with torch.no_grad():
+        _, state = unit(x)
+    sizes = {axis: time}, tree_map(lambda part: None if part is None else {}, state)
+    onnx.export(unit, (x, state), path, dynamic_shapes=sizes, external_data=False, verbose=False)
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names, block = [given.name for given in session.get_inputs()], x.narrow(axis, 0, 3)
+    found = session.run(None, dict(zip(names, arrays_of((block, state)), strict=True)))
+    with torch.no_grad():
+        expected = unit(block, state)
+    for got, want in zip(found, arrays_of(expected), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
+class Resetting(torch.nn.Module):
+    """A unit that is told where sequences begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unit = nn.MinGRU(3, 4)
+
+    def forward(self, x: torch.Tensor, resets: torch.Tensor) -> torch.Tensor:
+        outs: torch.Tensor = self.unit(x, resets=resets)[0]
+        return outs
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("model", "given", "says"),
+    [
+        (nn.SRU(3, 4), (), "an activation inside"),
+        (nn.LRU(3, 4), (), r"complex ones \(LRU\)"),
+        (Resetting(), (torch.zeros(5, 2, dtype=torch.bool),), "on one sequence at a time"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_recurrence_without_a_translation_is_explained(model: Any, given: tuple[Any, ...], says: str) -> None:
     with pytest.raises(torch.onnx.OnnxExporterError) as caught:
-        onnx.export(nn.SRU(3, 4), (torch.randn(5, 2, 3),), verbose=False)
-    assert "an activation inside" in "".join(caught.value.__notes__)
+        onnx.export(model, (torch.randn(5, 2, 3), *given), verbose=False)
+    assert re.search(says, "".join(caught.value.__notes__))
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

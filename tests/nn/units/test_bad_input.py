@@ -9,7 +9,15 @@ import torch
 
 import multirec as mr
 from multirec import nn as mnn
-from multirec.errors import ArgumentError, DtypeError, FamilyError, MultirecError, ShapeError, UnknownBackendError
+from multirec.errors import (
+    ArgumentError,
+    DtypeError,
+    FamilyError,
+    MultirecError,
+    ShapeError,
+    UnknownBackendError,
+    UnsupportedError,
+)
 
 UNITS = [mnn.RNN, mnn.MinGRU, mnn.MinLSTM, mnn.QRNN, mnn.SRU, mnn.IndRNN, mnn.LRU, mnn.RGLRU, mnn.RGLRUBlock]
 
@@ -61,21 +69,32 @@ def test_blocks_and_states(kind: Any) -> None:
         unit.load_state_dict(kind(3, 6).state_dict())
 
 
-@pytest.mark.parametrize("kind", UNITS)
+@pytest.mark.parametrize("kind", [*UNITS, mnn.RecurrenceLayer])
 def test_what_marks_sequences_off(kind: Any) -> None:
     unit, x = kind(3, 4), torch.randn(5, 2, 3)
     for cuts, says in (
         ({"lengths": [6, 1]}, "value 6"),
         ({"lengths": [-1, 1]}, "value -1"),
-        ({"lengths": [1, 1, 1]}, r"shape \(3,\), expected \(2,\)"),
-        ({"resets": torch.zeros(2, 5, dtype=torch.bool)}, r"shape \(2, 5\), expected \(5, 2\)"),
+        ({"lengths": [1, 1, 1]}, r"shape \(3,\), expected \(2,\): x of shape \(5, 2, 3\)"),
+        ({"lengths": 3}, r"lengths is a builtins\.int"),
+        (
+            {"resets": torch.zeros(2, 5, dtype=torch.bool)},
+            r"shape \(2, 5\), expected \(5, 2\): .* x of shape \(5, 2, 3\)",
+        ),
         ({"resets": torch.zeros(5, 2)}, "expected bool"),
-        ({"cu_seqlens": [0, 5]}, "batch"),
+        ({"cu_seqlens": [0, 5]}, r"x of shape \(5, 2, 3\) .* batch"),
+        ({"cu_seqlens": 5}, r"cu_seqlens is a builtins\.int"),
     ):
         with pytest.raises(MultirecError, match=says):
             unit(x, **cuts)
     with pytest.raises(ArgumentError, match="not ascending"):
         unit(x[:, :1], cu_seqlens=[0, 3, 2, 5])
+
+
+def test_what_torch_runs_packed_is_not_transformed() -> None:
+    unit, x = mnn.RNN(3, 4), torch.randn(5, 2, 3)
+    with pytest.raises(UnsupportedError, match=r"RNN is given lengths inside of torch\.compile"):
+        torch.func.grad(lambda x: unit(x, lengths=[5, 2])[0].sum())(x)
 
 
 def test_options_of_single_units() -> None:

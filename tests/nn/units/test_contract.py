@@ -79,8 +79,27 @@ def test_layouts_directions_and_batches(name: str) -> None:
     empty, state = unit(x[:0], last)
     assert empty.shape == (0, 2, 4)
     torch.testing.assert_close(state.outputs, last.outputs)
-    assert unit(x[:, :0])[0].shape == (6, 0, 4)
     assert unit.step(x[0, :0])[0].shape == (0, 4)
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_no_samples_and_no_examples_have_gradients_of_zero(name: str) -> None:
+    unit, x = CASES[name].by_torch(), CASES[name].x(6, 2, requires_grad=True)
+    for block, cuts in ((x[:0], {}), (x[:, :0], {}), (x[:0], {"lengths": [0, 0]}), (x[:0, :1], {"cu_seqlens": [0, 0]})):
+        outs, _ = unit(block, **cuts)
+        assert outs.shape == (*block.shape[:-1], 4)
+        found = torch.autograd.grad(outs.sum(), (x, *unit.parameters()))
+        assert not any(grad.any() for grad in found)
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_a_step_without_a_batch_has_gradients(name: str) -> None:
+    unit, x = perturb(CASES[name].unit()), CASES[name].x(2)
+    found, _ = stepped(unit, x, 0)
+    whole = stepped(unit, x[:, None], 0)[0][:, 0]
+    weights = list(unit.parameters())
+    got = torch.autograd.grad(found.square().sum(), weights)
+    torch.testing.assert_close(got, torch.autograd.grad(whole.square().sum(), weights))
 
 
 @pytest.mark.parametrize("kernels", [False, pytest.param(True, marks=pytest.mark.long)])

@@ -105,10 +105,17 @@ def test_bad_arguments() -> None:
             mnn.Stack(mnn.MinGRU, 3, 4, **options)
     with pytest.raises(ArgumentError, match=r"multirec\.nn\.Stack\(MinGRU, inputs_dim, hidden_dim, num_layers=2\)"):
         mnn.MinGRU(3, 4, num_layers=2)
-    with pytest.raises(ArgumentError, match="layout='BTC'"):
-        mnn.MinGRU(3, 4, batch_first=True)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
-        mnn.MinGRU(3, 4, depth=2)
+    for kind in (mnn.MinGRU, mnn.RecurrenceLayer):
+        for options, says in (
+            ({"dropout": 0.1}, rf"Stack\({kind.__name__}, inputs_dim, hidden_dim, dropout=0.1\)"),
+            ({"num_layers": 2, "batch_first": True}, r"hidden_dim, num_layers=2, layout='BTC'\)"),
+            ({"bidirectional": True, "batch_first": False}, r"hidden_dim, bidirectional=True, layout='TBC'\)"),
+            ({"batch_first": True}, "for batch_first=True write layout='BTC'"),
+        ):
+            with pytest.raises(ArgumentError, match=says):
+                kind(3, 4, **options)
+        with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+            kind(3, 4, num_layers=2, depth=2)
     with pytest.raises(ArgumentError, match="reverse=False and one with reverse=True, got False and False"):
         mnn.Bidirectional(mnn.MinGRU(3, 4), mnn.MinGRU(3, 4))
     with pytest.raises(ArgumentError, match="one layout"):

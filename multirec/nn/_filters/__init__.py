@@ -1,0 +1,1 @@
+"""Filters that learn: banks, layers, equalisers, synthesis, and what `freeze()` makes of them."""

@@ -1,0 +1,1 @@
+"""From weights to coefficients: formulas in closed form, stable whatever the weights are."""
