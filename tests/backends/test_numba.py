@@ -124,9 +124,16 @@ SIZES = [(2, 33, 130), (3, 5, 67), (1, 1, 1), (1, 3, 2), (2, 40, 64), (2, 4, 0),
 ORDERS = [(2, 2), (0, 1), (None, 2), (1, None), (5, 7), (0, 3), (70, 66)]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("orders", ORDERS)
-@pytest.mark.parametrize("layout", AXES)
+# each of these compiles kernels of its own
+FIRST = [
+    *(("BCT", orders, "float32") for orders in ORDERS),
+    *(("BTC", (2, 2), "float32"), ("TBC", (2, 2), "float32"), ("BTC", (70, 66), "float32")),
+    *(("BCT", (2, 2), "float64"), ("BTC", (5, 7), "float64")),
+]
+OTHERS = [each for each in itertools.product(AXES, ORDERS, ("float32", "float64")) if each not in FIRST]
+
+
+@pytest.mark.parametrize(("layout", "orders", "dtype"), [*FIRST, *(pytest.param(*each, marks=LONG) for each in OTHERS)])
 def test_values_and_gradients(dtype, orders, layout):
     for index, ((batch, channels, length), shared, reverse) in enumerate(
         itertools.product(SIZES, (False, True), (False, True))
@@ -138,26 +145,36 @@ def test_values_and_gradients(dtype, orders, layout):
         ).check()  # fmt: skip
 
 
-# the conformance suite has the others; each compiles its own kernels
+KINDS = list(itertools.product(("static", "time_varying"), repeat=2))
+QUICK = [(("static", "time_varying"), "bfloat16"), (("time_varying", "static"), "complex64")]
+
+
 @pytest.mark.parametrize(
-    "dtype", ["complex64", "bfloat16", pytest.param("complex128", marks=LONG), pytest.param("float16", marks=LONG)]
+    ("kinds", "dtype"),
+    [
+        *QUICK,
+        *(
+            pytest.param(*each, marks=LONG)
+            for each in itertools.product(KINDS, ("complex64", "bfloat16", "complex128", "float16"))
+            if each not in QUICK
+        ),
+    ],
 )
-@pytest.mark.parametrize("kinds", list(itertools.product(("static", "time_varying"), repeat=2)))
 def test_every_kind_and_dtype(dtype, kinds):
     for layout, (shared, q, p) in itertools.product(AXES, ((False, 3, 4), (True, 1, 2))):
         Case(2, 18, 70, shared=shared, q=q, p=p, dtype=dtype, layout=layout, reverse=shared, kinds=kinds).check()
 
 
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=LONG)])
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=LONG), "float64"])
-def test_real_input_with_complex_coefficients(dtype):
-    for shared, kinds in itertools.product((False, True), (("static", "static"), ("static", "time_varying"))):
+def test_real_input_with_complex_coefficients(dtype, shared):
+    for kinds in (("static", "static"), ("static", "time_varying")):
         Case(shared=shared, dtype=dtype, complex_taps=True, kinds=kinds).check()
 
 
-# the conformance suite has all types; each compiles its own kernels
-@pytest.mark.parametrize(
-    "dtype", ["float32", *(pytest.param(name, marks=LONG) for name in ("float16", "complex64", "bfloat16"))]
-)
+# the conformance suite has its quick tests; each type compiles its own kernels
+@LONG
+@pytest.mark.parametrize("dtype", ["float32", "float16", "complex64", "bfloat16"])
 @pytest.mark.parametrize("layout", AXES)
 def test_wide_arithmetic(dtype, layout):
     for index, ((batch, channels, length), (q, p)) in enumerate(itertools.product(SIZES, ((2, 2), (0, 5), (3, 1)))):
@@ -168,13 +185,14 @@ def test_wide_arithmetic(dtype, layout):
         ).check()  # fmt: skip
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [False, pytest.param(True, marks=LONG)])
+@pytest.mark.long
 def test_wide_arithmetic_of_few_long_signals(reverse):
     for shared, p in ((True, 2), (False, 3)):
         Case(1, 2, 16500, p=p, shared=shared, reverse=reverse, compute_dtype="float64").check()
 
 
-@pytest.mark.parametrize(("q", "p", "reverse"), [(2, 2, False), (0, 5, True)])
+@pytest.mark.parametrize(("q", "p", "reverse"), [(2, 2, False), pytest.param(0, 5, True, marks=LONG)])
 def test_few_long_signals(q, p, reverse):
     Case(1, 1, 16500, q=q, p=p, dtype="float64", reverse=reverse, kinds=("per_example", "static")).check()
     Case(1, 2, 16500, q=q, p=p, dtype="complex64", shared=not reverse, reverse=reverse).check()
@@ -242,7 +260,7 @@ def test_memory_of_a_gradient(shared):
 
 
 @pytest.mark.parametrize("order", [2, pytest.param(3, marks=LONG)])
-@pytest.mark.parametrize("kind", ["static", "time_varying"])
+@pytest.mark.parametrize("kind", ["static", pytest.param("time_varying", marks=LONG)])
 def test_only_the_wanted_gradients(kind, order):
     case = Case(2, 20, 80, shared=True, kinds=(kind, kind), q=order, p=order)
     y = case.forward()
@@ -296,7 +314,9 @@ def forward_within(case, shift):
     return y
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    "dtype", [name if name in ("float32", "bfloat16") else pytest.param(name, marks=LONG) for name in TOLERANCE]
+)
 @pytest.mark.parametrize("layout", ["BCT", "BTC"])
 def test_large_outputs_are_the_same_bits(dtype, layout, past_the_caches):
     sizes = [(16, 64, 0), (64, 130, 0), (20, 67, 1), (33, 200, 3), (1, 1, 5), (48, 129, 0)]

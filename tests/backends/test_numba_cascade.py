@@ -202,8 +202,13 @@ def test_it_is_a_cascade_kernel():
     assert kernel.cascades(Case().cascade)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("layout", AXES)
+# each compiles its own kernels
+LONG = pytest.mark.long
+FIRST = [("BCT", "float32"), ("BTC", "float64")]
+OTHERS = [each for each in itertools.product(AXES, ("float32", "float64")) if each not in FIRST]
+
+
+@pytest.mark.parametrize(("layout", "dtype"), [*FIRST, *(pytest.param(*each, marks=LONG) for each in OTHERS)])
 def test_values_and_gradients(dtype, layout):
     for index, (size, shared, reverse) in enumerate(itertools.product(SIZES, (False, True), (False, True))):
         Case(
@@ -212,11 +217,9 @@ def test_values_and_gradients(dtype, layout):
         ).check()  # fmt: skip
 
 
-# each compiles its own kernels
-LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("bfloat16", "complex64")]
-
-
-@pytest.mark.parametrize("dtype", ["float16", "complex128", *LONG])
+@pytest.mark.parametrize(
+    "dtype", ["bfloat16", *(pytest.param(name, marks=LONG) for name in ("float16", "complex64", "complex128"))]
+)
 def test_every_data_type(dtype):
     for index, (layout, shared) in enumerate(itertools.product(AXES, (False, True))):
         for complex_taps, channels in itertools.product({False, dtype.startswith("complex")}, (2, 18)):
@@ -232,9 +235,10 @@ def test_real_input_with_complex_taps(dtype):
         Case(2, channels, 67, shared=shared, dtype=dtype, complex_taps=True).check()
 
 
-@pytest.mark.parametrize("dtype", ["float16", pytest.param("float32", marks=pytest.mark.long)])
-def test_wide_arithmetic(dtype):
-    for layout, shared, channels in itertools.product(AXES, (False, True), (2, 18)):
+@pytest.mark.parametrize("layout", ["BTC", *(pytest.param(name, marks=LONG) for name in ("BCT", "TBC"))])
+@pytest.mark.parametrize("dtype", [pytest.param("float16", marks=LONG), "float32"])
+def test_wide_arithmetic(dtype, layout):
+    for shared, channels in itertools.product((False, True), (2, 18)):
         Case(
             2, channels, 70, shared=shared, dtype=dtype, layout=layout, reverse=shared, compute_dtype="float64"
         ).check()
@@ -382,7 +386,7 @@ def within(case, shift):
     return lambda *_: place, lambda: (room[:start] == 7).all() and (room[end:] == 7).all()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "complex64", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", *(pytest.param(name, marks=LONG) for name in ("complex64", "float16"))])
 @pytest.mark.parametrize("layout", ["BCT", "BTC"])
 def test_large_outputs_are_the_same_bits(dtype, layout, past_the_caches):
     sizes = [(16, 64, 0), (64, 130, 0), (20, 67, 1), (33, 200, 3), (1, 1, 5), (2, 9001, 3)]

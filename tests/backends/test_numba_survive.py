@@ -37,11 +37,20 @@ WITH_TORCH = {
         "graph_without_y",
     ),
 }
+QUICK = {
+    *("bare_fork", "fork_while_another_thread_filters", "workers", "first_call_from_sixteen", "end_while_filtering"),
+    *("numpy_leaks_nothing", "in_a_long_call", "among_forks", "fork_with_torch"),
+}
+"""One or two of each group; the others are slower checks."""
 EMPTY_CACHE = ("fork_while_another_thread_compiles", "while_compiling")
 
 
 def named(groups):
-    return [(file, name) for file, names in groups.items() for name in names]
+    return [
+        pytest.param(file, name, marks=() if name in QUICK else pytest.mark.long)
+        for file, names in groups.items()
+        for name in names
+    ]
 
 
 def survive(file, name, **environment):

@@ -6,6 +6,7 @@ are within 2.5 units in the last place, those below 2e-38 within that; what is N
 
 from __future__ import annotations
 
+import math
 from math import factorial
 from typing import Any
 
@@ -22,6 +23,8 @@ _ROUND = {False: 1.5 * 2**23, True: 1.5 * 2**52}
 _DEGREE = {False: 7, True: 13}
 _MOST = {False: 87.0, True: 708.0}
 """What e^x is asked for at most, and the negative of it at least."""
+_ARTANH = {False: 8, True: 16}
+"""Terms of a series in s² ≤ 1/9."""
 _SATURATED = {False: 9.25, True: 19.25}
 """Where tanh has become 1."""
 
@@ -65,12 +68,7 @@ class Functions:
 
     def sigmoid(self, number: Num) -> Num:
         """Return 1 / (1 + e^-x)."""
-        most = self.number(_MOST[self.fmt.double])
-        exponent = self.at_most(self.negative(number), most)
-        least = self.negative(most)
-        exponent = self.select(self.is_("<", exponent, least), least, exponent)
-        scale, rest = self._exponential(exponent)
-        return self.over(self.one, self.one + scale.plus(scale, rest))
+        return self.over(self.one, self.one + self._power(self.negative(number)))
 
     def tanh(self, number: Num) -> Num:
         """Return (e^2x - 1) / (e^2x + 1)."""
@@ -79,6 +77,42 @@ class Functions:
         scale, rest = self._exponential(size + size)
         less = self.minus(scale, self.one).plus(scale, rest)
         return self._of_parts("llvm.copysign", self.over(less, less + self.number(2.0)), number)
+
+    def exp(self, number: Num) -> Num:
+        """Return e^x."""
+        most = self.number(_MOST[self.fmt.double])
+        infinite = self.select(self.is_(">", number, most), self.number(math.inf), self._power(number))
+        return self.select(self.is_("<", number, self.negative(most)), self.zero, infinite)
+
+    def expm1(self, number: Num) -> Num:
+        """Return e^x - 1."""
+        scale, rest = self._exponential(self._within(number))
+        less = self.minus(scale, self.one).plus(scale, rest)
+        return self.select(self.is_(">", number, self.number(_MOST[self.fmt.double])), self.number(math.inf), less)
+
+    def softplus(self, number: Num) -> Num:
+        """Return log(1 + e^x) = max(x, 0) + log(1 + u), u = e^-|x|."""
+        u = self._power(self.negative(self._of_parts("llvm.fabs", number)))
+        # log(1 + u) = 2 artanh(u / (2 + u)) of at most 1/3
+        s = self.over(u, self.number(2.0) + u)
+        odd = [self.number(2 / (2 * k + 1)) for k in range(_ARTANH[self.fmt.double])]
+        positive = self.select(self.is_("<", number, self.zero), self.zero, number)
+        return positive.plus(s, self._polynomial(s * s, odd))
+
+    def sqrt(self, number: Num) -> Num:
+        return self._of_parts("llvm.sqrt", number)
+
+    def _within(self, number: Num) -> Num:
+        """Return what is asked of an exponential; NaN stays so."""
+        most = self.number(_MOST[self.fmt.double])
+        least = self.negative(most)
+        number = self.at_most(number, most)
+        return self.select(self.is_("<", number, least), least, number)
+
+    def _power(self, number: Num) -> Num:
+        """Return e^x of x within what numbers can hold."""
+        scale, rest = self._exponential(self._within(number))
+        return scale.plus(scale, rest)
 
     def _exponential(self, number: Num) -> tuple[Num, Num]:
         """Return 2^n and e^r - 1, so that e^x is 2^n·(1 + (e^r - 1))."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from multirec.backend import Activated, ActivatedNeeds
 
 from ._activated_spec import ActivatedSpec
-from ._compile import compiled, vector_bytes
+from ._compile import vector_bytes
 from ._interface import places
 from ._launch import Launch
 from ._memory import STORAGES
@@ -70,7 +70,7 @@ def plan(
         *(int(large), int(problem.reverse), scale),
     )
     return Launch(
-        function=compiled(spec),
+        spec=spec,
         call=spec.interface.call,
         constants=spec.interface.fix(constants, starts | kept_starts),
         scratch_bytes=turn_bytes + run * kept_bytes + 64,

@@ -12,7 +12,7 @@ import numpy as np
 from multirec.backend import Cascade, CascadeNeeds
 
 from ._cascade_spec import MOST_VECTORS, ORDER, TAPS, CascadeSpec, WaveSpec
-from ._compile import compiled, vector_bytes
+from ._compile import vector_bytes
 from ._interface import places
 from ._launch import Launch
 from ._memory import STORAGES
@@ -143,7 +143,7 @@ def _large(cascade: Cascade) -> int:
 def _launch(spec: CascadeSpec | WaveSpec, cascade: Cascade, constants: bytes, scratch: int, items: int) -> Launch:
     multiply_adds = cascade.batch * cascade.channels * cascade.length * cascade.sections * TAPS * (4 if spec.vjp else 1)
     return Launch(
-        function=compiled(spec),
+        spec=spec,
         call=spec.interface.call,
         constants=constants,
         scratch_bytes=scratch + 64,

@@ -29,25 +29,33 @@ from . import (
     _cascade_vjp,
     _cascade_wave,
     _cascade_wave_vjp,
+    _cell_emit,
     _fir_emit,
     _forward,
     _frames_forward,
     _frames_vjp,
     _sequence_forward,
     _sequence_vjp,
+    _sweep_forward,
+    _sweep_vjp,
     _vjp,
 )
 from ._activated_spec import ActivatedSpec
 from ._cascade_spec import CascadeSpec, WaveSpec
+from ._cell_spec import CellSpec
 from ._frames_spec import FramesSpec
 from ._headers import HEADER
 from ._spec import Spec
 
-AnySpec = Spec | CascadeSpec | WaveSpec | ActivatedSpec | FramesSpec
+AnySpec = Spec | CascadeSpec | WaveSpec | ActivatedSpec | FramesSpec | CellSpec
 KernelFunction = Any
 """A ctypes function (arguments address, scratch address); calling it releases the GIL."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_PASSES = (
+    *("sroa", "simplify_cfg", "instruction_combine", "reassociate", "new_gvn"),
+    *("instruction_combine", "simplify_cfg", "aggressive_dce"),
+)
 _ready: dict[AnySpec, KernelFunction] = {}
 _engines: list[Any] = []
 
@@ -152,18 +160,22 @@ def _build(spec: AnySpec) -> bytes:
         (_activated_vjp.emit_vjp if spec.vjp else _activated_forward.emit_forward)(module, "kernel", spec)
     elif isinstance(spec, FramesSpec):
         (_frames_vjp.emit_frames_vjp if spec.vjp else _frames_forward.emit_frames)(module, "kernel", spec)
+    elif isinstance(spec, CellSpec):
+        _cell_emit.emit_cell(module, "kernel", spec)
     elif spec.along_time:
         _fir_emit.emit_fir(module, "kernel", spec)
+    elif spec.swept:
+        (_sweep_vjp.emit_vjp if spec.vjp else _sweep_forward.emit_forward)(module, "kernel", spec)
     elif spec.sequences:
         (_sequence_vjp.emit_vjp if spec.vjp else _sequence_forward.emit_forward)(module, "kernel", spec)
     else:
         (_vjp.emit_vjp if spec.vjp else _forward.emit_forward)(module, "kernel", spec)
     parsed = llvm.parse_assembly(str(module))
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    # vectors and unrolling are written out by the kernels themselves
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(parsed, builder)
+    # vectors and unrolling are written out by the kernels: what is left takes a quarter of what LLVM's own list takes
+    passes = llvm.create_new_module_pass_manager()
+    for step in _PASSES:
+        getattr(passes, f"add_{step}_pass")()
+    passes.run(parsed, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
     return bytes(machine.emit_object(parsed))
 
 

@@ -142,6 +142,9 @@ class Function:
     def select(self, condition: Int, yes: Any, no: Any) -> Int:
         return Int(self, self.b.select(condition.v, self.value(yes), self.value(no)))
 
+    def either(self, condition: Int, yes: Ptr, no: Ptr) -> Ptr:
+        return Ptr(self, self.b.select(condition.v, yes.v, no.v))
+
     def minimum(self, one: Any, other: Any) -> Int:
         return self.select(self.int(one) < other, one, other)
 

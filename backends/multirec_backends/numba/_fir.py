@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from multirec.backend import COMPLEX_DTYPES, Allocate, Gradients, InPlaceKernel, Needs, Operands, Problem
 
-from ._compile import compiled, vector_bytes
+from ._compile import vector_bytes
 from ._fir_emit import PARTS, padding
 from ._interface import places
 from ._launch import Launch
@@ -199,7 +199,7 @@ def _plan(problem: Problem, x: str, y: str, shape: tuple[int, int, int], *, vjp:
     starts, scratch_bytes = places({"words": words} | lines | imaginary | {"sum_b": sums})
     constants = (rows * blocks, length, batch, channels, size, 0, blocks, summed, 0, depth, 0, 0, int(problem.reverse))
     launch = Launch(
-        function=compiled(spec),
+        spec=spec,
         call=INTERFACE.call,
         constants=INTERFACE.fix(constants, starts),
         scratch_bytes=scratch_bytes + 64,

@@ -8,7 +8,7 @@ import numpy as np
 
 from multirec.backend import REAL_DTYPES, Allocate, Framed, Gradients, Needs, Operands, Problem
 
-from ._compile import compiled, vector_bytes
+from ._compile import vector_bytes
 from ._frames_spec import MOST_TAPS, FramesSpec
 from ._gather import SUMS, Signal, assign_shared, fit
 from ._interface import places
@@ -114,7 +114,7 @@ def _launch(framed: Framed, needs: Needs | None) -> Launch:
     items = -(-rows // side)
     constants = [items, problem.length, problem.channels, 0, rows, framed.hop, framed.frames, problem.order]
     return Launch(
-        function=compiled(spec),
+        spec=spec,
         call=spec.interface.call,
         constants=spec.interface.fix(constants, starts),
         scratch_bytes=end + 64,

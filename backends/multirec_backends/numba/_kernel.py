@@ -7,22 +7,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, address
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem
 
 from . import _fir as fir
 from . import _segments as segments
 from ._activated import Activations
 from ._cascade import Cascades
 from ._frames import Frames
-from ._gather import assign_shared, fit_taps, summed, sums_like
+from ._gradients import gradients
 from ._plan import plan
 from ._sequences import Sequences
+from ._steps import Steps
+from ._sweep_plan import plan_for
 
 Signal = npt.NDArray[Any]
 _NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)
 
 
-class Kernel(Cascades, Sequences, Activations, Frames):
+class Kernel(Cascades, Sequences, Activations, Frames, Steps):
     """Forward and gradient in machine code, for any strides."""
 
     def forward(self, problem: Problem, operands: Operands, allocate: Allocate) -> Signal | tuple[Signal, Signal]:
@@ -68,7 +70,7 @@ def run_forward(problem: Problem, operands: Operands, y: Signal | None, ends: Si
     """Fill y (B, C, T) and `ends` (B, C, p), the last outputs in the precision computed in; either may be None."""
     x, feedforward, feedback, inputs, outputs = operands
     given = (x, y, inputs, outputs, ends, *_NO_GRADIENTS, feedforward, feedback, None, None)
-    plan(problem).launch.run(_NO_EXTRA, given)
+    plan_for(problem, None, (x, y), (feedforward, feedback)).launch.run(_NO_EXTRA, given)
 
 
 def run_vjp(
@@ -81,36 +83,19 @@ def run_vjp(
     to_x: Signal | None,
 ) -> Gradients:
     """Return the gradients wanted; the gradient of x goes to `to_x`."""
-    batch, channels = problem.batch, problem.channels
-    x, feedforward, feedback, inputs, outputs = operands
-    planned = plan(problem, needs)
-    spec, p, q = planned.spec, problem.order, problem.input_order
-    # one row of sums for every (example, channel); broadcast axes are summed afterwards, in a fixed order
-    to_b = sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
-    to_a = sums_like(problem, problem.feedback, spec.compute) if needs.feedback else None
-    to_inputs = np.zeros((batch, channels, q), spec.compute_x) if needs.inputs else None
-    to_outputs = np.zeros((batch, channels, p), spec.compute) if needs.outputs else None
-    shared = np.empty((planned.slices, batch, planned.padded), spec.compute) if needs.x and problem.shared else None
-    if grad_y.size:
-        extra = (
-            0 if last is None else last.shape[2],
-            0 if shared is None else address(shared),
-            0 if shared is None else shared.strides[1],
-        )
-        given = (
-            *(x, y, inputs, outputs, None, grad_y, last, to_x if shared is None else None, to_inputs, to_outputs),
-            *(feedforward, feedback, to_b, to_a),
-        )
-        planned.launch.run(extra, given, shared)
-        if shared is not None:
-            assign_shared(to_x, shared, problem.dtype, flip=problem.reverse)
-    return Gradients(
-        to_x,
-        fit_taps(to_b, problem.feedforward),
-        fit_taps(to_a, problem.feedback),
-        summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
-        to_outputs,
+    x, feedforward, feedback, *_ = operands
+    signals = x if needs.feedforward else None, y if needs.feedback else None, to_x
+    planned = plan_for(problem, needs, signals, (feedforward, feedback), grad_y)
+    spec, rows = planned.spec, (problem.batch, problem.channels)
+    to = Gradients(
+        x=to_x,
+        feedforward=None,
+        feedback=None,
+        inputs=np.zeros((*rows, problem.input_order), spec.compute_x) if needs.inputs else None,
+        outputs=np.zeros((*rows, problem.order), spec.compute) if needs.outputs else None,
     )
+    steps = 0 if last is None else last.shape[2]
+    return gradients(problem, planned, operands, (y, grad_y, last), needs, to, last_steps=steps)
 
 
 kernel = Kernel()

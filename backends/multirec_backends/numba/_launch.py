@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from struct import Struct
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from multirec.backend import address, num_threads
 
+from ._compile import AnySpec, KernelFunction, compiled
 from ._headers import headers
 from ._pool import run
 
@@ -22,12 +23,17 @@ _KEPT_BYTES = 1 << 22
 class Launch:
     """Machine code, the words that are fixed by the problem, and how much work and scratch memory there is."""
 
-    function: Any
+    spec: AnySpec
     call: Struct
     constants: bytes
     scratch_bytes: int
     items: int
     helpers: bool
+
+    @cached_property
+    def function(self) -> KernelFunction:
+        """The machine code, made when it is first needed."""
+        return compiled(self.spec)
 
     def run(self, extra: tuple[int, ...], arrays: tuple[Any, ...], shared: Any = None) -> None:
         """Run on arrays in the order of the kernel's arguments; `extra` may have the address of `shared`."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from multirec.backend import Needs, Problem
 
-from ._compile import compiled, vector_bytes
+from ._compile import vector_bytes
 from ._interface import places
 from ._launch import Launch
 from ._memory import STORAGES
@@ -86,27 +86,31 @@ def plan(problem: Problem, needs: Needs | None = None, sequences: str = "") -> P
     kept_starts, end = places(kept, turn_bytes)
     kept_bytes = end - turn_bytes
     starts |= kept_starts
-    y_bytes = total * problem.length * STORAGES[problem.y_dtype].bytes
     constants = (
         *(items, problem.length, problem.batch, problem.channels, span, lanes, blocks, run, order, input_order),
-        *(kept_bytes, int(y_bytes > LARGE), int(problem.reverse)),
+        *(kept_bytes, int(is_large(problem)), int(problem.reverse)),
     )
     multiply_adds = total * problem.length * (order + input_order + 1) * (3 if vjp else 1)
     return Plan(
         spec=spec,
         launch=Launch(
-            function=compiled(spec),
+            spec=spec,
             call=spec.interface.call,
             constants=spec.interface.fix(constants, starts),
             scratch_bytes=turn_bytes + run * kept_bytes + 64,
             items=items,
-            helpers=items > 1 and multiply_adds > SMALL,
+            helpers=multiply_adds > SMALL,
         ),
         slices=slices,
         padded=-(-problem.length // TILE) * TILE,
         segmented=worthwhile(problem),
         ends=(problem.batch, problem.channels, order) if problem.state_dtype != problem.y_dtype else None,
     )
+
+
+def is_large(problem: Problem) -> bool:
+    """Whether outputs are written past the caches."""
+    return problem.batch * problem.channels * problem.length * STORAGES[problem.y_dtype].bytes > LARGE
 
 
 def _run(problem: Problem, blocks: int, groups: int, spec: Spec) -> int:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from multirec.backend import Allocate, Gradients, Needs, Operands, Problem, address
+from multirec.backend import Allocate, Gradients, Needs, Operands, Problem
 
-from ._gather import assign_shared, fit_taps, summed, sums_like
+from ._gradients import gradients
 from ._plan import plan
 
 Signal = npt.NDArray[Any]
@@ -46,33 +46,17 @@ class Sequences:
         needs: Needs,
         allocate: Allocate,
     ) -> Gradients:
-        x, feedforward, feedback, inputs, outputs = operands
         planned = plan(problem, needs, _kind(count))
         spec = planned.spec
-        to_x = allocate(problem.x_channels, problem.dtype) if needs.x else None
-        to_b = sums_like(problem, problem.feedforward, spec.compute) if needs.feedforward else None
-        to_a = sums_like(problem, problem.feedback, spec.compute) if needs.feedback else None
-        to_inputs = _states(problem, count, problem.input_order, spec.compute_x) if needs.inputs else None
-        to_outputs = _states(problem, count, problem.order, spec.compute, grad_last) if needs.outputs else None
-        shared: Signal | None = None
-        if needs.x and problem.shared:
-            shared = np.empty((planned.slices, problem.batch, planned.padded), spec.compute)
-        if grad_y.size:
-            extra = (0, 0, 0) if shared is None else (0, address(shared), shared.strides[1])
-            given = (
-                *(x, y, inputs, outputs, None, grad_y, grad_last, to_x if shared is None else None, to_inputs),
-                *(to_outputs, feedforward, feedback, to_b, to_a, _along_time(numbers)),
-            )
-            planned.launch.run(extra, given, shared)
-            if shared is not None:
-                assign_shared(to_x, shared, problem.dtype, flip=problem.reverse)
-        return Gradients(
-            to_x,
-            fit_taps(to_b, problem.feedforward),
-            fit_taps(to_a, problem.feedback),
-            summed(to_inputs, (1,)) if to_inputs is not None and problem.shared else to_inputs,
-            to_outputs,
+        to = Gradients(
+            x=allocate(problem.x_channels, problem.dtype) if needs.x else None,
+            feedforward=None,
+            feedback=None,
+            inputs=_states(problem, count, problem.input_order, spec.compute_x) if needs.inputs else None,
+            outputs=_states(problem, count, problem.order, spec.compute, grad_last) if needs.outputs else None,
         )
+        signals = y, grad_y, grad_last
+        return gradients(problem, planned, operands, signals, needs, to, _along_time(numbers))
 
 
 def _kind(count: int | None) -> str:

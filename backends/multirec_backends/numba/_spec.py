@@ -40,6 +40,14 @@ SEQUENCES = Interface(
     (*_KEPT, "flags", "state_x", "state_y", "final_x", "final_y", "owed"),
 )
 """The same for several sequences in one row of time."""
+SWEPT = Interface(
+    _ARRAYS,
+    _CALL,
+    ("items", "length", "batch", "channels", "examples", "lanes", "large", "flip"),
+    ("words", "past_x", "past_y", "steady_feedforward", "steady_feedback", "lam", "last", "flat"),
+    (),
+)
+"""For rows of time as they lie in memory: see `_sweep`."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +72,15 @@ class Spec:
     grad_feedback: bool = False
     along_time: bool = False
     """Whether vectors are samples of one row, in a kernel of `_fir_emit`."""
+    swept: bool = False
+    """Whether rows of time are taken as they lie in memory, in the kernels of `_sweep`."""
     sequences: bool = False
     counted: bool = False
     """Whether a row of time has several sequences, and whether each has a state of its own."""
 
     @property
     def interface(self) -> Interface:
-        return SEQUENCES if self.sequences else INTERFACE
+        return SWEPT if self.swept else SEQUENCES if self.sequences else INTERFACE
 
     @cached_property
     def format(self) -> Format:
@@ -96,6 +106,16 @@ class Spec:
     def compute_x(self) -> str:
         """The same, for gradients of a signal of x's kind."""
         return self.compute if self.x.startswith("complex") else f"float{8 * self.format.real_bytes}"
+
+    def swept_scratch(self, channels: int) -> dict[str, int]:
+        """Return the bytes of every region that a swept item of so many channels has."""
+        assert self.order is not None
+        assert self.input_order is not None
+        fmt, p, q = self.format, self.order, self.input_order
+        counts = {"past_x": q, "past_y": p, "steady_feedforward": q + 1, "steady_feedback": p}
+        counts |= {"lam": max(p, q), "last": p, "flat": 1} if self.vjp else {}
+        one = channels * fmt.parts * fmt.real_bytes
+        return {"words": 8 * len(self.interface.words)} | {name: one * count for name, count in counts.items()}
 
     def scratch(self, order: int, input_order: int) -> tuple[dict[str, int], dict[str, int]]:
         """Return the bytes of every region of scratch memory: in turn, and kept by each group."""
