@@ -85,6 +85,14 @@ def in_host_memory(values: Any, layout: str, far: bool) -> Any:
     return copy
 
 
+def taps_of(array: Any) -> Taps | None:
+    """Return what coefficients are in canonical form."""
+    if array is None:
+        return None
+    batch, channels, time, count = array.shape
+    return Taps(batch, channels, time, count, str(array.dtype))
+
+
 def coefficients(rng: Any, kind: str, sizes: tuple[int, int, int], count: int, dtype: str, feedback: bool) -> Any:
     shape = {"static": (1, sizes[1], 1), "varying": sizes, "gate": (1, 1, sizes[2]), "example": (*sizes[:2], 1)}[kind]
     values = rng.standard_normal((*shape, count))

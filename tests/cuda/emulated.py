@@ -19,7 +19,7 @@ from multirec_backends.cupy._plan.bounds import BOUNDS, kind_of, most_threads
 from multirec_backends.cupy._plan.parts import Grid
 from multirec_backends.cupy._source import library_source, params
 
-from multirec.backend import Problem
+from multirec.backend import Activated, Problem
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off", "-Wno-attributes")
@@ -43,7 +43,7 @@ class RecordingDevice:
     def has(self, kernel: str) -> bool:
         return kernel in BUILT
 
-    def queue(self, problem: Problem) -> RecordingDevice:
+    def queue(self, problem: Problem | Activated) -> RecordingDevice:
         return self
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:

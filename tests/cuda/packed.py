@@ -18,10 +18,10 @@ from emulated import SANITIZERS, EmulatedDevice, RecordingDevice, build
 from multirec_backends.cupy._kernel import Kernel
 
 from multirec._core.problem import real_precision
-from multirec.backend import Needs, Operands, Problem, Taps
+from multirec.backend import COMPLEX_DTYPES, Needs, Operands, Problem
 
 sys.path.append(str(Path(__file__).parents[1] / "sequences"))
-from separate import Separate
+from separate import Separate  # type: ignore[import-not-found]
 
 NAMES = ("y", "last", *(f"gradient of {name}" for name in Operands._fields))
 _TOLERANCES = {"float16": 2e-3, "float32": 2e-5, "complex64": 2e-5, "float64": 1e-12, "complex128": 1e-12}
@@ -67,14 +67,12 @@ class Packed:
         sizes = self.numbers.shape[0], channels, length
         self.layout = layout
         taps_dtype, y_dtype = "float32" if dtype == "float16" else dtype, b_dtype or dtype
-        feedback = checked.coefficients(self.rng, a, sizes, p, taps_dtype, True) if p else None
+        feedback: Any = checked.coefficients(self.rng, a, sizes, p, taps_dtype, True) if p else None
         if loud:
             # products of a run far beyond what is folded
             feedback[:, :, 40:48] *= 30
-        feedforward = checked.coefficients(self.rng, b, sizes, q + 1, b_dtype or taps_dtype, False) if b else None
-        b_taps, a_taps = (
-            None if array is None else Taps(*array.shape, str(array.dtype)) for array in (feedforward, feedback)
-        )
+        feedforward: Any = checked.coefficients(self.rng, b, sizes, q + 1, b_dtype or taps_dtype, False) if b else None
+        b_taps, a_taps = map(checked.taps_of, (feedforward, feedback))
         own = 1 if shared else channels
         self.problem = problem = Problem(
             "numpy", "cpu", dtype, y_dtype, real_precision(y_dtype), layout, reverse, *sizes, own, b_taps, a_taps
@@ -88,7 +86,7 @@ class Packed:
         self.grad_last = self.noise(states, channels, p, problem.state_dtype) if p else None
 
     def noise(self, batch: int, channels: int, length: int, dtype: str) -> Any:
-        values = self.rng.standard_normal((batch, channels, length)) * (1 + 1j * (dtype in ("complex64", "complex128")))
+        values: Any = self.rng.standard_normal((batch, channels, length)) * (1 + 1j * (dtype in COMPLEX_DTYPES))
         values = values if np.dtype(dtype).kind == "c" else values.real
         return checked.in_host_memory(values.astype(dtype), self.layout, False)
 

@@ -16,7 +16,6 @@ from multirec_backends.cupy._source import OPTIONS, kernel_source, library_sourc
 ARCHITECTURES = (75, 80, 90, 100, 120)
 MAIN = (
     "tiles_forward<float,float,float,float,2,2,false,false,128>",
-    "tiles_backward<float,float,float,float,2,2,false,false,128,false>",
     "lanes_forward<float,float,float,float,4,4>",
     "channels_forward<float,float,float,float,2,2,false,false,32,true>",
     "channels_backward<float,float,float,float,2,2,false,false,16,true,false>",
@@ -24,6 +23,7 @@ MAIN = (
     "carry<float,float,2,1024,false>",
     "sequential_forward<float,float,float,float>",
     "sequences_gates_forward<float,float,float,float,false>",
+    "activated_forward<float,float,Independent<TANH,1>,true,false>",
     "fold<float,float,float,float>",
 )
 """One of each kind at least, for every run of the tests."""
@@ -34,6 +34,7 @@ MOST_SPILLED = {
     "tiles_forward<float,Complex": 32,
     "sequences_gates_backward<Complex<double>": 128,
     "sequences_gates_backward<BFloat": 32,
+    "activated_backward<double": 64,
 }
 """Bytes, outside of loops over samples, by how names begin; the others spill nothing."""
 UNUSED = "-diag-suppress=177"
@@ -75,6 +76,10 @@ NAMES = (
     "products_forward<float,float,float,float,16>",
     "products_backward<float,float,float,float,8>",
     "products_backward<Half,Complex<float>,Complex<float>,float,2>",
+    "products_forward<float,float,Framed<float>,Framed<float>,16>",
+    "products_backward<float,float,Framed<float>,Framed<float>,16>",
+    "products_ends<double,double,Framed<double>,Framed<double>,4,true>",
+    "products_frames<float,Complex<float>,Framed<Complex<float>>,Framed<float>,2>",
     "sequential_forward<double,double,double,double>",
     "sequential_backward<Complex<double>,Complex<double>,double,Complex<double>>",
     "sequences_gates_forward<float,float,float,float,false>",
@@ -86,6 +91,11 @@ NAMES = (
     "sequences_walk_backward<Half,Complex<float>,Complex<float>,float,2,2>",
     "sequences_forward<double,double,double,double>",
     "sequences_backward<Complex<double>,Complex<double>,double,Complex<double>>",
+    "activated_forward<BFloat,float,Sru<TANH,1>,false,true>",
+    "activated_forward<double,double,Independent<SIGMOID,32>,true,false>",
+    "activated_backward<float,float,Independent<RELU,4>,false,true>",
+    "activated_backward<double,double,Sru<IDENTITY,1>,true,true>",
+    "activated_backward<Half,float,Envelope<1>,true,false>",
     "fold<float,float,float,float>",
     "fold<Half,Complex<float>,Complex<float>,float>",
 )

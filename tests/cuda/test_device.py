@@ -46,7 +46,7 @@ def test_a_kernel_is_compiled_once_and_launched_with_its_arguments_by_value(cupy
     (grid, block, elements, size, _shared, stream, device), *_ = cupy.launched
     assert (grid, block, stream, device) == ((2,), (128,), 1000, 0)
     assert elements == 1
-    assert size == 8 * (15 + 12 * 5 + 4 * 6 + 7)
+    assert size == 8 * (15 + 12 * 5 + 4 * 10 + 8)
 
 
 def test_a_second_gpu_is_guarded(cupy):

@@ -1,6 +1,6 @@
-"""The kernels computed on the CPU against the oracle, with the address and undefined-behaviour sanitizers on.
+"""The kernels computed on the CPU against the oracle; in slower checks with address and undefined-behaviour sanitizers.
 
-Some are built without sanitizers for short runs, which takes a fifth of the time.
+Without sanitizers they take a fifth of the time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 from cases import CASES, LONG
 
 HERE = Path(__file__).parent
+LATER = pytest.mark.long
 
 
 def sanitizer_libraries() -> list[str]:
@@ -47,33 +48,35 @@ def wrong(lines):
     return "\n".join(f"{line['name']}: {line['detail']}" for line in lines if not line["ok"])
 
 
-@pytest.mark.parametrize("kind", ["tiles", "lanes"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=LATER if kind in ("tiles", "lanes") else ()) for kind in CASES]
+)
 def test_cases_agree_with_the_oracle(kind):
     faults = wrong(computed(kind=kind, sanitized=False))
     assert not faults, faults
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[pytest.mark.long] if kind in ("tiles", "lanes") else []) for kind in CASES]
-)
+@LATER
+@pytest.mark.parametrize("kind", CASES)
 def test_cases_with_sanitizers(kind):
     faults = wrong(computed(kind=kind))
     assert not faults, faults
 
 
-@pytest.mark.long
+@LATER
 @pytest.mark.parametrize("kind", LONG)
 def test_cases_that_take_long_agree_with_the_oracle(kind):
     faults = wrong(computed(kind=kind, long=True))
     assert not faults, faults
 
 
+@LATER
 def test_conforms():
     faults = wrong(computed(dtypes=("float32",), sanitized=False))
     assert not faults, faults
 
 
-@pytest.mark.long
+@LATER
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64", "complex128"])
 def test_conforms_with_sanitizers(dtype):
     faults = wrong(computed(dtypes=(dtype,)))

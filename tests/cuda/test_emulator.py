@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from test_emulated import sanitizer_libraries
 
 HERE = Path(__file__).parent
@@ -36,6 +37,7 @@ SAID = {
 }
 
 
+@pytest.mark.long
 def test_every_kind_of_fault_is_seen():
     environment = os.environ | {"LD_PRELOAD": ":".join(sanitizer_libraries()), "ASAN_OPTIONS": "detect_leaks=0"}
     command = [sys.executable, "-c", "import faulty; faulty.main()"]

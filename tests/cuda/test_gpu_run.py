@@ -40,6 +40,8 @@ def test_make_gpu_ends_well_on_a_stand_in(tmp_path):
     own = [item for item in found["items"] if re.match(r"W[1-58]|order", item)]
     assert [item for item in own if not modes[item] >= whole] == []
     layouts = {f"W{work}, {layout}" for work in (1, 2, 5) for layout in ("BTC", "TBC")}
+    units = ("IndRNN, TBC", "SRU, TBC", "SRU, TBC, bfloat16", "envelope, BCT", "frames of order 16")
+    assert [item for item in units if not modes[item] >= whole] == []
     assert layouts | {"W1, T odd", "W2, x sliced", "order 16, varying, 8 rows"} < set(own)
     assert "host time of a call" in modes["W7 streaming"]
     assert {"torch.add", "forward", "forward with gradient", "forward+backward"} < modes["host time"]

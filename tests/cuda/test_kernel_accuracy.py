@@ -49,8 +49,16 @@ def worst(results):
     return {key: (result.own, result.stepping) for key, result in over.items() if not result.over <= 1}
 
 
-@pytest.mark.parametrize("layout", ["BCT", "BTC"])
-@pytest.mark.parametrize(("dtype", "length"), [("float32", 1100), ("float64", 600)])
+@pytest.mark.parametrize(
+    ("dtype", "length", "layout"),
+    [
+        ("float32", 1100, "BCT"),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (("float32", 1100, "BTC"), ("float64", 600, "BCT"), ("float64", 600, "BTC"))
+        ),
+    ],
+)
 def test_as_accurate_as_stepping(every_kernel, monkeypatch, dtype, length, layout):
     if layout != "BCT":
         # a filter's rows are a warp's lanes, which compute alike
@@ -164,6 +172,7 @@ def test_channels_next_to_each_other_up_to_order_4(every_kernel, monkeypatch, dt
 
 
 @pytest.mark.parametrize(("dtype", "samples", "length"), [("float32", 32, 1100), ("float64", 8, 600)])
+@pytest.mark.long
 def test_the_bound_holds_against_errors(every_kernel, monkeypatch, dtype, samples, length):
     source, limit = emulated.library_source(device=False), "LARGEST_LOSS = 2;"
     assert limit in source

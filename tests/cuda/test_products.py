@@ -16,6 +16,8 @@ from multirec_backends.cupy._plan import plan
 
 from multirec.backend import Needs
 
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.long)]
+
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 FEW = (
     "high-pass 20 Hz @ 48k",
@@ -45,7 +47,7 @@ def over(dtype, length, names):
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_as_accurate_as_stepping(every_kernel, dtype):
     assert not over(dtype, 700, FEW)
 
@@ -76,7 +78,7 @@ def computed(kernel, problem, operands, grad_y):
     return y, found.x
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_nothing_is_finite_after_what_is_not(dtype):
     case = {"sizes": (1, 5, 800), "p": 2, "q": 0, "a": "varying", "dtype": dtype}
     problem, operands, grad_y, _ = checked.problem_of(np.random.default_rng(3), **case)
@@ -105,6 +107,7 @@ def test_nothing_is_finite_after_what_is_not(dtype):
     np.testing.assert_allclose(grad_x[0, 3, 401:], good[1][0, 3, 401:], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_row_in_turn_is_what_one_segment_gives(monkeypatch):
     case = {"sizes": (1, 3, 700), "p": 3, "q": 1, "a": "varying", "poles": (2.0, 0.5, 0.2), "silent": True}
     problem, operands, grad_y, _ = checked.problem_of(np.random.default_rng(0), **case)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from multirec.backend import Axes, Gradients, Problem, no_fork
+from multirec.backend import Activated, Axes, Gradients, Problem, no_fork
 from multirec.errors import ArgumentError
 
-from ._pack import WANTS_FEEDBACK, WANTS_TAPS, WANTS_X, View
+from ._pack import WANTS_FEEDBACK, WANTS_TAPS, WANTS_X, Framing, View
 from ._plan.parts import Direction, Plan, Wanted
 from ._program import Program, Queue
 from ._results import Results
@@ -39,7 +39,7 @@ class Device(Protocol):
     def has(self, kernel: str) -> bool:
         """Say whether there is a kernel, by its C++ name."""
 
-    def queue(self, problem: Problem) -> Queue:
+    def queue(self, problem: Problem | Activated) -> Queue:
         """Return the queue of a problem's device, for all its calls."""
 
 
@@ -47,6 +47,8 @@ class Computation:
     """Runs a problem on arrays that are allocated, canonical ones or, with `axes`, as the caller has them."""
 
     operands: tuple[str, ...] = _OPERANDS
+    framing: Framing | None = None
+    """Of coefficients that come at a frame rate."""
 
     def __init__(self, problem: Problem, chosen: Plan, queue: Queue, axes: Axes | None = None) -> None:
         self.problem, self.queue = problem, queue
@@ -63,7 +65,8 @@ class Computation:
         if program is None:
             names = *self.operands, *_FORWARD
             views = self._views(names, (*operands, *results))
-            made = Program(self.problem, self._plan.forward, names, views, last=self.last(views, "last_y"))
+            last = self.last(views, "last_y")
+            made = Program(self.problem, self._plan.forward, names, views, last=last, framing=self.framing)
             program = keep(self._programs, _MOST, key, made)
         program.run(self.queue, addresses)
 
@@ -155,4 +158,5 @@ class Computation:
             wants=WANTS_X * of_x + WANTS_TAPS * of_b + WANTS_FEEDBACK * of_a,
             further=results.scratch,
             jobs=tuple(results.jobs),
+            framing=self.framing,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from multirec.backend import Probe, Problem, no_fork
+from multirec.backend import Activated, Probe, Problem, no_fork
 
 from . import OLDEST_CUPY
 from ._kernel import Kernel
@@ -26,7 +26,7 @@ class CudaDevice:
     def has(self, kernel: str) -> bool:
         return True
 
-    def queue(self, problem: Problem) -> Queue:
+    def queue(self, problem: Problem | Activated) -> Queue:
         index = int(problem.device.partition(":")[2] or 0)
         own = self.own if problem.family == "torch" else None
         if own is not None:

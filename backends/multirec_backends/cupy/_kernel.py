@@ -6,8 +6,10 @@ from typing import Any, TypeAlias
 
 from multirec.backend import Allocate, Form, Gradients, Needs, Operands, Problem
 
+from ._activated import Activations
 from ._computation import Computation, Device, keep
 from ._direct import Direct
+from ._frames import Frames
 from ._plan import plan
 from ._results import gradients
 from ._sequences import Sequences
@@ -17,11 +19,13 @@ Array: TypeAlias = Any
 _MOST = 256
 
 
-class Kernel(Sequences):
+class Kernel(Activations, Frames, Sequences):
     """Forward and gradient of every problem, on a `Device`."""
 
     def __init__(self, device: Device) -> None:
-        super().__init__(device)
+        Sequences.__init__(self, device)
+        Activations.__init__(self, device)
+        Frames.__init__(self, device)
         self._computations: dict[int, tuple[Problem, Computation]] = {}
 
     def _computation(self, problem: Problem) -> Computation:

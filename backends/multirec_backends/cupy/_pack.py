@@ -17,10 +17,10 @@ SIGNALS = (
     *("grad_y", "grad_last", "grad_x", "grad_inputs", "grad_outputs", "numbers"),
 )
 TAPS = ("b", "a", "grad_b", "grad_a")
-SCRATCH = ("ends", "starts", "sums", "sum_x", "ring", "again", "powers")
+SCRATCH = ("ends", "starts", "sums", "sum_x", "ring", "again", "powers", "frames")
 _HEAD = struct.Struct("15q")
 _SIGNAL = struct.Struct("5q")
-_TAP = struct.Struct("6q")
+_TAP = struct.Struct("9qd")
 WORD = 8
 _PLACES = {
     **{name: index * _SIGNAL.size for index, name in enumerate(SIGNALS)},
@@ -28,6 +28,7 @@ _PLACES = {
     **{name: len(SIGNALS) * _SIGNAL.size + len(TAPS) * _TAP.size + index * WORD for index, name in enumerate(SCRATCH)},
 }
 """Where an array's address is, in what follows the head."""
+SIGNAL_BYTES, TAP_BYTES = _SIGNAL.size, _TAP.size
 _BODY_BYTES = len(SIGNALS) * _SIGNAL.size + len(TAPS) * _TAP.size + len(SCRATCH) * WORD
 SCALAR, VECTOR, ACROSS, ALONG = 0, 1, 2, 3
 WANTS_X, WANTS_TAPS, WANTS_FEEDBACK = 1, 2, 4
@@ -40,6 +41,18 @@ class View(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     itemsize: int
+
+
+class Framing(NamedTuple):
+    """How frames become the coefficients of samples.
+
+    A frame has `hop` samples, and the first sample is `offset` behind the first frame; each is a further `part` of the
+    way to the next frame, or 0.
+    """
+
+    hop: int
+    offset: int
+    part: float
 
 
 def signal(view: View, flip: bool, neighbours: int = 0) -> Words:
@@ -94,7 +107,9 @@ class Body(NamedTuple):
     across: bool
 
 
-def body(problem: Problem, views: Mapping[str, View], scratch: Mapping[str, int]) -> Body:
+def body(
+    problem: Problem, views: Mapping[str, View], scratch: Mapping[str, int], framing: Framing | None = None
+) -> Body:
     """Return the body for arrays by their names in the CUDA source; `scratch` are offsets in the scratch memory.
 
     What lies in the scratch memory has its offset there, and a view where it is a signal or coefficients.
@@ -105,7 +120,8 @@ def body(problem: Problem, views: Mapping[str, View], scratch: Mapping[str, int]
         place = _PLACES[name]
         if name in TAPS:
             words = taps(view, problem.reverse, SLOT_BYTES // view.itemsize)
-            _TAP.pack_into(whole, place, *words)
+            hop, offset, part = framing or (1, 0, 0.0)
+            _TAP.pack_into(whole, place, *words, hop, offset, view.shape[2] - 1, part)
         else:
             words = signal(view, problem.reverse, neighbours)
             _SIGNAL.pack_into(whole, place, *words)

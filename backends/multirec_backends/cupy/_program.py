@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from multirec.backend import Problem
 
 from ._fold import IN, OUT, SHARED, Job, fold
-from ._pack import WORD, View, body, head
+from ._pack import WORD, Framing, View, body, head
 from ._plan.parts import Direction, types_of
 
 Array: TypeAlias = Any
@@ -64,6 +64,7 @@ class Program:
         wants: int = 0,
         further: Mapping[str, int] | None = None,
         jobs: tuple[tuple[Job, tuple[str, int], tuple[str, int]], ...] = (),
+        framing: Framing | None = None,
     ) -> None:
         offsets: dict[str, int] = {}
         self.scratch = 0
@@ -71,14 +72,14 @@ class Program:
             offsets[name] = self.scratch
             self.scratch += -(-size // _ALIGNED) * _ALIGNED
         rows = {ROWS[name]: offset for name, offset in offsets.items() if name in ROWS}
-        words, places, across = body(problem, views, offsets | rows)
+        words, places, across = body(problem, views, offsets | rows, framing)
         order = {name: index for index, name in enumerate((*names, "scratch"))}
-        self._body = _Template(words, places, order)
+        self._body = Template(words, places, order)
         self._launches = [
             (*launch[:4], head(problem, launch.grid, launch.phase, last=last, wants=wants, across=across))
             for launch in direction.launches
         ]
-        self._fold: tuple[str, int, int, _Template] | None = None
+        self._fold: tuple[str, int, int, Template] | None = None
         if jobs:
             folded = fold([job for job, _, _ in jobs])
             ends_at = [
@@ -87,7 +88,7 @@ class Program:
                 for (name, more), word in ((source, IN), (target, OUT))
                 if name
             ]
-            template = _Template(folded.words, tuple(ends_at), order)
+            template = Template(folded.words, tuple(ends_at), order)
             self._fold = fold_name(problem), folded.blocks, folded.threads, template
 
     def run(self, queue: Queue, addresses: list[int]) -> None:
@@ -103,7 +104,7 @@ class Program:
             queue.launch(kernel, blocks, threads, SHARED, template.at(addresses))
 
 
-class _Template:
+class Template:
     """Bytes in which only addresses are missing: for each the array's name, the byte, and what is to be added."""
 
     def __init__(self, words: bytes, places: tuple[tuple[str, int, int], ...], order: Mapping[str, int]) -> None:

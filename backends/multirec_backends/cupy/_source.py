@@ -10,18 +10,20 @@ from ._plan.bounds import kind_of, launch_bounds
 ENTRY = "multirec_kernel"
 OPTIONS = ("-std=c++17",)
 
-_ALL = ("values", "problem", "samples", "sum_x", "powers", "ring")
+_ALL = ("values", "problem", "samples", "sum_x", "powers", "ring", "marks")
 _KINDS = {
     "tiles": ("tile", "move", "solve", "item", "sum_rows", "forward", "backward"),
     "lanes": ("lines", "carry", "forward", "together", "backward"),
     "channels": ("two", "block", "source", "means", "hand", "forward", "backward"),
-    "products": ("stage", "ends", "forward", "backward"),
+    "products": ("stage", "ends", "forward", "frames", "backward"),
     "carry": (),
     "sequential": (),
-    "sequences": ("marks", "general", "walk", "gates"),
+    "sequences": ("general", "walk", "gates"),
+    "activated": ("cells", "strips", "forward", "backward"),
     "fold": (),
 }
 """The files of a kind of kernels, by the first word of their names: in a folder, or one of that name."""
+_PARAMS = {"fold": "Fold", "activated": "Activated"}
 
 
 @lru_cache
@@ -47,4 +49,4 @@ def whole_source(name: str) -> str:
 
 def params(name: str) -> str:
     """Return the structure that a kernel takes."""
-    return "Fold" if kind_of(name) == "fold" else "Problem"
+    return _PARAMS.get(kind_of(name), "Problem")

@@ -17,17 +17,19 @@ from .peers import rows as peer
 from .scans import SCANS
 from .scans import rows as scan
 from .specs import SWEEP, WORKLOADS, Spec
+from .units import UNITS, Traffic, Unit, UnitWorkload
 from .workloads import Workload
 
 _LONG, _SHORT = 0.8, 0.25
 """Seconds for each of the three modes: of the workloads, and of what is varied in them."""
 
 
-def measured(spec: Spec, seconds: float) -> Iterator[Row]:
+def measured(what: Spec | Unit, seconds: float) -> Iterator[Row]:
     """Check a workload, then time forward without gradients, backward, and both."""
     rates = timing.bandwidths()
     yield {f"{name} bytes/s": rate for name, rate in rates.items()}
-    workload = Workload(spec)
+    workload = UnitWorkload(what) if isinstance(what, Unit) else Workload(what)
+    spec: Spec | Traffic = workload.spec
     check = workload.check()
     yield check
     if check["status"] != "ok":
@@ -66,6 +68,7 @@ ITEMS: Items = {
     "W7 streaming": streaming,
     "host time": calls,
     **{name: partial(measured, spec, _SHORT) for name, spec in SWEEP.items()},
+    **{name: partial(measured, unit, _SHORT) for name, unit in UNITS.items()},
     **LAYERS,
     # the package's own backend for JAX is none of the peers that may fail
     **{name if name == OWN else PEER + name: partial(peer, name) for name in PEERS},

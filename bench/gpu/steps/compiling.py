@@ -14,18 +14,18 @@ from emulated import RecordingDevice
 from multirec_backends.cupy._device import CudaDevice
 from multirec_backends.cupy._kernel import Kernel
 from multirec_backends.cupy._launch import with_cupy
-from multirec_backends.cupy._plan import plan, sequences
+from multirec_backends.cupy._plan import activated, frames, plan, sequences
 from multirec_backends.cupy._plan.parts import Wanted
 from multirec_backends.cupy._program import fold_name
 
 import multirec as mr
-from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, BackendInfo
+from multirec.backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Activated, BackendInfo, Framed
 from multirec.testing.checks import CHECKS, Subject, checked, checks_of, dtypes_of
 from multirec.testing.libraries import NumpyLibrary
 
 from ..items import Items
 from ..results import Row
-from .kernels import LARGER, SMALL
+from .kernels import LARGER, OTHERS, SMALL
 
 recorder = SimpleNamespace(forward=None, vjp=None)
 
@@ -41,6 +41,7 @@ def timed_names() -> Iterator[str]:
     """Name the kernels that the benchmark needs."""
     # not for the processes that compile: they would import torch
     from .specs import SWEEP, WORKLOADS
+    from .units import UNITS
 
     for spec in (*WORKLOADS.values(), *SWEEP.values()):
         for problem in spec.problems:
@@ -48,6 +49,21 @@ def timed_names() -> Iterator[str]:
             for direction in (chosen.forward, chosen.backward(Wanted())):
                 yield from (launch.kernel for launch in direction.launches)
             yield fold_name(problem)
+    for unit in UNITS.values():
+        for other in unit.problems:
+            yield from _names_of(other)
+
+
+def _names_of(problem: Activated | Framed) -> Iterator[str]:
+    if isinstance(problem, Activated):
+        yield from (activated.plan(problem, back).kernel for back in (False, True))
+        yield activated.fold_name(problem)
+        return
+    chosen = frames.plan(problem)
+    assert chosen is not None
+    for direction in (chosen.forward, chosen.backward(Wanted())):
+        yield from (launch.kernel for launch in direction.launches)
+    yield fold_name(problem.problem)
 
 
 def kernel_names() -> list[tuple[str, bool]]:
@@ -65,6 +81,9 @@ def kernel_names() -> list[tuple[str, bool]]:
             checked(CHECKS[check], subject)
     for case in (*SMALL, *LARGER):
         faults_of(recorded, case | {"far": False}, oracle=False)
+    for make, cases in OTHERS.values():
+        for other in cases:
+            make(**other).run(recorded)
     checked_names, own = set(device.launched), CudaDevice().own
     for_torch = sorted({*checked_names, *timed_names()})
     if own is None:

@@ -26,6 +26,9 @@ class CupyLibrary(NumpyLibrary):
     def __init__(self) -> None:
         self.dtypes = ("float16", *REAL_DTYPES, *COMPLEX_DTYPES)
 
+    def memories(self, dtype: str) -> Any:
+        return "strided", "flipped", "expanded"
+
     def put(self, values: Any, dtype: str, memory: str = "contiguous", axis: int = 0) -> Any:
         array = cupy.asarray(np.ascontiguousarray(values).astype(dtype))
         if memory == "strided":

@@ -8,12 +8,16 @@ from typing import Any
 
 import cupy
 import numpy as np
-from cases import CASES, LONG
+from cases import CASES, LONG, activated, frames, sequences
 from checked import faults_of, strides_of
+from framed import FramedCase
 from multirec_backends.cupy._device import kernel
+from nonlinear import Nonlinear
+from packed import Packed
 
 from ..items import Items
 from ..results import Row
+from .moved import Moved
 
 SMALL = tuple(case for cases in (CASES, LONG) for kind in cases.values() for case in kind)
 LARGER: tuple[dict[str, Any], ...] = (
@@ -55,4 +59,23 @@ def check(case: dict[str, Any]) -> Iterator[Row]:
     yield {"status": "wrong", "reason": "; ".join(faults)} if faults else {}
 
 
-ITEMS: Items = {str(case): partial(check, case) for case in (*SMALL, *LARGER)}
+def check_other(name: str, number: int) -> Iterator[Row]:
+    """Compute a case of sequences, of an activation inside or of frames, forward and backward."""
+    make, cases = OTHERS[name]
+    faults = make(**cases[number]).faults(Moved())
+    yield {"status": "wrong", "reason": "; ".join(faults)} if faults else {}
+
+
+OTHERS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "sequences": (Packed, (*sequences.SHORT, *sequences.LONG)),
+    "activated": (Nonlinear, (*activated.SHORT, *activated.LONG)),
+    "frames": (FramedCase, (*frames.SHORT, *frames.LONG)),
+}
+ITEMS: Items = {
+    **{str(case): partial(check, case) for case in (*SMALL, *LARGER)},
+    **{
+        f"{name} {case}": partial(check_other, name, number)
+        for name, (_, cases) in OTHERS.items()
+        for number, case in enumerate(cases)
+    },
+}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from multirec.bench.contestants import Still
 from multirec.bench.contestants.gpu import cache_bytes, measure
 from multirec.bench.measure.limits import below_floor, outside
 
@@ -42,7 +43,7 @@ def device_times(work: Callable[[], Any], seconds: float = 1.0, most: int = 60) 
     work()
     torch.cuda.synchronize()
     whole = perf_counter() - start
-    samples = [measure(work) for _ in range(int(max(2, min(most, seconds / (6 * whole + 4e-3)))))]
+    samples = [measure(work, Still()) for _ in range(int(max(2, min(most, seconds / (6 * whole + 4e-3)))))]
     colds, hots, hosts, walls = ([1e6 * time for time in times] for times in zip(*samples, strict=True))
     low, _, high = quantiles(colds, n=4, method="inclusive")
     return Times(median(colds), median(hots), low, high, median(hosts), min(walls))

@@ -67,7 +67,7 @@ class Workload:
 
         y's largest error is over its largest value; gradients are compared by their norms.
         """
-        allowed = _OF_HALF if self.spec.dtype in _HALF else _TOLERANCES
+        allowed = tolerances(self.spec.dtype)
         errors = self.errors()
         fine = all(error <= allowed[name.partition(" ")[0]] for name, error in errors.items())
         return {"mode": "check", "status": "ok" if fine else "wrong", **errors}
@@ -120,6 +120,11 @@ class Workload:
         choices: Any = {"layout": self.spec.layout, "resets": self.resets, "backend": "cupy"}
         y: torch.Tensor = mr.recurrence(x, feedforward=b, feedback=a, **choices)[0]
         return y
+
+
+def tolerances(dtype: torch.dtype) -> dict[str, float]:
+    """Return the largest errors that are allowed, by the first word of what errs."""
+    return _OF_HALF if dtype in _HALF else _TOLERANCES
 
 
 def _host(value: torch.Tensor) -> torch.Tensor:

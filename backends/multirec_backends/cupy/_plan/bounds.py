@@ -83,7 +83,7 @@ def _channels(name: str, arguments: list[str]) -> str:
 
 def _products(name: str, arguments: list[str]) -> str:
     # left to itself, the compiler spills to have more blocks than these need
-    return "128" if name == "products_carry" else "32, 8"
+    return "128" if name in ("products_carry", "products_frames") else "32, 8"
 
 
 def _sequences(name: str, arguments: list[str]) -> str:
@@ -100,5 +100,6 @@ BOUNDS: dict[str, Callable[[str, list[str]], str]] = {
     "products": _products,
     "sequential": lambda name, arguments: "32",
     "sequences": _sequences,
+    "activated": lambda name, arguments: "32",
     "fold": lambda name, arguments: "1024",
 }

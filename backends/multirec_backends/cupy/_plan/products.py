@@ -43,7 +43,8 @@ def plan(problem: Problem, has: Has) -> Plan | None:
     p, q = problem.order, problem.input_order
     if not 0 < p <= HIGHEST_ORDER or q > HIGHEST_ORDER:
         return None
-    forward, backward = _direction(problem, False), _direction(problem, True)
+    types = types_of(problem)
+    forward, backward = direction(problem, False, types), direction(problem, True, types)
     if not has(forward.launches[-1].kernel):
         return None
     way = "a team of lanes for each example and channel, coefficients through shared memory"
@@ -68,7 +69,8 @@ def _segment(problem: Problem, states: int, length: int, tile: int) -> int:
     return -(-length // (tile * min(isqrt(length // 2), most)))
 
 
-def _direction(problem: Problem, back: bool) -> Direction:
+def direction(problem: Problem, back: bool, types: str) -> Direction:
+    """Return a direction of a problem, which has coefficients of these types."""
     # feedforward of the adjoint must reach no further than a state
     states = max(problem.order, problem.input_order) if back else problem.order
     rows, length = problem.batch * problem.channels, problem.length + (states if back else 0)
@@ -90,8 +92,8 @@ def _direction(problem: Problem, back: bool) -> Direction:
         grid = Grid(segments=segments, tiles=tiles, items=-(-rows * count // teams))
         return Launch(name, blocks_for(grid.items), WARP, teams * each, grid, phase)
 
-    arguments = f"<{types_of(problem)},{states}>"
-    flagged = f"<{types_of(problem)},{states},{str(back).lower()}>"
+    arguments = f"<{types},{states}>"
+    flagged = f"<{types},{states},{str(back).lower()}>"
     each = team(tap, value) + (2 * (tile + states) * value if back else 0)
     name = f"products_{'backward' if back else 'forward'}{arguments}"
     # each row has a gradient of a shared x

@@ -15,12 +15,6 @@ struct Fold {
   Job jobs[6];
 };
 
-struct Quotient { i64 whole, rest; };
-__device__ inline Quotient divided(i64 n, i64 d) {
-  if ((n | d) >> 32) return {n / d, n % d};
-  return {unsigned(n) / unsigned(d), unsigned(n) % unsigned(d)};
-}
-
 template <class From> __device__ inline const From* source_of(const Job& f, i64 i, i64 j, i64 k) {
   return (const From*)f.in + i * f.from[0] + j * f.from[1] + k * f.from[2];
 }

@@ -8,7 +8,13 @@
 enum Access { SCALAR, VECTOR, ACROSS, ALONG };  // ALONG: as VECTOR, of rows that begin anywhere
 enum Wants { WANTS_X = 1, WANTS_TAPS = 2, WANTS_FEEDBACK = 4 };
 struct Signal { void* at; i64 batch, channel, time, access; };
-struct Taps { void* at; i64 batch, channel, time, tap, access; };
+// Coefficients; if they come at a frame rate (Framed), time is that from a frame to the next, of which `last` is the last one.
+// A frame is `part` of the way to the next for each sample, or 0; the first sample is `offset` samples behind the first frame.
+struct Taps {
+  void* at;
+  i64 batch, channel, time, tap, access, hop, offset, last;
+  double part;
+};
 
 struct Problem {
   i64 batch, channels, length, order, input_order;
@@ -28,6 +34,7 @@ struct Problem {
   void* ring;           // past values of the sequential kernels, (past, row)
   void* again;          // whether segments of a row run again, from mended starts: phase 3; of `products`, one after another
   void* powers;         // of lane-serial kernels: the table of rows' powers, see `lanes`
+  void* frames;         // of coefficients that come at a frame rate: what segments give to frames, see `products`
 };
 
 // of powers of a companion matrix; the scan loses digits with the square of this

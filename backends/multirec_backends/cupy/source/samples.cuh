@@ -7,8 +7,32 @@ __device__ inline compute_t<S> sample(const Signal& s, const Signal& past, i64 c
   if (!past.at || t + count < 0) return compute_t<S>();
   return load(at<const PAST>(past, b, c) + (t + count) * past.time);
 }
+struct Quotient { i64 whole, rest; };
+__device__ inline Quotient divided(i64 n, i64 d) {
+  if ((n | d) >> 32) return {n / d, n % d};
+  return {unsigned(n) / unsigned(d), unsigned(n) % unsigned(d)};
+}
+
+// coefficients of type S that come at a frame rate; those of samples are made where they are needed
+template <class S> struct Framed { S value; };
+template <class S> struct Number<Framed<S>> : Number<S> {};
+template <class T> constexpr bool FRAMED = false;
+template <class S> constexpr bool FRAMED<Framed<S>> = true;
+// the tap that begins at `first`, `within` samples behind a frame
+template <class S> __device__ inline compute_t<S> between(const Taps& s, const Framed<S>* first, i64 frame, i64 within) {
+  using R = typename Number<S>::real;
+  const S* const own = &first[frame * s.time].value;
+  compute_t<S> found = load(own);
+  // what is held knows nothing of the next frame
+  if (s.part != 0 && frame < s.last) mac(found, R(within) * to<R>(s.part), minus(load(own + s.time), found));
+  return found;
+}
 template <class S> __device__ inline compute_t<S> tap(const Taps& s, i64 b, i64 c, i64 t, i64 k) {
-  return load(at<const S>(s, b, c) + t * s.time + k * s.tap);
+  const S* const first = at<const S>(s, b, c) + k * s.tap;
+  if constexpr (FRAMED<S>) {
+    const Quotient place = divided(t + s.offset, s.hop);
+    return between(s, first, place.whole, place.rest);
+  } else return load(first + t * s.time);
 }
 // what feedforward makes of x
 template <class X, class Y, class B> __device__ inline compute_t<Y> driven(const Problem& p, i64 b, i64 c, i64 t) {

@@ -67,6 +67,8 @@ template <class X, class Y, class B, class A, int P> __device__ void products_ba
       past[P - 1 - k] = p.phase > 1 && !alone ? to<V>(start_of<W, P>(p, w, k)) : V();
     V before = p.phase > 1 && !alone && w.member < P ? to<V>(start_of<W, P>(p, w, P - 1 - w.member)) : V();
     W sums[TAPS] = {}, sum_a = W();
+    FrameSums<V> of_frames[TAPS], of_frames_a;
+    const i64 own = alone ? 0 : w.segment;
     stage.put_before(p, w, first);
     int half = 0;
     for (i64 from = first - K; from < first || __any_sync(ALL, w.active && from < stop); from += K) {
@@ -112,19 +114,36 @@ template <class X, class Y, class B, class A, int P> __device__ void products_ba
         for (int m = 0; m < TAPS; ++m) {
           const int j = w.member + m * LANES;
           if (j > q) continue;
-          B* first_tap = at<B>(p.grad_b, w.b, w.c) + latest * p.grad_b.time + j * p.grad_b.tap;
-          correlate(x.values + j, stage.values, exist, p.grad_b.at ? first_tap : nullptr, p.grad_b.time, sums[m]);
+          if constexpr (FRAMED<B>)
+            if (p.grad_b.at) {
+              of_frames[m].take(p.b, x.values + j, stage.values, exist, latest, parts_of_frames<W>(p, w.row, own, j));
+              continue;
+            }
+          const auto first_tap = at<B>(p.grad_b, w.b, w.c) + latest * p.grad_b.time + j * p.grad_b.tap;
+          correlate(x.values + j, stage.values, exist, written_to(p.grad_b, first_tap), p.grad_b.time, sums[m]);
         }
       }
       if (wants_a && w.member < order) {
-        A* first_tap = at<A>(p.grad_a, w.b, w.c) + latest * p.grad_a.time + w.member * p.grad_a.tap;
+        const auto first_tap = at<A>(p.grad_a, w.b, w.c) + latest * p.grad_a.time + w.member * p.grad_a.tap;
         const V* before_it = y.values + 1 + w.member;
-        correlate(before_it, stage.values, exist, p.grad_a.at ? first_tap : nullptr, p.grad_a.time, sum_a);
+        bool framed = false;
+        if constexpr (FRAMED<A>)
+          if (p.grad_a.at) {
+            framed = true;
+            of_frames_a.take(p.a, before_it, stage.values, exist, latest, parts_of_frames<W>(p, w.row, own, q + 1 + w.member));
+          }
+        if (!framed) correlate(before_it, stage.values, exist, written_to(p.grad_a, first_tap), p.grad_a.time, sum_a);
       }
       __syncwarp();
     }
     if constexpr (EXACT<V>)
       if (only_ends<V>(p) && w.active && w.member == 0) keep_end<P>(p, w, past);
+    if constexpr (FRAMED<A>)
+      if (p.frames && w.active) {
+#pragma unroll
+        for (int m = 0; m < TAPS; ++m) of_frames[m].leave(parts_of_frames<W>(p, w.row, own, w.member + m * LANES));
+        of_frames_a.leave(parts_of_frames<W>(p, w.row, own, q + 1 + w.member));
+      }
     if (p.sums && w.active) {
       W* to = (W*)p.sums + place * (q + 1 + order) + w.member;
 #pragma unroll

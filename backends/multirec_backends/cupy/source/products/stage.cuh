@@ -81,13 +81,27 @@ template <class A, class C, class V, int P, int LANES, bool BACK> struct Stage {
     const i64 t = BACK ? p.length - from : from, left = stop - from, exist = BACK ? t + 1 : p.length - t;
     const bool any = reads && own_tap < p.order && left > 0;  // far behind `stop`, `left` has more than 32 bits
     const int first = BACK && from == 0, last = any ? int(least(K, least(left, exist))) : 0;
-    const i64 step = BACK ? -p.a.time : p.a.time;
-    const A* at_tap = at<const A>(p.a, w.b, w.c) + t * p.a.time + own_tap * p.a.tap + own_sample * step;
+    if constexpr (FRAMED<A>) {
+      const A* const at_tap = at<const A>(p.a, w.b, w.c) + own_tap * p.a.tap;
+      const int step = BACK ? -1 : 1;
+      Quotient place = divided(t + p.a.offset + step * own_sample, p.a.hop);
 #pragma unroll
-    for (int n = 0; n < K / SPAN; ++n) {
-      const int u = n * SPAN + own_sample;
-      next[n] = u >= first && u < last ? load(at_tap) : compute_t<A>();
-      at_tap += SPAN * step;
+      for (int n = 0; n < K / SPAN; ++n) {
+        const int u = n * SPAN + own_sample;
+        next[n] = u >= first && u < last ? between(p.a, at_tap, place.whole, place.rest) : compute_t<A>();
+        place.rest += step * SPAN;
+        if (place.rest >= p.a.hop) place.rest -= p.a.hop, ++place.whole;
+        if (place.rest < 0) place.rest += p.a.hop, --place.whole;
+      }
+    } else {
+      const i64 step = BACK ? -p.a.time : p.a.time;
+      const A* at_tap = at<const A>(p.a, w.b, w.c) + t * p.a.time + own_tap * p.a.tap + own_sample * step;
+#pragma unroll
+      for (int n = 0; n < K / SPAN; ++n) {
+        const int u = n * SPAN + own_sample;
+        next[n] = u >= first && u < last ? load(at_tap) : compute_t<A>();
+        at_tap += SPAN * step;
+      }
     }
   }
   // writes them to where they are needed; `half` is that of the tile, where there are two
@@ -184,7 +198,10 @@ template <class X, class Y, class B, class S, int LANES, bool BACK> struct Drive
           const i64 s = t - j;
           const bool inside = s >= 0, there = exists & (inside | (past != nullptr));
           const X* from = (inside ? x : past) + (there ? s * (inside ? p.x.time : p.inputs.time) : 0);
-          mac(next[n], exists ? load(taps + t * p.b.time) : compute_t<B>(), there ? to<V>(load(from)) : V());
+          compute_t<B> b = compute_t<B>();
+          if constexpr (FRAMED<B>) b = exists ? tap<B>(p.b, w.b, w.c, t, j) : b;
+          else b = exists ? load(taps + t * p.b.time) : b;
+          mac(next[n], b, there ? to<V>(load(from)) : V());
         });
     }
   }

@@ -8,16 +8,17 @@ struct Marks {
   i64 time, count, first, end;  // from the first sample on, up to the end, there is no padding
   bool backwards;
   int before, after;  // the sequences that an example's edges are in, in running order
-  __device__ Marks(const Problem& p, i64 b)
-      : numbers(at<const int>(p.numbers, b, 0)), time(p.numbers.time), count(p.last), backwards(p.phase) {
-    i64 low = 0, high = p.length;
+  __device__ Marks(const Problem& p, i64 b) : Marks(p.numbers, p.length, p.last, p.phase, b) {}
+  __device__ Marks(const Signal& all, i64 length, i64 states, bool reversed, i64 b)
+      : numbers(at<const int>(all, b, 0)), time(all.time), count(states), backwards(reversed) {
+    i64 low = 0, high = length;
     while (low < high) {
       const i64 middle = (low + high) / 2;
       if ((of(middle) < 0) != backwards) high = middle;
       else low = middle + 1;
     }
     first = backwards ? low : 0;
-    end = backwards ? p.length : low;
+    end = backwards ? length : low;
     before = backwards && first < end ? of(first) : 0;
     after = !backwards && first < end ? of(end - 1) : 0;
   }
