@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 __all__ = ["when_loaded"]
 
@@ -20,7 +23,8 @@ def when_loaded(name: str, action: Callable[[], object]) -> None:
         sys.meta_path.insert(0, _Watch(name, action))
 
 
-class _Watch(MetaPathFinder):
+# neither class is of `importlib.abc`, which imports the half of the standard library
+class _Watch:
     """A finder that leaves the finding to the others, and puts a loader of ours around theirs."""
 
     def __init__(self, name: str, action: Callable[[], object]) -> None:
@@ -40,7 +44,7 @@ class _Watch(MetaPathFinder):
         finally:
             self._asking.now = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._done)
+            spec.loader = _Loader(spec.loader, self._done)  # type: ignore[assignment]
         return spec
 
     def _done(self) -> None:
@@ -49,7 +53,7 @@ class _Watch(MetaPathFinder):
             self._action()
 
 
-class _Loader(Loader):
+class _Loader:
     """Another loader, and what is to be done after it."""
 
     def __init__(self, loader: Loader, done: Callable[[], None]) -> None:

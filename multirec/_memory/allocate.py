@@ -14,6 +14,7 @@ from .._core.axes import to_channels_time
 from .._core.problem import Family, Problem, Target, join_shape
 from .._machine.address import address
 from .hand_over import ALIGNMENT, device, hand_over
+from .reuse import LARGE, blocks
 
 _SMALL = 4096
 
@@ -59,8 +60,11 @@ def _host(problem: Problem, channels: int, dtype: str) -> Array:
 
 
 def on_host(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return an uninitialised array that kernels like, in huge pages where the system has them."""
-    raw = np.empty(prod(shape) * dtype.itemsize + ALIGNMENT, np.uint8)
+    """Return an uninitialised array that kernels like, in huge pages where the system has them, or used ones."""
+    size = prod(shape) * dtype.itemsize
+    if size >= LARGE:
+        return blocks.lend(shape, dtype, size)
+    raw = np.empty(size + ALIGNMENT, np.uint8)
     return np.ndarray(shape, dtype, raw, -address(raw) % ALIGNMENT)
 
 

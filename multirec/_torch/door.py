@@ -30,7 +30,7 @@ from .._registry.choice import check_name
 from ..backend import Operands
 from ..errors import ArgumentError, UnsupportedError
 from . import eager
-from .function import apply, transformed
+from .function import apply
 from .operators import CHOICES, OPERANDS, library
 
 
@@ -90,12 +90,22 @@ def _traced() -> bool:
     return torch._C._get_tracing_state() is not None
 
 
+def observed() -> bool:
+    """Whether a transform, a dispatch mode or a tracer is to see what torch computes."""
+    return (
+        forward_ad._current_level >= 0
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+    )
+
+
 NOTHING, GRADIENT, ANYTHING = range(3)
 
 
 def wanted_of(arrays: tuple[Any, ...]) -> int:
     """Say what is wanted of tensors besides values: a gradient, or whatever transforms, modes and subclasses want."""
-    if transformed() or torch._C._len_torch_dispatch_stack() or _traced():
+    if observed():
         return ANYTHING
     wanted, grad = NOTHING, torch.is_grad_enabled()
     for part in arrays:

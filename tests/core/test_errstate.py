@@ -21,7 +21,8 @@ FEEDBACK = {
 }
 SIZES = {"ones": 1.0, "large": 3e38, "denormal": 1e-44, "infinite": np.inf}
 DTYPES = ("float32", "complex64", "float16", "bfloat16", "float64")
-LATER = ("complex64", "bfloat16", "float64")
+FIRST = {("numba", "float32"), ("numba", "float16"), ("unfold_scan", "float32")}
+"""What compiles or cuts time up is tried with few types."""
 LENGTHS = {"numba": 3000, "unfold_scan": 700, "jax": 60, "reference": 9, "torch_loop": 9}
 
 
@@ -34,9 +35,9 @@ def signal(dtype: str, size: float, length: int) -> np.ndarray:
 @pytest.mark.filterwarnings("ignore::multirec.errors.RoundingWarning")
 @pytest.mark.parametrize(
     ("backend", "dtype"),
-    # JAX starts without 64-bit types; what compiles for each type is tried with two
+    # JAX starts without 64-bit types
     [
-        pytest.param(*pair, marks=pytest.mark.long if pair[0] in ("jax", "numba") and pair[1] in LATER else ())
+        pytest.param(*pair, marks=() if pair in FIRST or pair[0] in ("reference", "torch_loop") else pytest.mark.long)
         for pair in product(LENGTHS, DTYPES)
         if pair != ("jax", "float64")
     ],

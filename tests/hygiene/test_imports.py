@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,13 @@ def name_of(path):
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def imports(path, top_level=False):
-    """Yield the dotted names that a module imports, but for types; with `top_level`, what importing it loads."""
+    """Return the dotted names that a module imports, but for types; with `top_level`, what importing it loads."""
+    return frozenset(_imported(path, top_level))
+
+
+def _imported(path, top_level):
     package = list(path.relative_to(ROOT).parent.parts)
     if package[0] == "backends":
         package = package[1:]
@@ -173,11 +179,34 @@ def test_describing_a_backend_loads_nothing(path):
     assert loaded <= {"multirec"}
 
 
-def loaded_by(statement):
-    """Return the modules that are loaded after a statement in a fresh interpreter."""
-    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+def modules_loaded_by(statement):
+    """Return the modules that a statement loads in a fresh interpreter."""
+    code = f"import json, sys\nbefore = set(sys.modules)\n{statement}\nprint(json.dumps([*set(sys.modules) - before]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return first(json.loads(done.stdout.splitlines()[-1]))
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def loaded_by(statement):
+    return first(modules_loaded_by(statement))
+
+
+def test_an_import_loads_what_forks_and_torch_need_and_nothing_else():
+    own = {f"multirec{name}" for name in ("", ".errors", "._machine", "._machine.threads", "._machine.when_loaded")}
+    loaded = modules_loaded_by("import multirec")
+    assert {name for name in loaded if name.startswith("multirec")} == own
+    assert loaded - own <= {"threading", "_weakrefset", "collections.abc", "operator", "_operator", "importlib"}
+
+
+def test_a_name_loads_its_module_and_is_looked_up_once():
+    statement = "import multirec; assert 'num_threads' in dir(multirec) and 'scan' not in vars(multirec); multirec.scan"
+    assert "multirec._scan" in modules_loaded_by(f"{statement}; assert 'scan' in vars(multirec)")
+
+
+def test_every_name_has_its_module():
+    assert {*multirec._MODULES, "__version__"} == set(multirec.__all__)
+    loaded_by("from multirec import *; assert adjoint.vjp and State and memory.limit and errors.ShapeError")
+    with pytest.raises(AttributeError, match="module 'multirec' has no attribute 'recurrent'"):
+        _ = multirec.recurrent
 
 
 @pytest.mark.parametrize(
@@ -201,4 +230,4 @@ def test_listing_commands_loads_no_array_library():
     loaded = loaded_by(
         "from click.testing import CliRunner; from multirec.cli import cli; CliRunner().invoke(cli, ['--help'])"
     )
-    assert not loaded & ARRAY_LIBRARIES
+    assert not loaded & {*ARRAY_LIBRARIES, "numpy", "rich"}
