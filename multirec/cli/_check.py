@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from time import monotonic
+from typing import TYPE_CHECKING
+
 import click
 
 from multirec._registry.registry import registry
 from multirec.errors import BackendBrokenError, BackendMissingError, UnknownBackendError
 
 from ._exit import Exit
+from ._options import Duration
+from ._watch import Watch
+
+if TYPE_CHECKING:
+    from multirec.testing.run import Planned
+
+_SECONDS = {("numba", False): 65, ("unfold_scan", True): 44}
+"""Processor time that checks took where it was measured, of two cores of an AMD EPYC, whole and quick."""
 
 
 @click.command(
     "check",
-    epilog="Exit codes: 0 all is right, 2 wrong usage, 4 something is wrong, 5 nothing could be checked.",
+    epilog="Exit codes: 0 all is right, 2 wrong usage, 4 something is wrong, 5 nothing could be checked, 7 one hung.",
 )
 @click.argument("names", nargs=-1, metavar="[BACKEND]...")
+@click.option("-q", "--quick", is_flag=True, help="Only float32 and complex128, for a backend that compiles for long.")
+@click.option(
+    "--limit",
+    type=Duration(),
+    default="10min",
+    show_default=True,
+    help="The time that a check may take before it counts as hung, which ends the command.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Also list the checks that passed.")
-def command(names: tuple[str, ...], verbose: bool) -> int:
+def command(names: tuple[str, ...], quick: bool, limit: float, verbose: bool) -> int:
     """Check backends on this machine: values and gradients against a float64 reference, layouts, states, edge cases.
 
     Without a name it checks every backend that can run here, including those of other packages.
@@ -25,11 +44,12 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
     Examples:
       multirec check
       multirec check numba torch_loop
+      multirec check jax --quick
     """  # noqa: D301
     wrong, checked = False, 0
     for name in names or [name for name, info, _ in registry.installed() if info is not None]:
         try:
-            wrong |= not _check(name, verbose)
+            wrong |= not _check(name, quick, limit, verbose)
         except UnknownBackendError as error:
             raise click.UsageError(str(error)) from None
         except (BackendMissingError, BackendBrokenError) as error:
@@ -41,13 +61,20 @@ def command(names: tuple[str, ...], verbose: bool) -> int:
     return int(Exit.WRONG if wrong else Exit.OK)
 
 
-def _check(name: str, verbose: bool) -> bool:
-    from rich.console import Console
+def _check(name: str, quick: bool, limit: float, verbose: bool) -> bool:
+    from multirec.testing.declarations import subjects_of, unchecked
+    from multirec.testing.run import nothing_checked, planned
 
-    from multirec.testing.checks import check_backend, subjects_of, unchecked
-
-    with Console(stderr=True).status(name) as status:
-        results = check_backend(name, lambda done, total, text: status.update(f"{name} {done}/{total} {text}"))
+    plan = planned(name, quick)
+    click.echo(f"{name}: {_announced(name, plan, quick)}", err=True)
+    results = [] if plan else [nothing_checked(name)]
+    start = monotonic()
+    with Watch(limit) as watch:
+        for number, each in enumerate(plan, 1):
+            # a line each, also where nobody sees a terminal
+            click.echo(f"{name}: [{monotonic() - start:5.1f} s] {number}/{len(plan)} {each.name}", err=True)
+            watch.begins(f"{name}: HUNG  {each.name}")
+            results.append(each.run())
     failures = [result for result in results if not result.ok]
     for result in results if verbose else failures:
         click.echo(
@@ -58,3 +85,11 @@ def _check(name: str, verbose: bool) -> bool:
         click.echo(f"{name}: not checked here: {', '.join(rest)}")
     click.echo(f"{name}: {len(results) - len(failures)} of {len(results)} checks passed")
     return not failures
+
+
+def _announced(name: str, plan: list[Planned], quick: bool) -> str:
+    """Say what is to come."""
+    types = dict.fromkeys(subject.dtype for each in plan for subject in each.subjects)
+    known = _SECONDS.get((name, quick))
+    took = f"they took about {known} s of processor time on an AMD EPYC" if known else "how long they take is not known"
+    return f"{len(plan)} checks with {', '.join(types) or 'no data type'}; {took}"

@@ -19,6 +19,7 @@ class Exit(IntEnum):
     NOTHING_RAN = 5
     UNCLEAR = 6
     BROKE = 7
+    HUNG = 8
     INTERRUPTED = 130
 
 
@@ -31,4 +32,6 @@ def exit_of(results: Results) -> Exit:
         return Exit.NOTHING_RAN
     if found & {"failed_check", "bad_time"}:
         return Exit.WRONG
-    return Exit.BROKE if found & {"crash", "timeout", "oom"} else Exit.OK
+    if "timeout" in found:
+        return Exit.HUNG
+    return Exit.BROKE if found & {"crash", "oom"} else Exit.OK

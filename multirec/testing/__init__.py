@@ -5,9 +5,10 @@
 """
 
 from .asserts import assert_close, mismatch, poisoned
-from .checks import CHECKS, CheckResult, Subject, Tally, check_backend
+from .checks import CHECKS, Subject, Tally
 from .oracle import Expected, expected
 from .problems import Arguments, Case, arguments
+from .run import CheckResult, check_backend
 
 __all__ = [
     "CHECKS",

@@ -23,7 +23,7 @@ class Rows(NamedTuple):
     x, grad_y
         (R, T).
     feedforward, feedback
-        (R, q + 1) and (R, p).
+        (R, q + 1) and (R, p), or (R, T, q + 1) and (R, T, p) where they vary along time.
     inputs, outputs, grad_inputs, grad_outputs
         The state before the block, and the gradient of the one returned: (R, q) and (R, p), ascending in time.
     """
@@ -61,9 +61,9 @@ def step(
 ) -> Stepped:
     """Compute every row in `precision`; signals are rounded to the data type `stored` where they are kept.
 
-    The gradient of feedback comes of y as it is kept. With `varies` the
-    coefficients' gradients are not summed. With `descending` the largest lag comes first, and x last. A multiplication
-    and the addition of its product are two operations, or one that is computed in the wider precision `fused`.
+    The gradient of feedback comes of y as it is kept. With `varies` the coefficients' gradients are not summed. With
+    `descending` the largest lag comes first, and x last. A multiplication and the addition of its product are two
+    operations, or one that is computed in the wider precision `fused`.
     """
 
     def kept(signal: Wide) -> Wide:
@@ -87,7 +87,7 @@ def step(
     # the adjoint is the same recurrence over reversed time
     both = _fed_back(
         np.concatenate([driven, grad_y[::-1]], 1),
-        np.concatenate([a, a.conj()], 1),
+        np.concatenate([a, _seen_backwards(a).conj()], -1),
         np.concatenate([outputs, np.zeros_like(outputs)], 1),
         descending,
         fused,
@@ -103,9 +103,12 @@ def step(
     to_x[length:] += grad_inputs
     for k in range(1, p + 1):
         reached = adjoint[: min(k, length)]
-        to_past[p - k : p - k + len(reached)] += a[k - 1].conj() * reached
+        own = a[k - 1, : len(reached)] if a.ndim == 3 else a[k - 1]
+        to_past[p - k : p - k + len(reached)] += own.conj() * reached
 
     def of_taps(signal: Wide, first: int, count: int) -> Wide:
+        if not count:
+            return np.zeros((x.shape[1], length, 0) if varies else (x.shape[1], 0), precision)
         products = (adjoint * signal[first - k : first - k + length].conj() for k in range(count))
         # over the first axis NumPy adds one sample after the other
         return np.stack([each.T if varies else each.sum(0) for each in products], -1)
@@ -113,6 +116,16 @@ def step(
     to_b = of_taps(whole_x, q, q + 1)
     to_a = of_taps(whole_y, p - 1, p)
     return Stepped(whole_y[p:].T, last.T, kept(to_x[q:]).T, to_b, to_a, kept(to_x[:q]).T, to_past.T)
+
+
+def _seen_backwards(a: Wide) -> Wide:
+    """Return the coefficients of the adjoint, which takes what a later sample takes from this one."""
+    if a.ndim == 2:
+        return a
+    later = np.zeros_like(a)
+    for lag, own in enumerate(a, 1):
+        later[lag - 1, : max(own.shape[0] - lag, 0)] = own[lag:]
+    return later[:, ::-1]
 
 
 def _add_product(total: Wide, one: Wide, other: Wide, fused: Any) -> Wide:
@@ -132,12 +145,13 @@ def _fed_back(driven: Wide, a: Wide, past: Wide, descending: bool, fused: Any) -
     terms = np.empty((p + 1, driven.shape[1]), driven.dtype)
     for t in range(length):
         at = length - 1 - t
+        taps = a[:, t] if a.ndim == 3 else a
         if fused is None:
             terms[0] = driven[t]
-            np.multiply(a, y[at + 1 : at + 1 + p], out=terms[1:])
+            np.multiply(taps, y[at + 1 : at + 1 + p], out=terms[1:])
             np.add.reduce(terms[::-1] if descending else terms, axis=0, out=y[at])
         else:
             y[at] = driven[t]
             for k in range(p):
-                y[at] = _add_product(y[at], a[k], y[at + 1 + k], fused)
+                y[at] = _add_product(y[at], taps[k], y[at + 1 + k], fused)
     return y[::-1]

@@ -24,6 +24,7 @@ RUN_IN = 256
 STEADY = 100.0
 """The amplitude of a steady tone, over noise of 1."""
 SHORT = 2048
+FEW = 48
 LARGE = 1 << 22
 """Samples of all rows, from which on nothing but the last problem is remembered: they take about 32 bytes each."""
 
@@ -125,8 +126,10 @@ def known_of(trial: Trial) -> tuple[Known, ...]:
 def _known(trial: Trial) -> tuple[Known, ...]:
     found: list[Known] = []
     in_order = sorted(trial.filters, key=lambda filter_: filter_.order)
-    # steps cost as much for few rows as for many: an octave goes together, with lags of zeros, which change nothing
-    for _, octave in groupby(in_order, lambda filter_: max(filter_.order - 1, 1).bit_length()):
+    # steps cost as much for few rows as for many: an octave, or all of few filters, goes together, with lags of zeros,
+    # which change nothing
+    few = len(in_order) <= FEW
+    for _, octave in groupby(in_order, lambda filter_: few or max(filter_.order - 1, 1).bit_length()):
         found += _stepped_together(tuple(octave), trial)
     return tuple(found)
 

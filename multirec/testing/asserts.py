@@ -10,18 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from ._where import parts_of
 from .problems import Wide
 
 __all__ = ["assert_close", "mismatch", "poisoned"]
 
 
-def mismatch(name: str, got: Wide, expected: Wide, bound: Wide | float) -> str | None:
+def mismatch(name: str, got: Wide, expected: Wide, bound: Wide | float, axes: tuple[str, ...] = ()) -> str | None:
     """Say where `got` is further from `expected` than `bound`; None if it is nowhere.
+
+    With names of the `axes`, it also says which part of each axis is wrong, where that is not all of it.
 
     Example
     -------
     >>> mismatch("y", np.array([1.0, 2.5]), np.array([1.0, 2.0]), 0.1)
     'y[1] is 2.5, expected 2.0: off by 0.5, allowed 0.1 (1 of 2 values)'
+    >>> mismatch("y", np.array([[1.0, 2.5], [1, 3]]), np.array([[1.0, 2], [1, 2]]), 0.1, ("channel", "sample"))
+    'y[1, 1] is 3.0, expected 2.0: off by 1, allowed 0.1 (2 of 4 values, in sample 1 of 2)'
     """
     if got.shape != expected.shape:
         return f"{name} has shape {got.shape}, expected {expected.shape}"
@@ -38,7 +43,7 @@ def mismatch(name: str, got: Wide, expected: Wide, bound: Wide | float) -> str |
     place = ", ".join(map(str, index))
     return (
         f"{name}[{place}] is {got[index]}, expected {expected[index]}: off by {off[index]:.3g}, "
-        f"allowed {limit[index]:.3g} ({int(wrong.sum())} of {wrong.size} values)"
+        f"allowed {limit[index]:.3g} ({int(wrong.sum())} of {wrong.size} values{parts_of(wrong, axes)})"
     )
 
 

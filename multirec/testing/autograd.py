@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ._canonical import canonical_arguments, user_results
 from ._rounding import Results
-from .oracle import canonical_arguments, user_results
 from .problems import Case, Wide, arguments
 
 __all__ = ["expected_by_autograd"]

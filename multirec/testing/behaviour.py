@@ -1,4 +1,4 @@
-"""Checks of what a backend does beyond one call on good data: resume, leave the range of numbers, repeat itself."""
+"""Checks of what a backend does beyond one call on good data: resume, and leave the range of numbers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from .._machine.threads import num_threads, set_num_threads
 from .asserts import mismatch, poisoned
 from .oracle import expected
 from .problems import Arguments, Case, Wide, arguments, from_canonical, to_canonical
 from .subject import Subject, Tally, is_computed, note
 
-__all__ = ["non_finite_inputs", "repeatability", "resuming", "unstable_filters"]
+__all__ = ["non_finite_inputs", "resuming", "unstable_filters"]
 
 
 def resuming(subject: Subject) -> Tally:
@@ -129,29 +128,3 @@ def _forward_only(case: Case, given: Arguments) -> tuple[Wide, Wide]:
         largest = np.maximum.accumulate(np.abs(np.nan_to_num(y, nan=0, posinf=0, neginf=0)), -1)
     steps: Wide = np.arange(1, case.length + 1)
     return y, 16 * (case.order + 1) * unit * steps * (largest + 1)
-
-
-def repeatability(subject: Subject) -> Tally:
-    """A backend that promises it gives the same bits at every call, whatever the number of threads."""
-    tally = Tally()
-    before = num_threads()
-    cases = (
-        Case(dtype=subject.dtype, channels=17, length=300, batch=(5,), shared=True),
-        Case(dtype=subject.dtype, channels=1, length=700, batch=(), ones=("channels",)),
-        Case(dtype=subject.dtype, channels=5, length=90, layout="TBC", feedback="per_example", reverse=True),
-    )
-    for case in map(subject.fitted, cases):
-        if not is_computed(subject, case, tally):
-            continue
-        runs = []
-        try:
-            for threads in (before, 1, 2, 2):
-                set_num_threads(threads)
-                with poisoned():
-                    runs.append(subject.library.run(case, subject.backend))
-        finally:
-            set_num_threads(before)
-        for name, first in runs[0].values.items():
-            if any(not np.array_equal(first, run.values[name], equal_nan=True) for run in runs[1:]):
-                note(tally, case, f"{name} differs from call to call, or with the number of threads")
-    return tally

@@ -7,27 +7,35 @@ backend refuses is counted, with its reason; what it computes must be right, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES
 from ..errors import MultirecError
 from ._trials import trials
 from .accuracy import accuracy_tally
-from .behaviour import non_finite_inputs, repeatability, resuming, unstable_filters
+from .behaviour import non_finite_inputs, resuming, unstable_filters
 from .cascades import cascades, has_cascades
-from .cover import edge_cases, frozen_cases, memory_cases, pair_cases, product_cases, sequence_cases, wide_cases
+from .cover import (
+    edge_cases,
+    frozen_cases,
+    large_cases,
+    memory_cases,
+    pair_cases,
+    product_cases,
+    sequence_cases,
+    wide_cases,
+)
 from .declarations import declarations, dtypes_of, subjects_of, unchecked
 from .frames import frames, has_frames
 from .problems import Case
+from .repeated import repeatability, repeated_calls
 from .subject import Subject, Tally, tally_of
 
 __all__ = [
     "CHECKS",
-    "CheckResult",
     "Subject",
     "Tally",
-    "check_backend",
+    "checked",
     "checks_of",
     "dtypes_of",
     "subjects_of",
@@ -37,27 +45,12 @@ __all__ = [
 Check: TypeAlias = Callable[[Subject], Tally]
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """One check of one backend with one array library.
-
-    Attributes
-    ----------
-    name
-        Such as ``"gradient_of_x (torch cpu)"``.
-    ok
-        Whether nothing that the backend computes was wrong, and it computes what it declares.
-    detail
-        How many problems were computed and how many refused, why; or the first failures.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-
-
 def _pairs(subject: Subject) -> list[Case]:
     return [case for case in pair_cases() if case.dtype == subject.dtype]
+
+
+def _memories(subject: Subject) -> tuple[Case, ...]:
+    return memory_cases(subject.dtype, subject.library.memories(subject.dtype))
 
 
 def values_of_every_combination(subject: Subject) -> Tally:
@@ -100,9 +93,14 @@ def edge_sizes(subject: Subject) -> Tally:
     return tally_of(subject, edge_cases(subject.dtype), None, True)
 
 
+def large_sizes(subject: Subject) -> Tally:
+    """Many channels, many examples and many samples: every value and gradient agrees, within what steps lose."""
+    return tally_of(subject, large_cases(subject.dtype), None, True)
+
+
 def memory(subject: Subject) -> Tally:
     """Strided, flipped, expanded, read-only and conjugated inputs are read right and never written to."""
-    return tally_of(subject, memory_cases(subject.dtype), None, True)
+    return tally_of(subject, _memories(subject), None, True)
 
 
 def frozen_operands(subject: Subject) -> Tally:
@@ -122,7 +120,7 @@ def sequences(subject: Subject) -> Tally:
 
 def refusals(subject: Subject) -> Tally:
     """What is refused is refused with a reason, by `explain` and by an error alike."""
-    cases = (*_pairs(subject), *edge_cases(subject.dtype), *memory_cases(subject.dtype))
+    cases = (*_pairs(subject), *edge_cases(subject.dtype), *_memories(subject))
     tally = Tally()
     for case in cases:
         outcome = subject.outcome(case, True)
@@ -150,6 +148,7 @@ CHECKS: dict[str, Check] = {
         gradient_of_feedback,
         gradient_of_state,
         edge_sizes,
+        large_sizes,
         memory,
         frozen_operands,
         wide_arithmetic,
@@ -160,6 +159,7 @@ CHECKS: dict[str, Check] = {
         unstable_filters,
         non_finite_inputs,
         repeatability,
+        repeated_calls,
         refusals,
         declarations,
         designed_filters,
@@ -187,6 +187,9 @@ def checks_of(subject: Subject) -> list[str]:
         if subject.dtype in _ONLY.get(name, (subject.dtype,))
         and (name != "cascades" or has_cascades(subject))
         and (name != "frames" or has_frames(subject))
+        # what a library has not is the same problem again
+        and (name != "memory" or subject.library.memories(subject.dtype))
+        and (name != "frozen_operands" or subject.library.freezes)
         and (name != "repeatability" or subject.info.promise == "bitwise")
         # kernels are the same whatever the library: once for a device is enough
         and (name != "designed_filters" or (subject.library.name == "numpy") == (subject.library.device == "cpu"))
@@ -199,49 +202,3 @@ def checked(check: Check, subject: Subject) -> Tally:
         return check(subject)
     except (MultirecError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         return Tally(failures=[f"{type(error).__name__}: {error}"])
-
-
-def check_backend(name: str, progress: Callable[[int, int, str], None] | None = None) -> list[CheckResult]:
-    """Check a backend on this machine, with every array library and device that reaches it.
-
-    A kind of coefficients that it declares and refuses throughout is a failure. What it declares and this machine
-    cannot check, such as a device that is not here, is in `unchecked(name, subjects_of(name))`.
-
-    Parameters
-    ----------
-    name
-        A registered backend, of this package or of another one.
-    progress
-        Called with (done, total, name of the check) before each check, and once at the end.
-
-    Raises
-    ------
-    UnknownBackendError, BackendMissingError, BackendBrokenError
-        The backend cannot be used here.
-
-    Example
-    -------
-    >>> results = check_backend("reference")  # doctest: +SKIP
-    >>> all(result.ok for result in results)  # doctest: +SKIP
-    True
-    """
-    subjects = subjects_of(name)
-    if not subjects:
-        return [CheckResult("declarations", False, f"nothing is checked: {', '.join(unchecked(name, subjects))}")]
-    by_library: dict[str, list[Subject]] = {}
-    for subject in subjects:
-        by_library.setdefault(subject.library.name, []).append(subject)
-    plan = [(library, check) for library in by_library for check in CHECKS]
-    results = []
-    for done, (library, check) in enumerate(plan):
-        label = f"{check} ({library})"
-        if progress is not None:
-            progress(done, len(plan), label)
-        tally = Tally()
-        for subject in by_library[library]:
-            if check in checks_of(subject):
-                tally += checked(CHECKS[check], subject)
-        results.append(CheckResult(label, not tally.failures, str(tally)))
-    if progress is not None:
-        progress(len(plan), len(plan), "")
-    return results

@@ -9,11 +9,12 @@ from itertools import combinations, cycle, product
 from typing import Any
 
 from ..backend import Layout
-from .problems import Case
+from .problems import Case, Memory
 
 __all__ = [
     "edge_cases",
     "frozen_cases",
+    "large_cases",
     "memory_cases",
     "pair_cases",
     "pairwise",
@@ -192,10 +193,8 @@ def edge_cases(dtype: str) -> tuple[Case, ...]:
     )
 
 
-@lru_cache(maxsize=16)
-def memory_cases(dtype: str) -> tuple[Case, ...]:
-    """Return cases whose x lies in memory in every way that a library has."""
-    memories: tuple[Any, ...] = ("strided", "flipped", "expanded", "read_only", "conjugated")
+def memory_cases(dtype: str, memories: tuple[Memory, ...]) -> tuple[Case, ...]:
+    """Return cases whose x lies in memory in these ways."""
     return tuple(
         Case(dtype=dtype, memory=memory, layout=layout, shared=shared, reverse=shared, batch=(3,) if shared else (2, 2))
         for memory in memories
@@ -222,3 +221,20 @@ def sequence_cases(dtype: str) -> tuple[Case, ...]:
         Case(dtype=dtype, batch=(1,) if row["marks"] in ("end_to_end", "all_cut") else (3,), channels=2, **row)
         for row in rows
     )
+
+
+_GATES = {"feedforward": "none", "feedback": "time_varying", "order": 1}
+
+
+def large_cases(dtype: str) -> tuple[Case, ...]:
+    """Return cases of many channels, many examples and many samples, of a biquad, order 1 and gates."""
+    sizes: tuple[dict[str, Any], ...] = (
+        {"batch": (1,), "channels": 128, "length": 100},
+        {"batch": (33,), "channels": 3, "length": 120, "input_order": 1, "order": 1, "shared": True},
+        {"batch": (18,), "channels": 70, "length": 20, "reverse": True, **_GATES},
+        {"batch": (1,), "channels": 3, "length": 4100},
+        {"batch": (1,), "channels": 2, "length": 4100, **_GATES},
+    )
+    # data types take the layouts in turn
+    turn = [own[0] for own in DTYPES].index(dtype)
+    return tuple(Case(dtype=dtype, layout=LAYOUTS[(index + turn) % 3], **size) for index, size in enumerate(sizes))

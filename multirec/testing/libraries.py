@@ -14,7 +14,7 @@ from .._core.state import State
 from .._registry.choice import Explanation
 from ..backend import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Target
 from .library import NAMES, Array, Library, options
-from .problems import Arguments, Case, Wide
+from .problems import Arguments, Case, Memory, Wide
 
 __all__ = ["JaxLibrary", "Library", "NumpyLibrary", "TorchLibrary", "libraries", "options"]
 
@@ -28,6 +28,9 @@ class NumpyLibrary(Library):
     def __init__(self) -> None:
         half = HALF_DTYPES if find_spec("ml_dtypes") else ("float16",)
         self.dtypes = (*half, *REAL_DTYPES, *COMPLEX_DTYPES)
+
+    def memories(self, dtype: str) -> tuple[Memory, ...]:
+        return "strided", "flipped", "expanded", "read_only"
 
     def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
         kind: Any = importlib.import_module("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
@@ -81,11 +84,15 @@ class TorchLibrary(Library):
     """Torch on one device; gradients through autograd."""
 
     dtypes = (*HALF_DTYPES, *REAL_DTYPES, *COMPLEX_DTYPES)
+    freezes = True
 
     def __init__(self, device: str = "cpu") -> None:
         self.name = f"torch {device}"
         self.device = device
         self._torch: Any = importlib.import_module("torch")
+
+    def memories(self, dtype: str) -> tuple[Memory, ...]:
+        return ("strided", "expanded", *(("conjugated",) if dtype in COMPLEX_DTYPES else ()))
 
     def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
         kind = getattr(self._torch, dtype)

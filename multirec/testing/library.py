@@ -12,7 +12,7 @@ from .._core.axes import unambiguous
 from .._core.state import State
 from .._recurrence import explain, recurrence
 from .._registry.choice import Explanation
-from .problems import Arguments, Case, Wide, arguments, marks_of
+from .problems import Arguments, Case, Memory, Wide, arguments, marks_of
 
 __all__ = ["NAMES", "Array", "Library", "Run", "options"]
 
@@ -49,6 +49,12 @@ class Library(ABC):
     name: str
     device: str
     dtypes: tuple[str, ...]
+    freezes: bool = False
+    """Whether it computes no gradient of an operand that wants none."""
+
+    def memories(self, dtype: str) -> tuple[Memory, ...]:
+        """Return the ways in which its arrays of a type may lie in memory, beside the contiguous one."""
+        return ()
 
     @abstractmethod
     def put(self, values: Wide, dtype: str, memory: str = "contiguous", axis: int = 0) -> Array:
@@ -95,25 +101,34 @@ class Library(ABC):
         """Ask which backends compute a case."""
         return explain(operands[0], **options(case, operands))
 
-    def run(self, case: Case, backend: str, gradients: bool = True) -> Run:
-        """Compute a case with a backend."""
-        given = arguments(case)
-        operands = self.operands(case, given)
+    def results(
+        self, case: Case, backend: str, given: Arguments, operands: list[Array], gradients: bool = True
+    ) -> dict[str, Array]:
+        """Return what a backend gives, by the names of `Expected`."""
         if gradients:
             y, state, grads = self.gradients(case, backend, operands, given)
         else:
             (y, state), grads = self.call(case, backend, operands), [None] * 5
-        results = {"y": y, "state.inputs": state[0], "state.outputs": state[1]}
+        named = {"y": y, "state.inputs": state[0], "state.outputs": state[1]}
+        pairs = [
+            (name, grad) for name, operand, grad in zip(NAMES, operands, grads, strict=True) if operand is not None
+        ]
+        return named | {f"gradient of {name}": grad for name, grad in pairs if grad is not None}
+
+    def run(self, case: Case, backend: str, gradients: bool = True) -> Run:
+        """Compute a case with a backend."""
+        given = arguments(case)
+        operands = self.operands(case, given)
+        results = self.results(case, backend, given, operands, gradients)
         dtypes = {"y": case.y_dtype, "state.inputs": case.dtype, "state.outputs": case.state_dtype}
-        for name, operand, grad in zip(NAMES, operands, grads, strict=True):
-            if operand is not None and grad is not None:
-                results[f"gradient of {name}"] = grad
+        for name, operand in zip(NAMES, operands, strict=True):
+            if operand is not None:
                 dtypes[f"gradient of {name}"] = self.dtype_of(operand)
         run = Run({name: self.get(array) for name, array in results.items()})
         for name, array in results.items():
             if self.dtype_of(array) != dtypes[name]:
                 run.faults[name] = f"{name} has dtype {self.dtype_of(array)}, expected {dtypes[name]}"
-        if not self.is_contiguous(y):
+        if not self.is_contiguous(results["y"]):
             run.faults["contiguous"] = f"y is not contiguous in layout {case.layout}"
         for name, operand, values in zip(NAMES, operands, given, strict=False):
             if operand is not None and values is not None and not np.array_equal(self.get(operand), values):

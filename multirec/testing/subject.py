@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from .._registry.registry import registry
 from ..errors import UnsupportedError
+from ._where import axes_of
 from .asserts import mismatch, poisoned
 from .library import Library, Run
 from .oracle import expected
@@ -120,7 +121,7 @@ def _mistakes(case: Case, run: Run, gradients: bool) -> Iterator[tuple[str, str]
         if name not in run.values:
             yield name, f"{name} is missing"
         elif name not in run.faults:
-            message = mismatch(name, run.values[name], value, want.bounds[name])
+            message = mismatch(name, run.values[name], value, want.bounds[name], axes_of(case, name))
             if message:
                 yield name, message
 

@@ -199,6 +199,61 @@ class ComputesYAgain(Mutant):
         return right.vjp(problem, operands, y, grad_y, grad_last, needs, allocate)
 
 
+class IsWrongFromChannel64(Mutant):
+    def forward(self, problem, operands, allocate):
+        return _spoilt(right.forward(problem, operands, allocate), np.s_[:, 64:], 1.01)
+
+
+class LosesExamplesFrom16(Mutant):
+    def forward(self, problem, operands, allocate):
+        return _spoilt(right.forward(problem, operands, allocate), np.s_[16:], 0)
+
+
+class IsWrongFromSample3500(Mutant):
+    def forward(self, problem, operands, allocate):
+        return _spoilt(right.forward(problem, operands, allocate), np.s_[..., 3500:], 1.001)
+
+
+class LosesChannel101Of128(Mutant):
+    def forward(self, problem, operands, allocate):
+        y = right.forward(problem, operands, allocate)
+        return _spoilt(y, np.s_[:, 101], 0) if problem.channels == 128 else y
+
+
+class IsStaleAfterThreeCalls(Mutant):
+    """Remembers its results by the problem's description, and returns the third from then on."""
+
+    def __init__(self):
+        self.calls, self.third = {}, {}
+
+    def forward(self, problem, operands, allocate):
+        calls = self.calls[problem] = self.calls.get(problem, 0) + 1
+        if calls <= 3:
+            self.third[problem] = right.forward(problem, operands, allocate)
+        return self.third[problem]
+
+
+class WritesWhereItWroteBefore(Mutant):
+    """Keeps memory for a problem's results, also while a caller still has them."""
+
+    def __init__(self):
+        self.memory = {}
+
+    def forward(self, problem, operands, allocate):
+        found = right.forward(problem, operands, allocate)
+        y, *rest = found if isinstance(found, tuple) else (found,)
+        kept = self.memory.setdefault(problem, y)
+        kept[...] = y
+        return (kept, *rest) if rest else kept
+
+
+def _spoilt(found, part, factor):
+    """Multiply a part of y, as a kernel gives it."""
+    y = found[0] if isinstance(found, tuple) else found
+    y[part] *= y.dtype.type(factor)
+    return found
+
+
 def _fed_back(driven, a, past):
     p = past.shape[-1]
     y = np.concatenate([past, driven + np.zeros_like(past[..., :1])], -1) if p else driven

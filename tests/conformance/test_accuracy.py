@@ -95,11 +95,13 @@ class TestMeasurement:
         *(pytest.param("unfold_scan", dtype, marks=pytest.mark.long) for dtype in DTYPES),
     ],
 )
+@pytest.mark.long
 def test_few_long_rows(backend, dtype):
     assert_accurate(backend, dtype, segment_trials(dtype))
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_jax(dtype):
     """Few shapes: it compiles for each."""
     filters = family(dtype)

@@ -131,9 +131,10 @@ class TestCases:
 
 
 class TestReport:
+    @pytest.mark.long
     def test_every_check_is_reported_for_every_library(self, monkeypatch):
         names = ("memory", "refusals")
-        monkeypatch.setattr("multirec.testing.checks.CHECKS", {name: CHECKS[name] for name in names})
+        monkeypatch.setattr("multirec.testing.run.CHECKS", {name: CHECKS[name] for name in names})
         calls = []
         results = check_backend("unfold_scan", lambda *call: calls.append(call))
         assert {result.name for result in results} == {

@@ -10,9 +10,11 @@ import multirec as mr
 from multirec.cli._check import command
 from multirec.errors import BackendMissingError
 from multirec.testing.accuracy import Trial
-from multirec.testing.checks import CHECKS, Subject, check_backend, checked, checks_of
+from multirec.testing.checks import CHECKS, Subject, checked, checks_of
+from multirec.testing.cover import large_cases
 from multirec.testing.family import family
 from multirec.testing.libraries import NumpyLibrary, TorchLibrary
+from multirec.testing.run import check_backend
 
 DTYPES = {
     **dict.fromkeys(("RoundsItsState", "RefusesFloat64ThatItDeclares"), "float32"),
@@ -30,9 +32,9 @@ def registered(request):
     mr.unregister_backend(info.name)
 
 
-@pytest.fixture(autouse=True)
-def few_designs(monkeypatch):
-    """Faults show with few filters, and there are many mutants."""
+@pytest.fixture
+def few_problems(monkeypatch):
+    """Faults show with few filters and short signals, and there are many mutants."""
 
     def few(dtype):
         filters = family(dtype)[::16]
@@ -42,6 +44,7 @@ def few_designs(monkeypatch):
         )
 
     monkeypatch.setattr("multirec.testing.checks.trials", few)
+    monkeypatch.setattr("multirec.testing.checks.large_cases", lambda dtype: large_cases(dtype)[:3])
 
 
 def failing(backend, library, dtype):
@@ -49,7 +52,7 @@ def failing(backend, library, dtype):
     return {name for name in checks_of(subject) if checked(CHECKS[name], subject).failures}
 
 
-EVERYWHERE = {"edge_sizes", "memory", "frozen_operands", "declarations", "sequences"}
+EVERYWHERE = {"edge_sizes", "large_sizes", "memory", "declarations", "sequences", "repeated_calls"}
 """Checks that look at values and gradients alike."""
 DESIGNED = {"designed_filters"}
 Y = EVERYWHERE | DESIGNED | {"values_of_every_combination", "values", "returned_state", "resuming"}
@@ -69,7 +72,7 @@ EXPECTED = {
     "IgnoresPastOutputs": VALUES,
     "StateOffByOne": VALUES,
     "LeavesTheLastSample": VALUES | RANGE,
-    "SharedGradientOfOneChannel": EVERYWHERE | {"gradient_of_x"},
+    "SharedGradientOfOneChannel": (EVERYWHERE - {"repeated_calls"}) | {"gradient_of_x"},
     "GradientWithoutLastOutputs": GRADIENTS,
     "GradientOfStateIsLost": EVERYWHERE | DESIGNED | {"gradient_of_state"},
     "FeedforwardGradientOfOneExample": EVERYWHERE | DESIGNED | {"gradient_of_feedforward"},
@@ -96,6 +99,16 @@ EXPECTED = {
 }
 
 
+SEEN = {
+    "IsWrongFromChannel64": ("large_sizes", "values, in channels 64 to 127 of 128)"),
+    "LosesExamplesFrom16": ("large_sizes", "values, in examples 16 to 32 of 33)"),
+    "IsWrongFromSample3500": ("large_sizes", "values, in samples 3500 to 4099 of 4100)"),
+    "LosesChannel101Of128": ("large_sizes", "values, in channel 101 of 128)"),
+    "IsStaleAfterThreeCalls": ("repeated_calls", "call 4 of 6, looked at after the last: y["),
+    "WritesWhereItWroteBefore": ("repeated_calls", "call 1 of 6, looked at after the last: y["),
+}
+"""Faults of large problems and of many calls: the check that sees them, and where it says they are."""
+
 QUICK = (
     *("WrongSign", "StateOffByOne", "GradientWithoutLastOutputs"),
     *("ForgetsToConjugate", "CutsFromZeroOutputs", "RoundsItsState"),
@@ -108,8 +121,16 @@ QUICK = (
     [pytest.param(*pair, marks=() if pair[0] in QUICK else pytest.mark.long) for pair in EXPECTED.items()],
     indirect=["registered"],
 )
-def test_fails_exactly_where_it_is_wrong(registered, expected):
+def test_fails_exactly_where_it_is_wrong(registered, expected, few_problems):
     assert failing(*registered) == expected
+
+
+@pytest.mark.parametrize(("registered", "seen"), SEEN.items(), indirect=["registered"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("complex128", marks=pytest.mark.long)])
+def test_says_where_it_is_wrong(registered, seen, dtype):
+    check, where = seen
+    tally = checked(CHECKS[check], Subject(registered[0], NumpyLibrary(), dtype))
+    assert any(where in failure for failure in tally.failures), tally
 
 
 @pytest.mark.parametrize(
@@ -134,15 +155,21 @@ def test_what_is_declared_and_never_computed_is_named(name, dtype, what, count, 
 
 @pytest.fixture
 def only_declarations(monkeypatch):
-    monkeypatch.setattr("multirec.testing.checks.CHECKS", {"declarations": CHECKS["declarations"]})
+    monkeypatch.setattr("multirec.testing.run.CHECKS", {"declarations": CHECKS["declarations"]})
 
 
-@pytest.mark.parametrize("registered", LIARS, indirect=True)
+@pytest.mark.parametrize(
+    "registered",
+    [pytest.param(name, marks=() if name == "RefusesAKindThatItDeclares" else pytest.mark.long) for name in LIARS],
+    indirect=True,
+)
 def test_a_liar_does_not_pass(registered, only_declarations):
     assert not all(result.ok for result in check_backend(registered[0]))
     outcome = CliRunner().invoke(command, [registered[0]], standalone_mode=False)
     assert outcome.return_value == 4, outcome.output
     assert "WRONG declarations" in outcome.output
+    assert ": 2 checks with float32, " in outcome.stderr
+    assert "s] 1/2 declarations (numpy)" in outcome.stderr
 
 
 def test_a_backend_that_no_library_reaches_does_not_pass(registered_torch_on_mps, only_declarations):
@@ -201,8 +228,9 @@ def test_a_backend_may_decline_some_problems_of_a_kind(declines):
         mr.unregister_backend(info.name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orders", [(0, 1), (5, 6), (0, 0)])
-def test_every_check_computes_orders_that_are_declared(orders):
+def test_every_check_computes_orders_that_are_declared(orders, few_problems):
     low, high = orders
     info = replace(info_of("Right"), kernel="multirec.reference:kernel", min_order=low, max_order=high)
     mr.register_backend(info)
@@ -218,7 +246,7 @@ def test_every_check_computes_orders_that_are_declared(orders):
 
 
 def test_every_mutant_is_expected_to_fail():
-    assert EXPECTED.keys() == MUTANTS.keys()
+    assert EXPECTED.keys() | SEEN.keys() == MUTANTS.keys()
     assert all(EXPECTED.values())
 
 
