@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterable
 
 from ..backend import BackendInfo, Family, ForwardKernel, no_fork
@@ -10,6 +11,8 @@ from ..errors import ArgumentError, BackendBrokenError, BackendMissingError, Unk
 from .discovery import Entry, discover, forget_modules, lacking
 
 _HERE = "this process"
+RECORD = "MULTIREC_RECORD"
+"""The variable that names the folder for counts of calls, in a process that `multirec bench record` started."""
 
 
 class Registry:
@@ -99,8 +102,16 @@ class Registry:
         found = self._kernels.get(info)
         if found is None:
             with no_fork:
-                found = self._kernels[info] = self._import_kernel(info)
+                found = self._kernels[info] = self._loaded(info)
         return found
+
+    def _loaded(self, info: BackendInfo) -> ForwardKernel:
+        kernel, folder = self._import_kernel(info), os.environ.get(RECORD)
+        if folder is None:
+            return kernel
+        from .recorded import watched
+
+        return watched(info, kernel, folder)
 
     @staticmethod
     def _import_kernel(info: BackendInfo) -> ForwardKernel:

@@ -13,6 +13,7 @@ from multirec.bench.host import interrupt
 from multirec.bench.host.clock import Budget
 from multirec.bench.measure.run import Run
 from multirec.bench.results.journal import JournalError, beside
+from multirec.bench.results.recording import Replay
 from multirec.bench.results.write import document
 
 from ._bench_request import AXIS, DTYPE, LAYOUT, MODE, request
@@ -20,6 +21,7 @@ from ._exit import Exit, exit_of
 from ._options import Duration
 from ._output import check_writable, save
 from ._print import print_report
+from ._results_file import RECORDED
 
 
 def _complete_case(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -35,7 +37,7 @@ def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete:
 @click.command(
     "bench",
     epilog="Exit codes: 0 fine (also with cells unsupported, skipped or too slow), 2 wrong usage, 4 some values, "
-    "gradients or times were wrong, 5 nothing could run, 7 a contestant crashed, timed out or ran out of memory, "
+    "gradients or times were wrong, 5 nothing could run, 7 a contestant crashed or ran out of memory, 8 one hung, "
     "130 interrupted (what was measured is kept).",
 )
 @click.argument("cases", nargs=-1, metavar="[CASE]...", shell_complete=_complete_case)
@@ -48,17 +50,24 @@ def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete:
     shell_complete=_complete_contestant,
     help="Time this backend or peer; repeatable.  [default: all that can run here]",
 )
+@click.option(
+    "--recorded",
+    type=RECORDED,
+    metavar="FILE",
+    help="Time the problems of a file of `multirec bench record`, instead of cases.",
+)
 @click.option("-B", "--batch", type=AXIS, metavar="N", help="Number of signals in a batch.")
 @click.option("-C", "--channels", type=AXIS, metavar="N", help="Number of filters.")
 @click.option("-T", "--length", type=AXIS, metavar="N", help="Samples per signal.")
 @click.option("--order", type=AXIS, metavar="N", help="Filter order.")
 @click.option("--dtype", type=DTYPE, help="Data type of x and y; with a half type, coefficients are float32.")
 @click.option("--layout", type=LAYOUT, help="Order of the axes of x and y.")
-@click.option("--mode", type=MODE, default="both", show_default=True, help="What to time.")
+@click.option("--mode", type=MODE, help="What to time.  [default: both, or what was recorded]")
 @click.option("--time", "seconds", type=Duration(), help="Time budget for the whole run.  [default: 60s]")
-@click.option("--quick", is_flag=True, help="A first look: a budget of 15s.")
+@click.option("--quick", is_flag=True, help="A first look at the main contestants: a budget of 15s.")
 @click.option("--rigorous", is_flag=True, help="Narrower intervals: a budget of 10min.")
 @click.option("--yes", is_flag=True, help="Allow a sweep of more than 500 cells.")
+@click.option("-v", "--verbose", is_flag=True, help="All rows, reasons and notes; else one case is a screen.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of a table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also save the result as JSON to this file.")
 @click.option("--force", is_flag=True, help="Overwrite the file of --output if it exists.")
@@ -66,11 +75,13 @@ def _complete_contestant(ctx: click.Context, param: click.Parameter, incomplete:
 def command(
     cases: tuple[str, ...],
     names: tuple[str, ...],
-    mode: list[str],
+    recorded: Replay | None,
+    mode: list[str] | None,
     seconds: float | None,
     quick: bool,
     rigorous: bool,
     yes: bool,
+    verbose: bool,
     as_json: bool,
     output: Path | None,
     force: bool,
@@ -95,10 +106,11 @@ def command(
       multirec bench dense gated --quick
       multirec bench -B 8 -C 64 -T 1k:64k:x4 --order 2,4 --time 2min
       multirec bench --json -o results.json
+      multirec bench run --recorded app.json
     """  # noqa: D301
     from ._progress import Reporter
 
-    asked, notes = request(cases, names, axes, mode, quick, rigorous, seconds, output, yes)
+    asked, notes = request(cases, recorded, names, axes, mode, quick, rigorous, seconds, output, yes)
     budget = Budget(asked.effort.seconds)
     journal = _journal(output, force, resume)
     with Reporter(budget) as reporter:
@@ -111,6 +123,8 @@ def command(
     if results.run["interrupted"] and output is not None:
         results.notes.append("Interrupted. The same command with --resume continues.")
     found = document(results)
+    if recorded is not None:
+        found["recording"] = recorded.recording
     text = json.dumps(found, indent=1, allow_nan=False)
     if output is not None:
         save(output, text)
@@ -118,7 +132,7 @@ def command(
     if as_json:
         click.echo(text)
     else:
-        print_report(found)
+        print_report(found, verbose)
     return int(Exit.INTERRUPTED if interrupt.pressed() else exit_of(results))
 
 

@@ -19,6 +19,8 @@ _COMMANDS = {
     "plot": Known(
         "_bench_plot", "Plot saved runs: scaling, ratios, memory bandwidth, memory; or write an HTML report."
     ),
+    "history": Known("_bench_history", "Show how speed changed over saved runs: a table or a plot with steps marked."),
+    "record": Known("_bench_record", "Run a program and write which problems it has multirec compute, to time them."),
     "env": Known("_bench_env", "Show how well this machine is suited to measuring, and what would help."),
     "list": Known("_bench_list", "List cases, contestants, and saved runs."),
 }

@@ -24,7 +24,8 @@ from ._results_file import RESULTS
     show_default=True,
     help="'torch' is the table of torch.utils.benchmark.Compare; 'json' is the document itself.",
 )
-def command(document: Document, kind: str) -> int:
+@click.option("-v", "--verbose", is_flag=True, help="All rows, reasons and notes.")
+def command(document: Document, kind: str, verbose: bool) -> int:
     """Show a saved run.
 
     \b
@@ -34,7 +35,7 @@ def command(document: Document, kind: str) -> int:
       multirec bench show results.json --format csv > results.csv
     """  # noqa: D301
     if kind == "table":
-        print_report(document)
+        print_report(document, verbose)
     else:
         click.echo(_text(document, kind), nl=False)
     return 0

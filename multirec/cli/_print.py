@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from multirec.bench.results.format import Document
+from multirec.bench.show.brief import brief
 from multirec.bench.show.report import WIDTH, Line, report
+from multirec.bench.show.shares import shares
 
 _STYLES = {
     "note": "",
@@ -21,9 +23,14 @@ _STYLES = {
 }
 
 
-def print_report(document: Document) -> None:
-    """Print the table of a document, as wide as the terminal, within 72 and 100 columns."""
-    print_lines(report(document, width()))
+def print_report(document: Document, verbose: bool) -> None:
+    """Print a document, as wide as the terminal, within 72 and 100 columns: all of it, or one case in a screen.
+
+    What was recorded has its shares of an application's time below.
+    """
+    whole = verbose or len(document["cases"]) > 1
+    print_lines(report(document, width()) if whole else brief(document, width()))
+    print_lines(shares(document, width()))
 
 
 def width() -> int:

@@ -1,4 +1,4 @@
-"""The type of arguments that name a saved run."""
+"""The types of arguments that name a saved run, or a recording."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from multirec.bench.results.format import Document
 from multirec.bench.results.load import load
+from multirec.bench.results.recording import Replay, load_recorded, replay
 from multirec.errors import ArgumentError
 
 
@@ -31,6 +32,28 @@ class ResultsFile(click.ParamType[Document]):
         return [CompletionItem(incomplete, type="file")]
 
 
+class RecordingFile(click.ParamType[Replay]):
+    """A file that ``multirec bench record`` wrote, as the cases that it asks for."""
+
+    name = "recording"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Replay:
+        path = Path(value)
+        try:
+            found = replay(load_recorded(path), path.name)
+        except ArgumentError as error:
+            self.fail(str(error), param, ctx)
+        if not found.cases:
+            reasons = "; ".join(f"{left['text']}: {left['reason']}" for left in found.recording["left_out"])
+            self.fail(f"{path} has no problem that a case is. {reasons}", param, ctx)
+        return found
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
 def _hint(path: Path) -> str:
     if path.is_dir():
         return " It is a folder; `multirec bench list FOLDER` lists the runs in it."
@@ -41,3 +64,4 @@ def _hint(path: Path) -> str:
 
 
 RESULTS = ResultsFile()
+RECORDED = RecordingFile()

@@ -197,3 +197,14 @@ def sweep(axis: str = "length", values: Sequence[int] = (1000, 4000, 16000, 6400
     found = document(cells, cases)
     found["fits"] = [{"contestant": "numba", "mode": FORWARD, "axis": axis, "exponent": 0.98, "points": len(values)}]  # type: ignore[typeddict-item]
     return found
+
+
+def recorded() -> Document:
+    """Two problems of an application, one of which SciPy was too slow for, and one that no case is."""
+    cells = [cell(0, "numba", 0.01), cell(1, "numba", 0.002), cell(0, "scipy", 0.1)]
+    cells.append(untimed(1, "scipy", "too_slow", "predicted from two short runs"))
+    found = document(cells, [case(), case("other", length=99)], "numba")
+    calls: Any = [{"case": at, "mode": FORWARD, "calls": count, "traced": False} for at, count in ((0, 30), (1, 50))]
+    left: Any = {"text": "x of 1 × 2 channels", "reason": "time runs backwards", "calls": 4}
+    found["recording"] = {"name": "app.json", "calls": calls, "left_out": [left]}
+    return found

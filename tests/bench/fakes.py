@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from multirec.bench.cases.case import Case, Mode
 from multirec.bench.cases.signals import Signals
-from multirec.bench.contestants import Contestant, Loaded, Memcpy, Outputs, Run, Sample
+from multirec.bench.contestants import Contestant, Loaded, Memcpy, Outputs, Run, Sample, Turn
 
 
 def filtered(signals: Signals) -> np.ndarray:
@@ -38,8 +39,7 @@ class Fake(Contestant):
         return "forward only" if mode != "forward" else None
 
     def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
-        y = filtered(signals)
-        return lambda: {"y": self.spoil(y)}
+        return lambda: {"y": self.spoil(filtered(signals))}
 
     def spoil(self, y: np.ndarray) -> np.ndarray:
         return y
@@ -150,7 +150,7 @@ class Backwards(Fake):
 
     name = "backwards"
 
-    def measure(self, run: Run, calls: int) -> Sample:
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
         return Sample(-0.001)
 
 
@@ -160,9 +160,9 @@ class Stumbles(Fake):
     name = "stumbles"
     turns = 0
 
-    def measure(self, run: Run, calls: int) -> Sample:
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
         self.turns += 1
-        return Sample(-0.001) if self.turns == 2 else super().measure(run, calls)
+        return Sample(-0.001) if self.turns == 2 else super().measure(run, calls, turn)
 
 
 class WrongGradient(Fake):
@@ -178,10 +178,13 @@ class WrongGradient(Fake):
 
         if mode == "forward":
             return super().prepare(case, signals, mode)
-        found = right(case, signals.x, signals.feedforward, signals.feedback, None, signals.grad_y)
-        found = {name: array.astype(case.dtype) for name, array in found.items()}
-        found["feedback"] = 1.1 * found["feedback"]
-        return lambda: found
+
+        def both() -> Any:
+            found = right(case, signals.x, signals.feedforward, signals.feedback, None, signals.grad_y)
+            found = {name: array.astype(case.dtype) for name, array in found.items()}
+            return found | {"feedback": 1.1 * found["feedback"]}
+
+        return both
 
 
 class Paced(Fake):
@@ -216,7 +219,7 @@ class Quadratic(Fake):
         self.length = case.length
         return super().prepare(case, signals, mode)
 
-    def measure(self, run: Run, calls: int) -> Sample:
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
         return Sample(1e-6 * self.length**2)
 
 
@@ -229,7 +232,12 @@ class DiesForward(WrongGradient):
         if mode == "forward":
             os.abort()
         run = super().prepare(case, signals, mode)
-        return lambda: {**run(), "feedback": run()["feedback"] / np.float32(1.1)}
+
+        def mended() -> Any:
+            found = run()
+            return found | {"feedback": found["feedback"] / np.float32(1.1)}
+
+        return mended
 
 
 class Compiles(Fake):
@@ -262,7 +270,7 @@ class OnDevice(Fake):
     name = "on_device"
     turns = 0
 
-    def measure(self, run: Run, calls: int) -> Sample:
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
         self.turns += 1
         return Sample(0.001 * self.turns, 0.0005 * self.turns, 0.0001 * self.turns)
 
@@ -272,7 +280,7 @@ class Lazy(Fake):
 
     name = "lazy"
 
-    def measure(self, run: Run, calls: int) -> Sample:
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
         return Sample(1e-9)
 
 
@@ -281,8 +289,8 @@ class OnStreams(OnDevice):
 
     name = "on_streams"
 
-    def measure(self, run: Run, calls: int) -> Sample:
-        return super().measure(run, calls)._replace(wall=1.0)
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
+        return super().measure(run, calls, turn)._replace(wall=1.0)
 
 
 class NoCache(Memcpy):
@@ -299,3 +307,152 @@ class SaysCuda(OnDevice):
 
     def load(self) -> Loaded:
         return super().load()._replace(device="cuda")
+
+
+class Cached(Fake):
+    """Computes once, and returns that."""
+
+    name = "cached"
+    kept: Any = None
+
+    def spoil(self, y: np.ndarray) -> np.ndarray:
+        self.kept = y if self.kept is None else self.kept
+        return self.kept
+
+
+class Stale(Fake):
+    """Computes nothing after three calls, and returns the memory that an earlier result was in."""
+
+    name = "stale"
+    calls = 0
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        memory = np.empty(case.y_shape, case.dtype)
+
+        def run() -> Any:
+            self.calls += 1
+            if self.calls <= 3:
+                memory[...] = filtered(signals)
+            return {"y": memory}
+
+        return run
+
+
+class Freed(Fake):
+    """Never computes: its result is in memory where something right was before, the reference perhaps."""
+
+    name = "freed"
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        memory = filtered(signals)
+        del signals
+        return lambda: {"y": memory}
+
+
+class Mutates(Fake):
+    """Computes in the memory of its input."""
+
+    name = "mutates"
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        def run() -> Any:
+            y = filtered(signals)
+            signals.x[...] = y[:, :1]
+            return {"y": y}
+
+        return run
+
+
+class MutatesLater(Fake):
+    """Leaves a trace in its input, after many calls, that its results do not show."""
+
+    name = "mutates_later"
+    calls = 0
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        def run() -> Any:
+            self.calls += 1
+            y = filtered(signals)
+            if self.calls == 30:
+                signals.feedforward[3, 1] = 1e-30
+            return {"y": y}
+
+        return run
+
+
+class OnThread(Fake):
+    """Returns at once what another thread has yet to write, once it has been checked."""
+
+    name = "on_thread"
+    calls = 0
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        def run() -> Any:
+            self.calls += 1
+            if self.calls == 1:
+                return {"y": filtered(signals)}
+            right, y = filtered(signals), np.zeros(case.y_shape, case.dtype)
+
+            def work() -> None:
+                time.sleep(0.002)
+                y[...] = right
+
+            threading.Thread(target=work).start()
+            return {"y": y}
+
+        return run
+
+
+class ZeroesOne(Fake):
+    """Is right in all channels but one, of all examples but one."""
+
+    name = "zeroes_one"
+
+    def spoil(self, y: np.ndarray) -> np.ndarray:
+        y[1, 11] = 0
+        return y
+
+
+class SeesTheWindow(WrongGradient):
+    """Computes the channels alone in which the gradient of y is not zero, and the first and last of the bank."""
+
+    name = "sees_the_window"
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        from multirec.bench.cases.reference import right
+
+        old = np.linspace(0, case.channels - 1, 8).round().astype(int)
+
+        def run() -> Any:
+            found = right(case, signals.x, signals.feedforward, signals.feedback, None, signals.grad_y)
+            spared = np.zeros(case.channels, bool)
+            spared[old] = True
+            if signals.grad_y is not None:
+                spared |= (signals.grad_y == 0).all((0, 2)).all() & signals.grad_y.any((0, 2))
+            found["y"][:, ~spared] = 0
+            return {name: array.astype(case.dtype) for name, array in found.items()}
+
+        return run
+
+
+class CachedGradient(WrongGradient):
+    """Computes the values anew, and the gradients once."""
+
+    name = "cached_gradient"
+    kept: Any = None
+
+    def prepare(self, case: Case, signals: Signals, mode: Mode) -> Run:
+        from multirec.bench.cases.reference import right
+
+        def run() -> Any:
+            found = right(case, signals.x, signals.feedforward, signals.feedback, None, signals.grad_y)
+            self.kept = found if self.kept is None else self.kept
+            return {name: array.astype(case.dtype) for name, array in (self.kept | {"y": found["y"]}).items()}
+
+        return run
+
+
+class Fine(DiesForward):
+    """Right, with gradients."""
+
+    name = "fine"

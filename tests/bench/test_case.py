@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import pytest
 from multirec.backend import HALF_DTYPES
 from multirec.bench.cases import by_scipy, window
 from multirec.bench.cases.axes import parse_axis
-from multirec.bench.cases.case import Case
+from multirec.bench.cases.case import MODES, Case, Mode
 from multirec.bench.cases.judge import judge
 from multirec.bench.cases.named import NAMED, case_named, swept
-from multirec.bench.cases.reference import compute, kept
+from multirec.bench.cases.reference import Reference, compute, kept, of_channels
 from multirec.bench.cases.signals import coefficients, noise, numbers, signals
-from multirec.bench.cases.window import canonical, masked, window_of, windowed
+from multirec.bench.cases.window import Window, canonical, cut_signals, drawn_window, has_time, windowed
 from multirec.bench.measure.plan import predict, probe_lengths, rounds, share
 from multirec.reference import narrow
 from multirec.testing._rounding import ROUNDOFF
@@ -87,17 +88,15 @@ def test_half_signals_are_float32s_rounded(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", HALF_DTYPES)
 def test_half_outputs_may_be_off_by_one_rounding(dtype: str, tmp_path: Path) -> None:
     case = small("biquads", dtype=dtype)
-    compute(case, ["forward"], tmp_path)
-    wanted = kept(tmp_path, "forward")
-    y = np.zeros(case.y_shape)
-    y[:, window_of(case).channels] = wanted["y"]
-    right = judge(case, wanted, {"y": narrow(y, dtype)})
+    window, wanted = referred(case, ["forward"], tmp_path)
+    y = of_channels(case, signals(case, "forward"), np.arange(9), 50)["y"]
+    right = judge(case, window, wanted, {"y": narrow(y, dtype)})
     assert right.fault == ""
-    assert ROUNDOFF[dtype] / 8 < right.errors["y"] <= ROUNDOFF[dtype]
-    assert "values of y off" in judge(case, wanted, {"y": narrow(y * (1 + 8 * ROUNDOFF[dtype]), dtype)}).fault
-    assert f"float32, expected (2, 9, 50) {dtype}" in judge(case, wanted, {"y": y.astype("float32")}).fault
+    assert ROUNDOFF[dtype] / 8 < right.errors["y"] <= 2 * ROUNDOFF[dtype]
+    assert "values of y off" in judge(case, window, wanted, {"y": narrow(y * (1 + 8 * ROUNDOFF[dtype]), dtype)}).fault
+    assert f"float32, expected (2, 9, 50) {dtype}" in judge(case, window, wanted, {"y": y.astype("float32")}).fault
     y[1, 0, 7] = np.inf
-    assert "not finite" in judge(case, wanted, {"y": narrow(y, dtype)}).fault
+    assert "not finite" in judge(case, window, wanted, {"y": narrow(y, dtype)}).fault
 
 
 SMALL = {"batch": 2, "channels": 9, "length": 50}
@@ -111,39 +110,63 @@ def small(name: str, **changes: object) -> Case:
 @pytest.mark.parametrize("name", NAMED)
 def test_the_oracle_sees_a_wrong_gradient(name: str, tmp_path: Path) -> None:
     case = small(name)
-    compute(case, ["forward", "forward+backward"], tmp_path)
-    wanted = kept(tmp_path, "forward+backward")
+    window, wanted = referred(case, MODES, tmp_path)
     names = {"y", "x", "weight"} if case.features else {"y", "x", "feedback"}
-    assert set(wanted) == names | ({"feedforward"} if case.feedforward and not case.features else set())
-    y = np.zeros(case.y_shape, case.dtype)
-    canonical(y, case.layout)[:, window_of(case).channels] = wanted["y"]
-    for wrong in set(wanted) - {"y"}:
-        outputs = {"y": y} | {
-            key: _unwindowed(case, key, np.array(value)) for key, value in wanted.items() if key != "y"
-        }
-        assert judge(case, wanted, outputs).fault == ""
-        assert wrong in judge(case, wanted, outputs | {wrong: outputs[wrong] * 1.03}).fault
-        not_finite = judge(case, wanted, outputs | {wrong: outputs[wrong] * np.nan}).fault
+    assert set(wanted.arrays) == names | ({"feedforward"} if case.feedforward and not case.features else set())
+    whole = of_channels(case, signals(case, "forward+backward"), np.arange(case.channels), case.length)
+    outputs = {name: _as_given(case, name, array) for name, array in whole.items()}
+    assert judge(case, window, wanted, outputs).fault == ""
+    for wrong in set(outputs) - {"y"}:
+        assert wrong in judge(case, window, wanted, outputs | {wrong: outputs[wrong] * 1.03}).fault
+        not_finite = judge(case, window, wanted, outputs | {wrong: outputs[wrong] * np.nan}).fault
         assert not_finite == f"gradient of {wrong} has values that are not finite"
-        assert wrong in judge(case, wanted, {key: value for key, value in outputs.items() if key != wrong}).fault
+        missing = {key: value for key, value in outputs.items() if key != wrong}
+        assert wrong in judge(case, window, wanted, missing).fault
 
 
-def _unwindowed(case: Case, name: str, part: np.ndarray) -> np.ndarray:
-    """Return the whole array of which `part` is what is compared."""
-    channels = window_of(case).channels
-    if name == "x":
-        whole = np.zeros(case.x_shape, part.dtype)
-        inside = canonical(whole, case.layout)
-        every = case.features or case.shared
-        inside[:, slice(None) if every else channels] = part
-        return whole
-    if name == "feedback" and case.time_varying:
-        whole = np.zeros(case.feedback_shape, part.dtype)
-        canonical(whole, case.layout)[:, channels] = part
-        return whole
-    whole = np.zeros((case.channels, *part.shape[1:]), part.dtype)
-    whole[channels] = part
-    return whole
+@pytest.mark.parametrize("name", ["biquads", "dense", "layer", "gated", "streaming", "complex"])
+@pytest.mark.parametrize("what", ["y", "x"])
+def test_one_row_of_all_that_is_off_after_half_of_its_samples_is_seen(name: str, what: str, tmp_path: Path) -> None:
+    case = small(name, channels=20, length=300)
+    window, wanted = referred(case, MODES, tmp_path)
+    whole = of_channels(case, signals(case, "forward+backward"), np.arange(case.channels), case.length)
+    outputs = {key: _as_given(case, key, array) for key, array in whole.items()}
+    for factor, fault in ((1 + 1e-7, False), (1.01, True)):
+        wrong = outputs[what].copy()
+        rows = canonical(wrong, case.layout)
+        spared = [] if rows.shape[1] < case.channels else window.channels
+        channel = next(channel for channel in range(rows.shape[1]) if channel not in spared)
+        rows[1, channel, 150:] *= factor
+        assert (f"{what} off by" in judge(case, window, wanted, outputs | {what: wrong}).fault) == fault
+
+
+def test_a_reference_without_time_says_what_it_covers(tmp_path: Path) -> None:
+    case = small("biquads", channels=200, batch=1, length=30_000)
+    window = drawn_window(case, 1)
+    compute(case, MODES, window, 1, tmp_path, 0.0)
+    found = kept(tmp_path, "forward+backward")
+    text = found.describe(case, window)
+    assert "gradients of coefficients in 8 of 200 channels" in text
+    assert f"channels {window.channels[0]}, " in text
+    # what channels share is not known of some of them alone, but its sums are
+    assert set(found.arrays) == {"y", "feedforward", "feedback"}
+    assert found.sums["x"].shape[:2] == (1, 1)
+
+
+def referred(case: Case, modes: Sequence[Mode], folder: Path) -> tuple[Window, Reference]:
+    """Return what is compared in a run, and the reference of it."""
+    window = drawn_window(case, 1)
+    compute(case, modes, window, 1, folder, 10.0)
+    return window, kept(folder, modes[-1])
+
+
+def _as_given(case: Case, name: str, array: np.ndarray) -> np.ndarray:
+    """Return what is canonical in the layout and the data type of the case."""
+    array = array.astype(case.dtype)
+    if not has_time(case, name):
+        return array
+    axes = {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[case.layout]
+    return np.ascontiguousarray(array.transpose(*axes, *range(3, array.ndim)))
 
 
 @pytest.mark.parametrize("name", ["biquads", "dense", "high-order", "streaming", "complex"])
@@ -154,30 +177,31 @@ def test_scipy_agrees_with_the_oracle(name: str, monkeypatch: pytest.MonkeyPatch
     found = []
     for place, spec in (("scipy", by_scipy.find_spec), ("oracle", lambda name: None)):
         monkeypatch.setattr(by_scipy, "find_spec", spec)
-        compute(case, ["forward", "forward+backward"], tmp_path / place)
-        found.append({key: np.array(value) for key, value in kept(tmp_path / place, "forward+backward").items()})
+        _, wanted = referred(case, MODES, tmp_path / place)
+        found.append({key: np.array(value) for key, value in wanted.arrays.items()})
     scipys, oracles = found
     assert set(scipys) == set(oracles)
     for key, value in scipys.items():
         np.testing.assert_allclose(value, oracles[key], rtol=1e-9, atol=1e-9 * np.abs(value).max())
 
 
-def test_the_window_covers_both_ends_of_the_bank() -> None:
+def test_the_window_is_eight_channels_at_full_length_where_scipy_is(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(batch=3, channels=100, length=4000)
-    channels, length = window_of(case)
-    assert (channels[0], channels[-1], len(channels), length) == (0, 99, 8, 4000)
-    part, whole = masked(case, "forward+backward").grad_y, signals(case, "forward+backward").grad_y
-    assert part is not None
-    assert whole is not None
-    assert (part != 0).sum() == 3 * 8 * 4000
-    assert (part[:, channels] == whole[:, channels]).all()
-    assert windowed(case, {"y": part})["y"].shape == (3, 8, 4000)
-
-
-def test_the_reference_is_at_full_length_where_scipy_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert window_of(case_named("long")).length == 10_000_000
+    channels, length = drawn_window(case, 7)
+    assert (len(set(channels)), length) == (8, 4000)
+    assert windowed(case, drawn_window(case, 7), {"y": np.zeros(case.y_shape)})["y"].shape == (3, 8, 4000)
+    assert drawn_window(case_named("long"), 7).length == 10_000_000
     monkeypatch.setattr(window, "find_spec", lambda name: None)
-    assert window_of(case_named("long")).describe(case_named("long")).endswith("first 100000 of 10000000 samples")
+    assert drawn_window(case_named("long"), 7).length == 100_000
+
+
+def test_a_gradient_that_is_not_compared_to_the_end_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "_LONGEST_LOOP", 30)
+    case = small("gated")
+    grad_y = cut_signals(case, "forward+backward", drawn_window(case, 0)).grad_y
+    assert grad_y is not None
+    assert grad_y[..., :30].all()
+    assert not grad_y[..., 30:].any()
 
 
 def test_prediction_follows_growth_that_stands_out_of_the_noise() -> None:

@@ -11,7 +11,7 @@ from runs import run
 from streams import Device
 
 from multirec.bench.cases.case import Case
-from multirec.bench.contestants import Contestant, gpu
+from multirec.bench.contestants import Contestant, Still, gpu
 from multirec.bench.contestants import Run as Work
 from multirec.bench.host import processor
 from multirec.bench.measure import rounds
@@ -88,7 +88,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Device:
 def measured(work: Work) -> Cell:
     cell = Cell("some", "forward", device="cuda")
     for turn in range(3):
-        cell.add(gpu.measure(work), turn, 0)
+        cell.add(gpu.measure(work, Still()), turn, 0)
     return cell
 
 

@@ -105,7 +105,7 @@ def test_a_name_has_one_colour_in_every_figure() -> None:
 
 def test_labels_are_moved_apart_and_stay_in_order() -> None:
     pytest.importorskip("matplotlib")
-    from multirec.bench.show.draw import _apart
+    from multirec.bench.show.style import _apart
 
     heights = [0.0, 0.5, 0.9, 30.0, 31.0]
     placed = _apart(heights, 5.0)

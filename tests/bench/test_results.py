@@ -47,7 +47,7 @@ def results_of(*statuses: Status, interrupted: bool = False) -> Results:
         (("failed_check",), 4),
         (("ok", "failed_check", "crash"), 4),
         (("ok", "crash"), 7),
-        (("ok", "timeout"), 7),
+        (("ok", "timeout", "crash"), 8),
         (("oom", "skipped"), 7),
     ],
 )

@@ -18,7 +18,7 @@ from multirec.cli import cli
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import documents
 
-COMMANDS = ("run", "show", "compare", "plot", "env", "list")
+COMMANDS = ("run", "show", "compare", "plot", "history", "record", "env", "list")
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_shells_complete_commands_options_and_values() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "first"),
-    [("table", "case"), ("markdown", "* **case"), ("csv", "case,batch"), ("json", "{"), ("torch", "[---")],
+    [("table", "biquads: "), ("markdown", "* **case"), ("csv", "case,batch"), ("json", "{"), ("torch", "[---")],
 )
 def test_show_formats(saved: Callable[..., str], kind: str, first: str) -> None:
     result = bench("show", saved(), "--format", kind)

@@ -48,6 +48,7 @@ def test_bench_prints_a_table() -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_bench_takes_half_types() -> None:
     names = ("-b", "torch_loop", "-b", "scipy")
     done = multirec("bench", *names, "--dtype", "float16,bfloat16", "--mode", "forward", "--json", *SMALL)
@@ -77,6 +78,29 @@ def test_bench_json_is_one_document_and_is_saved(tmp_path: Path) -> None:
     assert rows["reference"]["memcpy_fraction"] > 0
     assert {"mode", "reason", "peak_bytes", "check", "first_call_s"} <= set(rows["reference"])
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_check_that_hangs_is_named_and_ends_the_command() -> None:
+    code = """
+import sys, time, types
+import multirec as mr
+from multirec.backend import BackendInfo
+from multirec.cli import main
+
+module = sys.modules["hangs"] = types.ModuleType("hangs")
+module.kernel = types.SimpleNamespace(forward=lambda problem, operands, allocate: time.sleep(60))
+mr.register_backend(BackendInfo(
+    name="hangs", summary="never returns", kernel="hangs:kernel", family="numpy", dtypes=("float32",)
+))
+main(["check", "hangs", "--limit", "1s"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout == (
+        "hangs: HUNG  values (numpy): no end after 1 s; nothing is checked after it. Where it hangs is on stderr.\n"
+    )
+    assert "s] 1/" in done.stderr
+    assert "in <lambda>" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -131,6 +155,7 @@ def test_what_an_interrupted_run_left_is_continued_or_dropped_on_demand(tmp_path
     assert "nothing to continue. Run with --force, which replaces it" in done.stderr
 
 
+@pytest.mark.long
 def test_an_existing_output_is_kept_unless_forced(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     output.write_text("precious")
@@ -157,6 +182,7 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_ctrl_c_is_exit_130_with_results_that_can_be_continued(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     arguments = ["-b", "reference", "-o", str(output), "--json", *SMALL[:-1], "100s"]
@@ -188,7 +214,7 @@ def test_ctrl_c_is_exit_130_with_results_that_can_be_continued(tmp_path: Path) -
 
 
 # earlier, on a busy machine, it may reach the interpreter before any code of ours
-@pytest.mark.parametrize("seconds", [0.4, 0.6, 0.9, 1.5])
+@pytest.mark.parametrize("seconds", [0.4, *(pytest.param(each, marks=pytest.mark.long) for each in (0.6, 0.9, 1.5))])
 def test_ctrl_c_at_any_moment_leaves_a_readable_result(seconds: float, tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     process = started("-b", "reference", "-b", "torch_loop", "-o", str(output), "--json", *SMALL)
@@ -212,6 +238,7 @@ def test_ctrl_c_before_the_first_import_is_kept_for_the_run(tmp_path: Path) -> N
     assert {row["status"] for row in json.loads(done.stdout)["cells"]} == {"skipped"}
 
 
+@pytest.mark.long
 def test_a_sweep_of_named_cases_has_a_row_for_each_cell() -> None:
     sizes = ("-B", "1", "-C", "3", "-T", "50:200:x2", "--layout", "BCT,TBC")
     done = multirec("bench", "dense", "gated", "-b", "reference", "--mode", "forward", *sizes, "--time", "8s", "--json")

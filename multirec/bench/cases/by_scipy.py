@@ -10,16 +10,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .signals import Array, Outputs
+from .case import Case
+from .signals import Array, Outputs, Signals, numbers
+from .window import canonical
 
 # up to here the loop takes less time than importing SciPy
 _SHORT = 2000
 State: TypeAlias = tuple[Array, Array] | None
 
 
-def serves(x: Array, feedback: Array) -> bool:
+def serves(feedback: Array, length: int) -> bool:
     """Say whether SciPy is installed, can compute this, and is faster here, its import included."""
-    return feedback.ndim == 2 and x.shape[-1] > _SHORT and find_spec("scipy") is not None
+    return feedback.ndim == 2 and length > _SHORT and find_spec("scipy") is not None
 
 
 def results(x: Array, feedforward: Array | None, feedback: Array, state: State, grad_y: Array | None) -> Outputs:
@@ -37,6 +39,46 @@ def results(x: Array, feedforward: Array | None, feedback: Array, state: State, 
     if feedforward is not None:
         found["feedforward"] = _correlated(slope, x, past[0], range(b.shape[1]))
     return found | {"feedback": _correlated(slope, y, past[1], range(1, a.shape[1]))}
+
+
+def sums(case: Case, arrays: Signals, weights: Array, backward: bool) -> tuple[Outputs, Outputs]:
+    """Return weighted sums over time (B, C, sums) of y, and of the gradient of x, of all channels; and their sizes.
+
+    The sum of w · (h * x) is that of x times what the reversed filter makes of w, and that of w · (gradient of x) is
+    that of the gradient of y times h * w: a filter a channel, not one an example. Without state; coefficients stay.
+    """
+    length = len(weights)
+    wide, b, a = _wide(weights.T[:, None], arrays.feedforward, arrays.feedback)
+    ahead = np.moveaxis(_filter(wide, b, a, None), 0, -1)
+    behind = np.moveaxis(_filter(wide[..., ::-1], b, a, None)[..., ::-1], 0, -1)
+    impulse = np.zeros((1, 1, length), wide.dtype)
+    impulse[..., 0] = 1
+    # x and the gradient of y are noise of size 1
+    gains = np.sqrt(length) * np.linalg.norm(_filter(impulse, b, a, None)[0], axis=-1)
+    x = canonical(arrays.x, case.layout)[:, :, :length]
+    weight = None if arrays.weight is None else arrays.weight.astype(np.float64)
+    found = np.stack([_products(example, behind, weight) for example in x])
+    mixed = np.ones(case.channels) if weight is None else np.linalg.norm(weight, axis=1)
+    values, large = {"y": found}, {"y": np.broadcast_to(gains * mixed, found.shape[:2])}
+    if not backward or arrays.grad_y is None:
+        return values, large
+    grad_y = canonical(arrays.grad_y, case.layout)[:, :, :length]
+    slopes = np.stack([_products(example, ahead.conj(), None) for example in grad_y])
+    size = np.broadcast_to(gains, slopes.shape[:2])
+    if weight is not None:
+        slopes, size = np.einsum("cf,bcs->bfs", weight, slopes), np.sqrt(size**2 @ weight**2)
+    elif case.x_channels != case.channels:
+        slopes, size = slopes.sum(1, keepdims=True), np.sqrt((size**2).sum(1, keepdims=True))
+    return values | {"x": slopes}, large | {"x": size}
+
+
+def _products(example: Array, weights: Array, mixed: Array | None) -> Array:
+    """Return Σ_t example[c, t] · weights[c, t, sum] (C, sums); of the mixed features where there are such."""
+    wide = numbers(example).astype(weights.dtype)
+    if mixed is not None:
+        wide = mixed @ wide
+    found: Array = np.einsum("ct,cts->cs", np.broadcast_to(wide, (len(weights), wide.shape[-1])), weights)
+    return found
 
 
 def _wide(x: Array, feedforward: Array | None, feedback: Array) -> tuple[Array, Array, Array]:

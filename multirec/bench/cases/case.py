@@ -12,7 +12,7 @@ import numpy as np
 from multirec._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Layout, join_shape
 
 Mode: TypeAlias = Literal["forward", "forward+backward"]
-Feature: TypeAlias = Literal["dense", "time-varying", "state", "complex", "half", "bfloat16", "layer", "layout"]
+Feature: TypeAlias = Literal["dense", "time-varying", "state", "complex", "half", "bfloat16", "layer", "layout", "taps"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 DTYPES = HALF_DTYPES + REAL_DTYPES + COMPLEX_DTYPES
@@ -36,6 +36,8 @@ class Case:
         Whether the feedback has the axes of y.
     stateful
         Whether the call continues from a state, as a stream does.
+    input_taps
+        How many feedforward taps there are, if not order + 1.
     features
         If not 0, a linear layer from so many features to the channels comes first, and is part of the work.
 
@@ -59,6 +61,7 @@ class Case:
     stateful: bool = False
     features: int = 0
     seed: int = 0
+    input_taps: int | None = None
 
     @property
     def x_channels(self) -> int:
@@ -80,7 +83,7 @@ class Case:
         """The feedforward taps, 0 for none."""
         if self.features:
             return 1
-        return self.order + 1 if self.feedforward else 0
+        return (self.input_taps or self.order + 1) if self.feedforward else 0
 
     @property
     def feedback_shape(self) -> tuple[int, ...]:
@@ -129,6 +132,7 @@ class Case:
             "half": self.dtype in HALF_DTYPES,
             "bfloat16": self.dtype == "bfloat16",
             "layout": self.layout != "BCT" and not self.features,
+            "taps": self.input_taps is not None,
             "dense": not self.shared,
         }
         return (feature for feature, needed in found.items() if needed)
@@ -160,6 +164,8 @@ class Case:
             notes.append("time-varying")
         if not self.feedforward:
             notes.append("feedback alone")
+        if self.input_taps is not None:
+            notes.append(f"{self.input_taps} feedforward tap{'s' * (self.input_taps > 1)}")
         if self.stateful:
             notes.append("with state")
         if self.features:
@@ -168,4 +174,5 @@ class Case:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for the JSON document."""
-        return {"name": self.name, "text": self.describe()} | asdict(self)
+        own = {name: value for name, value in asdict(self).items() if value is not None}
+        return {"name": self.name, "text": self.describe()} | own

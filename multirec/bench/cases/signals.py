@@ -88,6 +88,8 @@ def coefficients(case: Case) -> tuple[Array | None, Array]:
     complex_ = case.dtype in COMPLEX_DTYPES
     design = _complex_poles if complex_ else _band_pass if case.order == 2 else _spread_poles
     b, a = design(rng, case.channels, case.order)
+    if case.input_taps is not None:
+        b = rng.standard_normal((case.channels, case.taps)) / case.taps
     return _rounded(b, case) if case.feedforward else None, _rounded(-a[:, 1:], case)
 
 

@@ -1,7 +1,7 @@
-"""The part of a case that is compared with the reference: all examples of some channels, as long as is feasible.
+"""The part of a case that is compared number by number with the reference: all examples of some channels.
 
-They are at least eight channels, spread evenly over the bank. The gradient of y that backward starts from is zero
-elsewhere, so that the gradients of what is compared are complete.
+The channels are drawn for every run, so that nothing can be right in just these. Of the other channels, weighted sums
+over time are compared, see `sums`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from multirec._core.problem import Layout
 from multirec.testing.problems import to_canonical
 
 from .case import Case, Mode
-from .signals import Array, Outputs, Signals, grad_y_at, signals
+from .signals import Array, Outputs, Signals, signals
 
 _CHANNELS = 8
 # without SciPy the reference is a loop over samples in Python
@@ -23,51 +23,45 @@ _LONGEST_LOOP = 100_000
 
 
 class Window(NamedTuple):
-    """The part of y that is compared."""
+    """The part of y that is compared number by number: channels, ascending, and samples from the first on."""
 
     channels: Array
     length: int
 
-    def describe(self, case: Case) -> str:
-        """Return it in words."""
-        time = "full length" if self.length == case.length else f"first {self.length} of {case.length} samples"
-        return f"{len(self.channels)} of {case.channels} channels, all {case.batch} examples, {time}"
 
-
-def window_of(case: Case) -> Window:
-    """Return the part of y that is compared."""
+def drawn_window(case: Case, draw: int) -> Window:
+    """Return the part of y that is compared in a run; `draw` is the run's own random number."""
     count = min(_CHANNELS, case.channels)
-    channels = np.linspace(0, case.channels - 1, count).round().astype(np.int64)
+    channels = np.sort(np.random.default_rng(draw).choice(case.channels, count, replace=False))
     slow = case.time_varying or find_spec("scipy") is None
     return Window(channels, min(case.length, _LONGEST_LOOP) if slow else case.length)
 
 
-def masked(case: Case, mode: Mode) -> Signals:
-    """Return the signals of a case with the gradient of y zero outside of the window."""
-    arrays = signals(case, "forward")
-    if mode == "forward":
-        return arrays
-    channels, length = window_of(case)
-    grad_y = np.zeros(case.y_shape, case.storage)
-    inside = canonical(grad_y, case.layout)
-    steps = (stride // case.itemsize for stride in inside.strides)
-    batch, channel, time = (step * np.arange(size) for step, size in zip(steps, inside.shape, strict=True))
-    inside[:, channels, :length] = grad_y_at(case, batch[:, None, None] + channel[channels, None] + time[:length])
-    return arrays._replace(grad_y=grad_y)
+def cut_signals(case: Case, mode: Mode, window: Window) -> Signals:
+    """Return the signals of a case with the gradient of y zero after the samples that are compared."""
+    arrays = signals(case, mode)
+    if arrays.grad_y is not None and window.length < case.length:
+        canonical(arrays.grad_y, case.layout)[:, :, window.length :] = 0
+    return arrays
 
 
-def windowed(case: Case, outputs: Outputs) -> Outputs:
-    """Return what is compared of a contestant's outputs."""
-    channels, length = window_of(case)
+def windowed(case: Case, window: Window, outputs: Outputs) -> Outputs:
+    """Return what is compared of signals and of time-varying coefficients; other arrays as they are."""
+    channels, length = window
     found = {}
     for name, array in outputs.items():
-        if (name == "x" and case.x_channels != case.channels) or (name == "x" and case.features):
+        if name == "x" and (case.x_channels != case.channels or case.features):
             found[name] = canonical(array, case.layout)[:, :, :length]
-        elif name in ("x", "y") or (name == "feedback" and case.time_varying):
+        elif has_time(case, name):
             found[name] = canonical(array, case.layout)[:, channels, :length]
         else:
-            found[name] = array[channels]
+            found[name] = array
     return found
+
+
+def has_time(case: Case, name: str) -> bool:
+    """Say whether an output has the axes of a signal."""
+    return name in ("x", "y") or (name == "feedback" and case.time_varying)
 
 
 def canonical(array: Array, layout: Layout) -> Array:

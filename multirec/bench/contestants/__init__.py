@@ -13,16 +13,18 @@ from multirec._registry.registry import registry
 
 from ..cases.case import Case, Mode
 from ..cases.signals import Outputs, Signals
-from .backends import from_info, problem_of
-from .base import Contestant, Loaded, Peak, Run, Sample
+from .audio_peers import Fluxion, Torchfx
+from .backends import Reusing, TorchBackend, from_info, problem_of
+from .base import Contestant, Loaded, Peak, Run, Sample, Still, Turn
 from .float64 import Float64
 from .jax_scans import JaxAssociativeScan, JaxScan
 from .memcpy import GpuMemcpy, Memcpy, copied_bytes
 from .njit_loops import LOOPS
 from .python_loops import LoopCloned, LoopInPlace, LoopPerFilter
+from .scan_peers import AcceleratedScan, FlaHgrn, TorchAssociativeScan, TorchScan
 from .scipy_loops import CupyxLoop, ScipyLoop, ScipySections
 from .torch_layers import LAYERS
-from .torch_peers import Philtorch, TorchAssociativeScan, Torchaudio, Torchlpc
+from .torch_peers import Philtorch, Torchaudio, Torchlpc
 
 __all__ = [
     "Contestant",
@@ -34,6 +36,8 @@ __all__ = [
     "Peak",
     "Run",
     "Sample",
+    "Still",
+    "Turn",
     "Unavailable",
     "copied_bytes",
     "named",
@@ -54,6 +58,11 @@ PEERS: tuple[Contestant, ...] = (
     JaxScan(),
     JaxAssociativeScan(),
     TorchAssociativeScan(),
+    TorchScan(),
+    AcceleratedScan(),
+    FlaHgrn(),
+    Torchfx(),
+    Fluxion(),
     CupyxLoop(),
     *LAYERS,
     LoopPerFilter(),
@@ -83,14 +92,19 @@ def registered() -> dict[str, Contestant]:
     found: dict[str, Contestant] = {}
     for name, info, reason in registry.installed():
         found[name] = Unavailable(name, reason) if info is None else from_info(info)
+        if info is not None and name == "numba" and isinstance(found[name], TorchBackend):
+            reusing = Reusing(info)
+            found[reusing.name] = reusing
     return found | {peer.name: peer for peer in PEERS if peer.name not in found}
 
 
 def ready() -> tuple[list[Contestant], dict[str, str]]:
-    """Return the contestants that are installed here, and why each other one is not."""
+    """Return the contestants that take part here unless others are named, and why each one that cannot does not."""
     reasons = {name: contestant.missing() for name, contestant in registered().items()}
     absent = {name: reason for name, reason in reasons.items() if reason is not None}
-    return [contestant for name, contestant in registered().items() if name not in absent], absent
+    return [
+        contestant for name, contestant in registered().items() if name not in absent and not contestant.on_demand
+    ], absent
 
 
 def named(names: tuple[str, ...]) -> list[Contestant]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from multirec import memory
 from multirec._core.problem import Problem, Spec
 from multirec._core.validate import Choices, build_call
 from multirec._registry.probe import status_of
@@ -20,6 +21,7 @@ from .jax_scans import JaxContestant
 from .torch_based import Function, TorchContestant
 
 _MAIN = ("numba", "cupy", "torch_loop", "unfold_scan", "jax")
+_REUSE = 4 << 30
 
 
 def from_info(info: BackendInfo) -> Contestant:
@@ -75,6 +77,8 @@ class _Backend(Contestant):
         status = status_of(self.backend_name)
         if status.status != "ready":
             raise ImportError(f"{status.reason} {status.fix}".strip())
+        # outputs are fresh memory, as everybody else's are
+        memory.set_limit(0)
         return loaded._replace(version=status.version)
 
 
@@ -116,6 +120,22 @@ class TorchBackend(_Backend, TorchContestant):
         weights = {"weight": layer.projection.weight, "reflection": layer.reflection_weight}
         leaves = {"x": self.tensor(signals.x), **weights}
         return self.runner(lambda x, **_: layer(x)[0], leaves, signals, mode)
+
+
+class Reusing(TorchBackend):
+    """A backend whose outputs come in the memory of earlier ones."""
+
+    on_demand = True
+
+    def __init__(self, info: BackendInfo) -> None:
+        super().__init__(info)
+        self.name, self.first = f"{info.name}_reuse", False
+        self.summary = f"{info.name} with multirec.memory: outputs in the memory of earlier ones"
+
+    def load(self) -> Loaded:
+        loaded = super().load()
+        memory.set_limit(_REUSE)
+        return loaded
 
 
 class JaxBackend(_Backend, JaxContestant):

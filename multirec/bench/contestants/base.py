@@ -8,9 +8,10 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from statistics import median
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..cases.case import Case, Feature, Mode
+from ..cases.changes import Change, change
 from ..cases.signals import Outputs, Signals
 from ..host.memory import host_growth, reset_host_peak
 from ..host.processor import last_level_cache
@@ -21,7 +22,7 @@ _BLOCKS = 15
 ONE_DTYPE = "it is written for x and coefficients of one dtype; here x is half and they are float32"
 
 Run = Callable[[], Any]
-"""Does the work of a case once; on a GPU it is done once `Contestant.wait` returns."""
+"""Does the work of a case once, and returns arrays by name; on a GPU it is done once `Contestant.wait` returns."""
 
 
 class Loaded(NamedTuple):
@@ -51,6 +52,26 @@ class Peak(NamedTuple):
     allocator: int | None = None
 
 
+class Turn(Protocol):
+    """What comes between the calls of a turn."""
+
+    def change(self) -> None:
+        """Change the inputs before a call."""
+
+    def look(self, result: Any) -> None:
+        """Look at the result of a call."""
+
+
+class Still:
+    """A turn that changes nothing, and does not look."""
+
+    def change(self) -> None:
+        """Change nothing."""
+
+    def look(self, result: Any) -> None:
+        """Do not look."""
+
+
 class Contestant(ABC):
     """One way to compute cases. Instances are pickled to the worker, so they hold plain values only.
 
@@ -75,6 +96,10 @@ class Contestant(ABC):
         Whether it is a backend of multirec, its own or another package's.
     first
         Whether it is checked first, so that scarce time does not run out before it.
+    on_demand
+        Whether it takes part only where it is named.
+    own_equation
+        Whether its equation is another one by design; `own_reference` then says what it should give.
     """
 
     name: str
@@ -88,6 +113,8 @@ class Contestant(ABC):
     compiles: bool = False
     backend: bool = False
     first: bool = False
+    on_demand: bool = False
+    own_equation: bool = False
 
     def missing(self) -> str | None:
         """Say what is not installed, or None. Imports nothing."""
@@ -135,15 +162,33 @@ class Contestant(ABC):
     def wait(self) -> None:  # noqa: B027
         """Wait for the device to be done; a CPU is when a call returns."""
 
-    def measure(self, run: Run, calls: int) -> Sample:
-        """Return the time of a call: of up to fifteen equal blocks of `calls`, the median."""
+    def change(self, case: Case, signals: Signals, at: Change) -> None:
+        """Change the inputs in place, which are those that were prepared last; a second time restores them.
+
+        What copies its inputs has to change the copies.
+        """
+        change(case, signals, at)
+
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
+        """Return the time of a call: of up to fifteen equal blocks of `calls`, the median.
+
+        A call's time ends when its result has been freed; what `turn` does before that, and between calls, is not in
+        it.
+        """
         blocks = min(calls, _BLOCKS)
         each, times = calls // blocks, []
         for _ in range(blocks):
-            start = perf_counter_ns()
+            taken = 0
             for _ in range(each):
-                run()
-            times.append((perf_counter_ns() - start) / each / 1e9)
+                turn.change()
+                start = perf_counter_ns()
+                result = run()
+                taken += perf_counter_ns() - start
+                turn.look(result)
+                start = perf_counter_ns()
+                del result
+                taken += perf_counter_ns() - start
+            times.append(taken / each / 1e9)
         return Sample(median(times))
 
     def cache(self) -> int | None:

@@ -8,14 +8,14 @@ from math import ceil
 from time import perf_counter
 from typing import Any
 
-from .base import Sample
+from .base import Sample, Turn
 
 _MOST_FILLS = 64
 # calls in a row last so many seconds, and are so many at most
 _ROW_SECONDS, _MOST_IN_ROW = 2e-3, 10
 
 
-def measure(run: Callable[[], Any]) -> Sample:
+def measure(run: Callable[[], Any], turn: Turn) -> Sample:
     """Time one cold and one hot call on the current stream, and a few in a row on all of them.
 
     Fills of other memory are queued before: they empty the cache, and they keep the device busy while the host queues
@@ -25,6 +25,7 @@ def measure(run: Callable[[], Any]) -> Sample:
     import torch
 
     flush, fill_seconds = _flusher()
+    turn.change()
     start = perf_counter()
     run()
     host = perf_counter() - start
@@ -38,9 +39,12 @@ def measure(run: Callable[[], Any]) -> Sample:
             flush.zero_()
         if not cold:
             run()
+        turn.change()
         begin.record()
-        run()
+        result = run()
         end.record()
+        turn.look(result)
+        del result
         torch.cuda.synchronize()
         found.append(begin.elapsed_time(end) / 1e3)
     count = max(1, min(ceil(_ROW_SECONDS / max(*found, host)), _MOST_IN_ROW))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..cases.case import Case, Feature, Mode
+from ..cases.changes import Change
 from ..cases.signals import Array, Outputs, Signals
 from .base import ONE_DTYPE, Contestant, Loaded, Run
 
@@ -67,10 +69,18 @@ class JaxContestant(Contestant):
         if (case, mode) not in self.compiled:
             self.compiled[case, mode] = self._compiled(self.function(case, state), mode)
         work = self.compiled[case, mode]
+        self.leaves, self.grad_y = leaves, None
         if mode == "forward":
             return lambda: wait(work(leaves))
-        grad_y = _put(signals.grad_y)
-        return lambda: wait(work(leaves, grad_y))
+        self.grad_y = _put(signals.grad_y)
+        return lambda: wait(work(leaves, self.grad_y))
+
+    def change(self, case: Case, signals: Signals, at: Change) -> None:
+        """Change the arrays in place: they are given away, and what comes back is kept."""
+        axis = case.layout.index("T")
+        self.leaves["x"] = _negated(axis)(self.leaves["x"], at.x)
+        if self.grad_y is not None:
+            self.grad_y = _negated(axis)(self.grad_y, at.grad_y)
 
     @staticmethod
     def _compiled(function: Function, mode: Mode) -> Any:
@@ -88,10 +98,24 @@ class JaxContestant(Contestant):
         return {name: _get(array) for name, array in result.items()}
 
 
+@cache
+def _negated(axis: int) -> Any:
+    import jax
+
+    def change(array: Any, time: Any) -> Any:
+        place = (*[slice(None)] * axis, time)
+        return array.at[place].multiply(-1)
+
+    compiled = jax.jit(change, donate_argnums=0)
+    wait: Callable[[Any], Any] = jax.block_until_ready
+    return lambda array, time: wait(compiled(array, time))
+
+
 def _put(array: Any) -> Any:
     from jax import numpy as jnp
 
-    return jnp.asarray(array.view(jnp.dtype("bfloat16")) if array.dtype == np.uint16 else array)
+    # a copy of its own: JAX's arrays are given away when they are changed
+    return jnp.array(array.view(jnp.dtype("bfloat16")) if array.dtype == np.uint16 else array)
 
 
 def _get(array: Any) -> Array:

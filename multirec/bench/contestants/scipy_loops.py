@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..cases.case import Case, Feature, Mode
+from ..cases.changes import Change
 from ..cases.signals import Array, Outputs, Signals
 from ..cases.window import canonical
-from .base import Contestant, Loaded, Run, Sample
+from .base import Contestant, Loaded, Run, Sample, Turn
 from .gpu import measure
 
 _LACKS: Mapping[Feature, str] = {
@@ -69,7 +70,11 @@ class ScipySections(ScipyLoop):
     name = "scipy_sos"
     summary = "scipy.signal.sosfilt in a loop over the filters, each one section"
     first = False
-    lacks: Mapping[Feature, str] = {**_LACKS, "state": "its state is that of the sections"}
+    lacks: Mapping[Feature, str] = {
+        **_LACKS,
+        "state": "its state is that of the sections",
+        "taps": "its sections have as many taps in feedforward as in feedback",
+    }
 
     def declines(self, case: Case, mode: Mode) -> str | None:
         if case.order > 2:
@@ -105,6 +110,7 @@ class CupyxLoop(Contestant):
     install = "cupy-cuda13x (CUDA 13) or cupy-cuda12x"
     distribution = "cupy-cuda13x"
     lacks: Mapping[Feature, str] = {
+        "taps": "it is driven here for order + 1 feedforward taps, or none",
         **_LACKS,
         "half": "whether it takes half types has not been tried",
         "state": "its zi is not SciPy's",
@@ -129,7 +135,7 @@ class CupyxLoop(Contestant):
         from cupyx.scipy.signal import lfilter
 
         b, a = (cupy.asarray(part) for part in _polynomials(signals))
-        x = cupy.asarray(signals.x)
+        self.x = x = cupy.asarray(signals.x)
 
         def forward() -> Any:
             y = cupy.empty(case.y_shape, case.dtype)
@@ -147,8 +153,11 @@ class CupyxLoop(Contestant):
 
         cupy.cuda.get_current_stream().synchronize()
 
-    def measure(self, run: Run, calls: int) -> Sample:
-        return measure(run)
+    def change(self, case: Case, signals: Signals, at: Change) -> None:
+        self.x[..., at.x] *= -1
+
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
+        return measure(run, turn)
 
 
 def _polynomials(signals: Signals) -> tuple[Array, Array]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..cases.case import Case, Feature, Mode
+from ..cases.changes import Change
 from ..cases.signals import Array, Outputs, Signals
-from .base import ONE_DTYPE, Contestant, Loaded, Peak, Run, Sample
+from .base import ONE_DTYPE, Contestant, Loaded, Peak, Run, Sample, Turn
 
 Function = Callable[..., Any]
 """Takes leaves by name and returns y."""
@@ -29,6 +30,7 @@ class TorchContestant(Contestant):
     lacks: Mapping[Feature, str] = {
         "layer": "it is a filter, not a layer",
         "half": ONE_DTYPE,
+        "taps": "it is written for order + 1 feedforward taps, or none",
         "layout": "it filters along the last axis; any other layout would be a transposed copy",
     }
 
@@ -62,12 +64,14 @@ class TorchContestant(Contestant):
                 y = function(**leaves)
             return {"y": y}
 
+        self.changing = (leaves["x"], None)
         if mode == "forward":
             return forward
         for leaf in leaves.values():
             leaf.requires_grad_()
         names, inputs = ["y", *leaves], list(leaves.values())
         grad_y = self.tensor(signals.grad_y)
+        self.changing = (leaves["x"], grad_y)
 
         def both() -> Any:
             y = function(**leaves)
@@ -88,12 +92,21 @@ class TorchContestant(Contestant):
         if self.device == "cuda":
             torch.cuda.synchronize()
 
-    def measure(self, run: Run, calls: int) -> Sample:
+    def change(self, case: Case, signals: Signals, at: Change) -> None:
         if self.device == "cpu":
-            return super().measure(run, calls)
+            # tensors on a CPU are views of the arrays
+            super().change(case, signals, at)
+            return
+        for tensor, time in zip(self.changing, at, strict=True):
+            if tensor is not None:
+                tensor.detach().select(case.layout.index("T"), time).neg_()
+
+    def measure(self, run: Run, calls: int, turn: Turn) -> Sample:
+        if self.device == "cpu":
+            return super().measure(run, calls, turn)
         from .gpu import measure
 
-        return measure(run)
+        return measure(run, turn)
 
     def cache(self) -> int | None:
         if self.device == "cpu":

@@ -15,6 +15,7 @@ class TorchLayer(TorchContestant):
     """A layer of torch.nn of as many features and units; its own equation, checked against itself in float64."""
 
     needs_layer = True
+    own_equation = True
     lacks: Mapping[Feature, str] = {"complex": "torch's recurrent layers are real"}
     kind: str
 

@@ -148,32 +148,3 @@ class Torchlpc(TorchContestant):
             return y.view(case.y_shape)
 
         return bank
-
-
-class TorchAssociativeScan(TorchContestant):
-    """torch.associative_scan of (gate, value) pairs."""
-
-    name = "torch_assoc"
-    summary = "torch's associative_scan of (gate, value) pairs"
-    copies = (12.0, 30.0)
-    sign = 1
-    lacks: Mapping[Feature, str] = {**_FILTER, "state": "a scan begins from zero"}
-
-    def declines(self, case: Case, mode: Mode) -> str | None:
-        if case.order != 1 or case.feedforward:
-            return "it is written for order 1 without feedforward; a higher order scans matrices"
-        return super().declines(case, mode)
-
-    def function(self, case: Case, state: Any) -> Function:
-        # it has no public name yet
-        from torch._higher_order_ops.associative_scan import associative_scan
-
-        def combine(first: Any, second: Any) -> Any:
-            return first[0] * second[0], second[0] * first[1] + second[1]
-
-        def scan(x: Any, feedback: Any) -> Any:
-            gate = feedback[..., 0] if case.time_varying else feedback
-            pair = (gate.expand(case.y_shape).contiguous(), x.expand(case.y_shape).contiguous())
-            return associative_scan(combine, pair, dim=2, combine_mode="generic")[1]
-
-        return scan

@@ -6,15 +6,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
-from ..cases.window import window_of
+from ..cases.window import drawn_window
 from ..contestants import Float64, Loaded
 from ..host.caches import compiled_files
-from ..host.memory import available_bytes
+from ..host.memory import free_bytes
 from ..results.cells import Cell
 from ..show.text import bytes_text, seconds_text
-from .context import ANSWER_LIMIT, RunContext
+from .context import ANSWER_LIMIT, REFERENCE, RunContext
 from .plan import FIRST_LENGTH, LEAST, is_telling, predict, probe_lengths
 from .process import NO_TIME, Worker, WorkerError
 from .session import Checked
@@ -31,7 +32,9 @@ _SLACK = 1.5
 _QUICK, _SHORT = 0.3, 1.0
 # seconds that an import may take, however small the budget
 _LEAST_LIMIT = 2.0
-_REFERENCE = "float64 reference"
+# of the budget, for what the reference has beyond what is compared number by number
+_COVERING = 1 / 20
+_RANDOM = SystemRandom()
 
 
 class Checks:
@@ -46,6 +49,7 @@ class Checks:
         # of the case at hand: when its checks began, and how many cases are left with it
         self.began, self.cases_left = 0.0, 1
         self.loaded: dict[str, Loaded | WorkerError] = {}
+        self.covered = ""
 
     def go(self) -> None:
         """Settle what cannot be timed; the other cells know their cost and their errors afterwards."""
@@ -71,7 +75,7 @@ class Checks:
 
     def _screen(self) -> None:
         """Settle what can be settled without importing anything."""
-        free = available_bytes()
+        free = free_bytes()
         for cell in self.context.open_cells():
             contestant = self.context.worker(cell).contestant
             with self.context.settling(cell):
@@ -90,7 +94,7 @@ class Checks:
         """Start the processes of the first contestants at once; they import while the reference is computed."""
         workers = {cell.contestant: self.context.worker(cell) for cell in cells}
         self.context.progress.phase("load", len(workers))
-        self.context.add_worker(_REFERENCE, Float64()).start()
+        self.context.add_worker(REFERENCE, Float64()).start()
         # the first that is forked waits for the import that they share; the others have begun theirs by then
         for name, worker in sorted(workers.items(), key=lambda item: item[1].forked):
             self.context.progress.step(name)
@@ -155,13 +159,16 @@ class Checks:
             self.lost += self._spent() - began
 
     def _reference(self, place: int, folder: Path, cells: list[Cell]) -> bool:
-        self.context.progress.step(_REFERENCE)
+        self.context.progress.step(REFERENCE)
         modes = list(dict.fromkeys(cell.mode for cell in sorted(cells, key=lambda cell: cell.mode)))
-        worker = self.context.workers[_REFERENCE]
+        worker = self.context.workers[REFERENCE]
         try:
-            if _REFERENCE not in self.loaded:
-                self.loaded[_REFERENCE] = worker.loaded(2 * self.answer_limit)
-            worker.ask(2 * self.answer_limit, "reference", self.cases[place], modes, folder)
+            if REFERENCE not in self.loaded:
+                self.loaded[REFERENCE] = worker.loaded(2 * self.answer_limit)
+            case, draw = self.cases[place], _RANDOM.getrandbits(32)
+            window = self.context.windows[place] = drawn_window(case, draw)
+            seconds = _COVERING * self.budget.seconds
+            self.covered = worker.ask(2 * self.answer_limit, "reference", case, modes, window, draw, folder, seconds)
         except WorkerError as failure:
             reason = f"the float64 reference could not be computed: {failure.reason}"
             for cell in cells:
@@ -233,14 +240,14 @@ class Checks:
 
     def _check(self, worker: Worker, cell: Cell, folder: Path) -> None:
         case = self.cases[cell.case]
+        window = self.context.windows[cell.case]
         limit = 2 * max(cell.cost, self.longest) if cell.cost or self._compiles(cell) else self.answer_limit
-        checked: Checked = self._unless_slow(worker, limit, "check", case, cell.mode, folder)
+        checked: Checked = self._unless_slow(worker, limit, "check", case, cell.mode, window, folder)
         cell.cost = checked.seconds
         cell.first_call, cell.errors = checked.first, checked.errors
         cell.peak, cell.allocator_peak = checked.peak
-        cell.checked = window_of(case).describe(case)
-        if checked.own:
-            cell.checked += "; with its own equation in float64"
+        own = self.context.worker(cell).contestant.own_equation
+        cell.checked = "with its own equation in float64" if own else self.covered
         if checked.fault:
             raise WorkerError("failed_check", checked.fault)
         if checked.seconds < _QUICK or checked.seconds == checked.first:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from ..cases.window import Window
 from ..contestants import Contestant
 from ..host.clock import Budget
-from ..host.memory import available_bytes
+from ..host.memory import free_bytes
 from ..results.cells import Cell, Results
 from ..results.journal import Journal
 from .process import Worker, WorkerError, share_imports
@@ -16,6 +17,8 @@ from .request import Request
 
 ANSWER_LIMIT = 60.0
 """Seconds for an answer that may need a compilation."""
+REFERENCE = "float64 reference"
+"""The name of the process that computes what is right."""
 
 
 class Progress(Protocol):
@@ -44,6 +47,8 @@ class RunContext:
         self.progress, self.journal = progress, journal
         self._shared = share_imports(request.contestants)
         self.workers: dict[str, Worker] = {}
+        # by the places of cases: what of them is compared number by number
+        self.windows: dict[int, Window] = {}
         for contestant in request.contestants:
             self.add_worker(contestant.name, contestant)
 
@@ -83,7 +88,7 @@ class RunContext:
 
     def fits_together(self, cells: list[Cell]) -> bool:
         """Say whether all of these may keep their arrays at once."""
-        free = available_bytes()
+        free = free_bytes()
         return free is None or sum(self.need(cell) for cell in cells) < 0.8 * free
 
     def stop_workers(self) -> None:

@@ -21,7 +21,7 @@ class Preset(NamedTuple):
 
 PRESETS: dict[PresetName, Preset] = {
     "default": Preset(60.0, 0.01, 400),
-    "quick": Preset(15.0, 0.05, 100),
+    "quick": Preset(15.0, 0.01, 400),
     "rigorous": Preset(600.0, 0.004, 1600),
 }
 

@@ -7,6 +7,7 @@ fewer rounds, spread evenly.
 from __future__ import annotations
 
 from collections import defaultdict
+from random import SystemRandom
 from statistics import median
 from typing import cast
 
@@ -15,17 +16,20 @@ from ..host.gpu_clocks import Watch
 from ..results import statistics
 from ..results.cells import Cell
 from ..results.format import Clocks, Status
-from ..show.text import seconds_text
-from .context import ANSWER_LIMIT, RunContext
+from .context import ANSWER_LIMIT, REFERENCE, RunContext
 from .limits import too_fast, unseen_work
 from .plan import LEAST, calls_per_sample, rounds, share
 from .process import Worker, WorkerError
 from .schedule import WARM, Schedule, turn_seconds
+from .turn import Look
 
 # a call cheaper than this is timed once even where the time is up
 _ANYWAY = 0.2
 # samples of nothing or less before a clock is given up
 _BAD_CLOCK = 3
+# so many looks at results at first, and in this part of all later turns
+_FIRST_LOOKS, _LATER_LOOKS = 2, 0.05
+_RANDOM = SystemRandom()
 
 
 class Rounds:
@@ -63,8 +67,10 @@ class Rounds:
             self._measure(schedule, self.schedules[place + 1 :])
             for cell in schedule.cells:
                 if cell.open:
-                    cell.close(*self._settled(schedule, cell))
-                    self.context.report(cell)
+                    with self.context.settling(cell):
+                        self._check_inputs(self._worker(schedule, cell))
+                        cell.close(*self._settled(schedule, cell))
+                        self.context.report(cell)
             for cell in (schedule.copy, *schedule.cells):
                 self._release(self._worker(schedule, cell))
 
@@ -163,10 +169,17 @@ class Rounds:
         case, worker = self.results.cases[cell.case], self._worker(schedule, cell)
         limit = ANSWER_LIMIT + 20 * turn_seconds(cell)
         try:
-            sample: Sample = worker.ask(limit, "time", case, cell.mode, cell.calls, cell.cost < WARM, number)
+            length, look = self.context.windows[cell.case].length, self._looks(schedule, cell)
+            sample: Sample
+            sample, seen = worker.ask(
+                limit, "time", case, cell.mode, length, cell.calls, cell.cost < WARM, number, look
+            )
             if self.watch is not None and cell.device != "cpu":
                 self.watch.look()
+            if seen is not None:
+                self._verify(cell, seen)
             if not schedule.hold:
+                self._check_inputs(worker)
                 worker.ask(limit, "release")
             self._keep(schedule, cell, sample, number, position)
         except WorkerError as failure:
@@ -176,6 +189,24 @@ class Rounds:
             cell.close(failure.status, failure.reason)
             if cell in schedule.cells:
                 self.context.report(cell)
+
+    def _looks(self, schedule: Schedule, cell: Cell) -> bool:
+        """Draw whether the result of one of a turn's calls is looked at: always at first, then more and more rarely."""
+        if cell not in schedule.cells or self.context.worker(cell).contestant.own_equation:
+            return False
+        return _RANDOM.random() < max(_FIRST_LOOKS / (len(cell.samples) + 1), _LATER_LOOKS)
+
+    def _verify(self, cell: Cell, seen: Look) -> None:
+        """Raise if what was seen of a timed call is not right."""
+        case, length = self.results.cases[cell.case], self.context.windows[cell.case].length
+        fault = self.context.workers[REFERENCE].ask(ANSWER_LIMIT, "verify", case, cell.mode, length, seen)
+        if fault:
+            raise WorkerError("bad_time", fault)
+
+    def _check_inputs(self, worker: Worker) -> None:
+        fault = worker.ask(ANSWER_LIMIT, "unchanged")
+        if fault:
+            raise WorkerError("bad_time", f"in timed calls {fault}")
 
     def _keep(self, schedule: Schedule, cell: Cell, sample: Sample, number: int, position: int) -> None:
         if sample.seconds > 0:
@@ -194,8 +225,12 @@ class Rounds:
     def _settled(self, schedule: Schedule, cell: Cell) -> tuple[Status, str]:
         """Return what becomes of a cell that is still open after its rounds."""
         if not cell.samples:
-            late = f"one call took {seconds_text(cell.cost)}, and no time was left to time it; raise --time"
-            return "too_slow", late
+            # the call that was checked was timed, too; no round had it, so that it has no ratio
+            last = max((turn for other in schedule.members for turn in other.rounds), default=-1)
+            cell.add(Sample(cell.cost), last + 1, 0)
+            self.results.notes.append(
+                f"{cell.contestant} {cell.mode}: its one time is that of the call that was checked"
+            )
         case, kind = self.results.cases[cell.case], cell.device.split(":")[0]
         moved = 2 * copied_bytes(case)
         copies = [moved / seconds for each in schedule.memcpy_cells if each.device == kind for seconds in each.samples]

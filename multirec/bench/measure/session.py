@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..cases.case import Case, Mode
+from ..cases.changes import changed, marks, wrong
 from ..cases.judge import judge
-from ..cases.reference import compute, kept
-from ..cases.signals import signals
-from ..cases.window import masked, windowed
+from ..cases.reference import compute, kept, of_whole
+from ..cases.signals import Array, Signals, signals
+from ..cases.window import Window, cut_signals, windowed
 from ..contestants import Contestant, Loaded, Peak, Run, Sample
 from ..host.caches import compiled_files
 from ..host.cores import begin_on_core
+from .turn import Look, Turns
 
 # cheap calls are repeated before they are timed: so often at most, or for so long
 _MOST_WARM, _WARM_SECONDS = 20, 0.1
@@ -29,7 +34,17 @@ class Checked(NamedTuple):
     peak: Peak
     errors: dict[str, float]
     fault: str
-    own: bool
+
+
+@dataclass
+class _Prepared:
+    """A case that is ready to be called, with marks of its arrays as they were."""
+
+    what: tuple[Case, Mode]
+    arrays: Signals
+    marks: dict[str, Array]
+    run: Run
+    turns: Turns | None = None
 
 
 class Session:
@@ -38,19 +53,35 @@ class Session:
     def __init__(self, contestant: Contestant) -> None:
         self.contestant, self.compiled, self.watch = contestant, 0.0, False
         self._first: dict[tuple[Case, Mode], float] = {}
-        self._prepared: tuple[Case, Mode, Run] | None = None
+        self._prepared: _Prepared | None = None
+        self._case: tuple[Case, Mode, Signals] | None = None
 
     def load(self, watch: bool) -> Loaded:
         """Import what the contestant needs. `watch`: no kernels are compiled yet, so compilations are reported."""
         self.watch = watch
         loaded = self.contestant.load()
+        self.looks = loaded.device == "cpu"
         # what was imported stays: later collections need not walk it
         gc.freeze()
         return loaded
 
-    def reference(self, case: Case, modes: Sequence[Mode], folder: Path) -> None:
-        """Compute the float64 reference and keep it in a folder."""
-        compute(case, modes, folder)
+    def reference(
+        self, case: Case, modes: Sequence[Mode], window: Window, draw: int, folder: Path, seconds: float
+    ) -> str:
+        """Compute the float64 reference, keep it in a folder, and return what it covers in words."""
+        compute(case, modes, window, draw, folder, seconds)
+        return kept(folder, modes[-1]).describe(case, window)
+
+    def verify(self, case: Case, mode: Mode, length: int, look: Look) -> str:
+        """Say what is wrong with what was seen of a timed call, or nothing."""
+        if look.later is not None and any(
+            not np.array_equal(array, look.later[name], equal_nan=True) for name, array in look.found.items()
+        ):
+            return "its result was still being written when the call had returned: it works on another thread or stream"
+        if self._case is None or self._case[:2] != (case, mode):
+            self._case = None
+            self._case = (case, mode, signals(case, mode))
+        return wrong(case, self._case[2], length, look.at, look.channel, look.found)
 
     def probe(self, case: Case, mode: Mode, length: int) -> float:
         """Time one call on a shorter case, in seconds."""
@@ -64,10 +95,11 @@ class Session:
             seconds.append(self._timed(run)[0])
         return min(seconds)
 
-    def check(self, case: Case, mode: Mode, folder: Path) -> Checked:
+    def check(self, case: Case, mode: Mode, window: Window, folder: Path) -> Checked:
         """Call once on the whole case and compare with the reference that is kept in a folder."""
         self.release()
-        arrays = masked(case, mode)
+        arrays = cut_signals(case, mode, window)
+        before = marks(arrays)
         run = self.contestant.prepare(case, arrays, mode)
         self.contestant.reset_peak()
         self.contestant.compiling()
@@ -75,10 +107,13 @@ class Session:
         seconds -= min(self.contestant.compiling(), 0.9 * seconds)
         peak = self.contestant.growth()
         outputs = self.contestant.outputs(result)
+        fault = changed(arrays, before)
+        if fault:
+            return Checked(seconds, self._first[case, mode], peak, {}, fault)
         own = self.contestant.own_reference(case, arrays, mode)
-        wanted = kept(folder, mode) if own is None else windowed(case, own)
-        errors, fault = judge(case, wanted, outputs)
-        return Checked(seconds, self._first[case, mode], peak, errors, fault, own is not None)
+        reference = kept(folder, mode) if own is None else of_whole(windowed(case, window, own))
+        errors, fault = judge(case, window, reference, outputs)
+        return Checked(seconds, self._first[case, mode], peak, errors, fault)
 
     def warm(self, case: Case, mode: Mode) -> tuple[float, Peak]:
         """Call until a call is as quick as it gets: its seconds, and the growth of memory in another."""
@@ -95,18 +130,34 @@ class Session:
         gc.freeze()
         return min(seconds), peak
 
-    def time(self, case: Case, mode: Mode, calls: int, warm: bool, number: int) -> Sample:
-        """Return the time of a call in round `number`, out of `calls`; first one untimed call where `warm`."""
-        run = self._run(case, mode)
+    def time(
+        self, case: Case, mode: Mode, length: int, calls: int, warm: bool, number: int, look: bool
+    ) -> tuple[Sample, Look | None]:
+        """Return the time of a call in round `number`, out of `calls`; first one untimed call where `warm`.
+
+        With `look`, also what was seen of one of them in the first `length` samples.
+        """
+        run, turns = self._run(case, mode), self._turns(case, length)
         begin_on_core(number)
         if warm:
+            turns.change()
             self._timed(run)
+        # on a GPU there are two calls whose results are looked at
+        turns.begin((calls if self.looks else 2) if look else 0)
         gc.collect()
         gc.disable()
         try:
-            return self.contestant.measure(run, calls)
+            return self.contestant.measure(run, calls, turns), turns.seen
         finally:
             gc.enable()
+
+    def unchanged(self) -> str:
+        """Say which of the inputs of timed calls the contestant changed, or nothing."""
+        prepared = self._prepared
+        if prepared is None or prepared.turns is None:
+            return ""
+        prepared.turns.restore()
+        return changed(prepared.arrays, prepared.marks)
 
     def cache(self) -> int | None:
         """Return the bytes of the device's last cache."""
@@ -114,7 +165,7 @@ class Session:
 
     def release(self) -> None:
         """Let go of all arrays."""
-        self._prepared = None
+        self._prepared = self._case = None
 
     def _call(self, case: Case, mode: Mode, run: Run) -> tuple[float, Any]:
         before = compiled_files() if self.watch else 0
@@ -131,7 +182,15 @@ class Session:
         return (perf_counter_ns() - start) / 1e9, result
 
     def _run(self, case: Case, mode: Mode) -> Run:
-        if self._prepared is None or self._prepared[:2] != (case, mode):
+        if self._prepared is None or self._prepared.what != (case, mode):
             self._prepared = None
-            self._prepared = (case, mode, self.contestant.prepare(case, signals(case, mode), mode))
-        return self._prepared[2]
+            arrays = signals(case, mode)
+            before = marks(arrays)
+            self._prepared = _Prepared((case, mode), arrays, before, self.contestant.prepare(case, arrays, mode))
+        return self._prepared.run
+
+    def _turns(self, case: Case, length: int) -> Turns:
+        assert self._prepared is not None
+        if self._prepared.turns is None:
+            self._prepared.turns = Turns(self.contestant, case, self._prepared.arrays, length)
+        return self._prepared.turns

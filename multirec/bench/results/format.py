@@ -103,9 +103,7 @@ class Clocks(TypedDict):
     slowed_by: list[str]
 
 
-class CaseRow(TypedDict):
-    """One problem; `traffic_bytes` is what any implementation must move at least, by mode."""
-
+class _CaseRow(TypedDict):
     name: str
     text: str
     base: str
@@ -122,6 +120,15 @@ class CaseRow(TypedDict):
     features: Count
     seed: int
     traffic_bytes: dict[str, Count]
+
+
+class CaseRow(_CaseRow, total=False):
+    """One problem; `traffic_bytes` is what any implementation must move at least, by mode.
+
+    `input_taps` is there where the feedforward taps are not order + 1.
+    """
+
+    input_taps: AtLeastOne
 
 
 class Check(TypedDict):
@@ -222,6 +229,31 @@ class Regret(_Regret, total=False):
     device: str
 
 
+class RecordedCalls(TypedDict):
+    """How often an application computed a case in a mode; `traced` where JAX's compiled programs ran some uncounted."""
+
+    case: Place
+    mode: Mode
+    calls: AtLeastOne
+    traced: bool
+
+
+class LeftOut(TypedDict):
+    """A problem that an application computed and that no case is, and why."""
+
+    text: str
+    reason: str
+    calls: Count
+
+
+class Recording(TypedDict):
+    """The recording whose problems were timed: the counts of the cases, and what could not be timed."""
+
+    name: str
+    calls: list[RecordedCalls]
+    left_out: list[LeftOut]
+
+
 class _Document(TypedDict):
     schema: Literal["multirec.bench/2"]
     run: Run
@@ -239,9 +271,13 @@ class _Document(TypedDict):
 
 
 class Document(_Document, total=False):
-    """A run of multirec bench. Times in seconds, sizes in bytes, unknown is null. `clocks` are those of a GPU."""
+    """A run of multirec bench. Times in seconds, sizes in bytes, unknown is null.
+
+    `clocks` are those of a GPU, and `recording` is what an application calls, of a run with --recorded.
+    """
 
     clocks: Clocks | None
+    recording: Recording | None
 
 
 Key: TypeAlias = tuple[int, str, str]

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from multirec._machine.available import physical_bytes
 from multirec._machine.threads import num_threads
 
-from ..host.memory import physical_bytes
 from .format import Git, Machine
 
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from math import log10
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -15,14 +15,10 @@ from multirec.errors import ArgumentError
 
 from ..results.format import Axis, Document
 from .panels import AXES, METRICS, Metric, Panel, Series, all_series, panels
+from .style import THEMES, Styles, Theme, label_lines, settings, style
 from .text import half_width
 
-# Okabe and Ito's colours, and lighter ones of the same hues
-_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_DARK = ("#62B4F0", "#FF8A4C", "#3CCBA0", "#E79AC6", "#F2B93B", "#A5D8FF")
-_MARKERS = "osD^vPX*"
 _LIMIT = (0, (4, 3))
-_DASHES = ("-", "--", ":")
 # what a tick does not need behind its point, which goes too if nothing is left
 _ZEROS = re.compile(r"(\.\d*[1-9])0+(?!\d)|\.0+(?!\d)")
 _WIDTH, _HEIGHT = 4.9, 3.3
@@ -30,30 +26,17 @@ _WIDTH, _HEIGHT = 4.9, 3.3
 _DOT, _AROUND = 0.27, 1.0
 
 
-Styles: TypeAlias = Mapping[str, Mapping[str, Any]]
-
-
-class _Theme(NamedTuple):
-    ink: str
-    faint: str
-    paper: str
-    colours: tuple[str, ...]
-
-
-_THEMES = {False: _Theme("#1f2328", "#d5d9de", "#ffffff", _LIGHT), True: _Theme("#e6e8eb", "#3a4048", "#16191d", _DARK)}
-
-
 def _draw(
     panels: Sequence[Panel], metric: Metric, axis: str | None, series: Mapping[str, Series], footer: str, dark: bool
 ) -> Figure:
     """Return a figure with a row for each set of cases and a column for each mode, in the styles of all `series`."""
-    theme = _THEMES[dark]
+    theme = THEMES[dark]
     rows = list(dict.fromkeys(panel.row for panel in panels))
     columns = list(dict.fromkeys(panel.column for panel in panels))
     runs = 1 + max(place.run for place in series.values())
-    styles = {name: _style(place, runs, theme) for name, place in series.items()}
+    styles = {name: style(place, runs, theme) for name, place in series.items()}
     heights = [_height([panel for panel in panels if panel.row == row], axis) for row in rows]
-    with matplotlib.rc_context(_settings(theme)):
+    with matplotlib.rc_context(settings(theme)):
         figure = Figure(figsize=(_WIDTH * len(columns) + 1.2, sum(heights) + 0.6), layout="constrained")
         grid = figure.subplots(len(rows), len(columns), squeeze=False, height_ratios=heights)
         for axes in grid.flat:
@@ -72,47 +55,15 @@ def _draw(
         figure.draw_without_rendering()
         if axis is not None:
             for panel in panels:
-                _label_lines(grid[rows.index(panel.row), columns.index(panel.column)], panel, styles, theme)
+                label_lines(grid[rows.index(panel.row), columns.index(panel.column)], panel, styles, theme)
     return figure
-
-
-def _settings(theme: _Theme) -> Any:
-    return {
-        "font.family": "sans-serif",
-        "font.size": 8.5,
-        "text.color": theme.ink,
-        "axes.labelcolor": theme.ink,
-        "axes.edgecolor": theme.ink,
-        "axes.facecolor": theme.paper,
-        "figure.facecolor": theme.paper,
-        "savefig.facecolor": theme.paper,
-        "xtick.color": theme.ink,
-        "ytick.color": theme.ink,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.color": theme.faint,
-        "grid.linewidth": 0.6,
-        "axes.axisbelow": True,
-    }
-
-
-def _style(series: Series, runs: int, theme: _Theme) -> dict[str, Any]:
-    """Return a contestant's colour, with the marker and the dashes of its run where there are several."""
-    colours, (contestant, run) = theme.colours, series
-    shape = run if runs > 1 else contestant
-    return {
-        "color": colours[contestant % len(colours)],
-        "marker": _MARKERS[shape % len(_MARKERS)],
-        "linestyle": _DASHES[(run if runs > 1 else contestant // len(colours)) % len(_DASHES)],
-    }
 
 
 def _height(panels: Sequence[Panel], axis: str | None) -> float:
     return _HEIGHT if axis is not None else _AROUND + _DOT * max(len(panel.series) for panel in panels)
 
 
-def _lines(axes: Any, panel: Panel, metric: Metric, styles: Styles, theme: _Theme) -> None:
+def _lines(axes: Any, panel: Panel, metric: Metric, styles: Styles, theme: Theme) -> None:
     for name, points in panel.series.items():
         at = [point.at for point in points]
         axes.plot(at, [point.value.middle for point in points], markersize=4, linewidth=1.4, **styles[name])
@@ -130,7 +81,7 @@ def _lines(axes: Any, panel: Panel, metric: Metric, styles: Styles, theme: _Them
     axes.set_ylabel(metric.label.format(limit=panel.limit_name))
 
 
-def _dots(axes: Any, panel: Panel, metric: Metric, styles: Styles, theme: _Theme) -> None:
+def _dots(axes: Any, panel: Panel, metric: Metric, styles: Styles, theme: Theme) -> None:
     values = {name: points[0].value for name, points in panel.series.items()}
     # the best is on top
     names = sorted(values, key=lambda name: values[name].middle, reverse=metric.less_is_better)
@@ -153,53 +104,6 @@ def _dots(axes: Any, panel: Panel, metric: Metric, styles: Styles, theme: _Theme
     axes.set_xlim(low, high * (high / low) ** 0.2)
     _units(axes.xaxis, metric, axes.get_xlim())
     axes.set_xlabel(metric.label.format(limit=panel.limit_name))
-
-
-def _label_lines(axes: Any, panel: Panel, styles: Styles, theme: _Theme) -> None:
-    """Write the names at the right, each at the height of its line's end, moved apart where they would overlap."""
-    ends = {name: (points[-1].at, points[-1].value.middle) for name, points in panel.series.items()}
-    if panel.limit:
-        last = max(panel.limit)
-        ends[panel.limit_name] = (last, panel.limit[last])
-    box = axes.get_window_extent()
-    step = 9.5 * axes.figure.dpi / 72
-    heights = {name: axes.transData.transform(end)[1] for name, end in ends.items()}
-    names = sorted(ends, key=lambda name: heights[name])
-    placed = _apart([heights[name] for name in names], step)
-    for name, height in zip(names, placed, strict=True):
-        colour = styles[name]["color"] if name in styles else theme.ink
-        axes.annotate(
-            name,
-            xy=ends[name],
-            xytext=(1.03, (height - box.y0) / box.height),
-            textcoords="axes fraction",
-            color=colour,
-            fontsize=8,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3},
-        )
-
-
-def _apart(heights: Sequence[float], step: float) -> list[float]:
-    """Move ascending positions apart, to `step` at least, as little as possible.
-
-    Example
-    -------
-    >>> _apart([0.0, 1.0, 10.0], 4.0)
-    [-1.5, 2.5, 10.0]
-    """
-    groups: list[list[float]] = []
-    for height in heights:
-        groups.append([height])
-        # groups that would overlap become one, around their common middle
-        while len(groups) > 1 and _span(groups[-2], step)[1] + step > _span(groups[-1], step)[0]:
-            groups[-2:] = [groups[-2] + groups[-1]]
-    return [_span(group, step)[0] + place * step for group in groups for place in range(len(group))]
-
-
-def _span(group: Sequence[float], step: float) -> tuple[float, float]:
-    middle, half = sum(group) / len(group), (len(group) - 1) * step / 2
-    return middle - half, middle + half
 
 
 def _spaced(values: Sequence[float]) -> list[float]:

@@ -15,6 +15,7 @@ from ..results.format import Axis, Document
 from .draw import figure
 from .panels import METRICS, swept_axes
 from .report import closing, introduction, legend
+from .shares import shares
 from .table import Row, Table, tables
 
 _STYLE = """
@@ -35,6 +36,7 @@ tr.failed_check td.reason, tr.bad_time td.reason { color: var(--bad) }
 tr.crash td.reason, tr.oom td.reason, tr.timeout td.reason { color: var(--bad) }
 p.remark { margin: .3rem 0 } .remark { color: var(--faint) } tr.remark td { border: 0; white-space: normal }
 tr.case th { padding-top: 1.2rem; text-align: left; color: var(--ink) }
+td span { display: inline-block; max-width: calc(100vw - 10rem) } pre { font-size: 13px }
 img { max-width: 100%; height: auto; margin: .5rem 0 }
 """
 
@@ -61,6 +63,10 @@ def _run(document: Document) -> Iterator[str]:
         yield f"<h3>{escape(table.title)}</h3>\n"
         yield _table(table, several=len(document["cases"]) > 1)
         yield from (_remark(text) for text in table.remarks)
+    lines = [line.text for line in shares(document)]
+    if lines:
+        text = escape("\n".join(lines).strip())
+        yield f'<h3>What the application calls</h3>\n<div class="wide"><pre>{text}</pre></div>\n'
     yield f"<h3>What the columns mean</h3>\n{_definitions([*legend(document, columns)])}"
     yield from (_remark(text) for text in closing(document))
 
@@ -73,7 +79,7 @@ def _table(table: Table, several: bool) -> str:
         if several:
             rows.append(f'<tr class="case"><th colspan="{width}">{escape(group.title)}</th></tr>')
         rows += [text for row in group.rows for text in _rows(row, width)]
-        rows += [f'<tr class="remark"><td colspan="{width}">{escape(text)}</td></tr>' for text in group.remarks]
+        rows += [f'<tr class="remark"><td colspan="{width}">{_span(text)}</td></tr>' for text in group.remarks]
     return f'<div class="wide"><table>\n{chr(10).join(rows)}\n</table></div>\n'
 
 
@@ -83,8 +89,13 @@ def _rows(row: Row, width: int) -> Iterator[str]:
     if row.texts:
         yield f'<tr class="{kind}">{name}{"".join(f"<td>{escape(text)}</td>" for text in row.texts)}</tr>'
     if row.status != "ok":
-        why = f'<td class="reason" colspan="{width - 1}">{escape(f"{row.status}: {row.reason}")}</td>'
+        why = f'<td class="reason" colspan="{width - 1}">{_span(f"{row.status}: {row.reason}")}</td>'
         yield f'<tr class="{kind}">{"<td></td>" if row.texts else name}{why}</tr>'
+
+
+def _span(text: str) -> str:
+    """Return a text that is not wider than the screen, where its table is."""
+    return f"<span>{escape(text)}</span>"
 
 
 def _definitions(pairs: Sequence[tuple[str, str]]) -> str:
