@@ -77,6 +77,9 @@ class Slower(Contestant):
 
         return slower
 
+    def change(self, case: Case, signals: Any, at: Any) -> None:
+        self.of.change(case, signals, at)
+
     def outputs(self, result: Any) -> Any:
         return self.of.outputs(result)
 

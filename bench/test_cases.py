@@ -17,9 +17,9 @@ import pytest
 from multirec.bench.cases.case import Mode
 from multirec.bench.cases.judge import judge
 from multirec.bench.cases.named import case_named
-from multirec.bench.cases.reference import compute, kept
+from multirec.bench.cases.reference import compute, kept, of_whole
 from multirec.bench.cases.signals import signals
-from multirec.bench.cases.window import masked, windowed
+from multirec.bench.cases.window import cut_signals, drawn_window, windowed
 from multirec.bench.contestants import Contestant, named
 
 
@@ -46,11 +46,13 @@ def test_case(
     declined = contestant.declines(case, mode)
     if declined:
         pytest.skip(declined)
-    compute(case, [mode], tmp_path)
-    arrays = masked(case, mode)
+    window = drawn_window(case, draw=0)
+    compute(case, [mode], window, 0, tmp_path, 10.0)
+    arrays = cut_signals(case, mode, window)
     outputs = contestant.outputs(contestant.prepare(case, arrays, mode)())
     own = contestant.own_reference(case, arrays, mode)
-    verdict = judge(case, kept(tmp_path, mode) if own is None else windowed(case, own), outputs)
+    wanted = kept(tmp_path, mode) if own is None else of_whole(windowed(case, window, own))
+    verdict = judge(case, window, wanted, outputs)
     assert verdict.fault == ""
     del outputs, own, arrays
     run = contestant.prepare(case, signals(case, mode), mode)

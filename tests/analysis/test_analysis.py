@@ -218,8 +218,8 @@ def test_impulse_responses_are_differentiable_twice():
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda layer: analysis.frequency_response(layer, 9, sample_rate=8000)[1],
-        lambda layer: analysis.group_delay(layer, [0.5, 1.0])[1],
+        pytest.param(lambda layer: analysis.frequency_response(layer, 9, sample_rate=8000)[1], marks=pytest.mark.long),
+        pytest.param(lambda layer: analysis.group_delay(layer, [0.5, 1.0])[1], marks=pytest.mark.long),
         lambda layer: analysis.impulse_response(layer, 9),
     ],
     ids=["response", "delay", "impulse"],
@@ -247,7 +247,7 @@ def energy(bank):
     return (analysis.impulse_response(bank, 8) ** 2).sum()
 
 
-@pytest.mark.parametrize("function", [loss, energy])
+@pytest.mark.parametrize("function", [pytest.param(loss, marks=pytest.mark.long), energy])
 def test_jax_is_as_torch_under_jit_and_to_second_order(function):
     b, feedback = taps()
 

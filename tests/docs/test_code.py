@@ -43,8 +43,11 @@ def own_registry() -> Iterator[None]:
         registry.remove(name)
 
 
-LATER = ("docs/how-to/coming-from.md", "docs/how-to/scipy.md")
-"""Pages on which JAX compiles for half a minute."""
+LATER = (
+    *("docs/how-to/coming-from.md", "docs/how-to/scipy.md", "docs/how-to/jax.md", "docs/how-to/deploy.md"),
+    "docs/tutorials/language-model.md",
+)
+"""Pages on which JAX compiles for half a minute, models are exported, or one is trained."""
 
 
 @pytest.mark.usefixtures("own_registry")

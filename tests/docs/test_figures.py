@@ -43,7 +43,7 @@ def table(page: Path, head: str) -> list[list[str]]:
 
 def test_the_biquads_table_is_what_show_prints() -> None:
     file = RESULTS / "biquads-epyc-2-cores.json"
-    shown = CliRunner().invoke(cli, ["bench", "show", str(file)], terminal_width=100).output
+    shown = CliRunner().invoke(cli, ["bench", "show", "-v", str(file)], terminal_width=100).output
     (text,) = [block.text for block in blocks(BENCHMARKS) if block.text.startswith("$ multirec bench --")]
     command, _, rest = text.partition("\n")
     assert command == f"$ {kept('biquads')['run']['command']}"

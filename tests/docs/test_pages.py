@@ -83,6 +83,7 @@ def test_reference_has_every_public_name(module: str) -> None:
     assert not missing, f"docs/reference says nothing of {sorted(missing)} of {module}"
 
 
+@pytest.mark.long
 def test_documentation_builds_without_warnings(tmp_path: Path) -> None:
     for module in ("sphinx", "furo", "myst_parser"):
         pytest.importorskip(module)

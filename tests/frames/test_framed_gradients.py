@@ -57,6 +57,27 @@ def test_gradients(backend: str, interpolation: str, case: Case, monkeypatch: py
         torch.testing.assert_close(own, other, rtol=1e-10, atol=1e-11, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.parametrize("layout", ["BCT", "BTC", "TBC"])
+@pytest.mark.parametrize("short", ["feedforward", "feedback"])
+@pytest.mark.parametrize("backend", ["numba", "torch_loop"])
+def test_one_coefficient_may_have_the_frame_to_go_to_and_the_other_not(backend: str, short: str, layout: str) -> None:
+    axes = {"BCT": (0, 1, 2, 3), "BTC": (0, 2, 1, 3), "TBC": (2, 0, 1, 3)}[layout]
+    x, b, a, _ = tensors_of(CASE)
+    parts = {"feedforward": b, "feedback": a}
+    own = parts | {short: parts[short][:, :, :-1]}
+    same = parts | {short: torch.cat([own[short], own[short][:, :, -1:]], 2)}
+    outs = [
+        mr.framed_recurrence(
+            x.permute(axes[:3]), **{name: part.permute(axes) for name, part in given.items()}, hop=CASE.hop,
+            offset=CASE.offset, layout=layout, backend=backend,
+        )[0]
+        for given in (own, same)
+    ]  # fmt: skip
+    assert torch.equal(*outs)
+    found, wanted = (torch.autograd.grad(y.square().sum(), [x, b, a]) for y in outs)
+    torch.testing.assert_close(found, wanted)
+
+
 @pytest.mark.parametrize("wanted", [(0,), (2,), (0, 3), (1, 2)])
 def test_a_part_of_the_gradients(wanted: tuple[int, ...]) -> None:
     tensors = tensors_of(CASE)

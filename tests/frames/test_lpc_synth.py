@@ -116,7 +116,7 @@ def test_subframes_are_nearer_to_filters_that_are_stable() -> None:
     x[:, 0] = 1
     frames = torch.tensor(np.stack([-low, -high] * 5)[None])
     assert synth(x, frames)[0].abs().max() > 1e6
-    k = mr.nn._stable.reflection_of(torch.tensor(np.stack([low, high])).T).T.repeat(5, 1)[None]
+    k = mr.nn._weights.stable.reflection_of(torch.tensor(np.stack([low, high])).T).T.repeat(5, 1)[None]
     torch.testing.assert_close(-mnn.LPCSynth(3, 64).feedback(k), frames)
     assert mnn.LPCSynth(3, 64, subframes=16)(x, k)[0].abs().max() < 1e3
 

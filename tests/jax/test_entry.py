@@ -154,6 +154,7 @@ mr.recurrence(x, feedback=a, backend="reference")
 """
 
 
+@pytest.mark.long
 def test_without_llvmlite():
     done = subprocess.run([sys.executable, "-c", _WITHOUT_LLVMLITE], capture_output=True, text=True)
     reason, shape = done.stdout.splitlines()

@@ -11,7 +11,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.mark.parametrize(
-    ("name", "needs"), [("jax_train_bank", ["optax"]), ("jax_equinox_layer", ["optax", "equinox"])]
+    ("name", "needs"),
+    [pytest.param("jax_train_bank", ["optax"], marks=pytest.mark.long), ("jax_equinox_layer", ["optax", "equinox"])],
 )
 def test_example(name, needs):
     for module in needs:

@@ -212,3 +212,17 @@ def test_explain_says_how():
     words = {"numba": "one pass", "jax": "sample by sample", "reference": "side by side"}
     for backend, found in words.items():
         assert found in mr.explain(x, feedback=a, lengths=[2], backend=backend).notes[-1]
+
+
+@pytest.mark.long
+def test_banks_and_sections_take_traced_marks():
+    x, lengths = arrays("both")[0], np.array([7, 4])
+    for bank in (
+        mr.RecurrenceBank(feedforward=np.ones((2, 2)), feedback=np.array([[0.5], [0.2]]), backend="jax"),
+        mr.RecurrenceBank.from_sos([[0.2, 0.3, 0.1, 1, -0.5, 0.2], [0.2, 0.1, 0.1, 1, -0.3, 0.1]], backend="jax"),
+    ):
+        y, state = jax.jit(lambda x, resets, lengths, bank=bank: bank(x, resets=resets, lengths=lengths))(
+            x, RESETS, lengths
+        )
+        want, after = bank(x, resets=RESETS, lengths=lengths)
+        assert_same((y, jax.tree.leaves(state)), (want, jax.tree.leaves(after)))

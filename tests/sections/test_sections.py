@@ -99,7 +99,9 @@ def test_other_types(backend: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(("shared", "reverse"), [(False, True), (True, False)])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "backend", [pytest.param(name, marks=pytest.mark.long if name == "torch_loop" else ()) for name in BACKENDS]
+)
 def test_derivatives_of_any_order(backend: str, shared: bool, reverse: bool) -> None:
     taps = torch.tensor(taps_of(sections(2, 2)), requires_grad=True)
     zi = torch.randn(2, 2, 2, 2, dtype=torch.double, requires_grad=True)

@@ -85,9 +85,9 @@ class TestDerivatives:
         tensors = problem(case, order_for(case, backend))
         assert gradcheck(function(case, backend), tensors, check_forward_ad=True, check_batched_grad=True)
 
-    # the formulas are the same on every backend, and these two take the longest
+    # the formulas are the same on every backend
     @pytest.mark.parametrize(
-        "backend", [pytest.param(name, marks=LONG if name in ("reference", "unfold_scan") else ()) for name in BACKENDS]
+        "backend", [pytest.param(name, marks=() if name == "numba" else LONG) for name in BACKENDS]
     )
     def test_gradgradcheck(self, backend: str, case: str) -> None:
         tensors = problem(case, order_for(case, backend))
@@ -96,6 +96,7 @@ class TestDerivatives:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 class TestComplex:
+    @LONG
     def test_gradcheck(self, backend: str) -> None:
         tensors = problem("static", dtype=torch.complex128)
         assert gradcheck(function("static", backend), tensors, check_forward_ad=True)
