@@ -295,7 +295,7 @@ def test_a_clock_that_goes_backwards_is_said() -> None:
         return last[0]
 
     request = asked(fakes.Fake())
-    results = Run(request, Silent(), budget=Budget(8.0, clock)).go()
+    results = Run(request, Silent(), budget=Budget(12.0, clock)).go()
     assert results.cells[0].status == "ok"
     assert any("clock went backwards" in note for note in results.notes)
 

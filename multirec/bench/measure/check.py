@@ -23,7 +23,7 @@ from .session import Checked
 # the longest single call, of the budget, and of what each cell has of it
 _LONGEST_CALL, _LONGEST_SHARE = 1 / 12, 2.5
 # when checking ends, of the budget: for those that can wait, and for all
-_UNTIL, _AT_LAST = 0.45, 0.8
+_UNTIL, _AT_LAST = 0.45, 0.6
 # what it takes to begin the rounds: seconds, and no more of the budget than this
 _TO_BEGIN, _MOST_TO_BEGIN = 3.0, 0.15
 # a sample is assumed to take so much more than the call that was checked
