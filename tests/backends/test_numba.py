@@ -12,8 +12,8 @@ from multirec._machine import threads as _threads
 
 pytest.importorskip("llvmlite")
 
-from multirec_backends.numba import _plan
 from multirec_backends.numba._kernel import kernel
+from multirec_backends.numba._recurrence import plan as _plan
 
 from multirec._core.axes import ends
 from multirec._core.problem import in_precision, real_precision
@@ -127,8 +127,7 @@ ORDERS = [(2, 2), (0, 1), (None, 2), (1, None), (5, 7), (0, 3), (70, 66)]
 # each of these compiles kernels of its own
 FIRST = [
     *(("BCT", orders, "float32") for orders in ORDERS),
-    *(("BTC", (2, 2), "float32"), ("TBC", (2, 2), "float32"), ("BTC", (70, 66), "float32")),
-    *(("BCT", (2, 2), "float64"), ("BTC", (5, 7), "float64")),
+    *(("BTC", (2, 2), "float32"), ("TBC", (2, 2), "float32"), ("BCT", (2, 2), "float64")),
 ]
 OTHERS = [each for each in itertools.product(AXES, ORDERS, ("float32", "float64")) if each not in FIRST]
 

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from multirec_backends.numba import _segments
 from multirec_backends.numba._kernel import kernel
+from multirec_backends.numba._recurrence import segments as _segments
 
 from multirec.backend import Needs, Operands, Problem, Taps
 from multirec.reference import kernel as reference

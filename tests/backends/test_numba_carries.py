@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from multirec_backends.numba import _segments
-from multirec_backends.numba._carries import Carries, _missed
 from multirec_backends.numba._kernel import run_forward
+from multirec_backends.numba._recurrence import segments as _segments
+from multirec_backends.numba._recurrence.carries import Carries, _missed
 from scipy import signal
 
 from multirec._core.problem import Spec, canonical_problem

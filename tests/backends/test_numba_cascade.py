@@ -15,7 +15,7 @@ from multirec._machine import threads as _threads
 
 pytest.importorskip("llvmlite")
 
-from multirec_backends.numba import _cascade_plan
+from multirec_backends.numba._cascade import plan as _cascade_plan
 from multirec_backends.numba._kernel import kernel
 
 from multirec._core.problem import in_precision, real_precision
@@ -34,10 +34,11 @@ def step(x, taps, memory):
     for s in range(taps.shape[2]):
         b0, b1, b2, f1, f2 = np.moveaxis(taps[:, :, s], -1, 0)
         m0, m1 = memory[:, :, s, 0], memory[:, :, s, 1]
+        at_once, next_time, then = (b[..., None] * x for b in (b0, b1, b2))
         y = np.empty(x.shape, memory.dtype)
         for t in range(x.shape[2]):
-            y[..., t] = b0 * x[..., t] + m0
-            m0, m1 = b1 * x[..., t] + f1 * y[..., t] + m1, b2 * x[..., t] + f2 * y[..., t]
+            now = y[..., t] = at_once[..., t] + m0
+            m0, m1 = next_time[..., t] + f1 * now + m1, then[..., t] + f2 * now
         memory[:, :, s, 0], memory[:, :, s, 1] = m0, m1
         found.append(y)
         x = y
@@ -52,19 +53,18 @@ def adjoint(x, taps, memory, grad_y, grad_memory, grad_ends):
     to_memory = np.zeros(memory.shape, memory.dtype)
     for s in reversed(range(taps.shape[2])):
         b0, b1, b2, f1, f2 = np.moveaxis(taps[:, :, s].conj(), -1, 0)
-        source = (x, *outputs)[s].conj()
-        m0, m1 = grad_memory[:, :, s, 0], grad_memory[:, :, s, 1]
         for i in range(min(2, length)):
             grad[..., -1 - i] += grad_ends[:, :, s, -1 - i]
+        # of each output, and of the memory after the last
+        own = np.concatenate([grad, grad_memory[:, :, s]], axis=2)
         for t in reversed(range(length)):
-            own = grad[..., t] + f1 * m0 + f2 * m1
-            for k, (lam, value) in enumerate(
-                ((own, source), (m0, source), (m1, source), (m0, outputs[s].conj()), (m1, outputs[s].conj()))
-            ):
-                to_taps[:, :, s, k] += lam * value[..., t]
-            grad[..., t] = b0 * own + b1 * m0 + b2 * m1
-            m0, m1 = own, m0
-        to_memory[:, :, s, 0], to_memory[:, :, s, 1] = m0, m1
+            own[..., t] += f1 * own[..., t + 1] + f2 * own[..., t + 2]
+        later = [own[..., k : k + length] for k in range(3)]
+        source, output = (x, *outputs)[s].conj(), outputs[s].conj()
+        pairs = [*((lam, source) for lam in later), (later[1], output), (later[2], output)]
+        to_taps[:, :, s] = np.stack([(lam * value).sum(2) for lam, value in pairs], axis=-1)
+        to_memory[:, :, s] = own[..., :2]
+        grad = sum(b[..., None] * lam for b, lam in zip((b0, b1, b2), later, strict=True))
     return grad, to_taps, to_memory
 
 
@@ -204,7 +204,7 @@ def test_it_is_a_cascade_kernel():
 
 # each compiles its own kernels
 LONG = pytest.mark.long
-FIRST = [("BCT", "float32"), ("BTC", "float64")]
+FIRST = [("BCT", "float32")]
 OTHERS = [each for each in itertools.product(AXES, ("float32", "float64")) if each not in FIRST]
 
 

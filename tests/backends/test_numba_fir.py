@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from multirec_backends.numba import _fir, _plan
+from multirec_backends.numba._fir import kernel as _fir
 from multirec_backends.numba._kernel import kernel
+from multirec_backends.numba._recurrence import plan as _plan
 from test_numba import AXES, Case, close
 
 import multirec

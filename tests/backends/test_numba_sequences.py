@@ -12,8 +12,8 @@ from multirec._machine import threads as _threads
 
 pytest.importorskip("llvmlite")
 
-from multirec_backends.numba import _plan
 from multirec_backends.numba._kernel import kernel
+from multirec_backends.numba._recurrence import plan as _plan
 from test_numba import Case, close
 
 from multirec.backend import Needs, Operands

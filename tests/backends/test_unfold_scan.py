@@ -104,8 +104,13 @@ def assert_lawful(problem, operands):
     assert (finite[..., 1:] <= finite[..., :-1]).all()
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("dtype", "reverse"),
+    [
+        *(("float32", True), ("float64", False)),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in (("float32", False), ("float64", True))),
+    ],
+)
 def test_unstable_filters(dtype, reverse, monkeypatch):
     monkeypatch.setattr(_plan, "_SMALL", 10000)
     radius = np.array([0.9, 1.001, 1.01, 1.1, 1.5, 4.0, 1e3, 1e12])
@@ -173,7 +178,13 @@ DESIGNED = [filter_ for filter_ in designed() if 0 < filter_.order <= 8 and filt
 ]
 
 
-@pytest.mark.parametrize("filter_", DESIGNED, ids=lambda filter_: filter_.name)
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        pytest.param(filter_, id=filter_.name, marks=[pytest.mark.long] * (index % 3 > 0))
+        for index, filter_ in enumerate(DESIGNED)
+    ],
+)
 def test_block_products_lose_no_more_than_is_predicted(filter_, monkeypatch):
     monkeypatch.setattr(_blocks, "most", lambda *_: math.inf)
     taps = torch.tensor([filter_.rounded("float32").feedback], dtype=torch.float32)

@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 from multirec.backend import Allocate, Gradients, Needs, Operands, Problem
 
-from . import _fir as fir
-from . import _segments as segments
-from ._activated import Activations
-from ._cascade import Cascades
-from ._frames import Frames
-from ._gradients import gradients
-from ._plan import plan
-from ._sequences import Sequences
-from ._steps import Steps
-from ._sweep_plan import plan_for
+from ._activated.kernel import Activations
+from ._cascade.kernel import Cascades
+from ._cells.kernel import Steps
+from ._fir import kernel as fir
+from ._frames.kernel import Frames
+from ._recurrence import segments as segments
+from ._recurrence.gradients import gradients
+from ._recurrence.plan import plan
+from ._sequences.kernel import Sequences
+from ._way import plan_for
 
 Signal = npt.NDArray[Any]
 _NO_GRADIENTS, _NO_EXTRA = (None,) * 5, (0, 0, 0)

@@ -1,0 +1,1 @@
+"""Recurrences with an activation inside."""

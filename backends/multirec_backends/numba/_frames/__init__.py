@@ -1,0 +1,1 @@
+"""Coefficients at a frame rate."""

@@ -1,0 +1,1 @@
+"""Gates where channels are neighbours in memory: rows of time as they lie."""
