@@ -57,6 +57,7 @@ from ._core.problem import COMPLEX_DTYPES, HALF_DTYPES, REAL_DTYPES, Family, Kin
 from ._core.stepping import step_through
 from ._machine.address import address
 from ._machine.bfloat16 import from_bfloat16, to_bfloat16
+from ._machine.cache import cache_folder
 from ._machine.threads import after_fork, no_fork, num_threads
 from .errors import BackendBrokenError
 
@@ -109,6 +110,7 @@ __all__ = [
     "Target",
     "address",
     "after_fork",
+    "cache_folder",
     "from_bfloat16",
     "no_fork",
     "num_threads",

@@ -1,4 +1,8 @@
-"""What the C library can be told about memory, where it can: on Linux."""
+"""What the C library can be told about memory.
+
+Pages of 2 MiB are for the asking on Linux alone: Windows gives large pages to accounts with a right that few have, and
+macOS has none on its own processors. Memory that is used again needs no fresh pages on any of them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,12 @@ def want_huge_pages(start: int, size: int) -> None:
 
 
 def give_back() -> None:
-    """Give the system the memory that the allocator keeps of what was freed; musl's has no such call."""
+    """Give the system the memory that the allocator keeps of what was freed; musl's has no such call, nor Windows'."""
+    if sys.platform == "darwin":
+        from . import darwin
+
+        darwin.give_back()
+        return
     trim = getattr(_libc, "malloc_trim", None)
     if trim is not None:
         trim(0)

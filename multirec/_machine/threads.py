@@ -1,6 +1,6 @@
 """Threads and forks: how many threads kernels may use, and a lock that forks wait for.
 
-The number is the affinity mask, capped by OMP_NUM_THREADS, or what the user set.
+The number is that of the processors that are worth it, capped by OMP_NUM_THREADS, or what the user set.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ _chosen: int | None = None
 
 
 def _default() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    count = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    # not at the top: importing multirec loads no more than it needs
+    from .processors import usable_processors
+
+    count = usable_processors()
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return min(count, int(first)) if first.isdigit() and int(first) > 0 else count
 

@@ -20,7 +20,7 @@ from multirec import memory
 from multirec._core.problem import Spec
 from multirec._core.validate import Choices, build_call
 from multirec._engine.plan import plan_for
-from multirec._machine import available
+from multirec._machine import available, groups
 from multirec._memory import reuse
 from multirec._memory.allocate import on_host
 from multirec.backend import Allocate, BackendInfo, Operands
@@ -171,8 +171,8 @@ def test_limits_of_containers_count(kind: str, where: str, tmp_path: Path, monke
     group = tmp_path / "groups" / folder / where
     (tmp_path / "groups" / folder / "inner").mkdir(parents=True)
     monkeypatch.setattr(available, "_MEMORY", tmp_path / "meminfo")
-    monkeypatch.setattr(available, "_OWN_GROUPS", tmp_path / "own")
-    monkeypatch.setattr(available, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(groups, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(groups, "_ROOT", tmp_path / "groups")
     for name, text in ((limit, "5000"), (used, "3000"), ("memory.stat", f"anon 2\n{files} 700\n")):
         (group / name).write_text(text)
     assert available.available_bytes() == 2700

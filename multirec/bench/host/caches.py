@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from multirec._machine.cache import cache_folder
+
 
 def compiled_files() -> int:
     """Count the files in the cache folders of multirec and CuPy."""
     return sum(1 for folder in _folders() for _, _, files in os.walk(folder) for _ in files)
 
 
-def _folders() -> list[Path]:
+def _folders() -> set[Path]:
+    own = cache_folder("NUMBA_CACHE_DIR", "numba"), cache_folder("CUPY_CACHE_DIR", "cuda")
     home = Path(os.path.expanduser("~"))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    numba = os.environ.get("NUMBA_CACHE_DIR")
     cupy = Path(os.environ.get("CUPY_CACHE_DIR") or home / ".cupy" / "kernel_cache")
-    return [Path(numba) / "multirec" if numba else cache / "multirec", cupy]
+    return {cupy, *(folder for folder in own if folder is not None)}

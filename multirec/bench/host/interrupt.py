@@ -5,14 +5,14 @@ Nothing is raised at a random place; a wait for a worker ends at once, because i
 
 from __future__ import annotations
 
-import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _seen = False
-_reader: int | None = None
+_ends: tuple[socket.socket, socket.socket] | None = None
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -26,24 +26,26 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 def hold() -> None:
     """Note Ctrl-C from now on instead of raising KeyboardInterrupt; only in the main thread."""
-    global _reader
-    if _reader is not None:
+    global _ends
+    if _ends is not None:
         return
     signal.signal(signal.SIGINT, _note)
-    _reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    # sockets, since Windows cannot wait for the end of a pipe
+    _ends = reader, writer = socket.socketpair()
+    for end in (reader, writer):
+        end.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
 
 def release() -> None:
     """Let Ctrl-C raise KeyboardInterrupt again, at once if it was pressed in the meantime."""
-    global _seen, _reader
-    if _reader is None:
+    global _seen, _ends
+    if _ends is None:
         return
-    writer = signal.set_wakeup_fd(-1)
-    for end in (_reader, writer):
-        os.close(end)
-    _reader, pressed, _seen = None, _seen, False
+    signal.set_wakeup_fd(-1)
+    for end in _ends:
+        end.close()
+    _ends, pressed, _seen = None, _seen, False
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if pressed:
         raise KeyboardInterrupt
@@ -60,9 +62,9 @@ def check() -> None:
         raise Interrupted
 
 
-def wakeup() -> int | None:
+def wakeup() -> socket.socket | None:
     """Return what to wait for beside the answer of a worker."""
-    return _reader
+    return None if _ends is None else _ends[0]
 
 
 @contextmanager

@@ -11,18 +11,14 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from multirec.backend import cache_folder
+
 _DIGEST = 32
 
 
 def folder() -> Path | None:
-    """Return where they are kept: in CUPY_CACHE_DIR, beside CuPy's own, else in XDG_CACHE_HOME, else in ~/.cache."""
-    chosen = os.environ.get("CUPY_CACHE_DIR")
-    if chosen:
-        return Path(chosen) / "multirec"
-    base = os.environ.get("XDG_CACHE_HOME")
-    with suppress(RuntimeError):  # no home folder
-        return (Path(base) if base else Path.home() / ".cache") / "multirec" / "cuda"
-    return None
+    """Return where they are kept: in CUPY_CACHE_DIR, beside CuPy's own, else where the system keeps caches."""
+    return cache_folder("CUPY_CACHE_DIR", "cuda")
 
 
 def path_of(*parts: object) -> Path | None:
