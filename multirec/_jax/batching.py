@@ -1,5 +1,6 @@
 """`jax.vmap` of our primitives: the mapped axis is folded into the batch axis, and unfolded from the results.
 
+That is done in the caller's layout, where the two lie side by side, since XLA copies what is moved around a reshape.
 Sequences that have a state each are in a batch of one, so there each element of the axis is a call of its own.
 """
 
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import batching
 
+from .._core.axes import from_channels_time, to_channels_time
+from .._core.problem import Layout, join_shape
 from .._core.validate import Choices
 from . import marked
 from .buffers import Kind
@@ -28,9 +31,9 @@ Rule: TypeAlias = Callable[..., Any]
 class _Fold:
     """Folds a mapped axis into the batch axis; coefficients that no example changes stay single."""
 
-    def __init__(self, parts: Sequence[Any], axes: Sequence[Any]) -> None:
+    def __init__(self, parts: Sequence[Any], axes: Sequence[Any], layout: Layout) -> None:
         pairs = [(part.shape[axis], part) for part, axis in zip(parts, axes, strict=True) if axis is not None]
-        self.size = pairs[0][0]
+        self.size, self._layout = pairs[0][0], layout
         self.mapped = [axis is not None for axis in axes]
         self.parts = [
             part if axis is None else jnp.moveaxis(part, axis, 0) for part, axis in zip(parts, axes, strict=True)
@@ -44,11 +47,21 @@ class _Fold:
             return part
         part = part if mapped else part[None]
         whole = jnp.broadcast_to(part, (self.size, self.batch, *part.shape[2:]))
-        return whole.reshape(self.size * self.batch, *part.shape[2:])
+        return self._with_batch(whole, 2, (self.size * self.batch,))
 
     def unfold(self, result: Array) -> Array:
         # -1 would have no answer where an axis is empty
-        return result.reshape(self.size, self.batch, *result.shape[1:])
+        return self._with_batch(result, 1, (self.size, self.batch))
+
+    def _with_batch(self, array: Array, count: int, batch: tuple[int, ...]) -> Array:
+        """Return an array with other batch axes in place of the first `count`."""
+        shape = array.shape[count:]
+        if len(shape) < 2:
+            return array.reshape(*batch, *shape)
+        channels, time, *rest = shape
+        stored = from_channels_time(array, self._layout, len(rest))
+        stored = stored.reshape(*join_shape(batch, channels, time, self._layout), *rest)
+        return to_channels_time(stored, self._layout, len(rest))
 
     def unfold_all(self, results: Sequence[Array]) -> tuple[list[Array], list[int]]:
         """Return the results with their mapped axes, and where those are."""
@@ -60,14 +73,14 @@ class _Fold:
 
 
 def _map_run(operation: Operation, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
-    fold = _Fold(parts, axes)
+    fold = _Fold(parts, axes, choices.layout)
     is_taps = list(compress(operation.is_taps, form.given))
     folded = [fold.fold(i, fold.is_single(i, taps)) for i, taps in enumerate(is_taps)]
     return fold.unfold_all(operation.run.bind(*folded, form=form, choices=choices))
 
 
 def _map_push(operation: Operation, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
-    fold, fixed, roles = _Fold(parts, axes), operation.fixed(form), range(len(form.given))
+    fold, fixed, roles = _Fold(parts, axes, choices.layout), operation.fixed(form), range(len(form.given))
     places = dict(zip(compress(roles, form.given), range(form.size), strict=True))
     moves = dict(zip(compress(roles, form.moved), range(fixed, len(parts)), strict=True))
     single = [False] * len(parts)
@@ -81,7 +94,7 @@ def _map_push(operation: Operation, parts: Any, axes: Any, *, form: Form, choice
 
 
 def _map_pull(operation: Operation, parts: Any, axes: Any, *, form: Form, choices: Choices) -> Any:
-    fold = _Fold(parts, axes)
+    fold = _Fold(parts, axes, choices.layout)
     places = list(compress(range(len(form.given)), form.given))
     # every element of the mapped axis has its own gradient, so coefficients that want one are repeated
     single = [fold.is_single(i, operation.is_taps[role]) and not form.moved[role] for i, role in enumerate(places)]

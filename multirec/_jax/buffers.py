@@ -11,7 +11,7 @@ import numpy as np
 
 from .._core.problem import Layout
 
-__all__ = ["Kind", "View", "major_to_minor"]
+__all__ = ["Kind", "View", "axes_in_memory"]
 
 
 class Kind(NamedTuple):
@@ -21,21 +21,23 @@ class Kind(NamedTuple):
     dtype: str
 
 
-def major_to_minor(kind: Kind, layout: Layout) -> tuple[int, ...]:
-    """Return the order of axes in memory: signals lie in the caller's layout, so that none is transposed."""
+def axes_in_memory(kind: Kind, layout: Layout, length: int) -> tuple[int, ...]:
+    """Return the axes in the order of memory: signals, states and what varies over time lie in the caller's layout."""
+    shape = kind.shape
+    has_time = len(shape) == 3 or (len(shape) == 4 and shape[2] == length)
     # XLA may divide by the size of what it transposes, and take the process with it
-    if len(kind.shape) != 3 or 0 in kind.shape:
-        return tuple(range(len(kind.shape)))
-    return {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout]
+    if not has_time or 0 in shape:
+        return tuple(range(len(shape)))
+    return {"BCT": (0, 1, 2), "BTC": (0, 2, 1), "TBC": (2, 0, 1)}[layout] + (3,) * (len(shape) == 4)
 
 
 class View:
     """Makes arrays of one kind; bfloat16 is its bits."""
 
-    def __init__(self, kind: Kind, layout: Layout, written: bool) -> None:
+    def __init__(self, kind: Kind, layout: Layout, length: int, written: bool) -> None:
         dtype = np.dtype("uint16" if kind.dtype == "bfloat16" else kind.dtype)
         strides, step = [0] * len(kind.shape), dtype.itemsize
-        for axis in reversed(major_to_minor(kind, layout)):
+        for axis in reversed(axes_in_memory(kind, layout, length)):
             strides[axis], step = step, step * kind.shape[axis]
         self._memory: Any = c_char * (prod(kind.shape) * dtype.itemsize)
         self.kind, self._dtype, self._strides, self._written = kind, dtype, strides, written

@@ -24,7 +24,8 @@ from ..backend import CascadeKernel
 from .buffers import Kind
 from .host_call import call
 from .jobs import plan_of_sections
-from .primitives import Form, unpack
+from .primitives import Form, pull_shape, unpack
+from .rows import Rows, result
 
 __all__ = ["fuses", "plan_of", "pull", "pull_formula", "pull_shape", "push", "push_shape", "run", "run_shape"]
 
@@ -83,18 +84,15 @@ def pull_formula(*parts: Array, form: Form, choices: Choices) -> list[Array]:
 
 
 def run_shape(*parts: Any, form: Form, choices: Choices) -> Any:
-    problem, x = plan_of(parts, form, choices).problem, parts[0]
+    problem = plan_of(parts, form, choices).problem
+    rows = Rows(problem.batch, problem.channels)
     few = (problem.batch, problem.channels, parts[1].shape[2], 2)
     kinds = ((problem.batch, problem.channels, problem.length), problem.y_dtype), *[(few, problem.state_dtype)] * 2
-    return [x.update(shape=shape, dtype=jnp.dtype(dtype), weak_type=False) for shape, dtype in kinds]
+    return [result(parts, rows, shape, jnp.dtype(dtype)) for shape, dtype in kinds]
 
 
 def push_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     return run_shape(*parts[: form.size], form=form, choices=choices)
-
-
-def pull_shape(*parts: Any, form: Form, choices: Choices) -> Any:
-    return [part.update(weak_type=False) for part in compress(unpack(parts[: form.size], form.given), form.moved)]
 
 
 def _composed(*parts: Array, form: Form, choices: Choices) -> list[Array]:

@@ -24,7 +24,8 @@ from .._registry.registry import registry
 from ..backend import Needs, Operands
 from .buffers import Kind
 from .host_call import call
-from .primitives import RECURRENCE, Form, unpack
+from .primitives import RECURRENCE, Form, pull_shape, unpack
+from .rows import Rows, result
 
 __all__ = ["plan_of", "pull", "pull_formula", "pull_shape", "push", "push_shape", "run", "run_shape"]
 
@@ -90,18 +91,13 @@ def pull_formula(*parts: Array, form: Form, choices: Choices) -> list[Array]:
 def run_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     problem = plan_of(parts, form, choices).problem
     kinds = (problem.length, problem.y_dtype), (min(problem.order, problem.length), problem.state_dtype)
-    return [
-        parts[0].update(shape=(problem.batch, problem.channels, count), dtype=jnp.dtype(dtype), weak_type=False)
-        for count, dtype in kinds
-    ]
+    rows = Rows(problem.batch, problem.channels)
+    shapes = (((problem.batch, problem.channels, count), dtype) for count, dtype in kinds)
+    return [result(parts, rows, shape, jnp.dtype(dtype)) for shape, dtype in shapes]
 
 
 def push_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     return run_shape(*parts[: form.size], form=form, choices=choices)
-
-
-def pull_shape(*parts: Any, form: Form, choices: Choices) -> Any:
-    return [part.update(weak_type=False) for part in compress(unpack(parts, form.given), form.moved)]
 
 
 def _runner(form: Form, choices: Choices) -> formula.Run:

@@ -25,6 +25,7 @@ from ..backend import Operands
 from ..errors import ArgumentError, DeviceError, DtypeError, FamilyError, UnsupportedError
 from . import batching, derivatives, lowering, pytrees  # noqa: F401
 from .primitives import RECURRENCE, uniform
+from .rows import whole
 
 __all__ = ["check_64_bit", "check_devices", "check_out", "check_sizes", "recurrence", "zero_state"]
 
@@ -102,10 +103,11 @@ def _bound(call: Call, backend: str) -> Plan | Callable[..., tuple[Array, State]
     choices = Choices(problem.layout, problem.reverse, backend, problem.compute_dtype)
 
     def multirec(*arrays: Array | None) -> tuple[Array, State]:
-        operands = operands_in(call, *in_computed_types(problem, Operands(*arrays)))
+        parts = operands_in(call, *in_computed_types(problem, Operands(*arrays)))
+        operands = Operands(*(None if part is None else whole(part) for part in parts))
         y, last = RECURRENCE(operands, problem.device, choices)
-        parts = (y, *tails(problem, operands, last))
-        y, *state = (signal_out(part, problem.layout, call.batch_shape) for part in parts)
+        results = (y, *tails(problem, operands, last))
+        y, *state = (signal_out(part, problem.layout, call.batch_shape) for part in results)
         return y, State(*state)
 
     compiled: Callable[..., tuple[Array, State]] = jax.jit(multirec)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from weakref import ref
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._core.arrays import severed
@@ -22,7 +23,7 @@ from .._machine.address import address
 from .._machine.bfloat16 import to_bfloat16
 from .._machine.libc import want_huge_pages
 from . import xla_frame as xla
-from .buffers import Kind, major_to_minor
+from .buffers import Kind, axes_in_memory
 from .entry import entry
 from .jobs import Task, job
 
@@ -52,13 +53,18 @@ def call(
     kinds, of_results = (tuple(Kind(part.shape, str(part.dtype)) for part in some) for some in (parts, results))
     choices = Choices(layout, problem.reverse, plan.info.name, problem.compute_dtype)
     task = Task(choices, given, wanted, kinds, of_results, count)
+    # XLA cancels transposes with those around the call, and copies where it is left to choose layouts for itself
+    orders, of_orders = (
+        [axes_in_memory(kind, layout, problem.length) for kind in some] for some in (kinds, of_results)
+    )
+    shapes = [[kind.shape[axis] for axis in order] for kind, order in zip(of_results, of_orders, strict=True)]
     function = _ffi.ffi_call(
         _TARGET,
-        [jax.core.ShapedArray(result.shape, result.dtype) for result in results],
-        input_layouts=[major_to_minor(kind, layout) for kind in kinds],
-        output_layouts=[major_to_minor(kind, layout) for kind in of_results],
+        [jax.core.ShapedArray(shape, result.dtype) for shape, result in zip(shapes, results, strict=True)],
     )
-    return list(function(*parts, task=json.dumps(task)))
+    stored = [jnp.transpose(part, order) for part, order in zip(parts, orders, strict=True)]
+    found = function(*stored, task=json.dumps(task))
+    return [jnp.transpose(part, np.argsort(order).tolist()) for part, order in zip(found, of_orders, strict=True)]
 
 
 def _compute(frame: Any, lent: list[ref[Any]]) -> None:

@@ -56,11 +56,12 @@ def job(text: bytes) -> Job:
     words, given, wanted, *lists, count = json.loads(text)
     choices = Choices(*words)
     kinds, results = (tuple(Kind(tuple(shape), dtype) for shape, dtype in some) for some in lists)
+    length = kinds[0].shape[2]
     specs = unpack((Spec(*kind, "numpy", "cpu") for kind in kinds), given)
     return Job(
         *_OF_SIZE[len(given)](choices, given, wanted, specs, count),
-        [View(kind, choices.layout, written=False) for kind in kinds],
-        [View(kind, choices.layout, written=True) for kind in results],
+        [View(kind, choices.layout, length, written=False) for kind in kinds],
+        [View(kind, choices.layout, length, written=True) for kind in results],
     )
 
 

@@ -18,7 +18,8 @@ from .._engine.plan import Plan
 from ..backend import Operands, SequenceKernel
 from .compute import plan_of
 from .host_call import call
-from .primitives import Form, unpack
+from .primitives import Form, pull_shape, unpack
+from .rows import Rows, result
 from .steps import in_steps
 
 __all__ = ["fuses", "plan_of", "pull", "pull_formula", "pull_shape", "push", "push_shape", "run", "run_shape"]
@@ -67,21 +68,18 @@ def pull_formula(*parts: Array, form: Form, choices: Choices) -> list[Array]:
 
 
 def run_shape(*parts: Any, form: Form, choices: Choices) -> Any:
-    problem, x = plan_of(parts, form, choices).problem, parts[0]
+    problem = plan_of(parts, form, choices).problem
     states = problem.batch if form.states is None else form.states
     kinds = (
         ((problem.batch, problem.channels, problem.length), problem.y_dtype),
         ((states, problem.channels, problem.order), problem.state_dtype),
     )
-    return [x.update(shape=shape, dtype=jnp.dtype(dtype), weak_type=False) for shape, dtype in kinds]
+    rows = Rows(None if form.states is not None else problem.batch, problem.channels)
+    return [result(parts, rows, shape, jnp.dtype(dtype)) for shape, dtype in kinds]
 
 
 def push_shape(*parts: Any, form: Form, choices: Choices) -> Any:
     return run_shape(*parts[: form.size], form=form, choices=choices)
-
-
-def pull_shape(*parts: Any, form: Form, choices: Choices) -> Any:
-    return [part.update(weak_type=False) for part in compress(unpack(parts[: form.size], form.given), form.moved)]
 
 
 def _stepped(*parts: Array, form: Form, choices: Choices) -> list[Array]:

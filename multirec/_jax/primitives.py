@@ -16,14 +16,16 @@ how JAX compiles that in `lowering`, the right column in `derivatives`, and `jax
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 from jax.extend.core import Primitive
 
 from .._core.validate import Choices
+from .rows import whole
 
-__all__ = ["CASCADE", "RECURRENCE", "SEQUENCES", "Form", "Operation", "uniform", "unpack"]
+__all__ = ["CASCADE", "RECURRENCE", "SEQUENCES", "Form", "Operation", "pull_shape", "uniform", "unpack", "varying"]
 
 Array: TypeAlias = Any
 
@@ -71,7 +73,7 @@ class Operation(NamedTuple):
     ) -> list[Array]:
         """Return the results of canonical operands, differentiably."""
         form = Form(device, tuple(part is not None for part in operands), compose=compose, states=count)
-        parts = uniform([part for part in operands if part is not None])
+        parts = uniform([whole(part) for part in operands if part is not None])
         results: list[Array] = self.run.bind(*parts, form=form, choices=choices)
         return results
 
@@ -93,15 +95,16 @@ SEQUENCES = _operation("multirec_sequences", (False, True, True, False, False, F
 
 def uniform(parts: list[Array]) -> list[Array]:
     """Return arrays that vary along the same axes of the mesh, inside `shard_map`."""
-    varying = [_axes(part) for part in parts]
-    union = frozenset[str]().union(*varying)
+    axes = [varying(part) for part in parts]
+    union = frozenset[str]().union(*axes)
     return [
         jax.lax.pcast(part, tuple(sorted(union - own)), to="varying") if union - own else part
-        for part, own in zip(parts, varying, strict=True)
+        for part, own in zip(parts, axes, strict=True)
     ]
 
 
-def _axes(part: Array) -> frozenset[str]:
+def varying(part: Array) -> frozenset[str]:
+    """Return the axes of the mesh along which an array varies, inside `shard_map`."""
     kind = getattr(jax.typeof(part), "manual_axis_type", None)
     return getattr(kind, "varying", frozenset())
 
@@ -110,3 +113,8 @@ def unpack(parts: Iterable[Any], mask: Iterable[bool]) -> list[Any]:
     """Return all operands of flat arguments, with None for those that are not there."""
     rest = iter(parts)
     return [next(rest) if there else None for there in mask]
+
+
+def pull_shape(*parts: Any, form: Form, choices: Choices) -> Any:
+    """Return what gradients are like, abstractly: as the operands that want one."""
+    return [part.update(weak_type=False) for part in compress(unpack(parts[: form.size], form.given), form.moved)]

@@ -1,4 +1,4 @@
-"""Banks and cascades as pytrees: what `_core.trees` names, registered once."""
+"""Classes that hold arrays as pytrees: what `_core.trees` names, each registered once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import Any
 import jax
 
 from .._core.trees import TREES, Tree
+
+__all__ = ["register"]
+
+
+def register() -> None:
+    """Register what has been named since the last time."""
+    while TREES:
+        _register(TREES.pop())
 
 
 def _register(tree: Tree) -> None:
@@ -19,5 +27,4 @@ def _register(tree: Tree) -> None:
     jax.tree_util.register_pytree_with_keys(tree.kind, with_keys, tree.put_together)
 
 
-for _tree in TREES:
-    _register(_tree)
+register()

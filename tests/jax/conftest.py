@@ -1,4 +1,4 @@
-"""JAX as a user finds it, and quick compilation."""
+"""JAX as a user finds it, but for quick compilation."""
 
 import pytest
 
@@ -7,11 +7,25 @@ jax = pytest.importorskip("jax")
 
 @pytest.fixture(autouse=True)
 def _jax_as_it_starts():
-    jax.config.update("jax_disable_most_optimizations", True)
+    quick = jax.config.read("jax_disable_most_optimizations")
     # as a user finds it, whatever ran before in this process
     with jax.enable_x64(False):
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", quick)
+
+
+@pytest.fixture
+def blocked(monkeypatch):
+    """Blocks of samples, as on GPUs."""
+    from multirec_backends.jax import _kernel, _solve
+
+    monkeypatch.setattr(_solve, "_BLOCKED_ON", ("cpu", "cuda"))
+    compiled = (_kernel._forward, _kernel._vjp)
+    for function in compiled:
+        function.clear_cache()
+    yield
+    for function in compiled:
+        function.clear_cache()
 
 
 SLOW = (
@@ -31,6 +45,7 @@ SLOW = (
     *("test_a_bank_that_was_there_before_jax[mr.explain(x, feedback=x)]", "test_vmap_and_gradients_of_it[wanted2]"),
     *("test_every_filter_is_as_accurate_as_steps[float32-noise]", "test_a_call_for_which_the_stack_is_too_short"),
     *("test_values_gradients_and_second_derivatives[reference]", "test_hessian", "test_under_vmap_and_grad"),
+    *("test_under_jit_and_scan[of_ba]", "test_under_vmap[of_ba]", "test_under_vmap[cascade]"),
     *("test_values_gradients_and_second_derivatives[numba]", "test_the_interpreter_ends_while_a_program_runs[held]"),
 )
 """What JAX compiles longest; of a test that has several parameters, the others are quick."""

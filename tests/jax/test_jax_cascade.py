@@ -18,7 +18,7 @@ from multirec._core.validate import Choices
 from multirec._sections import cascade, composed, has_one_pass
 from multirec._sections.launch import call_of
 from multirec.backend import BackendInfo
-from multirec.errors import ArgumentError, DeviceError, DtypeError, FamilyError, UnsupportedError
+from multirec.errors import ArgumentError, DeviceError, DtypeError, UnsupportedError
 from multirec.signal import sosfilt
 
 pytestmark = pytest.mark.skipif(mr.backends()["numba"].status != "ready", reason="numba is not here")
@@ -256,7 +256,7 @@ def test_auto_is_one_call_where_there_is_enough_to_compute():
         return jax.jit(lambda x: cascade(x, taps).y).lower(x).as_text().count("custom_call @multirec_recurrence")
 
     assert calls(jnp.ones((2, 1, 64))) == 1
-    assert calls(jnp.ones((2, 1, 63))) == 0
+    assert calls(jnp.ones((2, 1, 4))) == 0
     assert calls(jnp.ones((2, 1, 64), "float32")) == 1
 
 
@@ -305,8 +305,7 @@ def test_programs_of_several_devices_and_exported_ones(double):
 
     want = gradient(x)
     assert_same(jax.device_get(gradient(cut)), want, 1e-6)
-    with pytest.raises(FamilyError, match=r"for 2 devices.*'numba'.*shard_map"):
-        gradient(cut, "numba")
+    assert_same(jax.device_get(gradient(cut, "numba")), want)
     specs = jax.P("d"), jax.P()
     mapped = jax.shard_map(lambda x, taps: in_one_pass(x, taps)[0], mesh=mesh, in_specs=specs, out_specs=jax.P("d"))
     found = jax.jit(jax.grad(lambda x: jnp.sum(mapped(x, taps) ** 2)))(cut)

@@ -138,12 +138,23 @@ def test_sharded_arrays_and_a_backend_of_one_device():
     pytest.importorskip("torch")
     with pytest.raises(FamilyError, match="x is sharded over 2 devices"):
         mr.recurrence(x, feedback=A, backend="unfold_scan")
+    assert len(mr.recurrence(x, feedback=A)[0].devices()) == 2
+
+
+def test_an_axis_that_shard_map_leaves_to_xla_and_a_backend_of_one_device():
+    kinds = (jax.sharding.AxisType.Auto,) * 2
+    mesh = jax.make_mesh((1, 2), ("own", "rest"), axis_types=kinds)
+
+    def filtered(backend):
+        def of(x):
+            return mr.recurrence(x, feedback=A, backend=backend)[0]
+
+        return jax.jit(jax.shard_map(of, mesh=mesh, in_specs=jax.P(), out_specs=jax.P(), axis_names={"own"}))
+
     whole = "JAX compiles this program for 2 devices, dividing it itself.*'reference'.*backend='jax'.*shard_map"
     with pytest.raises(FamilyError, match=whole):
-        mr.recurrence(x, feedback=A, backend="reference")
-    with pytest.raises(FamilyError, match=whole):
-        jax.jit(jax.grad(lambda x: mr.recurrence(x, feedback=A, backend="reference")[0].sum()))(x)
-    assert len(mr.recurrence(x, feedback=A)[0].devices()) == 2
+        filtered("reference")(X)
+    np.testing.assert_allclose(filtered("auto")(X), mr.recurrence(X, feedback=A, backend="jax")[0], rtol=1e-6)
 
 
 def test_a_program_for_several_platforms_and_a_backend_of_the_cpu():

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from multirec_backends.jax import _pieces, _solve
+from multirec_backends.jax import _pieces, _solve, _steps
 
 import multirec as mr
 from multirec.adjoint import vjp
@@ -25,7 +25,7 @@ def both(x, **arguments):
 
 
 @pytest.mark.parametrize(("kind", "order"), [("static", 2), ("per_example", 1), ("static", 20), ("time_varying", 2)])
-def test_pieces_and_blocks(kind, order, monkeypatch):
+def test_pieces_and_blocks(kind, order, blocked, monkeypatch):
     monkeypatch.setattr(_pieces, "_PIECE", 2000)
     monkeypatch.setattr(_pieces, "_SMALL", 1)
     monkeypatch.setattr(_solve, "_STEPPED", 2)
@@ -44,6 +44,28 @@ def test_pieces_and_blocks(kind, order, monkeypatch):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("order", "length"), [(1, 1), (2, 4), (7, 5), (1, 333), (3, 333)])
+def test_steps(order, length, monkeypatch):
+    """A CPU takes steps: without a loop where there are few, with past outputs apart or together, part by part."""
+    monkeypatch.setattr(_steps, "_PART", 300)
+    generator = np.random.default_rng(0)
+    reverse = order == 2
+    axes = (1, 4, length) if order == 1 else (4,)
+    x, b, a = (generator.standard_normal(shape) for shape in ((2, 1, length), (4, 3), (*axes, order)))
+    state = mr.State(generator.standard_normal((2, 1, 2)), generator.standard_normal((2, 4, order)))
+    given = {"feedforward": b, "feedback": a / (5 * order), "state": state, "reverse": reverse}
+    expected, y = both(x, **given)
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_cpu_builds_no_tables(monkeypatch):
+    """What blocks are computed with takes seconds to compile."""
+    monkeypatch.setattr(_solve, "block_responses", None)
+    x, a = jnp.ones((2, 1, 777)), jnp.full((5, 2), 0.1)
+    filtered = jax.grad(lambda a: mr.recurrence(x, feedback=a, backend="jax")[0].sum())
+    assert np.isfinite(filtered(a)).all()
+
+
 def test_many_taps_of_feedforward():
     generator = np.random.default_rng(1)
     x, b, a = (generator.standard_normal(shape) for shape in ((2, 3, 150), (3, 40), (3, 1)))
@@ -60,7 +82,7 @@ def stepwise(x, feedback):
     return y[..., 2:]
 
 
-def test_float32_error_is_within_twice_that_of_steps():
+def test_float32_error_is_within_twice_that_of_steps(blocked):
     radius, angle = (np.ravel(grid) for grid in np.meshgrid([0.5, 0.99, 0.9999], [1e-3, 0.1, 1.5, 3.1]))
     a = second_order(radius, angle)
     ratios = []
@@ -74,7 +96,7 @@ def test_float32_error_is_within_twice_that_of_steps():
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_unstable_filters(dtype, reverse):
+def test_unstable_filters(dtype, reverse, blocked):
     a = second_order(np.array([0.9, 1.001, 1.01, 1.1, 1.5, 4.0, 16.0, 1e3, 1e12]), 1.0, dtype)
     x = np.random.default_rng(8).standard_normal((3, 1, 1000)).astype(dtype)
     x[1] *= 1e-20
@@ -91,7 +113,7 @@ def test_unstable_filters(dtype, reverse):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_stays_in_its_sequence_and_its_future(value):
+def test_what_is_not_finite_stays_in_its_sequence_and_its_future(value, blocked):
     x = np.random.default_rng(1).standard_normal((3, 3, 500)).astype(np.float32)
     a = second_order(np.array([0.5, 0.9, 0.99]), 1.0)
     clean, _ = mr.recurrence(x, feedback=a, backend="jax")

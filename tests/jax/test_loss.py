@@ -7,7 +7,7 @@ from itertools import product
 import jax
 import numpy as np
 import pytest
-from multirec_backends.jax import _kernel, _solve
+from multirec_backends.jax import _solve
 
 from multirec import recurrence
 from multirec.testing.accuracy import Trial, measure
@@ -36,7 +36,7 @@ def losses(dtype, signal, few):
 
 
 @pytest.fixture
-def predicted(monkeypatch):
+def predicted(monkeypatch, blocked):
     """Compute everything by blocks, and note what was predicted of them."""
     found: list[float] = []
     true = _solve.predicted_loss
@@ -48,12 +48,7 @@ def predicted(monkeypatch):
 
     monkeypatch.setattr(_solve, "predicted_loss", noted)
     monkeypatch.setattr(_solve, "_LARGEST_LOSS", np.inf)
-    compiled = (_kernel._forward, _kernel._vjp)
-    for function in compiled:
-        function.clear_cache()
-    yield found
-    for function in compiled:
-        function.clear_cache()
+    return found
 
 
 @pytest.mark.parametrize(("dtype", "signal", "few"), EACH)
@@ -68,13 +63,13 @@ def test_blocks_lose_no_more_than_predicted(dtype, signal, few, predicted):
 
 
 @pytest.mark.parametrize(("dtype", "signal", "few"), EACH)
-def test_every_filter_is_as_accurate_as_steps(dtype, signal, few):
+def test_every_filter_is_as_accurate_as_steps(dtype, signal, few, blocked):
     wrong = {name: loss for name, loss in losses(dtype, signal, few) if not loss <= 3}
     assert not wrong
 
 
 @pytest.mark.parametrize("name", ["K-weighting, high-pass", "high-pass 80 Hz @ 48000", "notch 50 Hz, Q 10 @ 500"])
-def test_what_feedforward_stops_leaves_nothing_behind(name):
+def test_what_feedforward_stops_leaves_nothing_behind(name, blocked):
     (filter_,) = (filter_.rounded("float32") for filter_ in designed() if filter_.name == name)
     b, a = (np.array([taps], "float32") for taps in (filter_.feedforward, filter_.feedback))
     x = (1e3 + np.random.default_rng(0).standard_normal((16, 1, 3000))).astype("float32")

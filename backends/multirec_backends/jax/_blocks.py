@@ -9,9 +9,9 @@ from multirec.backend import Array
 
 from ._tables import Tables
 
-__all__ = ["TRUSTED", "padded", "run_blocks"]
+__all__ = ["run_blocks"]
 
-TRUSTED = {"float32": 1e30, "float64": 1e300}
+_TRUSTED = {"float32": 1e30, "float64": 1e300}
 """The sum of magnitudes up to which a sequence is trusted."""
 
 
@@ -28,7 +28,7 @@ def run_blocks(u: Array, past: Array, tables: Tables, reverse: bool) -> tuple[Ar
     table, ends, jump = tables
     batch, channels, _ = past.shape
     length, block = u.shape[-1], table.shape[-1]
-    u = padded(u, block, reverse)
+    u = _padded(u, block, reverse)
     count, short = u.shape[-1] // block, u.shape[-1] - length
     rows = u.reshape(*u.shape[:2], count, block)
     added = _product(rows.astype(ends.dtype), ends).astype(jump.dtype)
@@ -36,12 +36,12 @@ def run_blocks(u: Array, past: Array, tables: Tables, reverse: bool) -> tuple[Ar
     rows = jnp.broadcast_to(rows, (batch, channels, *rows.shape[2:]))
     y = _product(jnp.concatenate([rows, carries], -1), table)
     # what overflows stays so, and a product with what is not finite may have spoilt the samples before it
-    wrong = ~(jnp.abs(y).sum(2) < TRUSTED[u.real.dtype.name]).all(-1)
+    wrong = ~(jnp.abs(y).sum(2) < _TRUSTED[u.real.dtype.name]).all(-1)
     y = y.reshape(batch, channels, count * block)
     return (y[..., short:] if reverse else y[..., :length]), wrong
 
 
-def padded(signal: Array, block: int, reverse: bool) -> Array:
+def _padded(signal: Array, block: int, reverse: bool) -> Array:
     """Return a signal (B, C, T) with zeros after its last sample in running order, so that it is of whole blocks."""
     short = -signal.shape[-1] % block
     return jnp.pad(signal, ((0, 0), (0, 0), (short, 0) if reverse else (0, short)))

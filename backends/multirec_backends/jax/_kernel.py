@@ -17,7 +17,7 @@ from multirec.adjoint import gradients
 from multirec.backend import Allocate, Array, Gradients, Needs, Operands, Problem
 
 from ._pieces import in_pieces, piece_length
-from ._solve import Filter, compute_type, is_summed, make_filter, run
+from ._solve import Filter, compute_type, is_blocked, make_filter, run
 
 __all__ = ["Jax", "kernel"]
 
@@ -50,7 +50,7 @@ class Jax:
 @lru_cache(maxsize=1024)
 def _plain(problem: Problem) -> Problem:
     """Leave out where arrays come from: what is compiled is the same, and is compiled once."""
-    return replace(problem, family="jax", device="cpu", layout="BCT")
+    return replace(problem, family="jax", device=problem.device_type, layout="BCT")
 
 
 @partial(jax.jit, static_argnums=0)
@@ -61,19 +61,18 @@ def _forward(problem: Problem, operands: Operands) -> tuple[Array, Array | None]
         y = jnp.zeros((*rows, problem.length), problem.y_dtype)
         return y, jnp.zeros((*rows, count), problem.state_dtype) if keeps else None
     dtype = compute_type(problem)
-    by_sums = is_summed(problem, problem.x_channels)
+    blocked = is_blocked(problem)
     filter_ = make_filter(
-        operands.feedforward, operands.feedback, None, problem.length, problem.reverse, dtype, by_sums
+        operands.feedforward, operands.feedback, None, problem.length, problem.reverse, dtype, blocked
     )
 
     def piece(operands: Operands, filter_: Filter) -> tuple[tuple[Array, Array | None], None]:
-        y = run(operands, filter_, problem.channels, problem.reverse, dtype, by_sums)
+        y = run(operands, filter_, problem.channels, problem.reverse, dtype)
         ends = y[..., :count] if problem.reverse else y[..., problem.length - count :]
         return (y.astype(problem.y_dtype), ends.astype(problem.state_dtype) if keeps else None), None
 
-    # matrices are fast in the cache alone; sums make nothing of y's size but y, unless it is to be rounded
-    whole = filter_.tables is None or (by_sums and not problem.wide)
-    size = problem.batch if whole else piece_length(problem)
+    # steps go part by part themselves
+    size = piece_length(problem) if blocked else problem.batch
     (y, last), _ = in_pieces(piece, (operands, filter_), problem.batch, size)
     # jit returns an input that is its output as it came, and results own their memory
     return jnp.array(y, copy=True) if y is operands.x else y, last
@@ -92,10 +91,9 @@ def _vjp(
         return _nothing(problem, operands, needs)
     dtype = compute_type(problem)
     feedback, backwards = operands.feedback, not problem.reverse
-    by_sums = is_summed(problem, problem.channels)
     conjugate = None if feedback is None else feedback.conj()
     after = None if operands.feedforward is None else operands.feedforward.conj()
-    adjoint = make_filter(None, conjugate, after, problem.length, backwards, dtype, by_sums)
+    adjoint = make_filter(None, conjugate, after, problem.length, backwards, dtype, is_blocked(problem))
 
     def piece(operands: Operands, adjoint: Filter, y: Array, grad_y: Array, grad_last: Array | None) -> tuple[Any, Any]:
         operands = Operands(*(_wide(part, problem) for part in operands))
@@ -108,7 +106,7 @@ def _vjp(
         def back(of_adjoint: Operands, reverse: bool) -> Array:
             # coefficients that change over time belong to other samples in the adjoint
             own = adjoint if adjoint.tables is not None else Filter(None, of_adjoint.feedback)
-            return run(of_adjoint, own, problem.channels, reverse, dtype, by_sums)
+            return run(of_adjoint, own, problem.channels, reverse, dtype)
 
         found = gradients(back, operands, y, grad_y, needs, problem.reverse)
         grad_x = None if found.x is None else found.x.astype(problem.dtype)

@@ -15,17 +15,18 @@ from ._feedforward import run_feedforward, with_past
 from ._loss import predicted_loss
 from ._pieces import divisor, in_pieces
 from ._steps import Driven, run_steps
-from ._sums import run_sums
 from ._tables import Tables, block_length, block_responses, build_tables
 
-__all__ = ["Filter", "compute_type", "is_summed", "make_filter", "run"]
+__all__ = ["Filter", "compute_type", "is_blocked", "make_filter", "run"]
 
 _SHORTEST_BLOCKED = 64
-"""Samples below which steps are faster than blocks, and compile in a third of the time."""
+"""Samples below which steps are as good as blocks."""
 
+_LONGEST_BLOCK = 32
+"""Samples in a block."""
 
-_LONGEST_SUMMED, _LONGEST_MULTIPLIED = 16, 32
-"""Samples in a block, whose outputs are sums or products of matrices."""
+_BLOCKED_ON = ("cuda",)
+"""Devices that compute blocks. On a CPU steps are faster, as measured, and compile in a fraction of the time."""
 
 _STEPPED = 256
 """Channels that take their steps together."""
@@ -49,10 +50,11 @@ def compute_type(problem: Problem) -> Any:
     return jnp.result_type(real, jnp.complex64) if problem.is_complex else real
 
 
-def is_summed(problem: Problem, channels: int) -> bool:
-    """Whether sums of products are faster than products of matrices for a signal of `channels`, as measured."""
-    low = problem.order == 1 or (problem.order == 2 and channels < problem.channels)
-    return low and problem.input_order <= 2 and problem.device_type == "cpu"
+def is_blocked(problem: Problem) -> bool:
+    """Whether blocks of samples are to be computed, or else steps."""
+    feedback = problem.feedback
+    constant = feedback is not None and feedback.time == 1 and feedback.taps > 0
+    return constant and problem.length >= _SHORTEST_BLOCKED and problem.device_type in _BLOCKED_ON
 
 
 def make_filter(
@@ -62,14 +64,14 @@ def make_filter(
     length: int,
     reverse: bool,
     dtype: Any,
-    by_sums: bool,
+    blocked: bool,
 ) -> Filter:
     """Prepare coefficients (B|1, C|1, T|1, taps) for signals of `length`; `after` is what filters the outputs."""
     if feedback is not None and not feedback.shape[-1]:
         feedback = None
-    if feedback is None or feedback.shape[2] > 1 or length < _SHORTEST_BLOCKED:
+    if feedback is None or not blocked:
         return Filter(feedforward, feedback)
-    block = block_length(feedback.shape[-1], length, _LONGEST_SUMMED if by_sums else _LONGEST_MULTIPLIED)
+    block = block_length(feedback.shape[-1], length, _LONGEST_BLOCK)
     own = feedback[:, :, 0]
     responses = block_responses(own, block)
     before, after = _constant(feedforward), _constant(after)
@@ -91,7 +93,7 @@ def _constant(taps: Array | None) -> Array | None:
     return taps.mean(2, dtype=jnp.result_type(taps.dtype, real))
 
 
-def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any, by_sums: bool) -> Array:
+def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype: Any) -> Array:
     """Return y (B, C, T) in `dtype`; coefficients are the filter's."""
     x, inputs, outputs = operands.x, operands.inputs, operands.outputs
     feedforward, feedback, tables, stepped = filter_
@@ -123,9 +125,6 @@ def run(operands: Operands, filter_: Filter, channels: int, reverse: bool, dtype
     if tables is None or stepped is None:
         return steps()
     # feedforward comes first, by itself: what it stops, such as a steady input, leaves exact zeros
-    if by_sums:
-        return run_sums(drive(), past, tables, reverse, stepped.any(), steps)
-
     y, wrong = run_blocks(drive(), past, tables, reverse)
     wrong = wrong | stepped
     return lax.cond(wrong.any(), lambda: jnp.where(wrong[..., None], steps(), y), lambda: y)

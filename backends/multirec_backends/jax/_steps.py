@@ -20,6 +20,12 @@ __all__ = ["Driven", "run_steps"]
 _PART = 1 << 16
 """Samples that are turned over together."""
 
+_LOW = 2
+"""The order up to which past outputs are arrays of their own: more would be copied one by one in each step."""
+
+_FEW = 4
+"""Samples up to which there is no loop, which takes longer to compile."""
+
 
 class Driven(NamedTuple):
     """What is computed by steps: (B|1, C|1, …) of (B, C) sequences."""
@@ -38,8 +44,8 @@ class Driven(NamedTuple):
 
 class _Past(NamedTuple):
     inputs: Array
-    outputs: list[Array]
-    """Newest first."""
+    outputs: Array
+    """(p, …), newest first."""
 
 
 def run_steps(given: Driven, reverse: bool) -> Array:
@@ -54,7 +60,8 @@ def _in_parts(given: Driven, reverse: bool) -> Array:
     """Return y (…, T) of arrays that have one axis less, or none."""
     x, _, _, inputs, outputs = given
     p, length, dtype = outputs.shape[-1], x.shape[-1], outputs.dtype
-    past = _Past(inputs, [outputs[..., k] for k in (range(p) if reverse else range(p - 1, -1, -1))])
+    newest_first = outputs if reverse else outputs[..., ::-1]
+    past = _Past(inputs, jnp.moveaxis(newest_first, -1, 0))
     sequences = outputs.size // p
     size = max(_PART // max(sequences, 1), 1)
     count, rest = divmod(length, size)
@@ -77,23 +84,29 @@ def _in_parts(given: Driven, reverse: bool) -> Array:
 
 def _run(given: Driven, start: Array | int, count: int, past: _Past, reverse: bool) -> tuple[_Past, Array]:
     """Return the past after `count` steps from `start` on in memory, and y (…, count)."""
-    q, sequences = past.inputs.shape[-1], past.outputs[0].shape
+    q, (p, *sequences) = past.inputs.shape[-1], past.outputs.shape
     whole = with_past(_part(given.x, start, count, -1), past.inputs, q, reverse)
     u, b, a = whole, given.feedforward, _part(given.feedback, start, count, -2)
     if b is not None:
         u = run_feedforward(whole, _part(b, start, count, -2), reverse)
     u = jnp.broadcast_to(u, (*sequences, count))
     constant = a.shape[-2] == 1
-    taps = [a[..., 0, k] if constant else jnp.moveaxis(a[..., k], -1, 0) for k in range(a.shape[-1])]
+    taps = jnp.moveaxis(a[..., 0, :], -1, 0) if constant else jnp.moveaxis(a, (-2, -1), (0, 1))
 
-    def step(outputs: list[Array], given: tuple[Array, Any]) -> tuple[list[Array], Array]:
+    def step(outputs: Any, given: tuple[Array, Any]) -> tuple[Any, Array]:
         y, own = given
-        for tap, before in zip(taps if own is None else own, outputs, strict=True):
+        own = taps if own is None else own
+        if p > _LOW:
+            y = y + (own * outputs).sum(0)
+            return jnp.concatenate([y[None], outputs[:-1]]), y
+        for tap, before in zip(own, outputs, strict=True):
             y = y + tap * before
         return [y, *outputs[:-1]], y
 
     driven = jnp.moveaxis(u, -1, 0), None if constant else taps
-    outputs, y = lax.scan(step, past.outputs, driven, reverse=reverse)
+    start_from = past.outputs if p > _LOW else list(past.outputs)
+    outputs, y = lax.scan(step, start_from, driven, reverse=reverse, unroll=0 < count <= _FEW)
+    outputs = outputs if p > _LOW else jnp.stack(outputs)
     inputs = whole[..., :q] if reverse else whole[..., whole.shape[-1] - q :]
     return _Past(inputs, outputs), jnp.moveaxis(y, 0, -1)
 
