@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn
 
@@ -43,6 +44,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code: see ``multirec bench --help`` for what codes mean."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a pipe on Windows has few characters; stderr writes the others like this by itself
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if args is None else args
     if words[:1] == ["bench"]:
         # a run acts on it where its results can be kept

@@ -24,7 +24,7 @@ from multirec.bench.results.recording import Replay
 MOST_CELLS = 500
 # a first look: those that a user asks about first, on a problem that the slowest of them has time for
 _QUICK = ("numba", "torch_loop", "unfold_scan", "scipy")
-_QUICK_SIZES = {"batch": 8, "length": 2000}
+_QUICK_SIZES = {"batch": 8, "length": 1000}
 
 
 class Axis(click.ParamType[list[int]]):

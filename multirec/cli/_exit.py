@@ -28,7 +28,8 @@ def exit_of(results: Results) -> Exit:
     found = {cell.status for cell in results.cells}
     if results.run["interrupted"]:
         return Exit.INTERRUPTED
-    if found <= {"skipped", "unsupported", "too_slow"}:
+    timed = any(cell.samples for cell in results.cells)
+    if found <= {"skipped", "no_time_left", "unsupported", "too_slow"} and not timed:
         return Exit.NOTHING_RAN
     if found & {"failed_check", "bad_time"}:
         return Exit.WRONG

@@ -19,7 +19,7 @@ _STYLES = {
     "best": "green",
     "good": "green",
     **dict.fromkeys(("failed_check", "bad_time", "crash", "oom", "timeout", "bad"), "red"),
-    **dict.fromkeys(("skipped", "unsupported", "too_slow", "unsure"), "yellow"),
+    **dict.fromkeys(("skipped", "no_time_left", "unsupported", "too_slow", "unsure"), "yellow"),
 }
 
 

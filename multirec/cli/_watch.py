@@ -20,7 +20,7 @@ _LOCKED = 5.0
 class Watch:
     """Ends the process when a step takes longer than it may, and says which step it was and where it hangs.
 
-    The exit code is that of `Exit.BROKE`; 1 where the step keeps Python's lock, so that no thread could say more.
+    The exit code is that of `Exit.HUNG`; 1 where the step keeps Python's lock, so that no thread could say more.
 
     Parameters
     ----------
@@ -57,4 +57,4 @@ class Watch:
         sys.stdout.flush()
         faulthandler.dump_traceback(file=_STDERR, all_threads=True)
         # the step itself cannot be ended
-        os._exit(Exit.BROKE)
+        os._exit(Exit.HUNG)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import documents
 import pytest
 
 from multirec.bench.show.brief import MOST_LINES, brief
+from multirec.bench.show.report import Line, report
 
 
 @pytest.mark.parametrize("width", [40, 72, 100, 240])
@@ -31,3 +34,15 @@ def test_many_rows_keep_to_the_screen_and_their_times() -> None:
     lines = [line.text for line in brief(document)]
     assert len(lines) <= MOST_LINES
     assert any(line.startswith("slower: ") and "c0 100 s" in line for line in lines)
+
+
+@pytest.mark.parametrize("show", [brief, report])
+def test_shorter_signals_are_shown_with_their_length(show: Callable[..., Iterator[Line]]) -> None:
+    document = documents.biquads()
+    row = next(cell for cell in document["cells"] if cell["status"] == "too_slow")
+    row["shorter"] = {"length": 250, "samples_s": [0.2], "median_s": 0.2}
+    row["reason"] = "200 ms a call at T=250, which was timed instead; the whole takes 14 min a call"
+    text = "\n".join(line.text for line in show(document))
+    assert row["contestant"] in text
+    assert "T=250" in text
+    assert "200 ms" in text

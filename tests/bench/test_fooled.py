@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cheats
 import fakes
 import pytest
 from runs import CASE, run
@@ -41,18 +42,18 @@ def met(contestant: Contestant, folder: Path, mode: Mode, case: Case = CASE, dra
 @pytest.mark.parametrize(
     ("contestant", "mode", "reason"),
     [
-        (fakes.Cached(), "forward", f"timed: {EARLIER}"),
-        (fakes.CachedGradient(), BOTH, "timed: right when it was checked, and in a timed call gradient of"),
-        (fakes.Stale(), "forward", f"timed: {EARLIER}"),
-        (fakes.Freed(), "forward", f"timed: {EARLIER}"),
-        (fakes.Mutates(), "forward", "check: it changed its input: x"),
-        (fakes.MutatesLater(), "forward", "it changed its input: feedforward"),
-        (fakes.OnThread(), "forward", "timed: its result was still being written when the call had returned"),
-        (fakes.ZeroesOne(), "forward", "check: values of y off by"),
-        (fakes.SeesTheWindow(), "forward", "check: values of y off by"),
-        (fakes.SeesTheWindow(), BOTH, "check: values of y off by"),
+        (cheats.Cached(), "forward", f"timed: {EARLIER}"),
+        (cheats.CachedGradient(), BOTH, "timed: right when it was checked, and in a timed call gradient of"),
+        (cheats.Stale(), "forward", f"timed: {EARLIER}"),
+        (cheats.Freed(), "forward", f"timed: {EARLIER}"),
+        (cheats.Mutates(), "forward", "check: it changed its input: x"),
+        (cheats.MutatesLater(), "forward", "it changed its input: feedforward"),
+        (cheats.OnThread(), "forward", "timed: its result was still being written when the call had returned"),
+        (cheats.ZeroesOne(), "forward", "check: values of y off by"),
+        (cheats.SeesTheWindow(), "forward", "check: values of y off by"),
+        (cheats.SeesTheWindow(), BOTH, "check: values of y off by"),
         (fakes.Fake(), "forward", ""),
-        (fakes.Fine(), BOTH, ""),
+        (fakes.Trains(), BOTH, ""),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -65,7 +66,7 @@ def test_a_cheat_is_caught_and_named(contestant: Contestant, mode: Mode, reason:
 def test_a_wrong_row_outside_of_the_window_has_its_channel_and_example_named(tmp_path: Path) -> None:
     # its wrong channel is the last, which this run does not draw
     draw = next(draw for draw in range(99) if 11 not in drawn_window(CASE, draw).channels)
-    found = met(fakes.ZeroesOne(), tmp_path, "forward", draw=draw)
+    found = met(cheats.ZeroesOne(), tmp_path, "forward", draw=draw)
     assert "in channel 11 of example 1 (1 of 24 rows)" in found
 
 
@@ -95,7 +96,7 @@ def test_honest_peers_in_jax_pass(changes: dict[str, object], tmp_path: Path) ->
 def test_a_cheat_has_no_time_and_the_exit_code_is_that_of_something_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     # a few rounds show it
     monkeypatch.setitem(PRESETS, "quick", Preset(20.0, 0.5, 8))
-    results = run(fakes.Fake(), fakes.Cached(), fakes.MutatesLater(), seconds=20.0, preset="quick")
+    results = run(fakes.Fake(), cheats.Cached(), cheats.MutatesLater(), seconds=20.0, preset="quick")
     honest, cached, mutates = results.cells
     assert (honest.status, honest.reason) == ("ok", "")
     assert (cached.status, cached.median) == (mutates.status, mutates.median) == ("bad_time", None)

@@ -7,6 +7,8 @@ import subprocess
 from types import SimpleNamespace
 from typing import Any
 
+import broken
+import devices
 import fakes
 import pytest
 from runs import run
@@ -114,8 +116,8 @@ def test_a_run_on_a_gpu_keeps_its_clocks(monkeypatch: pytest.MonkeyPatch) -> Non
     clocks = iter([1980, *[1700] * 10_000])
     way = Gpu("NVML", lambda: State(next(clocks), 2619, 50, 100.0, []), cheap=True)
     monkeypatch.setattr(rounds, "Watch", lambda: Watch(way))
-    monkeypatch.setattr(rounds, "GpuMemcpy", fakes.NotLoaded)
-    found = document(run(fakes.SaysCuda()))["clocks"]
+    monkeypatch.setattr(rounds, "GpuMemcpy", broken.NotLoaded)
+    found = document(run(devices.SaysCuda()))["clocks"]
     assert found is not None
     assert (found["before"]["sm_mhz"], found["lowest_sm_mhz"]) == (1980, 1700)
     assert document(run(fakes.Fake()))["clocks"] is None

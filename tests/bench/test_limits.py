@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cheats
+import devices
 import fakes
 import pytest
 from runs import run
@@ -14,7 +16,6 @@ from multirec.bench.cases.case import Case
 from multirec.bench.contestants import Contestant, Still, gpu
 from multirec.bench.contestants import Run as Work
 from multirec.bench.host import processor
-from multirec.bench.measure import rounds
 from multirec.bench.measure.limits import least_bytes, too_fast, unseen_work
 from multirec.bench.results.cells import Cell
 
@@ -120,12 +121,11 @@ def test_work_on_another_stream_is_a_fault(device: Device) -> None:
 
 @pytest.mark.parametrize(
     ("contestant", "reason"),
-    [(fakes.Lazy(), "did not do all of the work"), (fakes.OnStreams(), "work outside the timed stream")],
+    [(cheats.Lazy(), "did not do all of the work"), (cheats.OnStreams(), "work outside the timed stream")],
 )
 def test_a_cheat_has_a_row_without_a_time(monkeypatch: pytest.MonkeyPatch, contestant: Contestant, reason: str) -> None:
-    monkeypatch.setattr(rounds, "Memcpy", fakes.NoCache)
-    honest = fakes.Paced()
-    honest.seconds = 1e-4
+    monkeypatch.setattr(devices.Copies, "cache", lambda self: 0)
+    honest = fakes.Fake()
     cheat, bystander = run(contestant, honest).cells
     assert (cheat.status, bystander.status) == ("bad_time", "ok")
     assert reason in cheat.reason

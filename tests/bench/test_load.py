@@ -24,6 +24,7 @@ def whole() -> Any:
     document: Any = json.loads(json.dumps(documents.sweep()))
     document["regret"] = [{"case": 0, "mode": "forward", "picked": "numba", "fastest": "numba", "regret": 1.0}]
     document["clocks"] = documents.clocks()
+    document["cells"][0]["shorter"] = {"length": 100, "samples_s": [0.1], "median_s": 0.1}
     calls = [{"case": 0, "mode": "forward", "calls": 3, "traced": False}]
     left_out = [{"text": "x of 1 × 2", "reason": "time runs backwards", "calls": 1}]
     document["recording"] = {"name": "app.json", "calls": calls, "left_out": left_out}

@@ -3,57 +3,28 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
 from streams import Device
+from virtual import InProcess
 
 from multirec.bench.cases.case import Case, Mode
 from multirec.bench.cases.signals import Signals
-from multirec.bench.contestants import Contestant, Run, named
+from multirec.bench.contestants import Run, named
 from multirec.bench.contestants.torch_based import Function, TorchContestant
 from multirec.bench.host.gpu_clocks import Gpu, State, Watch
 from multirec.bench.measure import context, limits, rounds
-from multirec.bench.measure.process import WorkerError
 from multirec.bench.measure.request import Request
 from multirec.bench.measure.run import Run as Whole
-from multirec.bench.measure.session import Session
-from multirec.bench.measure.worker import _diagnose
 from multirec.bench.results.write import document
 from multirec.bench.show.report import report
 
 CASE = Case(batch=2, channels=8, length=8000)
 _HIDDEN, _SHOWN = 0.06, 0.001
-
-
-class InProcess:
-    """A worker that is no process of its own: its contestant sees the stand-in."""
-
-    forked = alive = False
-
-    def __init__(self, contestant: Contestant, *_: Any) -> None:
-        self.contestant, self.session = contestant, Session(contestant)
-
-    def start(self) -> None:
-        pass
-
-    def loaded(self, limit: float) -> Any:
-        return self.ask(limit, "load")
-
-    def ask(self, limit: float, method: str, *arguments: Any) -> Any:
-        try:
-            if not self.alive:
-                self.alive = True
-                self.device = self.session.load(False)
-            if method == "load":
-                return self.device
-            return getattr(self.session, method)(*arguments)
-        except Exception as error:
-            raise WorkerError(*_diagnose(error)) from error
-
-    def kill(self) -> None:
-        pass
 
 
 class Stale(TorchContestant):
@@ -100,7 +71,7 @@ class Silent:
 
 def bench(folder: Path, device: Device) -> None:
     """Run it; the document and the report lie in the folder."""
-    context.Worker, context.share_imports = InProcess, lambda contestants: frozenset()
+    context.Worker, context.share_imports = partial(InProcess, now=monotonic), lambda *_: frozenset()
     torch.cuda.is_available = lambda: True
     # another program may have the processor for so long that a call in a row seems to have waited
     limits._ENDING = _HIDDEN / 3

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from statistics import median
-from time import perf_counter_ns
 from typing import Any, NamedTuple, Protocol
 
 from ..cases.case import Case, Feature, Mode
 from ..cases.changes import Change, change
 from ..cases.signals import Outputs, Signals
+from ..host import clock
 from ..host.memory import host_growth, reset_host_peak
 from ..host.processor import last_level_cache
 
@@ -181,13 +181,13 @@ class Contestant(ABC):
             taken = 0
             for _ in range(each):
                 turn.change()
-                start = perf_counter_ns()
+                start = clock.nanoseconds()
                 result = run()
-                taken += perf_counter_ns() - start
+                taken += clock.nanoseconds() - start
                 turn.look(result)
-                start = perf_counter_ns()
+                start = clock.nanoseconds()
                 del result
-                taken += perf_counter_ns() - start
+                taken += clock.nanoseconds() - start
             times.append(taken / each / 1e9)
         return Sample(median(times))
 

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from random import SystemRandom
 from typing import Any
 
-from ..cases.window import drawn_window
 from ..contestants import Float64, Loaded
 from ..host.caches import compiled_files
 from ..host.memory import free_bytes
 from ..results.cells import Cell
 from ..show.text import bytes_text, seconds_text
+from .allotment import Allotment
 from .context import ANSWER_LIMIT, REFERENCE, RunContext
-from .plan import FIRST_LENGTH, LEAST, is_telling, predict, probe_lengths
-from .process import NO_TIME, Worker, WorkerError
+from .plan import FIRST_LENGTH, Short, is_telling, predict, probe_lengths, shortened
+from .process import Worker, WorkerError
+from .references import References
 from .session import Checked
 
-# the longest single call, of the budget, and of what each cell has of it
-_LONGEST_CALL, _LONGEST_SHARE = 1 / 12, 2.5
-# when checking ends, of the budget: for those that can wait, and for all
-_UNTIL, _AT_LAST = 0.45, 0.6
-# what it takes to begin the rounds: seconds, and no more of the budget than this
-_TO_BEGIN, _MOST_TO_BEGIN = 3.0, 0.15
-# a sample is assumed to take so much more than the call that was checked
-_SLACK = 1.5
 # seconds: up to the first, or after a first call, calls are repeated; up to the second, a cell is checked at once
 _QUICK, _SHORT = 0.3, 1.0
 # seconds that an import may take, however small the budget
 _LEAST_LIMIT = 2.0
-# of the budget, for what the reference has beyond what is compared number by number
-_COVERING = 1 / 20
-_RANDOM = SystemRandom()
+# compiling a whole problem takes so much longer than compiling a short one
+_COMPILING = 1.5
 
 
 class Checks:
@@ -43,13 +34,8 @@ class Checks:
     def __init__(self, context: RunContext) -> None:
         self.context = context
         self.cases, self.budget = context.results.cases, context.budget
-        self.longest, self.answer_limit = 0.0, ANSWER_LIMIT
-        # seconds that hung contestants took
-        self.lost = 0.0
-        # of the case at hand: when its checks began, and how many cases are left with it
-        self.began, self.cases_left = 0.0, 1
+        self.answer_limit = ANSWER_LIMIT
         self.loaded: dict[str, Loaded | WorkerError] = {}
-        self.covered = ""
 
     def go(self) -> None:
         """Settle what cannot be timed; the other cells know their cost and their errors afterwards."""
@@ -57,21 +43,20 @@ class Checks:
         cells = self.context.open_cells()
         if not cells:
             return
-        self.longest = self.budget.seconds * min(_LONGEST_CALL, _LONGEST_SHARE / len(cells))
+        self.time = Allotment(self.context, len(cells))
         # a hung contestant takes a part of the budget from the others, not all of it
-        self.budget.compile_allowance = ANSWER_LIMIT if compiled_files() == 0 else 0.0
-        self.answer_limit = self.budget.compile_allowance or max(self.budget.seconds / 4, _LEAST_LIMIT)
-        self._start(cells)
+        self.budget.allowance = ANSWER_LIMIT if compiled_files() == 0 else 0.0
+        self.answer_limit = self.budget.allowance or max(self.budget.seconds / 4, _LEAST_LIMIT)
+        self.context.progress.phase("load", len({cell.contestant for cell in cells}))
+        self.context.add_worker(REFERENCE, Float64()).start()
+        self._start([cell for cell in cells if self._comes_first(cell)])
         self.context.progress.phase("check", len(cells))
         with tempfile.TemporaryDirectory(prefix="multirec-bench-") as folder:
+            self.references = References(self.context, Path(folder))
             places = sorted({cell.case for cell in cells})
             for number, place in enumerate(places):
-                self.cases_left = len(places) - number
-                self._check_case(place, Path(folder) / str(place))
-        self.budget.compile_allowance = 0.0
-
-    def _spent(self) -> float:
-        return self.budget.seconds - self.budget.left()
+                self._check_case(place, len(places) - number)
+        self.budget.allowance = 0.0
 
     def _screen(self) -> None:
         """Settle what can be settled without importing anything."""
@@ -90,39 +75,49 @@ class Checks:
                     sizes = f"needs about {bytes_text(need)}, {bytes_text(free)} are free"
                     raise WorkerError("skipped", f"{sizes}; nothing was allocated; lower -B, -C or -T")
 
-    def _start(self, cells: list[Cell]) -> None:
-        """Start the processes of the first contestants at once; they import while the reference is computed."""
-        workers = {cell.contestant: self.context.worker(cell) for cell in cells}
-        self.context.progress.phase("load", len(workers))
-        self.context.add_worker(REFERENCE, Float64()).start()
+    def _start(self, cells: Sequence[Cell]) -> None:
+        """Start processes that import while others are checked; and one of those that compile, which does so, too."""
+        compiling = [cell for cell in cells if self._compiles(cell)]
+        ahead = [cell for cell in compiling if cell.contestant == compiling[0].contestant]
+        workers = {cell.contestant: self.context.worker(cell) for cell in cells if not self._compiles(cell)}
+        workers |= {cell.contestant: self.context.worker(cell) for cell in ahead}
         # the first that is forked waits for the import that they share; the others have begun theirs by then
         for name, worker in sorted(workers.items(), key=lambda item: item[1].forked):
-            self.context.progress.step(name)
-            if worker.contestant.first:
+            if not worker.alive and name not in self.loaded:
+                self.context.progress.step(name)
                 worker.start()
+        for cell in ahead:
+            for length in self._lengths(cell):
+                self.context.worker(cell).ahead("probe", self.cases[cell.case], cell.mode, length)
 
-    def _load(self, worker: Worker, cell: Cell) -> None:
-        """Wait for the imports of a cell's contestant, once."""
+    def _load(self, worker: Worker) -> Loaded:
+        """Wait for the imports of a contestant, once."""
         if worker.contestant.name not in self.loaded:
-            began = self._spent()
+            began = self.time.spent()
             try:
                 self.loaded[worker.contestant.name] = worker.loaded(2 * self.answer_limit)
             except WorkerError as failure:
                 self.loaded[worker.contestant.name] = failure
-            # imports serve all cases, so they are not taken from this one's share
-            self.began += self._spent() - began
+            self.time.imported(self.time.spent() - began)
         found = self.loaded[worker.contestant.name]
         if isinstance(found, WorkerError):
             raise found
-        cell.version, cell.device = found
+        return found
 
-    def _check_case(self, place: int, folder: Path) -> None:
+    def _check_case(self, place: int, cases_left: int) -> None:
         cells = [cell for cell in self.context.open_cells() if cell.case == place]
-        if not self._reference(place, folder, cells):
+        try:
+            self._load(self.context.workers[REFERENCE])
+            self.references.of(cells[0], 2 * self.answer_limit)
+        except WorkerError as failure:
+            for cell in cells:
+                self.context.close(cell, failure)
             return
-        self.began = self._spent()
+        self.time.begins(cases_left)
         for first in (True, False):
-            self._check_some([cell for cell in cells if self._comes_first(cell) == first], folder)
+            those = [cell for cell in cells if self._comes_first(cell) == first]
+            self._start(those)
+            self._check_some(those)
 
     def _comes_first(self, cell: Cell) -> bool:
         return self.context.worker(cell).contestant.first
@@ -130,130 +125,95 @@ class Checks:
     def _compiles(self, cell: Cell) -> bool:
         return self.context.worker(cell).contestant.compiles
 
-    def _check_some(self, cells: list[Cell], folder: Path) -> None:
+    def _lengths(self, cell: Cell) -> list[int]:
+        return probe_lengths(self.cases[cell.case].length, self._compiles(cell))
+
+    def _check_some(self, cells: list[Cell]) -> None:
         """Check these, what compiles after the others, and the slow ones at last."""
         later = []
         for cell in sorted(cells, key=self._compiles):
             with self._settling(cell):
-                self._in_time(cell)
-                self._load(self.context.worker(cell), cell)
-                self._predict(self.context.worker(cell), cell)
-                self._in_time(cell)
-                if cell.cost > _SHORT:
-                    later.append(cell)
+                self.time.require(cell)
+                cell.version, cell.device = self._load(self.context.worker(cell))
+                runs = self._predict(cell)
+                if cell.cost > _SHORT and not cell.shorter:
+                    later.append((cell, runs))
                 else:
-                    self._check(self.context.worker(cell), cell, folder)
-        for cell in sorted(later, key=lambda cell: cell.cost):
+                    self._check(cell)
+        for cell, runs in sorted(later, key=lambda each: each[0].cost):
             with self._settling(cell):
-                self._in_time(cell)
-                self._check(self.context.worker(cell), cell, folder)
+                # the others may have taken the time
+                if why := self.time.too_slow(cell):
+                    self._shorten(cell, runs, why)
+                self._check(cell)
 
     @contextmanager
     def _settling(self, cell: Cell) -> Iterator[None]:
         """Settle a cell with what went wrong; the time that a hung one took is given back to those that wait."""
-        began = self._spent()
+        began = self.time.spent()
         self.context.progress.step(f"{cell.contestant} {cell.mode}")
         with self.context.settling(cell):
             yield
         if cell.status == "timeout":
-            self.lost += self._spent() - began
+            self.time.lost += self.time.spent() - began
 
-    def _reference(self, place: int, folder: Path, cells: list[Cell]) -> bool:
-        self.context.progress.step(REFERENCE)
-        modes = list(dict.fromkeys(cell.mode for cell in sorted(cells, key=lambda cell: cell.mode)))
-        worker = self.context.workers[REFERENCE]
-        try:
-            if REFERENCE not in self.loaded:
-                self.loaded[REFERENCE] = worker.loaded(2 * self.answer_limit)
-            case, draw = self.cases[place], _RANDOM.getrandbits(32)
-            window = self.context.windows[place] = drawn_window(case, draw)
-            seconds = _COVERING * self.budget.seconds
-            self.covered = worker.ask(2 * self.answer_limit, "reference", case, modes, window, draw, folder, seconds)
-        except WorkerError as failure:
-            reason = f"the float64 reference could not be computed: {failure.reason}"
-            for cell in cells:
-                self.context.close(cell, WorkerError("skipped", reason))
-            return False
-        return True
-
-    def _in_time(self, cell: Cell) -> None:
-        """Raise where it is too late to begin with a cell, or too little time is left for it."""
-        # what turned out to be quick once it was loaded is checked however late
-        if self._spent() > self._deadline(cell) and not 0 < cell.cost < _QUICK:
-            raise WorkerError("skipped", NO_TIME)
-        if self._needed(cell) > self.budget.left():
-            if not cell.cost:
-                raise WorkerError("skipped", NO_TIME)
-            cost = seconds_text(cell.cost)
-            raise WorkerError("too_slow", f"about {cost} a call, predicted from short runs; {NO_TIME}")
-
-    def _is_short(self, cell: Cell) -> bool:
-        return not probe_lengths(self.cases[cell.case].length)
-
-    def _waits(self, cell: Cell) -> bool:
-        return not (self._is_short(cell) or self._comes_first(cell))
-
-    def _deadline(self, cell: Cell) -> float:
-        """Return when checks of a cell end, in seconds of the budget; short cases need not wait for their turn."""
-        if self._is_short(cell):
-            return _AT_LAST * self.budget.seconds
-        last = self._end(_AT_LAST)
-        return min(self._end(_UNTIL) + self.lost, last) if self._waits(cell) else last
-
-    def _end(self, part: float) -> float:
-        """Return when checks of this case end, if those of all cases end after a part of the budget."""
-        return self.began + max(part * self.budget.seconds - self.began, 0.0) / self.cases_left
-
-    def _needed(self, cell: Cell) -> float:
-        """Return the seconds for a check and a sample of a cell, and for what those before it have to have first."""
-        checked = [other.cost for other in self.context.open_cells() if other.errors]
-        # a sample of all that is quicker; for what can wait, all that the others need
-        others = LEAST * sum(checked) if self._waits(cell) else sum(cost for cost in checked if cost <= cell.cost)
-        to_begin = min(_TO_BEGIN, _MOST_TO_BEGIN * self.budget.seconds)
-        return cell.cost + _SLACK * (others + cell.cost) + to_begin
-
-    def _predict(self, worker: Worker, cell: Cell) -> None:
-        """Predict the cost of a whole call from short runs, if it is too long to just try."""
-        case, limit, compiles = self.cases[cell.case], self.longest, self._compiles(cell)
-        lengths = probe_lengths(case.length, compiles)
+    def _predict(self, cell: Cell) -> list[Short]:
+        """Predict the cost of a whole call by short runs, if it is too long to just try; or take shorter signals."""
+        case, limit, compiles = self.cases[cell.case], self.time.longest, self._compiles(cell)
+        worker, lengths = self.context.worker(cell), self._lengths(cell)
         if lengths and not compiles:
             # the first call loads and compiles
             worker.ask(self.answer_limit, "probe", case, cell.mode, FIRST_LENGTH)
-        runs: list[tuple[int, float]] = []
+        runs: list[Short] = []
+        compiling = 0.0
         for length in lengths:
             allowed = self.answer_limit if compiles else 2 * limit
-            spent = self.budget.elapsed()
-            runs.append((length, self._unless_slow(worker, allowed, "probe", case, cell.mode, length)))
-            took = self.budget.elapsed() - spent
-            if compiles and took > limit:
-                reason = f"compiling a short run took {seconds_text(took)}, the limit is {seconds_text(limit)}"
-                raise WorkerError("too_slow", reason)
-            if len(runs) > 2 and is_telling(runs, case.length, limit):
+            run, took = self._unless_slow(worker, allowed, "probe", case, cell.mode, length)
+            runs.append((length, run))
+            compiling = _COMPILING * took if compiles else 0.0
+            if is_telling(runs, case.length, limit):
                 break
         if not runs:
-            return
+            return runs
         cell.cost = predict(runs, case.length)
-        if cell.cost > limit:
-            cost, most = seconds_text(cell.cost), seconds_text(limit)
-            reason = f"{cost} a call predicted from short runs, the limit is {most}; raise --time"
-            raise WorkerError("too_slow", reason)
+        if why := self.time.too_slow(cell):
+            self._shorten(cell, runs, why)
+        elif compiling and compiling + cell.cost > max(self.time.share, limit):
+            self._shorten(cell, runs, f"compiling the whole takes about {seconds_text(compiling)}; raise --time")
+        return runs
 
-    def _check(self, worker: Worker, cell: Cell, folder: Path) -> None:
-        case = self.cases[cell.case]
-        window = self.context.windows[cell.case]
-        limit = 2 * max(cell.cost, self.longest) if cell.cost or self._compiles(cell) else self.answer_limit
-        checked: Checked = self._unless_slow(worker, limit, "check", case, cell.mode, window, folder)
+    def _shorten(self, cell: Cell, runs: Sequence[Short], why: str) -> None:
+        """Let a cell compute shorter signals: as long as its calls are short."""
+        cell.shorter, cell.cost = shortened(runs, [] if self._compiles(cell) else self._lengths(cell))
+        cell.reason = why
+        if cell.cost > self.time.longest:
+            raise WorkerError("too_slow", f"{seconds_text(cell.cost)} a call at T={cell.shorter} already; {why}")
+
+    def _check(self, cell: Cell) -> None:
+        worker = self.context.worker(cell)
+        reference = self.references.of(cell, 2 * self.answer_limit)
+        case = self.context.results.problem(cell)
+        window = self.context.windows[case]
+        limit = 2 * max(cell.cost, self.time.longest) if cell.cost or self._compiles(cell) else self.answer_limit
+        checked: Checked = self._unless_slow(worker, limit, "check", case, cell.mode, window, reference.folder)
         cell.cost = checked.seconds
         cell.first_call, cell.errors = checked.first, checked.errors
-        cell.peak, cell.allocator_peak = checked.peak
-        own = self.context.worker(cell).contestant.own_equation
-        cell.checked = "with its own equation in float64" if own else self.covered
+        if not cell.shorter:
+            cell.peak, cell.allocator_peak = checked.peak
+        covers = "in the same way on the shorter signals" if cell.shorter else reference.covers
+        cell.checked = "with its own equation in float64" if worker.contestant.own_equation else covers
         if checked.fault:
             raise WorkerError("failed_check", checked.fault)
-        if checked.seconds < _QUICK or checked.seconds == checked.first:
-            cell.cost, peak = worker.ask(self.answer_limit, "warm", case, cell.mode)
-            cell.peak, cell.allocator_peak = peak
-        worker.ask(self.answer_limit, "release")
+        try:
+            if not cell.shorter and (checked.seconds < _QUICK or checked.seconds == checked.first):
+                limit = self.answer_limit + 4 * cell.cost
+                cell.cost, peak = worker.ask(limit, "warm", case, cell.mode)
+                cell.peak, cell.allocator_peak = peak
+            worker.ask(self.answer_limit, "release")
+        except WorkerError as error:
+            # the call that was checked has its time, too
+            if error.status != "no_time_left":
+                raise
 
     def _unless_slow(self, worker: Worker, limit: float, method: str, *arguments: Any) -> Any:
         """Ask for what has been predicted to be quick; where it is not, it is too slow."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from ..cases.case import Case
 from ..cases.window import Window
 from ..contestants import Contestant
 from ..host.clock import Budget
@@ -45,10 +46,10 @@ class RunContext:
     ) -> None:
         self.request, self.results, self.budget = request, results, budget
         self.progress, self.journal = progress, journal
-        self._shared = share_imports(request.contestants)
+        self._shared = share_imports(request.contestants, request.modes)
         self.workers: dict[str, Worker] = {}
-        # by the places of cases: what of them is compared number by number
-        self.windows: dict[int, Window] = {}
+        # what is compared number by number
+        self.windows: dict[Case, Window] = {}
         for contestant in request.contestants:
             self.add_worker(contestant.name, contestant)
 
@@ -90,6 +91,14 @@ class RunContext:
         """Say whether all of these may keep their arrays at once."""
         free = free_bytes()
         return free is None or sum(self.need(cell) for cell in cells) < 0.8 * free
+
+    def release(self, worker: Worker) -> None:
+        """Let a process give back its arrays."""
+        if worker.alive:
+            try:
+                worker.ask(ANSWER_LIMIT, "release")
+            except WorkerError as failure:
+                self.results.notes.append(f"{worker.contestant.name} kept its memory: {failure.reason}")
 
     def stop_workers(self) -> None:
         """End all processes."""

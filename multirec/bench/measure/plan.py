@@ -11,7 +11,9 @@ from typing import TypeAlias
 LEAST = 3
 _LONG_ENOUGH = 0.05
 _SHORTEST = 16
-_WORTH_COMPILING = 100_000
+_WORTH_COMPILING = 8000
+# a call on shorter signals, in seconds
+_LONG_CALL = 0.25
 _STEEPEST = 3.0
 FIRST_LENGTH = 8
 """The length of a first, untimed call."""
@@ -31,7 +33,7 @@ def probe_lengths(length: int, compiles: bool = False) -> list[int]:
     >>> probe_lengths(16000)
     [31, 62, 125, 250, 500, 1000, 2000]
     >>> probe_lengths(500), probe_lengths(16000, compiles=True), probe_lengths(320_000, compiles=True)
-    ([], [], [10000])
+    ([], [500], [10000])
     """
     if compiles:
         return [length >> 5] if length > _WORTH_COMPILING else []
@@ -46,6 +48,9 @@ def is_telling(runs: Sequence[Short], length: int, limit: float) -> bool:
     `limit` is the longest call that would be timed, in seconds.
     """
     longer, last = runs[-1]
+    if len(runs) < 3:
+        # too slow even if its time grew by a quarter of what the length does
+        return last > _LONG_ENOUGH and last * length / longer > 4 * limit
     return predict(runs, 2 * longer) > limit / 16 or (last > _LONG_ENOUGH and predict(runs, length) <= limit)
 
 
@@ -73,6 +78,22 @@ def predict(runs: Sequence[Short], length: int) -> float:
     if len(runs) < 3:
         return min(found[0], proportional)
     return max(min(found), proportional / 4)
+
+
+def shortened(runs: Sequence[Short], lengths: Sequence[int]) -> Short:
+    """Return the longest of some lengths at which a call takes a quarter of a second at most, and what it takes there.
+
+    At the least it is the shortest of the runs, of which any will do.
+
+    Example
+    -------
+    >>> shortened([(100, 0.1), (200, 0.2)], [100, 200, 250, 500])
+    (250, 0.25)
+    >>> shortened([(100, 1.0), (200, 2.0)], [100, 200, 250, 500])
+    (100, 1.0)
+    """
+    known = {length: predict(runs, length) for length in lengths if length > runs[-1][0]} | dict(runs)
+    return max([(length, seconds) for length, seconds in known.items() if seconds <= _LONG_CALL] or [min(runs)])
 
 
 def _extrapolate(first: Short, second: Short, length: int) -> float:

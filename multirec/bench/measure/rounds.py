@@ -16,15 +16,17 @@ from ..host.gpu_clocks import Watch
 from ..results import statistics
 from ..results.cells import Cell
 from ..results.format import Clocks, Status
-from .context import ANSWER_LIMIT, REFERENCE, RunContext
+from .context import ANSWER_LIMIT, RunContext
 from .limits import too_fast, unseen_work
 from .plan import LEAST, calls_per_sample, rounds, share
 from .process import Worker, WorkerError
-from .schedule import WARM, Schedule, turn_seconds
-from .turn import Look
+from .schedule import Schedule, turn_seconds
+from .timing import check_inputs, timed
 
 # a call cheaper than this is timed once even where the time is up
 _ANYWAY = 0.2
+# seconds beyond the budget for a look at the inputs of what was timed
+_LAST_LOOK = 2.0
 # samples of nothing or less before a clock is given up
 _BAD_CLOCK = 3
 # so many looks at results at first, and in this part of all later turns
@@ -65,14 +67,18 @@ class Rounds:
     def _measure_all(self) -> None:
         for place, schedule in enumerate(self.schedules):
             self._measure(schedule, self.schedules[place + 1 :])
+            # what was measured is looked at though the budget may have ended
+            self.budget.allowance = _LAST_LOOK
             for cell in schedule.cells:
                 if cell.open:
                     with self.context.settling(cell):
-                        self._check_inputs(self._worker(schedule, cell))
+                        if cell.samples:
+                            check_inputs(self._worker(schedule, cell))
                         cell.close(*self._settled(schedule, cell))
                         self.context.report(cell)
+            self.budget.allowance = 0.0
             for cell in (schedule.copy, *schedule.cells):
-                self._release(self._worker(schedule, cell))
+                self.context.release(self._worker(schedule, cell))
 
     def _measure(self, schedule: Schedule, later: list[Schedule]) -> None:
         """Run a first round, which shows better than the checks what a round takes, and then the others."""
@@ -97,7 +103,7 @@ class Rounds:
             contestant = self.context.worker(schedule.reference).contestant
             worker = self.context.add_worker(_copy_name(schedule.copy), contestant)
             schedule.copy.cost, _ = worker.ask(ANSWER_LIMIT, "warm", case, schedule.copy.mode)
-            self._release(worker)
+            self.context.release(worker)
         except WorkerError as failure:
             schedule.copy.close(failure.status, failure.reason)
             self.results.notes.append(f"{case.name} {schedule.copy.mode} has no A/A floor: {failure.reason}")
@@ -166,24 +172,18 @@ class Rounds:
 
     def _turn(self, schedule: Schedule, cell: Cell, number: int, position: int) -> None:
         self.context.progress.step(f"{cell.contestant} {cell.mode}")
-        case, worker = self.results.cases[cell.case], self._worker(schedule, cell)
+        worker = self._worker(schedule, cell)
         limit = ANSWER_LIMIT + 20 * turn_seconds(cell)
         try:
-            length, look = self.context.windows[cell.case].length, self._looks(schedule, cell)
-            sample: Sample
-            sample, seen = worker.ask(
-                limit, "time", case, cell.mode, length, cell.calls, cell.cost < WARM, number, look
-            )
+            sample = timed(self.context, worker, cell, limit, number, self._looks(schedule, cell))
             if self.watch is not None and cell.device != "cpu":
                 self.watch.look()
-            if seen is not None:
-                self._verify(cell, seen)
             if not schedule.hold:
-                self._check_inputs(worker)
+                check_inputs(worker)
                 worker.ask(limit, "release")
             self._keep(schedule, cell, sample, number, position)
         except WorkerError as failure:
-            if failure.status == "skipped":
+            if failure.status == "no_time_left":
                 # the budget ended, and what was measured before stands
                 return
             cell.close(failure.status, failure.reason)
@@ -195,18 +195,6 @@ class Rounds:
         if cell not in schedule.cells or self.context.worker(cell).contestant.own_equation:
             return False
         return _RANDOM.random() < max(_FIRST_LOOKS / (len(cell.samples) + 1), _LATER_LOOKS)
-
-    def _verify(self, cell: Cell, seen: Look) -> None:
-        """Raise if what was seen of a timed call is not right."""
-        case, length = self.results.cases[cell.case], self.context.windows[cell.case].length
-        fault = self.context.workers[REFERENCE].ask(ANSWER_LIMIT, "verify", case, cell.mode, length, seen)
-        if fault:
-            raise WorkerError("bad_time", fault)
-
-    def _check_inputs(self, worker: Worker) -> None:
-        fault = worker.ask(ANSWER_LIMIT, "unchanged")
-        if fault:
-            raise WorkerError("bad_time", f"in timed calls {fault}")
 
     def _keep(self, schedule: Schedule, cell: Cell, sample: Sample, number: int, position: int) -> None:
         if sample.seconds > 0:
@@ -239,13 +227,6 @@ class Rounds:
 
     def _worker(self, schedule: Schedule, cell: Cell) -> Worker:
         return self.context.workers[_copy_name(cell) if cell is schedule.copy else cell.contestant]
-
-    def _release(self, worker: Worker) -> None:
-        if worker.alive:
-            try:
-                worker.ask(ANSWER_LIMIT, "release")
-            except WorkerError as failure:
-                self.results.notes.append(f"{worker.contestant.name} kept its memory: {failure.reason}")
 
     def _keep_bandwidth(self) -> None:
         rates: dict[str, list[float]] = {}

@@ -16,6 +16,7 @@ from .context import Progress, RunContext
 from .notes import notes
 from .request import Request
 from .rounds import Rounds
+from .shorter import ShorterCells
 
 
 class Run:
@@ -59,6 +60,7 @@ class Run:
         try:
             interrupt.check()
             Checks(self.context).go()
+            ShorterCells(self.context).go()
             Rounds(self.context).go()
         except (interrupt.Interrupted, KeyboardInterrupt):
             results.run["interrupted"] = True

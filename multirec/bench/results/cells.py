@@ -17,7 +17,7 @@ class Cell:
 
     `backend` says whether it is one of multirec's. For each sample on a GPU, `hot` has the time of a call on data that
     the second-level cache holds, `host` the host's part of a call, and `wall` a call in a row until all streams are
-    done.
+    done. `shorter` is the length of the signals that are timed where the whole is too slow.
     """
 
     contestant: str
@@ -38,6 +38,7 @@ class Cell:
     rounds: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     calls: int = 1
+    shorter: int | None = None
     hot: list[float] = field(default_factory=list)
     host: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
@@ -75,8 +76,8 @@ class Cell:
 
     @property
     def times(self) -> list[float]:
-        """The samples that are times of the work: none where they are too good to be."""
-        return [] if self.status == "bad_time" else self.samples
+        """The samples that are times of the work: none where they are too good to be, or of shorter signals."""
+        return [] if self.status == "bad_time" or self.shorter else self.samples
 
     @property
     def median(self) -> float | None:
@@ -111,6 +112,11 @@ class Results:
     bandwidth_samples: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def problem(self, cell: Cell) -> Case:
+        """Return what a cell computes: its case, or one with shorter signals."""
+        case = self.cases[cell.case]
+        return case.shorter(cell.shorter) if cell.shorter else case
+
     def group(self, group: Group) -> list[Cell]:
         """Return the cells of a case and mode."""
         return [cell for cell in self.cells if (cell.case, cell.mode) == group]
@@ -133,7 +139,7 @@ class Results:
         """Return how many times faster than its group's reference a cell is; None for the reference itself."""
         group = (cell.case, cell.mode)
         reference = self.reference(group)
-        if reference is None or reference is cell or "bad_time" in (reference.status, cell.status):
+        if reference is None or reference is cell or cell.shorter or "bad_time" in (reference.status, cell.status):
             return None
         return statistics.ratio(
             statistics.paired(reference.by_round, cell.by_round), statistics.noise(self.aa_ratios(group))

@@ -15,7 +15,8 @@ import numpy as np
 from multirec.errors import ArgumentError
 
 from . import statistics
-from .format import CellRow, Document, Key, Ratio, floors_of, ratios_of, references_of
+from .format import CellRow, Document, Ratio
+from .rows import Key, floors_of, ratios_of, references_of
 
 Outcome: TypeAlias = Literal[
     "faster", "slower", "same", "unclear", "reference", "broken", "fixed", "gone", "new", "untimed"

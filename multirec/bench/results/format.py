@@ -16,7 +16,7 @@ from ..cases.case import Mode
 SCHEMA: Final = "multirec.bench/2"
 
 Status: TypeAlias = Literal[
-    "ok", "skipped", "unsupported", "failed_check", "bad_time", "timeout", "oom", "crash", "too_slow"
+    "ok", "skipped", "no_time_left", "unsupported", "failed_check", "bad_time", "timeout", "oom", "crash", "too_slow"
 ]
 Verdict: TypeAlias = Literal["faster", "slower", "tie", "unclear"]
 PresetName: TypeAlias = Literal["default", "quick", "rigorous"]
@@ -166,15 +166,25 @@ class _CellRow(TypedDict):
     host_samples_s: list[float]
 
 
+class Shorter(TypedDict):
+    """What was timed of a cell that is too slow as a whole: fewer samples of the signals, by interleaved calls."""
+
+    length: AtLeastOne
+    samples_s: list[Positive]
+    median_s: Positive
+
+
 class CellRow(_CellRow, total=False):
     """One contestant on one case in one mode.
 
     On a GPU `samples_s` begin with a cold second-level cache; `hot_s` is the median with a hot one, and `host_s` that
     of the host's part of a call. Their samples are those of the same rounds, and empty on a CPU. `wall_samples_s` are
-    times of a call in a row of calls, until the whole device is done.
+    times of a call in a row of calls, until the whole device is done. `shorter` is there where the whole was too slow:
+    it has no ratio, and nothing else is derived from it.
     """
 
     wall_samples_s: list[float]
+    shorter: Shorter | None
 
 
 class Floor(TypedDict):
@@ -278,27 +288,3 @@ class Document(_Document, total=False):
 
     clocks: Clocks | None
     recording: Recording | None
-
-
-Key: TypeAlias = tuple[int, str, str]
-"""What tells cells of a document apart: the place of their case, their mode, their contestant."""
-
-
-def ratios_of(document: Document) -> dict[Key, Ratio]:
-    """Return the ratios by cell."""
-    return {(row["case"], row["mode"], row["contestant"]): row for row in document["ratios"]}
-
-
-def references_of(document: Document) -> dict[tuple[int, str], str]:
-    """Return by case and mode what the ratios refer to; it has no ratio of its own."""
-    found: dict[tuple[int, str], str] = {}
-    for row in document["ratios"]:
-        found[row["case"], row["mode"]] = row["reference"]
-    for floor in document["floors"]:
-        found[floor["case"], floor["mode"]] = floor["contestant"]
-    return found
-
-
-def floors_of(document: Document) -> dict[tuple[int, str], Floor]:
-    """Return the floors by case and mode."""
-    return {(row["case"], row["mode"]): row for row in document["floors"]}

@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from . import statistics
-from .format import CellRow, Document, floors_of
+from .format import CellRow, Document
+from .rows import floors_of
 
 Change: TypeAlias = Literal["first", "same", "faster", "slower", "unclear", "untimed"]
 _CHANGES: dict[str, Change] = {"faster": "faster", "slower": "slower", "tie": "same", "unclear": "unclear"}

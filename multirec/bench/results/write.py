@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 from ..cases.case import MODES, Case, Mode
 from . import statistics
 from .cells import Cell, Group, Results
-from .format import SCHEMA, Axis, Calibration, CaseRow, CellRow, Document, Fit, Floor, Ratio, Regret
+from .format import SCHEMA, Axis, Calibration, CaseRow, CellRow, Document, Fit, Floor, Ratio, Regret, Shorter
 
 _AXES: tuple[Axis, ...] = get_args(Axis)
 
@@ -60,9 +60,9 @@ def _cell(results: Results, cell: Cell) -> CellRow:
         "first_call_s": cell.first_call,
         "break_even_calls": _break_even(results, cell),
         "calls_per_sample": cell.calls,
-        "rounds": cell.rounds,
-        "positions": cell.positions,
-        "samples_s": cell.samples,
+        "rounds": [] if cell.shorter else cell.rounds,
+        "positions": [] if cell.shorter else cell.positions,
+        "samples_s": [] if cell.shorter else cell.samples,
         "median_s": found.median if found else None,
         "low_s": found.low if found else None,
         "high_s": found.high if found else None,
@@ -75,7 +75,14 @@ def _cell(results: Results, cell: Cell) -> CellRow:
         "hot_samples_s": cell.hot,
         "host_samples_s": cell.host,
         "wall_samples_s": cell.wall,
+        "shorter": _shorter(cell),
     }
+
+
+def _shorter(cell: Cell) -> Shorter | None:
+    if not cell.shorter or not cell.samples or cell.status != "too_slow":
+        return None
+    return {"length": cell.shorter, "samples_s": cell.samples, "median_s": median(cell.samples)}
 
 
 def _finite(errors: dict[str, float]) -> dict[str, float | None]:

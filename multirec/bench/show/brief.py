@@ -12,9 +12,9 @@ from .table import Row, Table, tables
 MOST_LINES = 25
 _COLUMNS = ("median", "memcpy", "memory", "error")
 _MEANINGS = {"forward": "values alone", "forward+backward": "values and all gradients"}
-# what is there besides rows: the case, the machine and the end; of a table its title, head, a blank line, what is not
-# timed, and what is left out
-_AROUND, _AROUND_TABLE = 5, 5
+# what is there besides rows: the case, the machine and the end; of a table its title, head, a blank line, what is
+# slower, what is timed on shorter signals, and what is not timed
+_AROUND, _AROUND_TABLE = 5, 6
 
 
 def brief(document: Document, width: int = WIDTH) -> Iterator[Line]:
@@ -40,7 +40,8 @@ def _lines(table: Table, most: int, width: int) -> Iterator[Line]:
     against = next((title for title in table.columns if title.startswith("vs ")), None)
     columns = [title for title in (_COLUMNS[0], against, *_COLUMNS[1:]) if title in table.columns]
     (group,) = table.groups
-    timed, others = [row for row in group.rows if row.texts], [row for row in group.rows if not row.texts]
+    timed, cut = [row for row in group.rows if row.texts], [row for row in group.rows if row.shorter]
+    others = [row for row in group.rows if not row.texts and not row.shorter]
     mode = table.title.partition(" ")[0]
     versus = f"; faster or slower than {against.removeprefix('vs ')}, in the same rounds" if against else ""
     yield Line(_cut(f"{mode}: {_MEANINGS[mode]}{versus}", width), "title")
@@ -61,8 +62,11 @@ def _lines(table: Table, most: int, width: int) -> Iterator[Line]:
         median = table.columns.index(_COLUMNS[0])
         rest = ", ".join(f"{row.contestant} {row.texts[median]}" for row in timed[len(shown) :])
         yield Line(_cut(f"slower: {rest}", width), "note")
+    if cut:
+        rest = ", ".join(f"{row.contestant} {row.shorter}" for row in cut)
+        yield Line(_cut(f"too slow as a whole: {rest}", width), "too_slow")
     if others:
-        yield Line(_cut(f"no time: {_reasons(others)}", width), _worst(others))
+        yield Line(_cut(f"not timed: {_reasons(others)}", width), _worst(others))
 
 
 def _reasons(rows: list[Row]) -> str:
@@ -78,7 +82,17 @@ def _worst(rows: list[Row]) -> str:
 
 
 def _severity(status: str) -> int:
-    order = ("failed_check", "bad_time", "timeout", "crash", "oom", "too_slow", "skipped", "unsupported")
+    order = (
+        "failed_check",
+        "bad_time",
+        "timeout",
+        "crash",
+        "oom",
+        "no_time_left",
+        "too_slow",
+        "skipped",
+        "unsupported",
+    )
     return order.index(status) if status in order else len(order)
 
 

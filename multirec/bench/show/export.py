@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterable, Iterator
 
 from ..cases.case import MODES
-from ..results.format import CellRow, Document, ratios_of
+from ..results.format import CellRow, Document
+from ..results.rows import ratios_of
 from .report import closing, introduction, legend
 from .table import Row, Table, tables
 from .text import digits, half_width

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ..results.format import Document, floors_of
+from ..results.format import Document
 from ..results.history import Place, Point, Track, changed_versions
+from ..results.rows import floors_of
 from .report import LEAST, WIDTH, Line, wrapped
 from .text import DASH, half_width, interval_text, percent_text, ratio_text
 

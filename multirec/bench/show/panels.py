@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..results.format import Axis, CaseRow, CellRow, Document, Ratio, ratios_of, references_of
+from ..results.format import Axis, CaseRow, CellRow, Document, Ratio
+from ..results.rows import ratios_of, references_of
 from .text import bytes_text, percent_text, ratio_text, seconds_text
 
 AXES: dict[Axis, str] = {

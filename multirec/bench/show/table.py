@@ -7,7 +7,8 @@ from math import ceil
 from typing import NamedTuple
 
 from ..cases.case import MODES, Mode
-from ..results.format import CellRow, Document, Ratio, Regret, floors_of, ratios_of, references_of
+from ..results.format import CellRow, Document, Ratio, Regret
+from ..results.rows import floors_of, ratios_of, references_of
 from .text import DASH, bytes_text, half_width, interval_text, percent_text, ratio_text, seconds_text
 
 _WHAT = {"forward": "y alone", "forward+backward": "y, then the gradients of x and of the coefficients"}
@@ -27,13 +28,14 @@ MEANINGS = {
 
 
 class Row(NamedTuple):
-    """A cell: its texts, one a column, or none where it was not timed."""
+    """A cell: its texts, one a column, or none where it was not timed, and then what shorter signals took, if any."""
 
     contestant: str
     texts: tuple[str, ...]
     status: str
     reason: str
     best: bool = False
+    shorter: str = ""
 
 
 class Group(NamedTuple):
@@ -87,7 +89,7 @@ def _table(document: Document, mode: Mode, cells: list[CellRow]) -> Table:
     def row(cell: CellRow, best: bool = False) -> Row:
         name = f"{cell['contestant']} ({cell['device']})" if several else cell["contestant"]
         texts = tuple(text(cell) for text in columns.values()) if cell["median_s"] is not None else ()
-        return Row(name, texts, cell["status"], cell["reason"], best)
+        return Row(name, texts, cell["status"], cell["reason"], best, _shorter(cell))
 
     everywhere = _everywhere(cells)
     groups = []
@@ -208,6 +210,11 @@ def _without_empty_columns(table: Table) -> Table:
 def _median(cell: CellRow) -> str:
     median = cell["median_s"] or 0.0
     return seconds_text(median, half_width(median, cell["low_s"], cell["high_s"]))
+
+
+def _shorter(cell: CellRow) -> str:
+    found = cell.get("shorter")
+    return "" if found is None else f"{seconds_text(found['median_s'])} at T={found['length']}"
 
 
 def _ratio(row: Ratio | None) -> str:
