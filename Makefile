@@ -10,7 +10,7 @@ PEERS := .venv-peers
 INSTALL := -m pip install --quiet --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help bench peers gpu test test-long lint types docs clean
+.PHONY: help bench peers gpu test pytest test-long lint types docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,11 +44,15 @@ $(PEERS)/.installed: pyproject.toml constraints-peers.txt
 peers: $(PEERS)/.installed  ## install torch with CUDA and the peers, compare with them, keep the result in RESULTS
 	$(PEERS)/bin/multirec bench --time 4min --force -o $(RESULTS)/peers.json
 
-test: $(PLUGIN) lint types  ## install, then run lint, types and the tests
+# mypy has one core's work for a minute, so it runs beside the tests
+test: $(PLUGIN) lint  ## install, then run lint, types and the tests
+	@$(MAKE) --no-print-directory -j 2 types pytest
+
+pytest: $(PLUGIN)
 	$(BIN)/python -m pytest -q -n 2
 
 test-long: $(PLUGIN)  ## the slower checks, marked long
-	$(BIN)/python -m pytest -q -m long
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -q -m long
 
 gpu:  ## on a machine with a GPU, in PYTHON as it is: checks, benchmark, sanitizer; under 8 minutes
 	PYTHONPATH=bench $(PYTHON) -m gpu --results $(RESULTS)

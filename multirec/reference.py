@@ -1,7 +1,8 @@
 """The oracle: the recurrence and its gradient in NumPy float64, one sample at a time, written to be read.
 
 Everything else is compared with this module. It has no blocks, no scans and no tricks: `forward` is the
-equation, and `vjp` walks the same loop backwards and gives every term's derivative to its factors.
+equation, and `vjp` walks the same loop backwards and gives every term's derivative to its factors. What depends on no
+earlier y, or on no later gradient, is computed for every sample at once.
 """
 
 from __future__ import annotations
@@ -174,24 +175,24 @@ class _Run:
             self.y_all[..., p:] = self._in_order(y)
             return
         with np.errstate(all="ignore"):
-            for t in range(problem.length):
-                self.y_all[..., t + p] = self._step(t)
+            self.y_all[..., p:] = self._fed_forward()
+            if self.a is not None:
+                for t in range(problem.length):
+                    self.y_all[..., t + p] += (_at(self.a, t) * self.y_all[..., t : t + p][..., ::-1]).sum(-1)
 
     @property
     def y(self) -> Wide:
         return self._in_order(self.y_all[..., self.p :])
 
-    def _step(self, t: int) -> Wide | float:
-        p, q = self.p, self.q
+    def _fed_forward(self) -> Wide:
+        """Return what x gives at every t (B, C, T)."""
         if self.b is None:
-            value = self.x[..., t + q]
-        else:
-            b = _at(self.b, t)
-            value = sum(b[..., j] * self.x[..., t + q - j] for j in range(q + 1))
-        if self.a is not None:
-            a = _at(self.a, t)
-            value = value + sum(a[..., k - 1] * self.y_all[..., t + p - k] for k in range(1, p + 1))
-        return value
+            return self.x
+        return np.asarray(sum(self.b[..., j] * self._earlier(self.x, j) for j in range(self.q + 1)))
+
+    def _earlier(self, x: Wide, j: int) -> Wide:
+        """Return x[t − j] of every t; a view."""
+        return x[..., self.q - j : self.q - j + self.problem.length]
 
     def adjoint(self, grad_y: Wide, grad_last: Wide | None) -> Gradients:
         p, q, problem = self.p, self.q, self.problem
@@ -203,22 +204,22 @@ class _Run:
         gb = None if self.b is None else np.zeros(self.b.shape, self.dtype)
         ga = None if self.a is None else np.zeros(self.a.shape, self.dtype)
         with np.errstate(all="ignore"):
-            for t in reversed(range(problem.length)):
-                g = gy[..., t + p]
-                if self.b is None or gb is None:
-                    gx[..., t + q] += _sum_to(g, gx.shape[:2])
-                else:
-                    b, to_b = _at(self.b, t), _at(gb, t)
-                    for j in range(q + 1):
-                        at = t + q - j
-                        gx[..., at] += _sum_to(np.conj(b[..., j]) * g, gx.shape[:2])
-                        to_b[..., j] += _sum_to(np.conj(self.x[..., at]) * g, to_b.shape[:2])
-                if self.a is not None and ga is not None:
-                    a, to_a = _at(self.a, t), _at(ga, t)
-                    for k in range(1, p + 1):
-                        at = t + p - k
-                        gy[..., at] += np.conj(a[..., k - 1]) * g
-                        to_a[..., k - 1] += _sum_to(np.conj(self.y_all[..., at]) * g, to_a.shape[:2])
+            if self.a is not None:
+                a = np.conj(self.a)
+                for t in reversed(range(problem.length)):
+                    gy[..., t : t + p][..., ::-1] += _at(a, t) * gy[..., t + p, None]
+            # the gradient of every y is known, and each term of y's sum gives it to its two factors
+            g = gy[..., p:]
+            if self.b is None or gb is None:
+                gx += _sum_to(g, gx.shape[:2])
+            else:
+                for j in range(q + 1):
+                    self._earlier(gx, j)[...] += _sum_to(np.conj(self.b[..., j]) * g, gx.shape[:2])
+                    gb[..., j] = _sum_to(np.conj(self._earlier(self.x, j)) * g, gb.shape[:3])
+            if ga is not None:
+                for k in range(1, p + 1):
+                    earlier = self.y_all[..., p - k : p - k + problem.length]
+                    ga[..., k - 1] = _sum_to(np.conj(earlier) * g, ga.shape[:3])
         return Gradients(
             x=_like(problem.dtype, self._in_order(gx[..., q:])),
             feedforward=None if gb is None else _like(_dtype(problem.feedforward), self._in_time(gb)),

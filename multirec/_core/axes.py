@@ -115,8 +115,11 @@ def _moved(array: Array, start: int, end: int) -> Array:
 
 def signal_in(array: Array, layout: Layout, batch: int) -> Array:
     """Return a signal or state as (B, channels, time)."""
-    array = to_channels_time(array, layout)
-    return array if array.ndim == 3 else array.reshape((batch, *array.shape[-2:]))
+    if array.ndim != 3:
+        # batch axes first: XLA copies twice where they are between two moves of the others
+        _, channels, time = split_shape(array.shape, layout)
+        array = array.reshape(join_shape((batch,), channels, time, layout))
+    return to_channels_time(array, layout)
 
 
 def state_in(array: Array, call: Call) -> Array:
@@ -188,12 +191,18 @@ def taps_in(array: Array, taps: Taps, call: Call, rank: int) -> Array:
     if array.ndim == 2:
         channels, count = array.shape
         return array.reshape((1, channels, 1, count))
-    array = array[..., None, :] if array.ndim == rank else to_channels_time(array, call.problem.layout, after=1)
-    if array.ndim == 4:
-        return array
-    if taps.batch != 1 and array.shape[:-3] != call.batch_shape:
-        array = namespace(array).broadcast_to(array, (*call.batch_shape, *array.shape[-3:]))
-    return array.reshape(taps.shape)
+    layout: Layout = call.problem.layout
+    if array.ndim == rank:
+        # constant over time: batch axes, channels and taps
+        array, layout = array[..., None, :], "BCT"
+    batch, channels, time = split_shape(array.shape[:-1], layout)
+    if len(batch) != 1:
+        count = array.shape[-1]
+        if taps.batch != 1 and batch != call.batch_shape:
+            full = join_shape(call.batch_shape, channels, time, layout)
+            array = namespace(array).broadcast_to(array, (*full, count))
+        array = array.reshape((*join_shape((taps.batch,), channels, time, layout), count))
+    return to_channels_time(array, layout, after=1)
 
 
 def taps_gradient_out(gradient: Array, call: Call, shape: tuple[int, ...], rank: int) -> Array:

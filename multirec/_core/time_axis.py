@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 from .axes import namespace
 from .problem import Layout
 
+__all__ = ["TimeAxis", "moved"]
+
 Array: TypeAlias = Any
 
 
@@ -29,24 +31,25 @@ class TimeAxis(NamedTuple):
         """View an array in `layout`; one of rank 1 gets an axis of channels."""
         if self.rank == 1:
             return array[None]
-        return _moved(array, self.axis, -1) if self._moves else array
+        return moved(array, self.axis, -1) if self.moves else array
 
     def restore(self, array: Array) -> Array:
         """View an array in `layout` with the caller's axes."""
         if self.rank == 1:
             return array[0]
-        return _moved(array, -1, self.axis) if self._moves else array
+        return moved(array, -1, self.axis) if self.moves else array
 
     def sample(self, array: Array) -> Array:
         """View an array without the axis of time as a sample of those in `layout`."""
         return array[None] if self.rank == 1 else array
 
     @property
-    def _moves(self) -> bool:
+    def moves(self) -> bool:
         """Whether no layout has time where it is."""
         return 0 < self.axis < self.rank - 2
 
 
-def _moved(array: Array, start: int, end: int) -> Array:
+def moved(array: Array, start: int, end: int) -> Array:
+    """Return a view with one axis elsewhere."""
     # torch.func.vmap has a rule for tuples alone
     return namespace(array).moveaxis(array, (start,), (end,))

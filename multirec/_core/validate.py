@@ -122,8 +122,8 @@ def build_call(
         join_shape(batch, count, order, layout)
         for count, order in ((x_channels, problem.input_order), (channels, problem.order))
     )
-    _check_state("inputs", inputs, past_x, (x.dtype,), layout)
-    _check_state("outputs", outputs, past_y, problem.past_dtypes, layout)
+    check_state("inputs", inputs, past_x, (x.dtype,), layout)
+    check_state("outputs", outputs, past_y, problem.past_dtypes, layout)
     return Call(problem, batch, join_shape(batch, channels, length, layout))
 
 
@@ -168,7 +168,8 @@ def _check_places(x: Spec, *others: Spec | None) -> None:
             raise DeviceError(f"x is on {x.device} and {name} is on {other.device}. Move one of them.")
 
 
-def _check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tuple[str, ...], layout: Layout) -> None:
+def check_state(part: str, got: Spec | None, shape: tuple[int, ...], dtypes: tuple[str, ...], layout: Layout) -> None:
+    """Raise unless a part of a state has this shape, but perhaps 1 along batch axes, and one of these types."""
     if got is None:
         return
     source = "x" if part == "inputs" else "y"

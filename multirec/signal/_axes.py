@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from .._core.axes import namespace
 from .._core.problem import Layout
+from .._core.time_axis import TimeAxis, moved
 from ..errors import AxisError, ShapeError
 from ._arrays import Array
 
@@ -27,16 +28,12 @@ class Axes(NamedTuple):
     @property
     def layout(self) -> Layout:
         """How x lies, seen by `view`."""
-        if self.axis == self.rank - 1:
-            return "BCT"
-        if self.axis == self.rank - 2:
-            return "BTC"
-        return "TBC" if self.axis == 0 else "BCT"
+        return TimeAxis(self.axis, self.rank).layout
 
     @property
     def moves(self) -> bool:
         """Whether no layout has the filtered axis where it is."""
-        return 0 < self.axis < self.rank - 2
+        return TimeAxis(self.axis, self.rank).moves
 
     @property
     def gains(self) -> bool:
@@ -52,19 +49,19 @@ class Axes(NamedTuple):
         """View x in `layout`."""
         if self.rank < 3:
             return x[None, None] if self.gains else x[None]
-        return _moved(x, self.axis, -1) if self.moves else x
+        return moved(x, self.axis, -1) if self.moves else x
 
     def restore(self, y: Array) -> Array:
         """View y in `layout` with the caller's axes; the inverse of `view`."""
         if self.rank < 3:
             return self._few(y)
-        return _moved(y, -1, self.axis) if self.moves else y
+        return moved(y, -1, self.axis) if self.moves else y
 
     def memory_of(self, zi: Array) -> Array:
         """View a filter's zi as its memory (batch…, C, n)."""
         if self.gains:
             return zi[None] if self.bank else zi[None, None]
-        zi = _moved(zi, self.axis, -1)
+        zi = moved(zi, self.axis, -1)
         return zi if self.rank > 2 else zi[None]
 
     def zi_of(self, memory: Array) -> Array:
@@ -72,7 +69,7 @@ class Axes(NamedTuple):
         if self.gains:
             return self._few(memory)
         memory = memory if self.rank > 2 else memory[0]
-        return _moved(memory, -1, self.axis)
+        return moved(memory, -1, self.axis)
 
     def section_memory_of(self, zi: Array) -> Array:
         """View the zi of sections, (S, …, 2, …), as their memory (batch…, C, S, 2)."""
@@ -140,8 +137,3 @@ def axes_of(x: Array, axis: int, *, bank: bool) -> Axes:
     if not -rank <= axis < rank:
         raise AxisError(f"axis {axis} is out of range for x of shape {tuple(x.shape)}: it has {rank} axes.")
     return Axes(axis % rank, rank, bank)
-
-
-def _moved(array: Array, start: int, end: int) -> Array:
-    # torch.func.vmap has a rule for tuples alone
-    return namespace(array).moveaxis(array, (start,), (end,))

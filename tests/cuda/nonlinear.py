@@ -5,17 +5,14 @@ A program too, since the address sanitizer must be loaded before Python.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import checked
 import numpy as np
 from cases.activated import LONG, SHORT
-from cases.parts import Case
-from emulated import SANITIZERS, EmulatedDevice, RecordingDevice, build
-from multirec_backends.cupy._kernel import Kernel
 from packed import LENGTH, numbers_of
+from tried import report
 
 from multirec._core.problem import real_precision
 from multirec._core.stepping_adjoint import adjoint_of_steps
@@ -129,26 +126,6 @@ class Nonlinear:
         return faults
 
 
-def device_for(tried: tuple[Case, ...], flags: tuple[str, ...]) -> EmulatedDevice:
-    """Build what cases need."""
-    recording = RecordingDevice()
-    for case in tried:
-        Nonlinear(**case).run(Kernel(recording))
-    return EmulatedDevice(build(set(recording.launched), flags))
-
-
-def faults_of(tried: tuple[Case, ...], flags: tuple[str, ...]) -> list[tuple[Case, str]]:
-    """Compute cases, and return what is wrong."""
-    device = device_for(tried, flags)
-    kernel, faults = Kernel(device), []
-    for index, case in enumerate(tried):
-        device.seed = checked.ORDERS_OF_THREADS[index % 3]
-        faults += [(case, fault) for fault in Nonlinear(**case).faults(kernel)]
-    return faults
-
-
 def main(long: bool = False) -> None:
     """Compute cases with the sanitizers."""
-    for case, fault in faults_of(LONG if long else SHORT, SANITIZERS):
-        print(json.dumps({"name": str(case), "ok": False, "detail": fault}))
-    print(json.dumps({"name": "all", "ok": True, "detail": ""}))
+    report(Nonlinear, LONG if long else SHORT)

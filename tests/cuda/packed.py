@@ -5,17 +5,14 @@ A program too, since the address sanitizer must be loaded before Python.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import checked
 import numpy as np
-from cases.parts import Case
 from cases.sequences import LONG, SHORT
-from emulated import SANITIZERS, EmulatedDevice, RecordingDevice, build
-from multirec_backends.cupy._kernel import Kernel
+from tried import report
 
 from multirec._core.problem import real_precision
 from multirec.backend import COMPLEX_DTYPES, Needs, Operands, Problem
@@ -125,26 +122,6 @@ class Packed:
         return faults
 
 
-def device_for(tried: tuple[Case, ...], flags: tuple[str, ...]) -> EmulatedDevice:
-    """Build what cases need."""
-    recording = RecordingDevice()
-    for case in tried:
-        Packed(**case).run(Kernel(recording))
-    return EmulatedDevice(build(set(recording.launched), flags))
-
-
-def faults_of(tried: tuple[Case, ...], flags: tuple[str, ...]) -> list[tuple[Case, str]]:
-    """Compute cases, and return what is wrong."""
-    device = device_for(tried, flags)
-    kernel, faults = Kernel(device), []
-    for index, case in enumerate(tried):
-        device.seed = checked.ORDERS_OF_THREADS[index % 3]
-        faults += [(case, fault) for fault in Packed(**case).faults(kernel)]
-    return faults
-
-
 def main(long: bool = False) -> None:
     """Compute cases with the sanitizers."""
-    for case, fault in faults_of(LONG if long else SHORT, SANITIZERS):
-        print(json.dumps({"name": str(case), "ok": False, "detail": fault}))
-    print(json.dumps({"name": "all", "ok": True, "detail": ""}))
+    report(Packed, LONG if long else SHORT)

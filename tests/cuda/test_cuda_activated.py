@@ -11,6 +11,7 @@ from emulated import RecordingDevice
 from multirec_backends.cupy._kernel import Kernel
 from multirec_backends.cupy._plan.activated import HIGHEST_ORDER, PIECE, plan
 from test_emulated import computed, wrong
+from tried import faults_of
 
 from multirec.backend import CHECKPOINT, Activated, ActivatedKernel
 
@@ -19,13 +20,13 @@ built = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not insta
 
 @built
 def test_values_and_gradients_are_those_of_stepping():
-    assert not nonlinear.faults_of(nonlinear.SHORT, ())
+    assert not faults_of(nonlinear.Nonlinear, nonlinear.SHORT)
 
 
 @pytest.mark.long
 @built
 def test_every_kind_and_type():
-    assert not nonlinear.faults_of(nonlinear.LONG, ())
+    assert not faults_of(nonlinear.Nonlinear, nonlinear.LONG)
 
 
 @pytest.mark.long

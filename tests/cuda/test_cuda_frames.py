@@ -13,6 +13,7 @@ from multirec_backends.cupy._kernel import Kernel
 from multirec_backends.cupy._plan.frames import plan
 from multirec_backends.cupy._plan.parts import Wanted
 from test_emulated import computed, wrong
+from tried import device_for, faults_of
 
 from multirec.backend import FramesKernel
 
@@ -21,7 +22,7 @@ built = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not insta
 
 @built
 def test_they_are_as_if_expanded():
-    assert not framed.faults_of(framed.SHORT, ())
+    assert not faults_of(framed.FramedCase, framed.SHORT)
 
 
 @built
@@ -30,7 +31,7 @@ def test_what_is_held_knows_nothing_of_the_next_frame():
     plain, other = (framed.FramedCase(**case) for _ in range(2))
     other.operands.feedback[:, :, 3:] = np.nan
     # built with the others
-    kernel = Kernel(framed.device_for(framed.SHORT, ()))
+    kernel = Kernel(device_for(framed.FramedCase, framed.SHORT))
     # 41 samples of the first frame are before the block
     begins = 3 * case["hop"] - case["offset"]
     own, spoiled = (each.run(kernel)[0] for each in (plain, other))
@@ -42,7 +43,7 @@ def test_what_is_held_knows_nothing_of_the_next_frame():
 @pytest.mark.long
 @built
 def test_every_type_and_order():
-    assert not framed.faults_of(framed.LONG, ())
+    assert not faults_of(framed.FramedCase, framed.LONG)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from multirec_backends.cupy._kernel import Kernel
 from multirec_backends.cupy._plan.parts import Wanted
 from multirec_backends.cupy._plan.sequences import plan
 from test_emulated import computed, wrong
+from tried import device_for, faults_of
 
 from multirec.backend import SequenceKernel
 
@@ -21,13 +22,13 @@ built = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not insta
 
 @built
 def test_each_is_as_if_it_were_alone():
-    assert not packed.faults_of(packed.SHORT, ())
+    assert not faults_of(packed.Packed, packed.SHORT)
 
 
 @pytest.mark.long
 @built
 def test_every_kind_and_type():
-    assert not packed.faults_of(packed.LONG, ())
+    assert not faults_of(packed.Packed, packed.LONG)
 
 
 @pytest.mark.long
@@ -41,7 +42,7 @@ def test_with_sanitizers(long):
 @pytest.mark.parametrize("case", packed.SHORT[:2])
 def test_samples_of_others_change_no_bit(case):
     # built with the others
-    kernel = Kernel(packed.device_for(packed.SHORT, ()))
+    kernel = Kernel(device_for(packed.Packed, packed.SHORT))
     plain, other = (packed.Packed(**case) for _ in range(2))
     spoilt = np.isin(plain.numbers, (1, 9))
     for array in (other.operands.x, other.grad_y, other.operands.feedback[..., 0]):

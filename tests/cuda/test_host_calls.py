@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 MOST = {
     "numpy forward": 40,
     "cpu forward": 50,
-    "cpu forward+backward": 107,
+    "cpu forward+backward": 105,
     "cuda forward": 32,
     "cuda forward+backward": 58,
 }

@@ -45,9 +45,9 @@ def own_registry() -> Iterator[None]:
 
 LATER = (
     *("docs/how-to/coming-from.md", "docs/how-to/scipy.md", "docs/how-to/jax.md", "docs/how-to/deploy.md"),
-    "docs/tutorials/language-model.md",
+    *("docs/how-to/transforms.md", "docs/how-to/long-arrays.md", "docs/tutorials/language-model.md"),
 )
-"""Pages on which JAX compiles for half a minute, models are exported, or one is trained."""
+"""Pages on which JAX, torch or numba compiles for long, models are exported, or one is trained."""
 
 
 @pytest.mark.usefixtures("own_registry")

@@ -63,40 +63,48 @@ def modules_of(names):
     return {name.split(".")[1] for name in names if name.startswith("multirec.")}
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_the_library_imports_no_backend(path):
-    assert "multirec_backends" not in first(imports(path))
+def excess(paths, of):
+    """Return by their names what modules import that they may not, as `of` has it; a test a module took far longer."""
+    found = {name_of(path): of(path) for path in paths}
+    return {name: names for name, names in found.items() if names}
+
+
+def test_the_library_imports_no_backend():
+    assert not excess(LIBRARY, lambda path: first(imports(path)) & {"multirec_backends"})
 
 
 def may_load(path):
     """The array libraries that a module of multirec may import at top level."""
-    name = path.relative_to(ROOT / "multirec").parts[0]
-    if name in ("nn", "compat", "_torch"):
+    name = room_of(path)
+    if name in ("nn", "compat", "_torch", "_mesh"):
         return {"torch"}
-    if name == "_jax":
+    if name in ("_jax", "_shard_map"):
         return {"jax"}
     return ARRAY_LIBRARIES if name == "bench" else set()
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_only_a_bridge_loads_its_array_library(path):
-    assert first(imports(path, top_level=True)) & ARRAY_LIBRARIES <= may_load(path)
+def test_only_a_bridge_loads_its_array_library():
+    assert not excess(LIBRARY, lambda path: first(imports(path, top_level=True)) & ARRAY_LIBRARIES - may_load(path))
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_test_and_command_line_libraries_stay_where_they_belong(path):
+def out_of_place(path):
+    """Return the libraries for tests, command lines and pictures that a module of multirec imports and may not."""
     folder = path.relative_to(ROOT / "multirec").parts[0]
-    used = first(imports(path))
+    refused = set()
     if folder != "testing":
-        assert not used & {"pytest", "hypothesis"}
+        refused |= {"pytest", "hypothesis"}
     elif path.stem not in ("conformance", "strategies"):
-        assert not used & {"pytest", "hypothesis", "scipy"}
-    if folder not in ("cli",) and path.stem != "__main__":
-        assert not used & {"click", "rich"}
+        refused |= {"pytest", "hypothesis", "scipy"}
+    if folder != "cli" and path.stem != "__main__":
+        refused |= {"click", "rich"}
     if folder not in ("plot", "bench"):
-        assert "matplotlib" not in used
-    elif folder == "plot":
-        assert "matplotlib" not in first(imports(path, top_level=True))
+        refused |= {"matplotlib"}
+    loaded = first(imports(path, top_level=True)) if folder == "plot" else set()
+    return first(imports(path)) & refused | loaded & {"matplotlib"}
+
+
+def test_test_and_command_line_libraries_stay_where_they_belong():
+    assert not excess(LIBRARY, out_of_place)
 
 
 def rooms():
@@ -118,12 +126,16 @@ def test_every_room_is_in_the_table():
     assert {room_of(path) for path in LIBRARY} - set(FRONT) == set(ROOMS)
 
 
-@pytest.mark.parametrize("path", [path for path in LIBRARY if room_of(path) not in FRONT], ids=name_of)
-def test_a_room_imports_those_before_it(path):
-    known = ROOMS[: ROOMS.index(room_of(path)) + 1]
+def later_rooms(path):
+    """Return the rooms after its own that a module imports."""
+    place = ROOMS.index(room_of(path))
     # `multirec` itself is what users import: its names are everywhere's
-    front = set() if ROOMS.index(room_of(path)) < ROOMS.index("nn") else PUBLIC
-    assert modules_of(imports(path)) <= {*known, *front}
+    front = set() if place < ROOMS.index("nn") else PUBLIC
+    return modules_of(imports(path)) - {*ROOMS[: place + 1], *front}
+
+
+def test_a_room_imports_those_before_it():
+    assert not excess([path for path in LIBRARY if room_of(path) not in FRONT], later_rooms)
 
 
 HARNESS = re.findall(r"^\d\. `(\w+)`", multirec.bench.__doc__, re.MULTILINE)
@@ -134,10 +146,13 @@ def test_every_room_of_the_harness_is_in_its_docstring():
     assert {path.parent.name for path in IN_HARNESS} - {"bench"} == set(HARNESS)
 
 
-@pytest.mark.parametrize("path", [path for path in IN_HARNESS if path.parent.name != "bench"], ids=name_of)
-def test_a_room_of_the_harness_imports_those_before_it(path):
+def later_rooms_of_the_harness(path):
     used = {name.split(".")[2] for name in imports(path) if name.startswith("multirec.bench.")}
-    assert used <= set(HARNESS[: HARNESS.index(path.parent.name) + 1])
+    return used - set(HARNESS[: HARNESS.index(path.parent.name) + 1])
+
+
+def test_a_room_of_the_harness_imports_those_before_it():
+    assert not excess([path for path in IN_HARNESS if path.parent.name != "bench"], later_rooms_of_the_harness)
 
 
 def test_no_module_imports_itself_by_way_of_others():
@@ -164,19 +179,21 @@ def targets_of(names, modules):
             yield name.rpartition(".")[0]
 
 
-@pytest.mark.parametrize("path", BACKENDS, ids=name_of)
-def test_a_backend_imports_its_own_library_and_the_public_interface(path):
-    allowed = {"backend", "adjoint", "errors"}
-    assert modules_of(imports(path)) <= allowed
+def private_or_anothers(path):
+    """Return what a backend imports of the library beside its interface, and of other backends."""
     own = path.relative_to(ROOT / "backends" / "multirec_backends").parts[0]
     others = {name.split(".")[1] for name in imports(path) if name.startswith("multirec_backends.")}
-    assert others <= {own}
+    return modules_of(imports(path)) - {"backend", "adjoint", "errors"} | others - {own}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "backends").glob("multirec_backends/*/__init__.py")), ids=name_of)
-def test_describing_a_backend_loads_nothing(path):
-    loaded = first(imports(path, top_level=True)) - set(sys.stdlib_module_names)
-    assert loaded <= {"multirec"}
+def test_a_backend_imports_its_own_library_and_the_public_interface():
+    assert not excess(BACKENDS, private_or_anothers)
+
+
+def test_describing_a_backend_loads_nothing():
+    described = (ROOT / "backends").glob("multirec_backends/*/__init__.py")
+    may = {"multirec", *sys.stdlib_module_names}
+    assert not excess(described, lambda path: first(imports(path, top_level=True)) - may)
 
 
 def modules_loaded_by(statement):

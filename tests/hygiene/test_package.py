@@ -83,7 +83,7 @@ def test_an_installed_wheel_runs_with_what_it_requires_alone(wheel, tmp_path):
 
 PUBLIC = """
 multirec multirec.adjoint multirec.analysis multirec.backend multirec.biquads multirec.compat.torchaudio multirec.errors
-multirec.filterbanks multirec.nn multirec.plot multirec.signal multirec.testing
+multirec.distributed multirec.filterbanks multirec.nn multirec.plot multirec.signal multirec.testing
 """
 
 

@@ -135,7 +135,9 @@ def test_detach_state_reaches_everything():
         mnn.detach_state(["a"])
 
 
-@pytest.mark.parametrize("name", ["train_filter_bank", "recurrent_chain_truncated_bptt"])
+@pytest.mark.parametrize(
+    "name", ["train_filter_bank", pytest.param("recurrent_chain_truncated_bptt", marks=pytest.mark.long)]
+)
 def test_examples_run_and_learn(name, capsys):
     module = runpy.run_path(str(EXAMPLES / f"{name}.py"))
     torch.manual_seed(0)

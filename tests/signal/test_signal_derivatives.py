@@ -75,7 +75,9 @@ def close(actual: Any, expected: Any, atol: float = 1e-10) -> None:
         np.testing.assert_allclose(np.asarray(own), np.asarray(other), rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "name", quick(*(ALL.keys() - {"lfilter along axis 0", "sosfiltfilt, constant", "decimate, FIR"}))
+)
 def test_gradients_to_second_order_in_torch(name):
     function, arrays = ALL[name]
     tensors = tuple(torch.tensor(array, requires_grad=True) for array in arrays)

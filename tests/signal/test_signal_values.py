@@ -179,7 +179,9 @@ def test_one_of_b_and_a_may_be_of_all_filters():
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "complex64", pytest.param("complex128", marks=pytest.mark.long)]
+)
 def test_values_and_types_of_every_library(library, dtype, in_64_bit):
     x = RNG.standard_normal((2, 40)).astype(dtype) * (1j if dtype.startswith("complex") else 1)
     x = x.astype(dtype)
@@ -214,16 +216,17 @@ def test_numpys_coefficients_do_not_change_the_precision_of_another_library(conv
     assert str(signal.lfilter([1.0], [1.0], convert(np.arange(4))).dtype)[-7:-2] == "float"
 
 
-def test_scipys_types_of_numpys_arrays():
+# each compiles kernels of its own
+@pytest.mark.parametrize("b", ["f", *(pytest.param(char, marks=pytest.mark.long) for char in "dFD")])
+def test_scipys_types_of_numpys_arrays(b):
     arrays = {char: np.array([1, 0, 0], char) for char in "bhilefdFD?"}
-    for b in "fdFD":
-        for x, array in arrays.items():
-            expected = scipy.signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], array)
-            for found in (
-                signal.lfilter(arrays[b], np.array([1, 0.5], "f"), array),
-                signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], array, zi=np.zeros(2, "f"))[1],
-            ):
-                assert found.dtype == expected.dtype, (b, x)
+    for x, array in arrays.items():
+        expected = scipy.signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], array)
+        for found in (
+            signal.lfilter(arrays[b], np.array([1, 0.5], "f"), array),
+            signal.lfilter(arrays[b], [np.float32(1), np.float32(0.5)], array, zi=np.zeros(2, "f"))[1],
+        ):
+            assert found.dtype == expected.dtype, x
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,7 @@ def test_numpy_coefficients_are_compiled_in() -> None:
     torch.testing.assert_close(compiled(x), bank(x)[0])
 
 
+@pytest.mark.long
 def test_banks_of_live_designs_are_compiled() -> None:
     b, a = (torch.nn.Parameter(torch.tensor(part)) for part in ([1.0, 0.0, -1.0], [2.0, -0.5, 0.2]))
     bank, x = mr.RecurrenceBank.from_ba(b, a), torch.randn(2, 1, 6)
