@@ -14,7 +14,7 @@ from ._machine.when_loaded import when_loaded as _when_loaded
 # importing typing takes longer than all of this
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import adjoint, errors, memory
+    from . import adjoint, distributed, errors, memory
     from ._core.state import State
     from ._ema import ema
     from ._filters.bank import RecurrenceBank
@@ -43,6 +43,7 @@ __all__ = [
     "adjoint",
     "backends",
     "discounted_returns",
+    "distributed",
     "ema",
     "envelope",
     "errors",
@@ -69,6 +70,7 @@ _MODULES = {
     "adjoint": "adjoint",
     "backends": "_registry.probe",
     "discounted_returns": "_returns",
+    "distributed": "distributed",
     "ema": "_ema",
     "envelope": "_nonlinear",
     "errors": "errors",

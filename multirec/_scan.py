@@ -91,7 +91,7 @@ def scan(
     """
     layout = as_layout(layout)
     family_of(values, "values")
-    taps, state = _taps(gates, values, layout), _past(initial, gates, values, layout)
+    taps, state = taps_of(gates, values, layout), past_of(initial, gates, values, layout)
     try:
         y, state = recurrence(
             values,
@@ -106,11 +106,11 @@ def scan(
             cu_seqlens=cu_seqlens,
         )
     except MultirecError as error:
-        raise _in_own_words(error, gates, values, initial, layout, cu_seqlens) from None
+        raise in_own_words(error, gates, values, initial, layout, cu_seqlens) from None
     return y, without_time(state.outputs, layout)
 
 
-def _taps(gates: Array, values: Array, layout: Layout) -> Array:
+def taps_of(gates: Array, values: Array, layout: Layout) -> Array:
     """View gates as coefficients: (C, 1), or the axes of y and one tap."""
     if isinstance(gates, _NUMBER):
         # of double precision, as numbers are: half types would round them
@@ -123,7 +123,7 @@ def _taps(gates: Array, values: Array, layout: Layout) -> Array:
     return gates[..., None]
 
 
-def _past(initial: Array | None, gates: Array, values: Array, layout: Layout) -> State | None:
+def past_of(initial: Array | None, gates: Array, values: Array, layout: Layout) -> State | None:
     """View the output before the block as a state."""
     if initial is None:
         return None
@@ -133,7 +133,7 @@ def _past(initial: Array | None, gates: Array, values: Array, layout: Layout) ->
     return State(None, with_time(initial, layout))
 
 
-def _in_own_words(
+def in_own_words(
     error: MultirecError, gates: Array, values: Array, initial: Array, layout: Layout, cu_seqlens: Array | None
 ) -> MultirecError:
     """Return an error of the recurrence as one of the scan's arguments."""

@@ -93,8 +93,10 @@ class RecurrenceBank:
         self._judgement = Judgement(choices.backend, name)
         self._take(source)
         if "jax" in sys.modules:
-            # makes banks pytrees
-            from .._jax import pytrees  # noqa: F401
+            # makes banks pytrees, also where the bridge was loaded before them
+            from .._jax.pytrees import register
+
+            register()
 
     def _take(self, source: Source) -> None:
         taps = source.taps()

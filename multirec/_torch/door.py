@@ -61,6 +61,11 @@ def recurrence(arrays: tuple[Any, ...], choices: Choices, out: Any = None) -> tu
         launcher = launcher_of(arrays, _as_planned(choices, launcher), remember=not _traced())
     if wanted == GRADIENT:
         return eager.recurrence(launcher, arrays)
+    if True in map(is_dtensor, arrays):
+        raise UnsupportedError(
+            "x, a coefficient or the state is a DTensor, of which this process has a part. Pass it to "
+            "multirec.distributed.recurrence, or what to_local() returns to this."
+        )
     return _differentiable(launcher.call, _as_planned(choices, launcher), Operands(*arrays))
 
 
@@ -98,6 +103,11 @@ def observed() -> bool:
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._get_tracing_state() is not None
     )
+
+
+def is_dtensor(array: Any) -> bool:
+    """Whether an array is a part of a tensor that several processes have."""
+    return type(array).__module__.startswith("torch.distributed.tensor")
 
 
 NOTHING, GRADIENT, ANYTHING = range(3)
