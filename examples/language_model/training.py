@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -36,8 +36,15 @@ def rounds(corpus: Corpus, settings: Settings) -> Iterator[tuple[bool, Rows]]:
             yield index == 0, block
 
 
-def train(model: nn.Chain, corpus: Corpus, settings: Settings) -> Iterator[float]:
-    """Train, and yield the loss before each step."""
+def whole(rows: Rows) -> Rows:
+    """Return what one process reads: everything."""
+    return rows
+
+
+def train(
+    model: torch.nn.Module, corpus: Corpus, settings: Settings, part_of: Callable[[Rows], Rows] = whole
+) -> Iterator[float]:
+    """Train, and yield the loss before each step, of the part of each block that this process reads."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=0.01)
     # a steep beginning, and a straight line down
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -45,6 +52,7 @@ def train(model: nn.Chain, corpus: Corpus, settings: Settings) -> Iterator[float
     )
     states = None
     for _, (first, block) in zip(range(settings.steps), rounds(corpus, settings), strict=False):
+        block = part_of(block)
         # the state goes on from block to block, and the gradient does not
         states = None if first else nn.detach_state(states)
         resets = {"resets": block.starts} if settings.alone else {}

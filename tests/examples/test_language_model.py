@@ -15,6 +15,7 @@ sys.path.insert(0, str(FOLDER))
 import compare  # noqa: E402
 import corpus as text_of  # noqa: E402
 import models  # noqa: E402
+import over_processes  # noqa: E402
 import train as program  # noqa: E402
 import training  # noqa: E402
 
@@ -158,3 +159,11 @@ def test_a_comparison_is_kept(tmp_path, corpus):
     assert json.loads(kept.read_text(encoding="utf-8")) == found
     assert compare.rows(found)[0][0] == "QRNN"
     assert found["units"]["QRNN"]["points"][0][0] == 1
+
+
+@pytest.mark.long
+def test_four_processes_train_as_one(capsys):
+    pytest.importorskip("torch.distributed.tensor")
+    one, four = over_processes.main(settings=over_processes.SETTINGS._replace(steps=3, batch=4, block=8))
+    assert four == pytest.approx(one, abs=1e-9)
+    assert "step  2" in capsys.readouterr().out

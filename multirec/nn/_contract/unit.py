@@ -9,7 +9,9 @@ from torch import nn
 
 from multirec._core.arrays import family_of
 from multirec.backend import Layout
-from multirec.errors import ArgumentError
+from multirec.errors import ArgumentError, UnsupportedError
+
+from .time_mesh import TimeMesh
 
 __all__ = ["RecurrentUnit", "add_time", "cast", "detach_state", "drop_time", "given_cuts", "one_each", "time_axis"]
 
@@ -84,6 +86,8 @@ class RecurrentUnit(nn.Module):
     """
 
     layout: Layout = "TBC"
+    _time_mesh: TimeMesh | None = None
+    """The processes that have parts of the same sequences."""
 
     def init_state(self, x: torch.Tensor) -> Any:
         """Return the state that stands before a first block `x`; only its shape, dtype and device matter."""
@@ -108,8 +112,20 @@ class RecurrentUnit(nn.Module):
 
     def step(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Run one sample: x and the outputs are (batch…, features), without the time axis."""
+        for part in self.modules():
+            if isinstance(part, RecurrentUnit):
+                part._check_whole()
         outs, state = self(self._block_of_one(x), state)
         return drop_time(outs, self.layout), state
+
+    def _check_whole(self) -> None:
+        """Raise where time is cut over processes: one sample is no part of more."""
+        if self._time_mesh is not None:
+            raise UnsupportedError(
+                f"step of a {type(self).__name__} runs one sample, and its time is cut over processes. Call "
+                "multirec.distributed.shard_time(module, None) first: the state is the same on all of them, and each "
+                "can go on alone."
+            )
 
     def _block_of_one(self, x: torch.Tensor) -> torch.Tensor:
         """Return a sample as a block of one, as a call takes it."""

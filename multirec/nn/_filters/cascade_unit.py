@@ -10,6 +10,7 @@ import torch
 
 from multirec import RecurrenceBank, RecurrenceCascade, State
 from multirec._core.problem import ComputeDtype, join_shape, split_shape
+from multirec.errors import ArgumentError
 
 from .filter_unit import FilterUnit, Pair
 
@@ -46,7 +47,20 @@ class CascadeUnit(FilterUnit):
         return self._cascade(self.coefficients(), self.compute_dtype)
 
     def _filter(self, signal: torch.Tensor, state: Any, **cuts: Any) -> tuple[torch.Tensor, Any]:
-        return self._cascade(self._now(), self._precision(signal))(signal, state, **cuts)
+        if self._time_mesh is None:
+            return self._cascade(self._now(), self._precision(signal))(signal, state, **cuts)
+        count = self.order // 2
+        states = (None,) * count if state is None else state
+        if not isinstance(states, tuple) or len(states) != count:
+            raise ArgumentError(
+                f"the state of this {type(self).__name__} is a tuple of {count} States, got a {type(state).__name__}. "
+                "Pass what the previous call returned."
+            )
+        after = []
+        for b, a, before in zip(*(part.unbind(1) for part in self._now()), states, strict=True):
+            signal, own = self._through(signal, (b, a), before, cuts)
+            after.append(own)
+        return signal, tuple(after)
 
     def _cascade(self, pair: Pair, compute_dtype: ComputeDtype | None) -> RecurrenceCascade:
         options: Any = {"layout": self.layout, "reverse": self.reverse, "backend": self.backend}

@@ -14,13 +14,11 @@ from multirec._core.axes import unambiguous
 from multirec._core.problem import ComputeDtype, join_shape, split_shape
 from multirec._core.scalars import whole
 from multirec._core.validate import Choices
-from multirec._engine.call import split_state
-from multirec._recurrence import run
 from multirec._registry.choice import check_name
-from multirec._sequences.marks import marks_of
 
+from .._contract.along_time import AlongTime
 from .._contract.packed import packed
-from .._contract.unit import RecurrentUnit, add_time, drop_time, given_cuts, one_each
+from .._contract.unit import add_time, drop_time, given_cuts, one_each
 
 __all__ = ["FilterUnit", "Pair"]
 
@@ -30,7 +28,7 @@ Pair: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 _DOUBLE = (torch.float64, torch.complex128)
 
 
-class FilterUnit(RecurrentUnit):
+class FilterUnit(AlongTime):
     """A recurrent unit of `channels` filters; a subclass says what they are, and what of x goes into them."""
 
     def __init__(self, channels: int, order: int, input_order: int, choices: Choices) -> None:
@@ -124,6 +122,7 @@ class FilterUnit(RecurrentUnit):
         """Filter one sample: x and the outputs are those of a call without the time axis; forward hooks do not run."""
         if self._redefined("forward", "compute"):
             return super().step(x, state)
+        self._check_whole()
         if state is None and self._begins_otherwise():
             state = self.init_state(self._block_of_one(x))
         sample = self._sample(x)
@@ -147,12 +146,16 @@ class FilterUnit(RecurrentUnit):
         return [name for name in names if getattr(own, name) is not getattr(FilterUnit, name)]
 
     def _filter(self, signal: torch.Tensor, state: Any, **cuts: Any) -> tuple[torch.Tensor, Any]:
-        pair: tuple[Any, Any] = self._now()
+        return self._through(signal, self._now(), state, cuts)
+
+    def _through(
+        self, signal: torch.Tensor, pair: Pair, state: Any, cuts: dict[str, Any]
+    ) -> tuple[torch.Tensor, State]:
+        """Return what one recurrence makes of a signal."""
+        taps: tuple[Any, Any] = pair
         if signal.ndim == 2:
-            pair = unambiguous(pair[0], signal, self.layout), unambiguous(pair[1], signal, self.layout)
-        choices = Choices(self.layout, self.reverse, self.backend, self._precision(signal))
-        marks = marks_of(**cuts) if cuts else None
-        return run((signal, *pair, *split_state(state)), choices, marks=marks)
+            taps = unambiguous(pair[0], signal, self.layout), unambiguous(pair[1], signal, self.layout)
+        return self._recurrence(signal, *taps, state, cuts, self._precision(signal))
 
     def _precision(self, signal: torch.Tensor) -> ComputeDtype:
         # named always, so that the values of weights, which change, decide nothing

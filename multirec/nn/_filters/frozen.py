@@ -36,6 +36,7 @@ class _Frozen(FilterUnit):
             )
         choices = Choices(unit.layout, unit.reverse, unit.backend, unit.compute_dtype)
         super().__init__(unit.channels, unit.order, unit.input_order, choices)
+        self._time_mesh = unit._time_mesh
         with torch.inference_mode(False), torch.no_grad():
             for name, taps in zip(("feedforward", "feedback"), unit.coefficients(), strict=True):
                 self.register_buffer(name, taps.clone(memory_format=torch.contiguous_format))

@@ -80,7 +80,7 @@ class LPCSynth(nn.Module):
     >>> from multirec import nn as mnn
     >>> synth = mnn.LPCSynth(order=10, hop=80, coefficients="log_area")
     >>> x = torch.randn(2, 1600)
-    >>> frames = torch.randn(2, synth.frames_needed(1600) + 1, 10, requires_grad=True)
+    >>> frames = torch.randn(2, synth.frames_needed(1600) + 1, 10) / 4
     >>> y, state = synth(x, frames)
     >>> y.shape, state.outputs.shape
     (torch.Size([2, 1600]), torch.Size([2, 1, 10]))
@@ -124,6 +124,8 @@ class LPCSynth(nn.Module):
             )
         check_name(backend)
         self.layout, _, self.backend, self.compute_dtype = as_choices(layout, False, backend, compute_dtype)
+
+    _needs_all = "has filters that come in frames, which are not cut along time"
 
     def frames_needed(self, length: int, offset: int = 0) -> int:
         """Return how many frames a block of `length` samples takes; it may have one more."""

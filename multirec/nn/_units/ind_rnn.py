@@ -99,6 +99,8 @@ class IndRNN(SequenceUnit):
         self.recurrent_weight = nn.Parameter(torch.empty(self.hidden_dim, self.order, **kind))
         self._reset_recurrence()
 
+    _needs_all = "has its state inside of an activation"
+
     def reset_parameters(self) -> None:
         """Draw the projection as nn.Linear does, and memories of all lengths: u[:, 0] from 0 to 1, the others 0."""
         self.projection.reset_parameters()

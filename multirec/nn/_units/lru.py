@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from multirec._core.scalars import whole
 from multirec._core.state import State
-from multirec._recurrence import recurrence
 from multirec._torch.linear import linear
 from multirec.errors import ArgumentError
 
@@ -168,17 +167,8 @@ class LRU(Keeping, SequenceUnit):
         """Run the unit on the block `x` from `state`."""
         x, state = self._begin(x, state, cuts)
         gain, eigenvalues = self._coefficients()
-        h, after = recurrence(
-            self._into(x),
-            feedforward=gain[:, None],
-            feedback=eigenvalues[:, None],
-            state=state,
-            layout=self.layout,
-            reverse=self.reverse,
-            backend=self.backend,
-            compute_dtype=self.compute_dtype,
-            **cuts,
-        )
+        taps = gain[:, None], eigenvalues[:, None]
+        h, after = self._recurrence(self._into(x), *taps, state, cuts, self.compute_dtype)
         return self._out(torch.view_as_real(h).flatten(-2), x), State(None, after.outputs)
 
     def _advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from multirec._core.axes import unambiguous
 from multirec._core.scalars import whole
 from multirec._core.state import State
-from multirec._recurrence import recurrence
 
 from .._contract.arguments import check_weight_dtype
 from .._contract.projection import project
@@ -142,15 +141,8 @@ class QRNN(GatedUnit):
                 1, delay + 1, dtype=torch.float32 if x.dtype != torch.float64 else x.dtype, device=x.device
             )
             taps[0, delay] = 1.0
-            delayed, after = recurrence(
-                x,
-                feedforward=unambiguous(taps, x, self.layout),
-                state=None if past is None else State(self._nearest(past, delay)),
-                layout=self.layout,
-                reverse=self.reverse,
-                backend=self.backend,
-                **cuts,
-            )
+            before = None if past is None else State(self._nearest(past, delay))
+            delayed, after = self._recurrence(x, unambiguous(taps, x, self.layout), None, before, cuts)
             seen.append(delayed)
             inputs = after.inputs
         return torch.cat(seen, -1) if inputs is not None else x, inputs

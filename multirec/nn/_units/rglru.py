@@ -13,7 +13,6 @@ from torch.nn.functional import gelu
 from multirec._core.axes import unambiguous
 from multirec._core.scalars import whole
 from multirec._core.state import State
-from multirec._recurrence import recurrence
 from multirec._torch.linear import linear
 from multirec.errors import ArgumentError, ShapeError
 
@@ -187,10 +186,10 @@ class RGLRU(SequenceUnit):
 
     def _first(self, u: Tensor, nothing_before: bool, cuts: dict[str, Any]) -> Tensor | None:
         """Return where the first samples of sequences are, an axis of 1 in place of features; None is nowhere."""
-        axis = time_axis(self.layout) % u.ndim
-        if not cuts:
-            if not nothing_before:
-                return None
+        if not cuts and not nothing_before:
+            return None
+        if not cuts and self._time_mesh is None:
+            axis = time_axis(self.layout) % u.ndim
             length = u.shape[axis]
             steps = torch.arange(length, device=u.device)
             return (steps == (length - 1 if self.reverse else 0)).reshape(length, *[1] * (u.ndim - 1 - axis))
@@ -198,15 +197,7 @@ class RGLRU(SequenceUnit):
         ones = torch.ones_like(u[..., :1], dtype=torch.float32)
         taps = torch.tensor([[0.0, 1.0]], device=u.device)
         before = None if nothing_before else State(torch.ones([1] * u.ndim, device=u.device))
-        seen, _ = recurrence(
-            ones,
-            feedforward=unambiguous(taps, ones, self.layout),
-            state=before,
-            layout=self.layout,
-            reverse=self.reverse,
-            backend=self.backend,
-            **cuts,
-        )
+        seen, _ = self._recurrence(ones, unambiguous(taps, ones, self.layout), None, before, cuts)
         return torch.eq(seen, 0)
 
     def _own_options(self) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from multirec._core.axes import unambiguous
 from multirec._core.problem import join_shape
 from multirec._core.scalars import whole
 from multirec._core.state import State
-from multirec._recurrence import recurrence
 from multirec.errors import ShapeError
 
 from .._contract.arguments import check_weight_dtype
@@ -170,16 +169,9 @@ class RGLRUBlock(SequenceUnit):
         gate, branch = project(self.projection, x).chunk(2, -1)
         # it has a bias, and so may have padding
         branch = without_padding(branch, self.layout, cuts)
-        filtered, after = recurrence(
-            branch,
-            feedforward=unambiguous(self.conv_weight, branch, self.layout),
-            state=None if state.inputs is None else State(state.inputs),
-            layout=self.layout,
-            reverse=self.reverse,
-            backend=self.backend,
-            compute_dtype=self.compute_dtype,
-            **cuts,
-        )
+        taps = unambiguous(self.conv_weight, branch, self.layout)
+        past = None if state.inputs is None else State(state.inputs)
+        filtered, after = self._recurrence(branch, taps, None, past, cuts, self.compute_dtype)
         h, last = self.cell._gated(filtered + self.conv_bias.to(filtered.dtype), state.outputs, cuts)
         outs = project(self.out_projection, h * gelu(gate, approximate="tanh"))
         return without_padding(outs, self.layout, cuts), State(after.inputs, last)

@@ -77,6 +77,8 @@ class RNN(SequenceUnit):
             self.bias_hh_l0 = nn.Parameter(torch.empty(hidden, **kind))
         self.reset_parameters()
 
+    _needs_all = "is no recurrence of multirec, and its state is inside of a tanh"
+
     def reset_parameters(self) -> None:
         """Draw all weights as nn.RNN does."""
         bound = self.hidden_dim**-0.5

@@ -13,11 +13,11 @@ from multirec._core.problem import ComputeDtype, join_shape, split_shape
 from multirec._core.scalars import whole
 from multirec._core.state import State
 from multirec._core.validate import as_choices, check_state_dtype
-from multirec._recurrence import recurrence
 from multirec._registry.choice import check_name
 from multirec.backend import Layout
 from multirec.errors import ArgumentError, DeviceError, DtypeError, ShapeError
 
+from .._contract.along_time import AlongTime
 from .._contract.arguments import require_tensor, unknown_options
 from .._contract.marked import checked, states_of, without_padding
 from .._contract.packed import packed
@@ -47,7 +47,7 @@ class Options(TypedDict, total=False):
     compute_dtype: ComputeDtype | None
 
 
-class SequenceUnit(RecurrentUnit):
+class SequenceUnit(AlongTime):
     """Base class of the units of this library that are called ``Unit(inputs_dim, hidden_dim, …)``.
 
     A call takes x (T, B, inputs_dim) and gives outs (T, B, hidden_dim) and a `multirec.State`: the last inputs and the
@@ -151,6 +151,7 @@ class SequenceUnit(RecurrentUnit):
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run one sample: x and the outputs are (batch…, features), without the time axis; forward hooks do not run."""
+        self._check_whole()
         if type(state) is not State or not self._finds_out(state.inputs, x):
             self._check(x, 1)
             state = self.init_state(self._block_of_one(x)) if state is None else state
@@ -248,16 +249,8 @@ class SequenceUnit(RecurrentUnit):
 
     def _recur(self, values: Tensor, gates: Tensor, past: Tensor | None, cuts: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return y[t] = gates[t]·y[t−1] + values[t], and the last one as a state has it."""
-        y, state = recurrence(
-            values,
-            feedback=gates.unsqueeze(-1),
-            state=None if past is None else State(None, past),
-            layout=self.layout,
-            reverse=self.reverse,
-            backend=self.backend,
-            compute_dtype=self.compute_dtype,
-            **cuts,
-        )
+        before = None if past is None else State(None, past)
+        y, state = self._recurrence(values, None, gates.unsqueeze(-1), before, cuts, self.compute_dtype)
         return y, state.outputs
 
     def _elementwise(

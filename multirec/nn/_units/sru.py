@@ -112,6 +112,10 @@ class SRU(SequenceUnit):
     state_weight: nn.Parameter | None
 
     @property
+    def _needs_all(self) -> str:  # type: ignore[override]
+        return "" if self.v1 else "has gates that read its state, being without v1=True"
+
+    @property
     def scale(self) -> float:
         """What x is multiplied by on the highway; at first the projected one has it in its weights."""
         return self._gain if self.highway and not self.projected else 1.0
