@@ -28,9 +28,10 @@ DOCS = Path(__file__).parent
 PICTURES = DOCS / "pictures"
 RESULTS = DOCS.parent / "bench" / "results"
 EXAMPLES = DOCS.parent / "examples"
-sys.path.insert(0, str(EXAMPLES))
+sys.path[:0] = [str(EXAMPLES), str(DOCS.parent / "bench")]
 import equaliser as equaliser_example  # noqa: E402
 import front_end as front_end_example  # noqa: E402
+import mesh_cost as simulated  # noqa: E402
 from train_filter_bank import PITCHES, SAMPLE_RATE, train  # noqa: E402
 
 
@@ -157,6 +158,24 @@ def language_models(theme: Theme) -> Figure:
     return figure
 
 
+def mesh_cost(theme: Theme) -> Figure:
+    """Draw what bench/mesh_cost.py simulates: how many times as fast as one device are several."""
+    machine, lengths = simulated.Machine(), 2 ** np.arange(12, 31)
+    figure = Figure(figsize=(7.4, 3.4), layout="constrained")
+    for axes, work in zip(figure.subplots(1, 2, sharey=True), simulated.WORKS, strict=False):
+        for number, devices in enumerate(simulated.DEVICES):
+            for form, dashes in zip(simulated.FORMS, ("-", ":"), strict=True):
+                taken = [simulated.cut(work, int(length), devices, machine, form) for length in lengths]
+                gain = [simulated.whole(work, int(length), machine) for length in lengths] / np.array(taken)
+                style = {"color": colour(theme, number / 3), "linestyle": dashes, "linewidth": 1.3}
+                axes.loglog(lengths, gain, base=2, label=f"D = {devices}, {form}", **style)
+        axes.axhline(1, color=theme.ink, linewidth=0.8, zorder=0)
+        axes.set(title=work.name, xlabel="samples of the whole sequence", ylim=(2**-6, 2**10))
+    figure.axes[0].set_ylabel("times as fast as one device, simulated")
+    axes.legend(frameon=False, fontsize=6.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
 def four_views(filters: Any, sample_rate: float) -> Figure:
     """Draw gain, group delay, poles and zeros, and impulse responses."""
     figure = Figure(figsize=(7.4, 6.0), layout="constrained")
@@ -220,6 +239,7 @@ if __name__ == "__main__":
     drawn("equaliser", equaliser)
     drawn("front-end", front_end())
     drawn("language-models", language_models)
+    drawn("mesh-cost", mesh_cost)
     drawn("plot-1", one_filter)
     drawn("plot-16", sixteen_filters)
     drawn("plot-128", many_filters)
