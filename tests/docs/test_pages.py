@@ -64,9 +64,9 @@ def test_the_measured_table_has_one_place() -> None:
 
 PUBLIC = """
 multirec multirec.adjoint multirec.analysis multirec.backend multirec.biquads multirec.compat.torchaudio multirec.errors
-multirec.filterbanks multirec.nn multirec.plot multirec.signal multirec.testing
+multirec.distributed multirec.filterbanks multirec.nn multirec.plot multirec.signal multirec.testing
 """
-ELSEWHERE = {"adjoint", "errors", "MultirecError"}
+ELSEWHERE = {"adjoint", "distributed", "errors", "MultirecError"}
 """What `multirec` brings along from its modules, whose pages have it."""
 
 
