@@ -21,6 +21,7 @@ class LoopInPlace(TorchContestant):
     """Copies of x, time first, and one Python step a sample, written in place."""
 
     name = "loop_in_place"
+    first = True
     summary = "one Python step a sample for all filters, written in place"
     copies = (2.5, 2.5)
     lacks = _BANK
@@ -52,6 +53,7 @@ class LoopCloned(TorchContestant):
     """Gathered windows for the feedforward part, then one Python step a sample on cloned windows."""
 
     name = "loop_cloned"
+    first = True
     summary = "one Python step a sample for all filters, on gathered and cloned windows"
     lacks = _BANK
 

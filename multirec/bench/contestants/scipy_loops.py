@@ -69,7 +69,6 @@ class ScipySections(ScipyLoop):
 
     name = "scipy_sos"
     summary = "scipy.signal.sosfilt in a loop over the filters, each one section"
-    first = False
     lacks: Mapping[Feature, str] = {
         **_LACKS,
         "state": "its state is that of the sections",
